@@ -1,0 +1,26 @@
+"""JSON values as Plait holds them, and the one canonical way to write them."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import orjson
+
+JsonValue: TypeAlias = (
+    "None | bool | int | float | str | list[JsonValue] | dict[str, JsonValue]"
+)
+JsonObject: TypeAlias = "dict[str, JsonValue]"
+
+
+def canonical_bytes(value: JsonValue) -> bytes:
+    """Return the bytes that stand for `value`: keys sorted, no spaces, UTF-8.
+
+    Equal values give equal bytes, so hashes of them can be compared.
+
+    Raises:
+        TypeError: `value` holds something that JSON cannot.
+
+    >>> canonical_bytes({"b": 1, "a": [1.5, None]})
+    b'{"a":[1.5,null],"b":1}'
+    """
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
