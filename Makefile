@@ -1,0 +1,90 @@
+# `make` alone lists the targets. For GNU make 3.81 (macOS) and newer.
+#
+#   PYTHON=python3.12   use this Python for .venv (default: the newest suitable one)
+#   WORKERS=4           test processes (default: one per core)
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+WORKERS ?= auto
+VENV := .venv/bin
+PIP_INSTALL := $(VENV)/python -m pip --disable-pip-version-check install --quiet
+LOCK := build/lock-env/bin/uv pip compile --no-config --quiet --universal --upgrade \
+	--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	--custom-compile-command 'make lock'
+
+# A Python that was removed, or a folder that was moved, leaves a .venv that is no use.
+GONE := $(shell test -x .venv/bin/python && \
+	grep -qF '$(CURDIR)/.venv' .venv/pyvenv.cfg || echo gone)
+
+export PYTHON
+
+.PHONY: help setup demo serve check static format lint types imports test bench lock \
+	clean gone
+
+help: ## list the targets
+	@echo 'usage: make TARGET'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{printf "%-10s %s\n", $$1, $$2}'
+
+setup: .venv/installed ## create .venv with everything pinned; instant when up to date
+	@echo 'ready: .venv'
+
+# A new lock gets a new environment: what left the lock must not linger.
+.venv/locked: requirements/dev.txt $(GONE)
+	@python=$$(scripts/find-python) && echo "creating .venv with $$python" && \
+		"$$python" -m venv --clear .venv
+	@$(PIP_INSTALL) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+.venv/installed: .venv/locked pyproject.toml
+	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/benchmarks: .venv/installed requirements/bench.txt
+	@$(PIP_INSTALL) --require-hashes -r requirements/bench.txt
+	@touch $@
+
+demo: .venv/installed ## three demo services, the gateway, one composed request; ends by itself
+	@$(VENV)/python examples/shop/demo.py
+
+serve: .venv/installed ## the same, and stays up
+	@$(VENV)/python examples/shop/demo.py --stay
+
+check: static ## the quick gate: format, lint, types, imports, tidy and fast unit tests
+	$(VENV)/python -m pytest -q -n $(WORKERS) -m 'not slow' tests/tidy tests/unit
+
+static: format lint types imports
+
+format: .venv/installed
+	$(VENV)/ruff format --check --quiet .
+
+lint: .venv/installed
+	$(VENV)/ruff check --quiet .
+
+types: .venv/installed
+	$(VENV)/mypy
+
+imports: .venv/installed
+	$(VENV)/lint-imports --no-logo
+
+test: static ## everything: the static checks, all tests, the examples in code and docs
+	$(VENV)/python -m pytest -n $(WORKERS) --durations 10
+
+bench: .venv/benchmarks ## measure Plait against others; installs nginx and wrk if it may
+	@scripts/bench-packages
+	$(VENV)/python -m benchmarks
+
+lock: ## bring requirements/*.txt up to date with pyproject.toml and the index
+	@python=$$(scripts/find-python) && "$$python" -m venv --clear build/lock-env
+	@build/lock-env/bin/python -m pip --disable-pip-version-check install --quiet \
+		--require-hashes -r requirements/lock.txt
+	$(LOCK) pyproject.toml --output-file requirements/runtime.txt
+	$(LOCK) pyproject.toml --group dev --constraint requirements/runtime.txt \
+		--output-file requirements/dev.txt
+	$(LOCK) pyproject.toml --group dev --group bench --constraint requirements/dev.txt \
+		--output-file requirements/bench.txt
+	$(LOCK) --group lock --output-file requirements/lock.txt
+
+clean: ## remove everything that make has made
+	rm -rf .venv build dist
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
