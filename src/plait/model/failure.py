@@ -40,10 +40,13 @@ class Failure:
     place: Place | None = None
 
     def at(self, *, step: str, attempts: int, place: Place) -> Failure:
-        """Return this failure, told which step it belongs to. A known place is kept."""
-        return replace(
-            self, step=step, attempts=attempts, place=self.place or place
-        )
+        """Return this failure, told which step it belongs to.
+
+        What is known already is kept: the innermost step is the one that failed.
+        """
+        if self.step:
+            return self
+        return replace(self, step=step, attempts=attempts, place=self.place or place)
 
     def as_json(self) -> JsonObject:
         """Return the shape that templates read and users see under `error`."""

@@ -1,0 +1,9 @@
+"""Text → typed workflow document with source spans, and the published JSON Schema."""
+
+from plait.document.catalog import Catalog
+from plait.document.parse import DocumentErrors, parse_document
+from plait.document.step import Step
+from plait.document.tree import Document
+from plait.document.workflow import Endpoint
+
+__all__ = ["Catalog", "Document", "DocumentErrors", "Endpoint", "Step", "parse_document"]

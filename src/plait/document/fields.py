@@ -1,0 +1,110 @@
+"""Field types that several models share: durations, conditions, identifiers, words.
+
+Each validates what the text says and keeps it as the text says it, except durations,
+which become milliseconds.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from plait.model.duration import parse_duration_ms
+
+RESERVED_NAMES: Final = frozenset(
+    "input env secrets execution trigger item index iteration previous error "
+    # CEL's own words and type names.
+    "true false null in as break const continue else for function if import let loop "
+    "package namespace return var void while "
+    "bool int uint double string bytes list map type null_type dyn "
+    "has all exists exists_one filter math optional strings".split()
+)
+
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_ONE_EXPRESSION = re.compile(r"\s*\$\{.*\}\s*", re.DOTALL)
+DURATION_PATTERN: Final = (
+    r"^(?:(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+|P(?=.)(?:\d+(?:\.\d+)?W)?(?:\d+(?:\.\d+)?D)?"
+    r"(?:T(?=\d)(?:\d+(?:\.\d+)?H)?(?:\d+(?:\.\d+)?M)?(?:\d+(?:\.\d+)?S)?)?)$"
+)
+
+
+class Strict(BaseModel):
+    """Base of all document models: unknown keys are errors, nothing is converted."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True
+    )
+
+
+def _duration(value: Any) -> int:
+    if not isinstance(value, str):
+        raise ValueError("a duration is text such as 800ms, 2s, 5m, 1h, 3d or ISO 8601")
+    return parse_duration_ms(value)
+
+
+def _identifier(value: Any) -> str:
+    if not isinstance(value, str) or not _IDENTIFIER.fullmatch(value):
+        raise ValueError(
+            "an id has letters, digits and '_' only and starts with no digit, "
+            "so that templates can read it"
+        )
+    if value in RESERVED_NAMES:
+        raise ValueError(f"'{value}' is a name that templates use for something else")
+    return value
+
+
+def _condition(value: Any) -> str | bool:
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, str) or not _ONE_EXPRESSION.fullmatch(value):
+        raise ValueError("a condition is true, false or one expression: ${ … }")
+    return value
+
+
+DurationMs = Annotated[
+    int,
+    BeforeValidator(_duration),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": DURATION_PATTERN,
+            "description": "A duration: 800ms, 2s, 5m, 1h, 3d or ISO 8601.",
+        }
+    ),
+]
+Identifier = Annotated[
+    str,
+    BeforeValidator(_identifier),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": _IDENTIFIER.pattern.join("^$"),
+            "not": {"enum": sorted(RESERVED_NAMES)},
+        }
+    ),
+]
+Condition = Annotated[
+    str | bool,
+    BeforeValidator(_condition),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "boolean"},
+                {"type": "string", "pattern": r"^\s*\$\{[\s\S]*\}\s*$"},
+            ],
+            "description": "True, false, or one ${ expression } that yields one of them.",
+        }
+    ),
+]
+Templated = Annotated[
+    Any, Field(description="Any value; ${ expressions } may stand anywhere in it.")
+]
+# The steps of a nested scope. Each is checked against its own kind's model, one by one,
+# so that a mistake in one is reported at its place and the others are checked too.
+Steps = Annotated[
+    list[Any],
+    Field(min_length=1),
+    WithJsonSchema({"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/Step"}}),
+]

@@ -1,0 +1,21 @@
+"""Words of the language that this version does not run yet.
+
+They are refused by name, never ignored: a workflow whose `auth` or `compensate` was
+silently skipped would do harm.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+STEP_TYPES: Final = frozenset(
+    "grpc graphql sql file email notify publish llm python workflow transform validate "
+    "switch foreach while repeat try saga approval".split()
+)
+STEP_KEYS: Final = frozenset(
+    "compensate cache rate_limit circuit_breaker bulkhead batch hedge goto max_visits".split()
+)
+DOCUMENT_KEYS: Final = frozenset("states initial triggers concurrency priority".split())
+ENDPOINT_KEYS: Final = frozenset("rate_limit auth prefer_async wait".split())
+WAIT_KEYS: Final = frozenset("until event".split())
+WORDS: Final = STEP_KEYS | DOCUMENT_KEYS | ENDPOINT_KEYS | WAIT_KEYS

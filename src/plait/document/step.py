@@ -1,0 +1,123 @@
+"""What every step has, and what a step type's model must say about itself.
+
+A model tells the compiler by `parts()` which of its keys are templates, nested scopes and
+plain settings; nothing else in the compiler knows about a single type.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal, get_args
+
+from pydantic import Field
+
+from plait.document.fields import Condition, DurationMs, Identifier, Strict, Templated
+from plait.document.retry import Retry
+from plait.expression import Escape
+from plait.model.json import JsonObject, JsonValue
+from plait.model.record import record
+
+Effect = Literal["read", "keyed", "unsafe"]
+
+
+@record
+class TemplatePart:
+    """A key whose value is a template.
+
+    Attributes:
+        name: Under which the machine finds it.
+        path: Keys that lead to it from the step.
+        escape: How values are written into its text.
+        without: Keys of the value to leave out, because they are parts of their own.
+        default: Its value when the step does not give it.
+        may_read_secrets: True for what only a connector sees.
+    """
+
+    name: str
+    path: tuple[str, ...]
+    escape: Escape = Escape.NONE
+    without: tuple[str, ...] = ()
+    default: JsonValue = None
+    may_read_secrets: bool = False
+
+
+@record
+class ScopePart:
+    """A nested scope. `path` leads to the mapping that has its `steps`.
+
+    Attributes:
+        names: Names that only its templates see (`item`, `index`).
+    """
+
+    name: str
+    path: tuple[str, ...]
+    order: Literal["graph", "sequence"] = "graph"
+    names: tuple[str, ...] = ()
+
+
+@record
+class Parts:
+    """What one step is made of, beside what all steps have."""
+
+    templates: tuple[TemplatePart, ...] = ()
+    scopes: tuple[ScopePart, ...] = ()
+    options: JsonObject | None = None
+
+
+class StepSettings(Strict):
+    """Settings that `defaults` may give to all calls of a document."""
+
+    timeout: DurationMs | None = None
+    """All attempts together."""
+    attempt_timeout: DurationMs | None = None
+    """Each attempt."""
+    retry: Retry | None = None
+    """When and how often a failed attempt is made again."""
+    on_error: Literal["fail", "continue"] | None = None
+    """`continue`: when the step fails for good, its value reads as null and the workflow
+    goes on. Default `fail`."""
+
+
+class Step(StepSettings):
+    """What steps of every type have."""
+
+    machine: ClassVar[str]
+    facts: ClassVar[tuple[str, ...]] = ()
+    takes_defaults: ClassVar[bool] = False
+    ends_scope: ClassVar[bool] = False
+
+    id: Identifier
+    """How templates and people name the step."""
+    description: str | None = None
+    """For people."""
+    depends_on: Annotated[list[str], Field(max_length=10_000, default_factory=list)]
+    """Steps to wait for although no template reads them."""
+    condition: Condition | None = None
+    """The step is skipped unless this is true."""
+    fallback: Templated = None
+    """What answers when the attempts are used up: a value, or a step run in its place."""
+    effect: Effect | None = None
+    """Whether the call may be repeated: `read` freely, `keyed` with the same key,
+    `unsafe` never. Default: by the call itself."""
+    idempotency_key: str | None = None
+    """Sent with every attempt. Default for `keyed` calls: made from execution and step."""
+    output: Templated = None
+    """Reshapes the response; reads the step's own id."""
+    disabled: bool = False
+    """True: the step is skipped."""
+    annotations: dict[str, Any] | None = None
+    """Tags, notes, positions for the editor; never change meaning."""
+
+    @classmethod
+    def type_name(cls) -> str:
+        """Return the word that stands under `type` in a document."""
+        name: str = get_args(cls.model_fields["type"].annotation)[0]
+        return name
+
+    def parts(self, raw: JsonObject) -> Parts:
+        """Return what the step is made of. `raw` is its mapping as the document has it."""
+        raise NotImplementedError
+
+    def own_effect(self, raw: JsonObject) -> Effect:
+        """Return the effect when the document names none."""
+        del raw
+        return "read"

@@ -1,0 +1,52 @@
+"""A document whose shape has been checked: models, their raw mappings, their places."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from plait.document.source import Source
+from plait.document.step import Parts, Step
+from plait.document.workflow import WorkflowModel
+from plait.model.json import JsonObject
+from plait.model.place import Place, pointer_to
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StepTree:
+    """One step. `path` leads to it from the document's root."""
+
+    model: Step
+    raw: JsonObject
+    path: Path
+    parts: Parts
+    scopes: dict[str, ScopeTree]
+    fallback: StepTree | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeTree:
+    """One scope. `path` leads to the mapping that holds its `steps`."""
+
+    order: str
+    steps: tuple[StepTree, ...]
+    path: Path
+    raw: JsonObject
+    names: tuple[str, ...]
+    has_output: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A workflow document, ready to be compiled."""
+
+    model: WorkflowModel
+    raw: JsonObject
+    root: ScopeTree
+    source: Source
+
+    def place(self, path: Path, *, key: bool = False) -> Place:
+        """Return where the value at `path` (or its key) stands."""
+        span = self.source.span_of(path, key=key)
+        return Place(pointer_to(*path), span.line, span.column)

@@ -1,0 +1,103 @@
+"""The document's own keys: everything above the steps."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from plait.document.fields import DurationMs, Steps, Strict, Templated
+from plait.document.retry import error_word
+from plait.document.step import StepSettings
+
+_PATH = re.compile(r"/(?:[A-Za-z0-9_.~!$&'()*+,;=:@%-]+|\{[A-Za-z_]\w*\})?", re.ASCII)
+_HTTP_STATUS = Annotated[int, Field(ge=200, le=599)]
+
+
+def _path(value: Any) -> str:
+    if not isinstance(value, str) or not value.startswith("/"):
+        raise ValueError("a path starts with '/'")
+    parts = re.findall(r"/[^/]*", value)
+    for part in parts:
+        if not _PATH.fullmatch(part):
+            raise ValueError(
+                f"'{part}' is no path segment: write fixed text or one {{parameter}}"
+            )
+    names = re.findall(r"\{(\w+)\}", value)
+    repeated = {name for name in names if names.count(name) > 1}
+    if repeated:
+        raise ValueError(f"parameter '{min(repeated)}' stands twice in the path")
+    return value
+
+
+def _status_key(value: Any) -> str:
+    if isinstance(value, str) and "${" in value:
+        return value
+    return error_word(value)
+
+
+EndpointPath = Annotated[
+    str,
+    BeforeValidator(_path),
+    WithJsonSchema({"type": "string", "pattern": r"^/"}),
+]
+StatusKey = Annotated[str, BeforeValidator(_status_key), WithJsonSchema({"type": "string"})]
+
+
+class EndpointCache(Strict):
+    """How long the gateway may answer again with the same complete reply."""
+
+    ttl: DurationMs
+    """A reply this old is given again without running the workflow."""
+    stale_while_revalidate: DurationMs = 0
+    """An older one is still given for so long, while a fresh one is made."""
+
+
+class Endpoint(Strict):
+    """Where and how the gateway answers for this workflow."""
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"
+    """A GET endpoint answers HEAD too."""
+    path: EndpointPath
+    """With {parameters}, which are bound to `input` by name."""
+    partial: bool = False
+    """True: a failed step with `on_error: continue` leaves its part null, and the reply
+    says `Plait-Completed: false`. False: any failed step fails the reply."""
+    status: Annotated[dict[StatusKey, _HTTP_STATUS], Field(default_factory=dict)]
+    """HTTP status by error code, class or upstream status, or by ${ condition }."""
+    headers: dict[str, Any] | None = None
+    """Headers of the reply; values may be templates."""
+    cache: DurationMs | EndpointCache | None = None
+    """How long a complete reply may be given again."""
+
+
+class WorkflowModel(Strict):
+    """A workflow document."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=200)]
+    """Letters, digits, `-`, `_`, `.`."""
+    version: str | int | float | None = None
+    """For people; Plait tells versions apart by content."""
+    description: str | None = None
+    """For people."""
+    mode: Literal["express", "durable"] = "durable"
+    """`express`: answered within the request, nothing stored."""
+    input: dict[str, Any] | bool | None = None
+    """JSON Schema 2020-12 of the input."""
+    defaults: StepSettings | None = None
+    """Settings of every call that does not give its own."""
+    order: Literal["graph", "sequence"] = "graph"
+    """`graph`: each step starts as soon as what it reads has settled."""
+    steps: Steps
+    """What to do."""
+    output: Templated = None
+    """The result. Default: a mapping from step id to response."""
+    timeout: DurationMs | None = None
+    """The whole execution."""
+    on_failure: Literal["stop"] = "stop"
+    """What to do when a failure was not caught."""
+    endpoint: Endpoint | None = None
+    """Where the gateway answers for this workflow."""
+    annotations: dict[str, Any] | None = None
+    """Tags, notes, positions for the editor; never change meaning."""
