@@ -1,0 +1,8 @@
+"""Document → plan: names resolved, edges inferred, everything wrong reported at once.
+
+Also what can be told of a plan without running it: explain it, draw it.
+"""
+
+from plait.compile.compiler import Compiled, CompileErrors, compile_document, compile_text
+
+__all__ = ["CompileErrors", "Compiled", "compile_document", "compile_text"]

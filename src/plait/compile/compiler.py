@@ -1,0 +1,87 @@
+"""The compiler: from the text of a workflow to its plan.
+
+Every scope is compiled in three passes: templates, then names and edges, then nodes. All
+findings of all passes are collected before anything is refused.
+
+Not here: reading and shapes (plait.document), what a read may name
+(plait.compile.names), circles (plait.compile.order).
+"""
+
+from __future__ import annotations
+
+from plait.compile.endpoint import compile_endpoint
+from plait.compile.findings import Findings
+from plait.compile.input_schema import InputShape
+from plait.compile.input_validity import check_input_schema
+from plait.compile.names import NameChecker, View, whole_view
+from plait.compile.scopes import ScopeCompiler, with_headers
+from plait.document import Catalog, Document, DocumentErrors, parse_document
+from plait.document.source import SourceErrors, SourceLimits, read_source
+from plait.model.diagnostic import Diagnostic, Severity
+from plait.model.record import record
+from plait.plan import Plan
+from plait.plan.codec import hash_plan
+
+CompileErrors = DocumentErrors
+
+
+@record
+class Compiled:
+    """A plan, the document it came from, and the warnings on the way."""
+
+    plan: Plan
+    document: Document
+    warnings: tuple[Diagnostic, ...]
+
+
+def compile_text(
+    data: bytes, *, name: str, catalog: Catalog, limits: SourceLimits | None = None
+) -> Compiled:
+    """Return the plan of the document that `data` holds.
+
+    Args:
+        data: YAML or JSON, UTF-8.
+        name: The file's name; its ending decides between YAML and JSON.
+        catalog: Which step types exist.
+        limits: Of the text; None: the defaults.
+
+    Raises:
+        CompileErrors: Something is wrong; every finding is in it, in document order.
+    """
+    try:
+        source = read_source(data, name=name, limits=limits or SourceLimits())
+    except SourceErrors as error:
+        raise CompileErrors(error.diagnostics) from None
+    return compile_document(parse_document(source, catalog))
+
+
+def compile_document(document: Document) -> Compiled:
+    """Return the plan of `document`.
+
+    Raises:
+        CompileErrors: Names, order or expressions are wrong; see `compile_text`.
+    """
+    findings = Findings(document)
+    schema = document.model.input
+    check_input_schema(schema, findings)
+    names = NameChecker(findings, InputShape(schema))
+    compiler = ScopeCompiler(findings, names, document.model.defaults)
+    scope, _ = compiler.compile(document.root, View({}))
+    view = whole_view(document.root)
+    endpoint = compile_endpoint(document, findings, names, view, scope)
+    ordered = findings.in_order()
+    if any(finding.severity is Severity.ERROR for finding in ordered):
+        raise CompileErrors(ordered)
+    model = document.model
+    plan = Plan(
+        name=model.name,
+        version="" if model.version is None else str(model.version),
+        description=model.description or "",
+        mode=model.mode,
+        scope=with_headers(scope, names.headers),
+        input_schema=schema,
+        timeout_ms=model.timeout,
+        endpoint=endpoint,
+        roots=tuple(sorted(names.roots)),
+    )
+    return Compiled(hash_plan(plan), document, ordered)

@@ -1,0 +1,79 @@
+"""The graph as DOT text, for Graphviz.
+
+A step with steps inside is a cluster; its edges go to and from a point inside it and are
+cut off at its border (`compound`, `lhead`, `ltail`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from plait.compile.draw.graph import Graph, GraphEdge, GraphNode, GraphScope
+
+_HEAD = """\
+    compound=true; rankdir=TB; bgcolor="transparent"; fontname="Helvetica"; labelloc=t;
+    node [shape=box, style="rounded,filled", fillcolor="#f8fafc", color="#64748b",
+          fontname="Helvetica", fontsize=11, fontcolor="#0f172a"];
+    edge [color="#64748b", arrowsize=0.7, fontname="Helvetica", fontsize=9];"""
+
+
+def draw_dot(graph: Graph) -> str:
+    """Return the graph as a DOT digraph."""
+    containers = {node.id for node, _ in graph.nodes() if node.groups}
+    lines = [f"digraph {_quote(graph.name)} {{", f"    label={_quote(graph.title)};", _HEAD]
+    lines.extend(_scope(graph.root, "    "))
+    lines.extend(f"    {_edge(edge, containers)}" for edge in graph.edges())
+    return "\n".join([*lines, "}", ""])
+
+
+def _scope(scope: GraphScope, margin: str) -> Iterator[str]:
+    for node in scope.nodes:
+        if node.groups:
+            yield from _cluster(node, margin)
+        else:
+            style = ', style="rounded,filled,dashed"' if node.condition else ""
+            yield f"{margin}{_quote(node.id)} [label={_quote(_label(node))}{style}];"
+
+
+def _cluster(node: GraphNode, margin: str) -> Iterator[str]:
+    style = "rounded,dashed" if node.condition else "rounded"
+    yield f"{margin}subgraph {_quote('cluster ' + node.id)} {{"
+    yield f'{margin}    label={_quote(_label(node))}; style="{style}"; color="#64748b";'
+    yield f"{margin}    {_quote(node.id)} [shape=point, style=invis, width=0];"
+    for group in node.groups:
+        if not group.label:
+            yield from _scope(group.graph, margin + "    ")
+            continue
+        name = _quote(f"cluster {node.id} group {group.id}")
+        yield f"{margin}    subgraph {name} {{"
+        yield f'{margin}        label={_quote(group.label)}; style="rounded,dotted";'
+        yield from _scope(group.graph, margin + "        ")
+        yield f"{margin}    }}"
+    yield f"{margin}}}"
+
+
+def _label(node: GraphNode) -> str:
+    condition = [f"if {node.condition}"] if node.condition else []
+    notes = [", ".join(node.notes)] if node.notes else []
+    return "\n".join([node.label, node.kind, *condition, *notes])
+
+
+def _edge(edge: GraphEdge, containers: set[str]) -> str:
+    settings = [f"tooltip={_quote(', '.join(reason.text() for reason in edge.reasons))}"]
+    if edge.reasons[0].why == "depends_on":
+        settings.append("style=dashed")
+    if edge.source in containers:
+        settings.append(f"ltail={_quote('cluster ' + edge.source)}")
+    if edge.target in containers:
+        settings.append(f"lhead={_quote('cluster ' + edge.target)}")
+    return f"{_quote(edge.source)} -> {_quote(edge.target)} [{', '.join(settings)}];"
+
+
+def _quote(text: str) -> str:
+    """Return `text` as a DOT string.
+
+    >>> print(_quote('say "hi"'))
+    "say \\"hi\\""
+    """
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'

@@ -1,0 +1,170 @@
+"""The graph of a plan, as something to draw: steps, edges with reasons, groups.
+
+Not here: where things stand in a picture (plait.compile.draw.layout), the formats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from plait.compile.inside import Inner, inner_scopes
+from plait.compile.reasons import Reason, reasons_in
+from plait.model.duration import format_ms
+from plait.model.record import record
+from plait.plan import Node, Plan, Scope
+
+
+@record
+class GraphEdge:
+    """`target` waits for `source`; both are paths of steps."""
+
+    source: str
+    target: str
+    reasons: tuple[Reason, ...]
+
+    @property
+    def is_read(self) -> bool:
+        """True when data flows: the target reads the source."""
+        return self.reasons[0].why == "reads"
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """What is read of the source, without the source's own id: `response.vip`."""
+        texts = (reason.read.partition(".")[2] for reason in self.reasons)
+        return tuple(dict.fromkeys(text for text in texts if text))
+
+
+@record
+class GraphGroup:
+    """A scope inside a step: a branch, a fallback; without label the step's own steps."""
+
+    id: str
+    label: str
+    graph: GraphScope
+    is_fallback: bool
+
+
+@record
+class GraphNode:
+    """One step.
+
+    Attributes:
+        id: Its path: `enrich[left]/fetch`.
+        label: Its own id: `fetch`.
+        condition: The expression that must be true; empty if there is none.
+        notes: What else matters, a few words each: `2 attempts`, `800ms`, `optional`.
+    """
+
+    id: str
+    label: str
+    kind: str
+    condition: str
+    notes: tuple[str, ...]
+    groups: tuple[GraphGroup, ...]
+
+
+@record
+class GraphScope:
+    """Steps that see each other, and the edges between them."""
+
+    nodes: tuple[GraphNode, ...]
+    edges: tuple[GraphEdge, ...]
+
+
+@record
+class Graph:
+    """A workflow's graph. `title` says what it is: its name, and where it answers."""
+
+    name: str
+    title: str
+    root: GraphScope
+
+    def nodes(self) -> Iterator[tuple[GraphNode, str]]:
+        """Yield every step and the id of the group that it stands in; "" at the top."""
+        yield from _walk(self.root, "")
+
+    def edges(self) -> Iterator[GraphEdge]:
+        """Yield every edge."""
+        yield from self.root.edges
+        for node, _ in self.nodes():
+            for group in node.groups:
+                yield from group.graph.edges
+
+
+def _walk(scope: GraphScope, group: str) -> Iterator[tuple[GraphNode, str]]:
+    for node in scope.nodes:
+        yield node, group
+        for inner in node.groups:
+            yield from _walk(inner.graph, inner.id)
+
+
+def graph_of(plan: Plan) -> Graph:
+    """Return the graph of `plan`."""
+    endpoint = plan.endpoint
+    where = f": {endpoint.method} {endpoint.path}" if endpoint is not None else ""
+    return Graph(plan.name, plan.name + where, _scope(plan.scope, ""))
+
+
+def _scope(scope: Scope, prefix: str) -> GraphScope:
+    nodes = tuple(_node(node, prefix + node.id) for node in scope.nodes)
+    edges = tuple(
+        edge
+        for node, reasons in zip(nodes, reasons_in(scope, prefix), strict=True)
+        for edge in _edges_to(node.id, reasons)
+    )
+    return GraphScope(nodes, edges)
+
+
+def _edges_to(target: str, reasons: list[Reason]) -> Iterator[GraphEdge]:
+    by_source: dict[str, list[Reason]] = {}
+    for reason in reasons:
+        by_source.setdefault(reason.step, []).append(reason)
+    for source, own in by_source.items():
+        yield GraphEdge(source, target, tuple(own))
+
+
+def _node(node: Node, path: str) -> GraphNode:
+    groups = tuple(_group(inner) for inner in inner_scopes(node, path))
+    return GraphNode(
+        path, node.id, node.kind, _condition(node), tuple(_notes(node)), groups
+    )
+
+
+def _group(inner: Inner) -> GraphGroup:
+    graph = _scope(inner.scope, inner.prefix)
+    return GraphGroup(inner.id, inner.label, graph, inner.is_fallback)
+
+
+def _condition(node: Node) -> str:
+    if node.condition is None:
+        return ""
+    if node.condition.is_constant:
+        return "true" if node.condition.render({}) is True else "false"
+    return " ".join(node.condition.expressions[0].source.split())
+
+
+def _notes(node: Node) -> Iterator[str]:
+    if node.disabled:
+        yield "disabled"
+    if node.machine == "wait":
+        yield _wait_note(node)
+    join = node.options.get("join_count")
+    if isinstance(join, int) and join < len(node.scopes):
+        yield f"{join} of {len(node.scopes)}"
+    if node.retry is not None and node.retry.attempts_max > 1:
+        yield f"{node.retry.attempts_max} attempts"
+    if node.attempt_timeout_ms is not None:
+        yield f"{format_ms(node.attempt_timeout_ms)} each"
+    if node.timeout_ms is not None:
+        yield format_ms(node.timeout_ms)
+    if node.fallback_value is not None:
+        yield "fallback value"
+    if node.continue_on_error:
+        yield "optional"
+
+
+def _wait_note(node: Node) -> str:
+    template = node.templates["for"]
+    if template.is_constant:
+        return str(template.render({}))
+    return "for " + template.expressions[0].source

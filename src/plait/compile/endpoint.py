@@ -1,0 +1,113 @@
+"""The `endpoint` of a document: its templates, and whether its path fits the input."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from plait.compile.findings import Findings
+from plait.compile.input_schema import InputShape
+from plait.compile.names import NameChecker, View
+from plait.compile.templates import parse
+from plait.document import Document
+from plait.document import Endpoint as EndpointModel
+from plait.document.workflow import EndpointCache
+from plait.expression import Template
+from plait.model.diagnostic import did_you_mean
+from plait.plan import Endpoint, Node, Scope
+
+
+def compile_endpoint(
+    document: Document, findings: Findings, names: NameChecker, view: View, scope: Scope
+) -> Endpoint | None:
+    """Return the endpoint of `document`, or None if it has none.
+
+    Args:
+        view: What its templates see: all steps, and `error` for a failed execution.
+        scope: The compiled steps.
+    """
+    model = document.model.endpoint
+    if model is None:
+        return None
+    _check_parameters(document, model, findings)
+    if not model.partial:
+        _warn_of_optional_steps(scope, findings)
+    ttl_ms, stale_ms = _cache_times(model)
+    compiler = _EndpointTemplates(document, findings, names, view)
+    return Endpoint(
+        method=model.method,
+        path=model.path,
+        partial=model.partial,
+        status=tuple(compiler.status(model)),
+        headers=compiler.headers(),
+        cache_ms=ttl_ms,
+        stale_ms=stale_ms,
+    )
+
+
+class _EndpointTemplates:
+    def __init__(
+        self, document: Document, findings: Findings, names: NameChecker, view: View
+    ) -> None:
+        self._raw = document.raw["endpoint"]
+        self._findings = findings
+        self._names = names
+        self._view = view.with_extra("error")
+
+    def status(self, model: EndpointModel) -> Iterator[tuple[str | Template, int]]:
+        for word, status in model.status.items():
+            if "${" not in word:
+                yield word, status
+                continue
+            template = self._template(word, ("endpoint", "status", word))
+            if template is not None:
+                yield template, status
+
+    def headers(self) -> Template | None:
+        if not isinstance(self._raw, dict) or not self._raw.get("headers"):
+            return None
+        return self._template(self._raw["headers"], ("endpoint", "headers"))
+
+    def _template(self, value: object, path: tuple[str, ...]) -> Template | None:
+        template = parse(value, path, self._findings)  # type: ignore[arg-type]
+        if template is not None:
+            self._names.step_reads(template, self._view)
+        return template
+
+
+def _cache_times(model: EndpointModel) -> tuple[int, int]:
+    cache = model.cache
+    if isinstance(cache, EndpointCache):
+        return cache.ttl, cache.stale_while_revalidate
+    return cache or 0, 0
+
+
+def path_parameters(path: str) -> list[str]:
+    """Return the names of a path's parameters.
+
+    >>> path_parameters("/profiles/{user_id}/orders/{order_id}")
+    ['user_id', 'order_id']
+    """
+    return re.findall(r"\{(\w+)\}", path)
+
+
+def _check_parameters(document: Document, model: EndpointModel, findings: Findings) -> None:
+    properties, is_closed = InputShape(document.model.input).properties()
+    for name in path_parameters(model.path):
+        if is_closed and name not in properties:
+            text = f"path parameter '{name}' is no property of the input schema"
+            hint = did_you_mean(name, properties)
+            findings.error("P014", text, hint, ("endpoint", "path"))
+
+
+def _warn_of_optional_steps(scope: Scope, findings: Findings) -> None:
+    for node in scope.nodes:
+        if _may_be_missing(node):
+            text = f"when '{node.id}' fails, the endpoint answers with an error"
+            hint = "set `partial: true` to answer without it"
+            findings.warning_at("P015", text, hint, node.place)
+
+
+def _may_be_missing(node: Node) -> bool:
+    has_fallback = node.fallback_value is not None or node.fallback_scope is not None
+    return node.continue_on_error and not has_fallback

@@ -1,0 +1,132 @@
+"""What is known of `input` from its JSON Schema, as far as reads can be checked.
+
+Only what is certain is an error: a key that a closed object (`additionalProperties:
+false`) does not have, or a key of something that is no object. A key that an open object
+does not name but nearly does is a warning. Where the schema branches (`anyOf`, `$ref` to
+elsewhere …) nothing is claimed.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from plait.expression import Read
+from plait.model.diagnostic import did_you_mean
+from plait.model.json import JsonObject
+from plait.model.record import record
+
+_BRANCHES: Final = frozenset(
+    "anyOf oneOf allOf if not $dynamicRef patternProperties dependentSchemas "
+    "unevaluatedProperties".split()
+)
+_REF_HOPS_MAX = 16
+
+
+@record
+class Problem:
+    """A read that the schema speaks against."""
+
+    message: str
+    hint: str
+    is_certain: bool
+
+
+class InputShape:
+    """The input schema, as far as it can be walked."""
+
+    def __init__(self, schema: JsonObject | bool | None) -> None:
+        self._root: Any = schema
+
+    def problem_with(self, read: Read) -> Problem | None:
+        """Return what is wrong with reading `read`, whose first word is `input`."""
+        schema, path = self._resolved(self._root), "input"
+        for key in read[1:]:
+            if not isinstance(schema, dict) or _BRANCHES & schema.keys():
+                return None
+            problem = _problem_at(schema, key, path)
+            if problem is not None:
+                return problem
+            path = f"{path}[{key}]" if isinstance(key, int) else f"{path}.{key}"
+            schema = self._resolved(_inner(schema, key))
+        return None
+
+    def properties(self) -> tuple[dict[str, Any], bool]:
+        """Return the named properties of `input`, and whether there can be no others."""
+        schema = self._resolved(self._root)
+        if not isinstance(schema, dict):
+            return {}, False
+        is_closed = (
+            schema.get("additionalProperties") is False and not _BRANCHES & schema.keys()
+        )
+        properties = schema.get("properties")
+        return (properties if isinstance(properties, dict) else {}), is_closed
+
+    def _resolved(self, schema: Any) -> Any:
+        for _ in range(_REF_HOPS_MAX):
+            reference = schema.get("$ref") if isinstance(schema, dict) else None
+            if not isinstance(reference, str):
+                return schema
+            schema = self._pointed(reference)
+        return None
+
+    def _pointed(self, reference: str) -> Any:
+        found: Any = self._root
+        if not reference.startswith("#/"):
+            return self._root if reference == "#" else None
+        for segment in reference[2:].split("/"):
+            key = segment.replace("~1", "/").replace("~0", "~")
+            if not isinstance(found, dict):
+                return None
+            found = found.get(key)
+        return found
+
+
+def _problem_at(schema: dict[str, Any], key: str | int, path: str) -> Problem | None:
+    kinds = schema.get("type")
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    needed = "array" if isinstance(key, int) else "object"
+    if isinstance(kinds, list) and needed not in kinds:
+        kind = " or ".join(str(kind) for kind in kinds)
+        return Problem(f"'{path}' is {kind}: it has no '{key}'", "", True)
+    if isinstance(key, int) or not isinstance(schema.get("properties", {}), dict):
+        return None
+    properties = schema.get("properties", {})
+    if key in properties:
+        return None
+    hint = did_you_mean(key, properties)
+    if schema.get("additionalProperties") is False:
+        known = ", ".join(sorted(properties)) or "none"
+        text = f"'{path}' has no key '{key}'"
+        return Problem(text, hint or f"known keys: {known}", True)
+    if hint and "additionalProperties" not in schema:
+        return Problem(f"'{path}' names no key '{key}' in its schema", hint, False)
+    return None
+
+
+def _inner(schema: dict[str, Any], key: str | int) -> Any:
+    if isinstance(key, int):
+        prefix = schema.get("prefixItems")
+        if isinstance(prefix, list) and 0 <= key < len(prefix):
+            return prefix[key]
+        return schema.get("items")
+    properties = schema.get("properties")
+    if isinstance(properties, dict) and key in properties:
+        return properties[key]
+    return schema.get("additionalProperties")
+
+
+def outside_references(schema: Any) -> list[str]:
+    """Return every `$ref` that leads out of the schema; fetching one is never done."""
+    found: list[str] = []
+    stack = [schema]
+    while stack:
+        part = stack.pop()
+        if isinstance(part, dict):
+            reference = part.get("$ref")
+            if isinstance(reference, str) and not re.match(r"#|urn:", reference):
+                found.append(reference)
+            stack.extend(part.values())
+        elif isinstance(part, list):
+            stack.extend(part)
+    return sorted(found)

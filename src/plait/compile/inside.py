@@ -1,0 +1,76 @@
+"""What is inside a step: nested scopes and the fallback, with the paths of their steps.
+
+A step's path is the one that the kernel gives it while it runs: `orders`, `prepare/fetch`,
+`enrich[left]/fetch`, `offers/fallback`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from plait.model.record import record
+from plait.plan import Node, Plan, Scope
+
+
+@record
+class Inner:
+    """A scope inside a step.
+
+    Attributes:
+        id: Path of the scope: `enrich[left]`, `prepare`, `offers/fallback`.
+        label: What it is to the step: a branch's name, `fallback`; empty when the step
+            is this scope and nothing else, as a sequence is.
+        prefix: What the paths of its steps begin with.
+        is_fallback: True when it runs in the step's place, not inside it.
+    """
+
+    id: str
+    label: str
+    prefix: str
+    scope: Scope
+    is_fallback: bool = False
+
+
+@record
+class Located:
+    """A step and its path; `owner` is the scope that it stands in."""
+
+    path: str
+    node: Node
+    owner: Scope
+
+
+def inner_scopes(node: Node, path: str) -> Iterator[Inner]:
+    """Yield the scopes inside `node`, its fallback last."""
+    for name, scope in node.scopes.items():
+        if node.machine == "parallel":
+            own = f"{path}[{name}]"
+            yield Inner(own, name, f"{own}/", scope)
+        else:
+            yield Inner(path, "", f"{path}/", scope)
+    if node.fallback_scope is not None:
+        own = f"{path}/fallback"
+        yield Inner(own, "fallback", f"{path}/", node.fallback_scope, is_fallback=True)
+
+
+def all_steps(plan: Plan) -> Iterator[Located]:
+    """Yield every step, each before those inside it, in document order."""
+    yield from _steps_of(plan.scope, "")
+
+
+def _steps_of(scope: Scope, prefix: str) -> Iterator[Located]:
+    for node in scope.nodes:
+        path = prefix + node.id
+        yield Located(path, node, scope)
+        for inner in inner_scopes(node, path):
+            yield from _steps_of(inner.scope, inner.prefix)
+
+
+def waits_of(scope: Scope) -> list[list[int]]:
+    """Return, for each step of `scope`, the steps that it waits for.
+
+    In a sequence each step waits for the one before it.
+    """
+    if scope.order == "sequence":
+        return [[index - 1] if index else [] for index in range(len(scope.nodes))]
+    return [list(node.deps) for node in scope.nodes]

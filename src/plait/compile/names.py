@@ -1,0 +1,160 @@
+"""Names: what a template may read where it stands, and what is wrong when it may not.
+
+A read is a path from a root name: `("user", "response", "id")`. Roots are the fixed names
+of the language and the ids of the steps that are visible: those of the same scope and of
+the scopes around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from plait.compile.findings import Findings
+from plait.compile.input_schema import InputShape
+from plait.document.tree import ScopeTree
+from plait.expression import ExpressionInfo, Read, Template
+from plait.model.diagnostic import did_you_mean
+from plait.model.place import Place
+
+FIXED_NAMES: Final = ("input", "env", "execution", "trigger")
+STEP_KEYS: Final = ("response", "status", "error", "attempts")
+EXECUTION_KEYS: Final = ("id", "workflow", "version", "started_at", "attempt")
+
+
+@dataclass(frozen=True, slots=True)
+class Visible:
+    """A step that templates can read: its id and its value's extra keys."""
+
+    id: str
+    facts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is visible from one spot.
+
+    Attributes:
+        steps: Readable steps by id.
+        own: The step that the template belongs to, where it may read itself.
+        later: Steps that exist but have not run yet where this is read.
+        extra: Names that only this spot sees: `error`, `item`, `secrets`.
+        elsewhere: Steps that exist but inside another step: id → that step's id.
+    """
+
+    steps: Mapping[str, Visible]
+    own: Visible | None = None
+    later: Set[str] = frozenset()
+    extra: frozenset[str] = frozenset()
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
+
+    def with_extra(self, *names: str) -> View:
+        """Return this view with more names in it."""
+        return replace(self, extra=self.extra | set(names))
+
+
+class NameChecker:
+    """Checks the reads of templates against what is visible, and notes them."""
+
+    def __init__(self, findings: Findings, input_shape: InputShape) -> None:
+        self._findings = findings
+        self._input = input_shape
+        self.roots: set[str] = set()
+        self.headers: dict[str, set[str]] = {}
+
+    def step_reads(self, template: Template, view: View) -> set[str]:
+        """Return the ids of the steps that `template` reads; report what it may not."""
+        ids: set[str] = set()
+        for info in template.expressions:
+            for read in info.reads:
+                root = str(read[0])
+                self.roots.add(root)
+                if root in view.extra:
+                    continue
+                if view.own is not None and root == view.own.id:
+                    self._check_step_read(view.own, read, info)
+                elif root in view.steps and root not in view.later:
+                    self._check_step_read(view.steps[root], read, info)
+                    ids.add(root)
+                else:
+                    self._check_fixed_read(root, read, info, view)
+        return ids
+
+    def _check_step_read(self, step: Visible, read: Read, info: ExpressionInfo) -> None:
+        known = (*STEP_KEYS, *step.facts)
+        if len(read) == 1:
+            self.headers.setdefault(step.id, set()).add("*")
+            return
+        if read[1] not in known:
+            hint = did_you_mean(str(read[1]), known) or f"a step has {', '.join(known)}"
+            text = f"step '{step.id}' has no '{read[1]}'"
+            self._findings.error_at("P002", text, hint, info.place)
+        elif read[1] == "headers":
+            self._note_header(step.id, read, info.place)
+
+    def _note_header(self, step_id: str, read: Read, place: Place) -> None:
+        name = str(read[2]) if len(read) > 2 else "*"
+        if name != name.lower():
+            text = f"header names are lower-case: no response has '{name}'"
+            hint = f"write '{name.lower()}'"
+            self._findings.error_at("P002", text, hint, place)
+        self.headers.setdefault(step_id, set()).add(name)
+
+    def _check_fixed_read(
+        self, root: str, read: Read, info: ExpressionInfo, view: View
+    ) -> None:
+        if root == "input":
+            self._check_input_read(read, info.place)
+        elif root == "execution":
+            self._check_execution_read(read, info.place)
+        elif root not in FIXED_NAMES:
+            self._report_unknown(root, info.place, view)
+
+    def _check_input_read(self, read: Read, place: Place) -> None:
+        problem = self._input.problem_with(read)
+        if problem is not None:
+            findings = self._findings
+            report = findings.error_at if problem.is_certain else findings.warning_at
+            report("P010", problem.message, problem.hint, place)
+
+    def _check_execution_read(self, read: Read, place: Place) -> None:
+        if len(read) > 1 and read[1] not in EXECUTION_KEYS:
+            hint = did_you_mean(str(read[1]), EXECUTION_KEYS)
+            hint = hint or f"it has {', '.join(EXECUTION_KEYS)}"
+            self._findings.error_at("P002", f"'execution' has no '{read[1]}'", hint, place)
+
+    def _report_unknown(self, root: str, place: Place, view: View) -> None:
+        inside = view.elsewhere.get(root)
+        if root == "secrets":
+            text = "secrets can be read only inside a call's request"
+            self._findings.error_at("P011", text, "so that no reply carries one", place)
+        elif root in view.later:
+            text = f"step '{root}' has not run yet where this is read"
+            hint = "in a sequence, a step sees only the steps before it"
+            self._findings.error_at("P008", text, hint, place)
+        elif inside is not None:
+            text = f"step '{root}' is inside '{inside}' and cannot be seen from here"
+            hint = f"read '{inside}.response' instead"
+            self._findings.error_at("P012", text, hint, place)
+        else:
+            known = [*FIXED_NAMES, *view.steps, *view.extra]
+            text = f"'{root}' is neither a step that can be read here nor a known name"
+            hint = did_you_mean(root, known)
+            self._findings.error_at("P001", text, hint, place)
+
+
+def whole_view(tree: ScopeTree) -> View:
+    """Return what is visible once every step of `tree` has settled."""
+    steps = (step.model for step in tree.steps)
+    return View({model.id: Visible(model.id, model.facts) for model in steps})
+
+
+def merged_headers(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the headers to ask a connector for; ("*",) when all are read.
+
+    >>> merged_headers({"etag", "age"}), merged_headers({"etag", "*"})
+    (('age', 'etag'), ('*',))
+    """
+    wanted = set(names)
+    return ("*",) if "*" in wanted else tuple(sorted(wanted))

@@ -1,0 +1,267 @@
+"""The worst case: how long steps can take, and how many calls they can make.
+
+Rule 1. Every figure is a bound that a run does not pass, given that each call ends within
+        its time limit, as the connectors promise. The work of Plait itself is not counted.
+Rule 2. Nothing is guessed: what has no bound is UNBOUNDED, and `why` says why.
+
+Steps in a row add up, steps side by side count as their longest. A join of some branches
+counts as a join of all: in the worst case those it waits for are the slowest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from plait.compile.inside import inner_scopes, waits_of
+from plait.compile.layers import topological
+from plait.kernel.engine import CALL_TIMEOUT_MS_DEFAULT
+from plait.model.duration import format_ms, parse_duration_ms
+from plait.model.record import record
+from plait.plan import Node, Plan, RetryPolicy, Scope
+
+UNBOUNDED: Final = math.inf
+
+_INSTANT: Final = frozenset({"set", "return", "fail"})
+
+
+@record
+class Bound:
+    """What a step, a scope or an execution can come to.
+
+    Attributes:
+        ms: Longest time, from time limits and retries; UNBOUNDED if there is none.
+        asked_ms: The same, when services ask for the longest waits that `max_delay`
+            allows (`Retry-After`); never below `ms`.
+        calls: Most calls made, retries and fallbacks included.
+        slowest: Paths of the steps that add up to `ms`, in the order in which they run.
+        deepest: Paths of the longest chain of steps.
+        why: How `ms` comes about, for people; empty for scopes.
+    """
+
+    ms: float
+    asked_ms: float
+    calls: int
+    slowest: tuple[str, ...] = ()
+    deepest: tuple[str, ...] = ()
+    why: str = ""
+
+
+def worst_cases(plan: Plan) -> tuple[Bound, Mapping[str, Bound]]:
+    """Return the bound of a whole execution of `plan`, and of each step by path."""
+    found: dict[str, Bound] = {}
+    whole = _scope(plan.scope, "", found)
+    if plan.timeout_ms is None:
+        return whole, found
+    ms, asked_ms = min(whole.ms, plan.timeout_ms), min(whole.asked_ms, plan.timeout_ms)
+    return Bound(ms, asked_ms, whole.calls, whole.slowest, whole.deepest), found
+
+
+def _scope(scope: Scope, prefix: str, found: dict[str, Bound]) -> Bound:
+    """Return the bound of `scope`: its longest paths, by time and by number of steps."""
+    bounds = [_step(node, prefix + node.id, found) for node in scope.nodes]
+    deps = waits_of(scope)
+    ms = [bound.ms for bound in bounds]
+    slowest_end, slowest = _longest(deps, ms)
+    asked_end, _ = _longest(deps, [bound.asked_ms for bound in bounds])
+    _, deepest = _longest(deps, [len(bound.deepest) for bound in bounds])
+    return Bound(
+        slowest_end,
+        asked_end,
+        sum(bound.calls for bound in bounds),
+        tuple(path for node in slowest for path in bounds[node].slowest),
+        tuple(path for node in deepest for path in bounds[node].deepest),
+    )
+
+
+def _longest(
+    deps: list[list[int]], weights: list[float] | list[int]
+) -> tuple[float, list[int]]:
+    """Return the weight of the heaviest chain, and the chain. Ties go to the first."""
+    total: list[float] = [0.0] * len(deps)
+    before: list[int | None] = [None] * len(deps)
+    for node in topological(deps):
+        before[node] = max(deps[node], key=lambda dep: total[dep], default=None)
+        previous = before[node]
+        total[node] = weights[node] + (0 if previous is None else total[previous])
+    last: int | None = max(range(len(deps)), key=lambda node: total[node])
+    heaviest = total[last] if last is not None else 0
+    chain: list[int] = []
+    while last is not None:
+        chain.append(last)
+        last = before[last]
+    return heaviest, chain[::-1]
+
+
+# -- one step --------------------------------------------------------------------------
+
+
+def _step(node: Node, path: str, found: dict[str, Bound]) -> Bound:
+    inner = [
+        (scope.is_fallback, _scope(scope.scope, scope.prefix, found))
+        for scope in inner_scopes(node, path)
+    ]
+    inside = [bound for is_fallback, bound in inner if not is_fallback]
+    bound = Bound(0, 0, 0, (path,), (path,), "disabled")
+    if not node.disabled:
+        bound = _own(node, path, inside)
+        for is_fallback, fallback in inner:
+            bound = _with_fallback(bound, fallback) if is_fallback else bound
+    found[path] = bound
+    return bound
+
+
+def _own(node: Node, path: str, inside: list[Bound]) -> Bound:
+    """Return the bound of the step's own attempts."""
+    if node.machine in _INSTANT:
+        return Bound(0, 0, 0, (path,), (path,), "takes no time")
+    tries = _Attempts(node)
+    slowest = max(inside, key=lambda bound: bound.ms, default=None)
+    deepest = max(inside, key=lambda bound: len(bound.deepest), default=None)
+    one_ms, why = _attempt_ms(node, slowest)
+    one_asked_ms = max((bound.asked_ms for bound in inside), default=one_ms)
+    calls = 1 if node.machine == "call" else sum(bound.calls for bound in inside)
+    return Bound(
+        tries.total_ms(one_ms, asked=False),
+        tries.total_ms(one_asked_ms, asked=node.machine != "wait"),
+        calls * tries.count_max,
+        slowest.slowest if slowest else (path,),
+        deepest.deepest if deepest else (path,),
+        tries.explain(one_ms, why),
+    )
+
+
+def _with_fallback(own: Bound, fallback: Bound) -> Bound:
+    return Bound(
+        own.ms + fallback.ms,
+        own.asked_ms + fallback.asked_ms,
+        own.calls + fallback.calls,
+        own.slowest + fallback.slowest,
+        own.deepest + fallback.deepest,
+        f"{own.why}, then the fallback: {duration_text(fallback.ms)}",
+    )
+
+
+def _attempt_ms(node: Node, slowest: Bound | None) -> tuple[float, str]:
+    """Return the longest that one attempt can take by itself, and why."""
+    if slowest is not None:
+        return slowest.ms, "what is inside"
+    if node.machine == "call":
+        if node.attempt_timeout_ms is not None:
+            return node.attempt_timeout_ms, "attempt_timeout"
+        if node.timeout_ms is not None:
+            return node.timeout_ms, "timeout"
+        return CALL_TIMEOUT_MS_DEFAULT, "the default time limit of a call"
+    if node.machine == "wait" and node.templates["for"].is_constant:
+        return parse_duration_ms(str(node.templates["for"].render({}))), "the wait"
+    if node.machine == "wait":
+        return UNBOUNDED, "a template gives the duration of the wait"
+    return UNBOUNDED, f"'{node.kind}' has no bound of its own"
+
+
+class _Attempts:
+    """How a step's attempts add up under its time limits."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._policy = node.retry
+        self.count_max = self._count_max()
+
+    def _count_max(self) -> int:
+        """Return how many attempts there can be: fast ones, with the shortest waits."""
+        policy, node = self._policy, self._node
+        if policy is None:
+            return 1
+        if node.machine == "wait" and node.attempt_timeout_ms is None:
+            return 1
+        waited_ms = 0.0
+        for attempt in range(1, policy.attempts_max):
+            waited_ms += shortest_delay_ms(policy, attempt)
+            # An attempt is not begun at or after the step's deadline.
+            if node.timeout_ms is not None and waited_ms >= node.timeout_ms:
+                return attempt
+        return policy.attempts_max
+
+    def total_ms(self, one_ms: float, *, asked: bool) -> float:
+        """Return the longest time of all attempts and the waits between them."""
+        node = self._node
+        if node.attempt_timeout_ms is not None:
+            one_ms = min(one_ms, node.attempt_timeout_ms)
+        total_ms = one_ms * self.count_max + self._waits_ms(asked=asked)
+        return total_ms if node.timeout_ms is None else min(total_ms, node.timeout_ms)
+
+    def _waits_ms(self, *, asked: bool) -> float:
+        policy = self._policy
+        if policy is None:
+            return 0
+        attempts = range(1, self.count_max)
+        if asked:
+            return float(policy.delay_ms_max * len(attempts))
+        return sum(longest_delay_ms(policy, attempt) for attempt in attempts)
+
+    def explain(self, one_ms: float, why: str) -> str:
+        """Return how the time comes about.
+
+        For example `2 attempts × 800ms (attempt_timeout) + 50ms of waits, cut off at 1s
+        (timeout)`.
+        """
+        node, limit_ms = self._node, self._node.attempt_timeout_ms
+        if limit_ms is not None and limit_ms < one_ms:
+            one_ms, why = limit_ms, "attempt_timeout"
+        text = f"{duration_text(one_ms)} ({why})"
+        if self.count_max > 1:
+            waits_ms = self._waits_ms(asked=False)
+            text = f"{self.count_max} attempts × {text}"
+            text += f" + {duration_text(waits_ms)} of waits" if waits_ms else ""
+        whole_ms = one_ms * self.count_max + self._waits_ms(asked=False)
+        if node.timeout_ms is not None and node.timeout_ms < whole_ms:
+            text += f", cut off at {duration_text(node.timeout_ms)} (timeout)"
+        return text
+
+
+def longest_delay_ms(policy: RetryPolicy, attempt: int) -> int:
+    """Return the longest own wait after failed attempt number `attempt`.
+
+    >>> policy = RetryPolicy(5, 100, "exponential", 2.0, 500, 0.5, None, None)
+    >>> [longest_delay_ms(policy, attempt) for attempt in (1, 2, 3)]
+    [150, 300, 500]
+    """
+    return _delay_ms(policy, attempt, 1 + policy.jitter, max)
+
+
+def shortest_delay_ms(policy: RetryPolicy, attempt: int) -> int:
+    """Return the shortest wait after failed attempt number `attempt`.
+
+    >>> policy = RetryPolicy(5, 100, "random", 2.0, 500, 0.0, None, None)
+    >>> shortest_delay_ms(policy, 1), longest_delay_ms(policy, 1)
+    (100, 500)
+    """
+    return _delay_ms(policy, attempt, 1 - policy.jitter, min)
+
+
+def _delay_ms(
+    policy: RetryPolicy, attempt: int, spread: float, pick: Callable[[int, int], int]
+) -> int:
+    """Return an extreme of what `plait.kernel.backoff.next_delay_ms` can give."""
+    match policy.backoff:
+        case "fixed":
+            base_ms: float = policy.delay_ms
+        case "linear":
+            base_ms = policy.delay_ms * attempt
+        case "exponential":
+            # 63: past this the power only builds numbers that the ceiling discards.
+            power = min(attempt - 1, 63)
+            base_ms = min(policy.delay_ms * policy.factor**power, policy.delay_ms_max)
+        case "random":
+            base_ms = pick(policy.delay_ms, policy.delay_ms_max)
+    return round(min(base_ms * spread, policy.delay_ms_max))
+
+
+def duration_text(ms: float) -> str:
+    """Return a bound as people write it.
+
+    >>> duration_text(1500), duration_text(UNBOUNDED)
+    ('1.5s', 'unbounded')
+    """
+    return "unbounded" if ms == UNBOUNDED else format_ms(ms)

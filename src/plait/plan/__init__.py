@@ -1,0 +1,18 @@
+"""The compiled workflow: immutable, content-hashed, serialisable.
+
+Rule. A plan loads and runs without the compiler, so a stored plan outlives it.
+"""
+
+from plait.plan.codec import PlanUnreadable, dump_plan, load_plan
+from plait.plan.nodes import Endpoint, Node, Plan, RetryPolicy, Scope
+
+__all__ = [
+    "Endpoint",
+    "Node",
+    "Plan",
+    "PlanUnreadable",
+    "RetryPolicy",
+    "Scope",
+    "dump_plan",
+    "load_plan",
+]

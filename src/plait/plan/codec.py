@@ -1,0 +1,171 @@
+"""Plans as bytes: one canonical form, whose hash is the plan's identity.
+
+Rule 1. A field at its default is left out, so a later version may add fields without
+        changing the hash of plans that do not use them.
+Rule 2. `FORMAT` changes when old readers would misread new bytes; they then refuse.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields, replace
+from typing import Any, ClassVar, Final
+
+import orjson
+
+from plait.expression import Template
+from plait.model.errors import Advice, PlaitError
+from plait.model.json import JsonValue, canonical_bytes
+from plait.model.place import Place
+from plait.plan.nodes import Endpoint, Node, Plan, RetryPolicy, Scope
+
+FORMAT: Final = 1
+
+
+class PlanUnreadable(PlaitError):
+    """Bytes that should hold a plan do not, or hold one of a newer format."""
+
+    code: ClassVar[str] = "plan.unreadable"
+    advice: ClassVar[Advice] = Advice.REPORT
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"this is no plan that this version can run: {reason}")
+        self.reason = reason
+
+
+def dump_plan(plan: Plan) -> bytes:
+    """Return the canonical bytes of `plan`; equal plans give equal bytes."""
+    body = _dump(replace(plan, content_hash=""))
+    return canonical_bytes({"format": FORMAT, "plan": body})
+
+
+def hash_plan(plan: Plan) -> Plan:
+    """Return `plan` with its content hash filled in."""
+    return replace(plan, content_hash=_hash_of(dump_plan(plan)))
+
+
+def load_plan(data: bytes) -> Plan:
+    """Return the plan that `data` holds; `dump_plan(load_plan(data)) == data`.
+
+    Raises:
+        PlanUnreadable: `data` is damaged, or of a format newer than this version's.
+    """
+    try:
+        outer = orjson.loads(data)
+        written_format = outer["format"]
+    except (orjson.JSONDecodeError, TypeError, KeyError) as error:
+        raise PlanUnreadable("it is not the JSON of a plan") from error
+    if written_format != FORMAT:
+        raise PlanUnreadable(f"format {written_format}, this version reads {FORMAT}")
+    try:
+        plan: Plan = _load(Plan, outer["plan"])
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise PlanUnreadable(f"a part is missing or malformed: {error}") from error
+    return replace(plan, content_hash=_hash_of(data))
+
+
+def _hash_of(data: bytes) -> str:
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def _dump(value: Any) -> JsonValue:
+    if isinstance(value, Template):
+        return {"template": value.dump()}
+    if type(value) in _DEFAULTS:
+        return _dump_fields(value)
+    if isinstance(value, tuple):
+        return [_dump(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _dump(item) for key, item in value.items()}
+    plain: JsonValue = value
+    return plain
+
+
+def _dump_fields(value: Any) -> JsonValue:
+    dumped: dict[str, JsonValue] = {}
+    for name, default in _DEFAULTS[type(value)].items():
+        content = getattr(value, name)
+        if default is MISSING or content != default:
+            dumped[name] = _dump(content)
+    return dumped
+
+
+def _defaults_of(kind: type[Any]) -> dict[str, object]:
+    return {
+        field.name: field.default_factory()
+        if field.default_factory is not MISSING
+        else field.default
+        for field in fields(kind)
+    }
+
+
+def _load(kind: type, body: Mapping[str, Any]) -> Any:
+    readers = _READERS[kind]
+    return kind(
+        **{
+            name: readers[name](content) if name in readers else _frozen(content)
+            for name, content in body.items()
+        }
+    )
+
+
+def _frozen(content: Any) -> Any:
+    if isinstance(content, list):
+        return tuple(_frozen(item) for item in content)
+    return content
+
+
+def _template(content: Mapping[str, Any] | None) -> Template | None:
+    return None if content is None else Template.load(content["template"])
+
+
+def _required_template(content: Mapping[str, Any]) -> Template:
+    return Template.load(content["template"])
+
+
+def _scope(content: Mapping[str, Any] | None) -> Any:
+    return None if content is None else _load(Scope, content)
+
+
+def _nodes(content: list[Mapping[str, Any]]) -> tuple[Any, ...]:
+    return tuple(_load(Node, node) for node in content)
+
+
+def _status(content: list[list[Any]]) -> tuple[tuple[str | Template, int], ...]:
+    return tuple(
+        (match if isinstance(match, str) else _required_template(match), status)
+        for match, status in content
+    )
+
+
+def _raw(content: Any) -> Any:
+    return content
+
+
+_DEFAULTS: Final = {
+    kind: _defaults_of(kind) for kind in (Plan, Scope, Node, Endpoint, RetryPolicy)
+}
+
+_READERS: Final[dict[type, dict[str, Callable[[Any], Any]]]] = {
+    Plan: {
+        "scope": _scope,
+        "input_schema": _raw,
+        "endpoint": lambda c: None if c is None else _load(Endpoint, c),
+    },
+    Scope: {"nodes": _nodes, "output": _template},
+    Endpoint: {"status": _status, "headers": _template},
+    RetryPolicy: {"when": _template},
+    Node: {
+        "place": lambda c: Place(*c),
+        "condition": _template,
+        "retry": lambda c: None if c is None else _load(RetryPolicy, c),
+        "fallback_value": _template,
+        "fallback_scope": _scope,
+        "idempotency_key": _template,
+        "output": _template,
+        "templates": lambda c: {k: _required_template(v) for k, v in c.items()},
+        "scopes": lambda c: {k: _load(Scope, v) for k, v in c.items()},
+        "options": _raw,
+    },
+}

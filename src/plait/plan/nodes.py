@@ -1,0 +1,154 @@
+"""What a plan is made of: scopes of nodes, with everything resolved.
+
+Rule 1. Nothing here refers to the text; a node keeps the Place where it came from.
+Rule 2. Nothing here is specific to one node kind: a kind's own settings are in
+        `templates`, `scopes` and `options`, and only its machine reads them.
+
+Not here: how a plan is made (plait.compile), how it is stored (plait.plan.codec), what
+running it means (plait.kernel).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from plait.expression import Template
+from plait.model.json import JsonObject, JsonValue
+from plait.model.place import Place
+
+Order = Literal["graph", "sequence"]
+Backoff = Literal["fixed", "linear", "exponential", "random"]
+Effect = Literal["read", "keyed", "unsafe"]
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """When and how often a failed attempt is made again. Times in milliseconds.
+
+    Attributes:
+        attempts_max: All attempts, the first included; >= 1.
+        factor: Base of the exponential back-off.
+        jitter: Share of the delay, 0 to 1, that is drawn at random.
+        on: Words an error must match one of: a class (`connect`), a code
+            (`connector.closed`), a status (`503`, `5xx`), `any`. None: what the error
+            itself advises.
+        when: An expression over `error` that must be true; None: no such condition.
+    """
+
+    attempts_max: int
+    delay_ms: int
+    backoff: Backoff
+    factor: float
+    delay_ms_max: int
+    jitter: float
+    on: tuple[str, ...] | None
+    when: Template | None
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One step, compiled.
+
+    Attributes:
+        index: Position in its scope, which is also the document's order.
+        kind: The step's type: `http`, `set`.
+        machine: Which kernel machine runs it: `call` for every connector.
+        deps: Indices of the nodes in the same scope that must settle first, ascending.
+        dependents: The same edges, seen from the other end.
+        facts: Keys of the step's value beside `response`, `status`, `error`, `attempts`.
+        headers_read: Response headers that any template reads; ("*",) if all.
+        timeout_ms: All attempts together; None: no bound of its own.
+        attempt_timeout_ms: One attempt; None: no bound of its own.
+        fallback_value, fallback_scope: What answers when the attempts are used up; at
+            most one is set. The scope holds one node.
+        templates, scopes, options: The kind's own settings.
+    """
+
+    index: int
+    id: str
+    kind: str
+    machine: str
+    place: Place
+    deps: tuple[int, ...] = ()
+    dependents: tuple[int, ...] = ()
+    facts: tuple[str, ...] = ()
+    headers_read: tuple[str, ...] = ()
+    disabled: bool = False
+    condition: Template | None = None
+    timeout_ms: int | None = None
+    attempt_timeout_ms: int | None = None
+    retry: RetryPolicy | None = None
+    continue_on_error: bool = False
+    fallback_value: Template | None = None
+    fallback_scope: Scope | None = None
+    effect: Effect = "read"
+    idempotency_key: Template | None = None
+    output: Template | None = None
+    templates: Mapping[str, Template] = field(default_factory=dict)
+    scopes: Mapping[str, Scope] = field(default_factory=dict)
+    options: Mapping[str, JsonValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Nodes that see each other.
+
+    Attributes:
+        order: `graph`: a node starts when its `deps` have settled. `sequence`: one after
+            the other.
+        nodes: In document order.
+        output: What the scope yields; None: a mapping from step id to the response of
+            each completed step.
+    """
+
+    order: Order
+    nodes: tuple[Node, ...]
+    output: Template | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where the gateway answers for this workflow.
+
+    Attributes:
+        status: Pairs of what to match (an error code, `5xx`, or a template that must be
+            true) and the HTTP status to answer with, in the document's order.
+        cache_ms: How long a complete reply may be given again; 0: never.
+    """
+
+    method: str
+    path: str
+    partial: bool = False
+    status: tuple[tuple[str | Template, int], ...] = ()
+    headers: Template | None = None
+    cache_ms: int = 0
+    stale_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A workflow, ready to run.
+
+    Attributes:
+        version: The document's own `version`, for people; the plan's identity is its
+            content hash.
+        input_schema: JSON Schema 2020-12 for `input`; None: anything.
+        timeout_ms: The whole execution; None: no bound.
+        roots: Every root name that any template reads (`input`, `trigger`, step ids),
+            sorted; what is not in it need not be provided.
+        content_hash: `sha256:…` of the serialised plan; two plans with equal hashes are
+            equal byte for byte.
+    """
+
+    name: str
+    version: str
+    description: str
+    mode: Literal["express", "durable"]
+    scope: Scope
+    input_schema: JsonObject | bool | None
+    timeout_ms: int | None
+    endpoint: Endpoint | None
+    roots: tuple[str, ...] = ()
+    content_hash: str = ""
