@@ -1,0 +1,26 @@
+"""The kernel: (plan, state, event) → events + commands. No clock, no dice, no I/O.
+
+The kernel owns: which step runs when, retries, time limits, fallbacks, outcomes.
+The host (a driver) owns: the clock, timers, making calls, recording events.
+Contract of one turn: decide, record, act.
+"""
+
+from plait.kernel.commands import CancelCall, CancelTimer, Command, StartCall, StartTimer
+from plait.kernel.engine import Kernel
+from plait.kernel.state import Ambient, Execution
+from plait.kernel.turn import BEHAVIOUR, BehaviourUnknown, Limits, Turn
+
+__all__ = [
+    "BEHAVIOUR",
+    "Ambient",
+    "BehaviourUnknown",
+    "CancelCall",
+    "CancelTimer",
+    "Command",
+    "Execution",
+    "Kernel",
+    "Limits",
+    "StartCall",
+    "StartTimer",
+    "Turn",
+]

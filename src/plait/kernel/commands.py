@@ -1,0 +1,62 @@
+"""Commands: what the kernel wants done. A driver performs them and feeds back events."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from plait.model.record import record
+
+
+@record
+class StartCall:
+    """Make one attempt of one call, everything rendered.
+
+    Attributes:
+        kind: The step's type, which names the connector: `http`.
+        request: The rendered `request` of the step: JSON, shaped by the connector's spec.
+        host_is_literal: True when the host stands literally in the operator's own
+            document, False when a template gave it (then egress rules apply).
+        timeout_ms: The whole attempt: connecting, sending, receiving, decoding.
+        idempotency_key: The same for all attempts of this step; None for reads.
+        headers_wanted: Response headers to report, lower-case; ("*",) for all.
+        execution_id, step, attempt: For tracing and error texts. Attempts count from 1.
+        trace: Headers to pass on unless the request sets them (traceparent, …).
+    """
+
+    kind: str
+    request: dict[str, object]
+    host_is_literal: bool
+    timeout_ms: int
+    idempotency_key: str | None
+    headers_wanted: tuple[str, ...]
+    execution_id: str
+    step: str
+    attempt: int
+    trace: tuple[tuple[str, str], ...] = ()
+
+
+@record
+class CancelCall:
+    """Give up a call under way; its outcome will not be asked for."""
+
+    step: str
+    attempt: int
+
+
+@record
+class StartTimer:
+    """Feed back `TimerFired(timer)` when the clock shows `due_at_ms`."""
+
+    timer: int
+    due_at_ms: int
+    step: str
+
+
+@record
+class CancelTimer:
+    """Forget a timer."""
+
+    timer: int
+
+
+Command: TypeAlias = StartCall | CancelCall | StartTimer | CancelTimer

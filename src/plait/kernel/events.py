@@ -1,0 +1,186 @@
+"""Events: facts about one execution, in the order in which they became true.
+
+Two sorts. *Outside* events are what a driver feeds to `Kernel.decide`; recording them is
+enough to rebuild the state. *Derived* events are what the kernel concludes from them: the
+timeline that people read, and the check that a replay concludes the same.
+
+All moments are milliseconds since the Unix epoch, UTC. Steps are named by path.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from plait.model.failure import Failure
+from plait.model.json import JsonObject, JsonValue
+from plait.model.record import record
+
+
+@record
+class ExecutionStarted:
+    """Begin. `behaviour` is the kernel's numbered behaviour that this execution keeps.
+
+    `trigger` is what templates see under that name: how the execution came to be.
+    """
+
+    execution_id: str
+    plan_hash: str
+    input: JsonValue
+    env: JsonObject
+    at_ms: int
+    behaviour: int
+    trigger: JsonValue = None
+    attempt: int = 1
+
+
+@record
+class CallCompleted:
+    """An attempt's call was answered. `facts` are the connector's extra keys."""
+
+    step: str
+    attempt: int
+    response: JsonValue
+    facts: JsonObject
+    at_ms: int
+
+
+@record
+class CallFailed:
+    """An attempt's call failed."""
+
+    step: str
+    attempt: int
+    failure: Failure
+    at_ms: int
+
+
+@record
+class TimerFired:
+    """A timer that the kernel asked for is due."""
+
+    timer: int
+    at_ms: int
+
+
+@record
+class CancelRequested:
+    """Somebody wants the execution stopped."""
+
+    reason: str
+    at_ms: int
+
+
+@record
+class StepStarted:
+    """A step's condition held and its first attempt begins."""
+
+    step: str
+    at_ms: int
+
+
+@record
+class StepSkipped:
+    """A step will not run. `reason` is `condition` or `disabled`."""
+
+    step: str
+    reason: str
+    at_ms: int
+
+
+@record
+class RetryScheduled:
+    """Attempt number `attempt` failed; the next begins at `due_at_ms`."""
+
+    step: str
+    attempt: int
+    failure: Failure
+    due_at_ms: int
+    at_ms: int
+
+
+@record
+class RetryStarted:
+    """Attempt number `attempt` begins; always 2 or more."""
+
+    step: str
+    attempt: int
+    at_ms: int
+
+
+@record
+class FallbackStarted:
+    """The attempts are used up and the step's fallback answers in its place."""
+
+    step: str
+    failure: Failure
+    at_ms: int
+
+
+@record
+class StepCompleted:
+    """A step has its response. `by_fallback` tells that its own call did not give it."""
+
+    step: str
+    attempts: int
+    by_fallback: bool
+    at_ms: int
+
+
+@record
+class StepFailed:
+    """A step failed for good. `continued`: the workflow goes on all the same."""
+
+    step: str
+    failure: Failure
+    continued: bool
+    at_ms: int
+
+
+@record
+class StepCancelled:
+    """A running step was stopped because its outcome no longer matters."""
+
+    step: str
+    at_ms: int
+
+
+@record
+class ExecutionCompleted:
+    """Terminal: the execution's output is known."""
+
+    output: JsonValue
+    at_ms: int
+
+
+@record
+class ExecutionFailed:
+    """Terminal: a failure that nothing caught."""
+
+    failure: Failure
+    at_ms: int
+
+
+@record
+class ExecutionCancelled:
+    """Terminal: stopped on request."""
+
+    reason: str
+    at_ms: int
+
+
+OutsideEvent: TypeAlias = (
+    ExecutionStarted | CallCompleted | CallFailed | TimerFired | CancelRequested
+)
+StepEvent: TypeAlias = (
+    StepStarted
+    | StepSkipped
+    | RetryScheduled
+    | RetryStarted
+    | FallbackStarted
+    | StepCompleted
+    | StepFailed
+    | StepCancelled
+)
+TerminalEvent: TypeAlias = ExecutionCompleted | ExecutionFailed | ExecutionCancelled
+DerivedEvent: TypeAlias = StepEvent | TerminalEvent
+Event: TypeAlias = OutsideEvent | DerivedEvent

@@ -1,0 +1,79 @@
+"""What a node kind's machine is, and what the kernel offers it.
+
+A machine decides what one kind of step does; the kernel around it does what all steps
+share: conditions, retries, time limits, fallbacks, settling. A machine keeps its memory in
+`run.memory`, never in itself: one machine serves all executions.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Protocol
+
+from plait.kernel.state import Execution, Frame, Run
+from plait.model.failure import Failure
+from plait.model.json import JsonObject, JsonValue
+
+
+class Offers(Protocol):
+    """The kernel, as machines see it."""
+
+    def succeed(
+        self, x: Execution, run: Run, response: JsonValue, facts: JsonObject | None = None
+    ) -> None:
+        """The attempt has its response."""
+        ...
+
+    def fail(self, x: Execution, run: Run, failure: Failure) -> None:
+        """The attempt failed; the kernel decides on retry, fallback, failure."""
+        ...
+
+    def finish(self, x: Execution, run: Run, output: JsonValue) -> None:
+        """Complete `run`, and with it the whole execution, with `output`."""
+        ...
+
+    def open_frame(self, x: Execution, run: Run, name: str, prefix: str) -> None:
+        """Start the scope `name` of `run`'s node; its end comes back to the machine."""
+        ...
+
+    def close_frame(self, x: Execution, frame: Frame) -> None:
+        """Cancel what runs in `frame`; its end does not come back."""
+        ...
+
+    def start_timer(self, x: Execution, run: Run, purpose: str, due_at_ms: int) -> None:
+        """Ask for `on_timer`. It is dropped when the attempt ends."""
+        ...
+
+    def start_call(self, x: Execution, run: Run) -> None:
+        """Start the node's call; its outcome ends the attempt."""
+        ...
+
+
+class Machine:
+    """Base of all machines: `start`, and answers to what it asked for."""
+
+    name: ClassVar[str]
+    watches_deadline: ClassVar[bool] = False
+
+    def start(self, kernel: Offers, x: Execution, run: Run) -> None:
+        """Begin an attempt. Ends, now or later, in succeed, fail or finish.
+
+        Raises:
+            ExpressionError: A template failed; the kernel turns it into a failure.
+        """
+        raise NotImplementedError
+
+    def on_timer(self, kernel: Offers, x: Execution, run: Run) -> None:
+        """The machine's own timer fired."""
+        raise NotImplementedError
+
+    def on_frame_completed(
+        self, kernel: Offers, x: Execution, run: Run, frame: Frame, output: JsonValue
+    ) -> None:
+        """One of the run's frames completed."""
+        raise NotImplementedError
+
+    def on_frame_failed(
+        self, kernel: Offers, x: Execution, run: Run, frame: Frame, failure: Failure
+    ) -> None:
+        """One of the run's frames failed; by default so does the attempt."""
+        kernel.fail(x, run, failure)

@@ -1,0 +1,111 @@
+"""The state of one execution: frames of running steps, in memory, rebuilt by replay."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from plait.kernel.commands import Command
+from plait.kernel.events import Event, ExecutionStarted, TerminalEvent
+from plait.kernel.lifecycle import ACTIVE, StepState
+from plait.model.json import JsonObject
+from plait.plan import Node, Plan, Scope
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """One step instance.
+
+    Attributes:
+        path: Its address: `orders`, `enrich[left]/fetch`.
+        attempt: The attempt under way or last made; 0 before the first.
+        deadline_at_ms: When all attempts together must be over; None: never.
+        failure: What the fallback stands in for, while it does.
+        timers: Its outstanding timers: timer number → what it is for.
+        frames: The frames that it runs inside itself, by name.
+        memory: Whatever its machine keeps between events.
+    """
+
+    node: Node
+    frame: Frame
+    path: str
+    state: StepState = StepState.PENDING
+    attempt: int = 0
+    deadline_at_ms: int | None = None
+    failure: JsonObject | None = None
+    timers: dict[int, str] = field(default_factory=dict)
+    frames: dict[str, Frame] = field(default_factory=dict)
+    memory: Any = None
+
+    @property
+    def is_active(self) -> bool:
+        """True from its start until it has settled or was cancelled."""
+        return self.state in ACTIVE
+
+
+@dataclass(slots=True, eq=False)
+class Frame:
+    """One scope, running.
+
+    Attributes:
+        parent: The step instance it runs inside; None for the document's own scope.
+        name: Which of the parent's scopes this is.
+        prefix: What the paths of its steps begin with.
+        names: What templates see: `input`, `env`, the settled steps.
+        waits: For each node, how many of its deps have not settled.
+        unsettled: How many nodes have not settled.
+        runs: The step instances that have started, by node index.
+        is_open: False once it has completed, failed or was cancelled.
+    """
+
+    scope: Scope
+    parent: Run | None
+    name: str
+    prefix: str
+    names: dict[str, Any]
+    waits: list[int]
+    unsettled: int
+    runs: dict[int, Run] = field(default_factory=dict)
+    is_open: bool = True
+
+
+@dataclass(slots=True, eq=False)
+class Ambient:
+    """What a run may use but must not record: secrets, and headers to pass on."""
+
+    secrets: Mapping[str, Any] = field(default_factory=dict)
+    trace: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(slots=True, eq=False)
+class Execution:
+    """The whole state of one execution.
+
+    Attributes:
+        now_ms: The moment of the event being decided.
+        calls: Calls under way, by step path.
+        timers: Outstanding timers; the run is None for the execution's own timeout.
+        deadline_count: How many of them are time limits, which nothing waits for.
+        ready: What is to be done before the turn ends, in order.
+        end: The terminal event, once there is one.
+        events, commands: What the turn under way has produced so far.
+        event_count: Length of the history, for the limit.
+    """
+
+    plan: Plan
+    started: ExecutionStarted
+    ambient: Ambient
+    now_ms: int
+    root: Frame | None = None
+    calls: dict[str, Run] = field(default_factory=dict)
+    timers: dict[int, Run | None] = field(default_factory=dict)
+    timer_count: int = 0
+    deadline_count: int = 0
+    ready: deque[tuple[Frame, int]] = field(default_factory=deque)
+    end: TerminalEvent | None = None
+    events: list[Event] = field(default_factory=list)
+    commands: list[Command] = field(default_factory=list)
+    event_count: int = 0
+    is_degraded: bool = False

@@ -1,0 +1,48 @@
+"""One turn's result, the limits it keeps, and the kernel's numbered behaviour."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+from plait.kernel.commands import Command
+from plait.kernel.events import Event
+from plait.model.errors import Advice, PlaitError
+from plait.model.record import record
+
+# Recorded in each ExecutionStarted. A change that would replay an old history differently
+# takes the next number and keeps the old path for executions that carry the old one.
+BEHAVIOUR: Final = 1
+
+
+class BehaviourUnknown(PlaitError):
+    """The execution was started by a newer kernel, whose rules this one does not know."""
+
+    code: ClassVar[str] = "kernel.behaviour_unknown"
+    advice: ClassVar[Advice] = Advice.REPORT
+
+    def __init__(self, behaviour: int) -> None:
+        super().__init__(
+            f"this execution follows kernel behaviour {behaviour}; "
+            f"this version knows up to {BEHAVIOUR}: run it with a newer version"
+        )
+
+
+@record
+class Limits:
+    """What one execution may use before it fails with `limit.…`.
+
+    Attributes:
+        events_max: Length of the history.
+        pending_max: Calls and timers outstanding at once.
+    """
+
+    events_max: int = 50_000
+    pending_max: int = 1_000
+
+
+@record
+class Turn:
+    """What one event led to: facts to record (the event itself first), then commands."""
+
+    events: list[Event]
+    commands: list[Command]

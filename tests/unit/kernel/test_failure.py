@@ -1,0 +1,264 @@
+"""Failure: fallback first, then on_error, then the scope around it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from plait.kernel.events import FallbackStarted, StepCompleted, StepFailed
+from plait.testing import Simulated, error, reply, simulate
+from tests.simulation.asking import ask, give, plan_with
+
+BROKEN = error("connector.http.500", "it broke", details={"status_code": 500})
+
+
+def failed(plan: Any, script: Any = None, **given: Any) -> Any:
+    result = simulate(plan, script or {}, **given)
+    assert result.status == "failed"
+    assert result.failure is not None
+    return result.failure
+
+
+def of_kind(result: Simulated, kind: type[Any]) -> list[Any]:
+    return [event for event in result.events if isinstance(event, kind)]
+
+
+def test_an_uncaught_failure_fails_the_workflow_and_names_step_attempts_place() -> None:
+    failure = failed(plan_with(give("x", 1), ask("a")), {"a": BROKEN})
+    assert (failure.code, failure.step, failure.attempts) == ("connector.http.500", "a", 1)
+    assert failure.place.pointer == "/steps/1"
+
+
+def test_a_failure_deep_inside_names_the_innermost_step() -> None:
+    group = {
+        "id": "g",
+        "type": "parallel",
+        "branches": {
+            "l": {"steps": [{"id": "s", "type": "sequence", "steps": [ask("x")]}]}
+        },
+    }
+    failure = failed(plan_with(group), {"g[l]/s/x": BROKEN})
+    assert (failure.step, failure.place.pointer) == (
+        "g[l]/s/x",
+        "/steps/0/branches/l/steps/0/steps/0",
+    )
+
+
+def test_a_fallback_value_stands_in_for_the_response() -> None:
+    told = {
+        "r": "${a.response}",
+        "s": "${a.status}",
+        "e": "${a.error}",
+        "n": "${a.attempts}",
+    }
+    plan = plan_with(ask("a", fallback={"id": 0}), give("told", told))
+    result = simulate(plan, {"a": BROKEN})
+    view = {"r": {"id": 0}, "s": "completed", "e": None, "n": 1}
+    assert result.output == {"a": {"id": 0}, "told": view}
+    assert result.is_degraded is False
+
+
+def test_a_fallback_may_be_null() -> None:
+    result = simulate(plan_with(ask("a", fallback=None)), {"a": BROKEN})
+    assert (result.status, result.output) == ("completed", {"a": None})
+
+
+def test_a_fallback_reads_the_error_it_stands_in_for() -> None:
+    plan = plan_with(ask("a", fallback=["${error.code}", "${error.details.step}"]))
+    assert simulate(plan, {"a": BROKEN}).output == {"a": ["connector.http.500", "a"]}
+
+
+def test_a_fallback_is_not_reshaped_by_output() -> None:
+    plan = plan_with(ask("a", fallback=5, output="${a.response.id}"))
+    assert simulate(plan, {"a": BROKEN}).output == {"a": 5}
+
+
+def test_a_fallback_comes_only_after_the_last_attempt() -> None:
+    plan = plan_with(ask("a", fallback=5, retry={"max_attempts": 2}))
+    assert simulate(plan, {"a": [BROKEN, reply(1)]}).output == {"a": 1}
+    result = simulate(plan, {"a": [BROKEN, BROKEN, reply(1)]})
+    assert (result.output, len(result.calls)) == ({"a": 5}, 2)
+
+
+def test_a_fallback_step_runs_in_the_steps_place() -> None:
+    second = ask("mirror", "${error.code}")
+    plan = plan_with(ask("a", fallback=second), give("b", "${a.response}"))
+    result = simulate(plan, {"a": BROKEN, "a/mirror": reply(2, after_ms=5)})
+    assert result.output == {"a": 2, "b": 2}
+    assert result.calls[1].request["arg"] == "connector.http.500"
+
+
+def test_a_fallback_step_needs_no_id() -> None:
+    plan = plan_with(ask("a", fallback={"type": "set", "value": 3}))
+    result = simulate(plan, {"a": BROKEN})
+    assert (result.output, result.status_of("a/fallback")) == ({"a": 3}, "completed")
+
+
+def test_a_fallback_step_may_have_a_fallback() -> None:
+    inner = {**ask("second"), "fallback": {"type": "set", "id": "third", "value": 3}}
+    plan = plan_with(ask("a", fallback=inner))
+    result = simulate(plan, {"a": BROKEN, "a/second": BROKEN})
+    assert (result.output, result.status_of("a/second/third")) == ({"a": 3}, "completed")
+
+
+def test_a_skipped_fallback_step_answers_null() -> None:
+    plan = plan_with(ask("a", fallback=give("no", 1, condition=False)))
+    assert simulate(plan, {"a": BROKEN}).output == {"a": None}
+
+
+def test_a_fallback_step_that_fails_is_what_failed() -> None:
+    plan = plan_with(ask("a", fallback=ask("mirror")))
+    failure = failed(plan, {"a": BROKEN, "a/mirror": error("connector.closed")})
+    assert (failure.code, failure.step) == ("connector.closed", "a/mirror")
+
+
+def test_a_fallback_that_cannot_be_rendered_fails_the_step() -> None:
+    failure = failed(plan_with(ask("a", fallback="${error.details.nope}")), {"a": BROKEN})
+    assert failure.code == "expression.no_such_key"
+    assert failure.place.pointer == "/steps/0/fallback"
+
+
+def test_a_fallback_is_told_as_events() -> None:
+    result = simulate(plan_with(ask("a", fallback=5)), {"a": BROKEN})
+    (started,) = of_kind(result, FallbackStarted)
+    (completed,) = of_kind(result, StepCompleted)
+    assert (started.step, started.failure.code) == ("a", "connector.http.500")
+    assert (completed.by_fallback, completed.attempts) == (True, 1)
+
+
+def test_on_error_continue_gives_a_null_response_and_the_error() -> None:
+    told = {
+        "r": "${a.response}",
+        "s": "${a.status}",
+        "n": "${a.attempts}",
+        "c": "${a.error.code}",
+        "m": "${a.error.message}",
+        "d": "${a.error.details.status_code}",
+    }
+    plan = plan_with(ask("a", on_error="continue"), give("told", told))
+    result = simulate(plan, {"a": BROKEN})
+    assert result.output == {
+        "told": {
+            "r": None,
+            "s": "failed",
+            "n": 1,
+            "c": "connector.http.500",
+            "m": "it broke",
+            "d": 500,
+        }
+    }
+    assert result.is_degraded is True
+
+
+def test_on_error_continue_comes_after_the_fallback() -> None:
+    plan = plan_with(ask("a", on_error="continue", fallback=ask("mirror")))
+    answered = simulate(plan, {"a": BROKEN, "a/mirror": reply(2)})
+    assert (answered.output, answered.is_degraded) == ({"a": 2}, False)
+    failed_too = simulate(plan, {"a": BROKEN, "a/mirror": error("connector.closed")})
+    assert (failed_too.output, failed_too.is_degraded) == ({}, True)
+
+
+def test_a_continued_failure_is_told_as_such() -> None:
+    result = simulate(plan_with(ask("a", on_error="continue")), {"a": BROKEN})
+    (event,) = of_kind(result, StepFailed)
+    assert (event.continued, event.failure.code) == (True, "connector.http.500")
+
+
+def test_a_container_continues_when_something_inside_fails() -> None:
+    group = {
+        "id": "g",
+        "type": "sequence",
+        "on_error": "continue",
+        "steps": [ask("x"), ask("y")],
+    }
+    plan = plan_with(group, give("after", "${g.error.details.step}"))
+    result = simulate(plan, {"g/x": BROKEN})
+    assert result.output == {"after": "g/x"}
+    assert result.status_of("g/y") == "not started"
+
+
+@pytest.mark.parametrize(
+    ("settings", "pointer"),
+    [
+        ({"condition": "${input.user.name}"}, "/steps/0/condition"),
+        ({"output": "${input.user.name}"}, "/steps/0/output"),
+    ],
+)
+def test_an_expression_error_names_expression_place_and_missing_key(
+    settings: dict[str, Any], pointer: str
+) -> None:
+    plan = plan_with(give("a", 1, **settings))
+    failure = failed(plan, input={"user": {}})
+    assert failure.code == "expression.no_such_key"
+    assert "input.user.name" in failure.message
+    assert "name" in failure.message
+    assert (failure.step, failure.place.pointer) == ("a", pointer)
+
+
+def test_an_expression_error_in_the_output_names_its_place() -> None:
+    failure = failed(plan_with(give("a", {}), output={"x": ["${a.response.id}"]}))
+    assert (failure.code, failure.place.pointer) == (
+        "expression.no_such_key",
+        "/output/x/0",
+    )
+
+
+@pytest.mark.parametrize("value", [0, 1, "true", None, [], {}])
+def test_a_condition_that_is_no_bool_fails_the_step(value: Any) -> None:
+    plan = plan_with(give("a", 1, condition="${input.x}"))
+    failure = failed(plan, input={"x": value})
+    assert failure.code.startswith("expression.")
+    assert (failure.step, failure.attempts) == ("a", 0)
+    assert failure.place.pointer == "/steps/0/condition"
+
+
+def test_a_condition_that_fails_is_answered_by_fallback_and_on_error() -> None:
+    wrong = {"condition": "${input.missing}"}
+    plan = plan_with(
+        give("a", 1, fallback=2, **wrong), give("b", 1, on_error="continue", **wrong)
+    )
+    result = simulate(plan, {}, input={})
+    assert (result.output, result.is_degraded) == ({"a": 2}, True)
+
+
+def test_reading_into_a_skipped_step_is_an_error_that_names_the_path() -> None:
+    plan = plan_with(ask("a", condition=False), give("b", "${a.response.id}"))
+    failure = failed(plan)
+    assert failure.step == "b"
+    assert "a.response" in failure.message
+
+
+def test_fail_fails_with_the_documents_error() -> None:
+    step = {
+        "id": "f",
+        "type": "fail",
+        "code": "order.sold_out",
+        "message": "no ${input.item} left",
+        "details": {"item": "${input.item}"},
+    }
+    failure = failed(plan_with(step), input={"item": "tea"})
+    assert (failure.code, failure.message) == ("order.sold_out", "no tea left")
+    assert failure.details == {"item": "tea"}
+
+
+def test_fail_has_an_error_of_its_own() -> None:
+    failure = failed(plan_with({"id": "f", "type": "fail"}))
+    assert (failure.code, failure.details) == ("workflow.failed", {})
+
+
+def test_fail_keeps_details_that_are_no_mapping() -> None:
+    failure = failed(plan_with({"id": "f", "type": "fail", "details": "${input}"}), input=5)
+    assert failure.details == {"value": 5}
+
+
+def test_fail_can_be_caught_like_any_failure() -> None:
+    plan = plan_with({"id": "f", "type": "fail", "fallback": 1, "retry": {"on": ["any"]}})
+    result = simulate(plan, {})
+    assert (result.output, result.elapsed_ms) == ({"f": 1}, 0)
+
+
+def test_of_two_failures_the_first_is_the_workflows() -> None:
+    plan = plan_with(ask("a"), ask("b"))
+    script = {"a": error("connector.closed", after_ms=9), "b": BROKEN}
+    assert failed(plan, script).step == "b"
