@@ -1,0 +1,1 @@
+"""Drivers: the loop around the kernel. They differ in what they record, not in outcome."""

@@ -1,0 +1,162 @@
+"""What happened when: the timeline of one express execution.
+
+Kept beside the kernel's events because those count whole milliseconds and a step may take
+less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from plait.kernel.events import (
+    CallFailed,
+    Event,
+    FallbackStarted,
+    RetryScheduled,
+    RetryStarted,
+    StepCancelled,
+    StepCompleted,
+    StepFailed,
+    StepSkipped,
+    StepStarted,
+)
+from plait.model.failure import Failure
+from plait.model.json import JsonObject
+
+
+@dataclass(slots=True)
+class StepTrace:
+    """One step's line. Moments are seconds on the monotonic clock.
+
+    Attributes:
+        status: `running`, `completed`, `skipped`, `failed` or `cancelled`.
+        attempts: When each attempt began and ended; the end is None while it runs.
+    """
+
+    step: str
+    status: str
+    started_s: float
+    ended_s: float | None = None
+    attempts: list[tuple[float, float | None]] = field(default_factory=list)
+    by_fallback: bool = False
+    failure: Failure | None = None
+
+
+@dataclass(slots=True)
+class Trace:
+    """All steps' lines, in the order in which they began."""
+
+    started_s: float
+    ended_s: float = 0.0
+    steps: dict[str, StepTrace] = field(default_factory=dict)
+
+    def note(self, events: list[Event], now_s: float) -> None:
+        """Take in the events of one turn, which happened at `now_s`."""
+        for event in events:
+            handler = _NOTES.get(type(event))
+            if handler is not None:
+                handler(self, event, now_s)
+
+    def as_json(self) -> list[JsonObject]:
+        """Return one object per step; times in milliseconds since the start."""
+        return [self._line(step) for step in self.steps.values()]
+
+    def _line(self, step: StepTrace) -> JsonObject:
+        line: JsonObject = {
+            "step": step.step,
+            "status": step.status,
+            "attempt": len(step.attempts),
+            "started_ms": self.ms(step.started_s),
+            "ended_ms": self.ms(self._end_of(step.ended_s)),
+            "attempts": [
+                {"started_ms": self.ms(begin), "ended_ms": self.ms(self._end_of(end))}
+                for begin, end in step.attempts
+            ],
+        }
+        if step.by_fallback:
+            line["by_fallback"] = True
+        if step.failure is not None:
+            line["error"] = step.failure.as_json()
+        return line
+
+    def _end_of(self, ended_s: float | None) -> float:
+        return self.ended_s if ended_s is None else ended_s
+
+    def ms(self, moment_s: float) -> float:
+        """Return `moment_s` as milliseconds since the start, to the microsecond."""
+        return round((moment_s - self.started_s) * 1000, 3)
+
+
+def _begin(trace: Trace, event: StepStarted, now_s: float) -> None:
+    trace.steps[event.step] = StepTrace(
+        event.step, "running", now_s, attempts=[(now_s, None)]
+    )
+
+
+def _skip(trace: Trace, event: StepSkipped, now_s: float) -> None:
+    trace.steps[event.step] = StepTrace(event.step, "skipped", now_s, now_s)
+
+
+def _end_attempt(trace: Trace, event: RetryScheduled | CallFailed, now_s: float) -> None:
+    step = trace.steps[event.step]
+    step.failure = event.failure
+    _close_attempt(step, now_s)
+
+
+def _retry(trace: Trace, event: RetryStarted, now_s: float) -> None:
+    trace.steps[event.step].attempts.append((now_s, None))
+
+
+def _fall_back(trace: Trace, event: FallbackStarted, now_s: float) -> None:
+    step = trace.steps.get(event.step)
+    if step is None:
+        step = trace.steps[event.step] = StepTrace(event.step, "running", now_s)
+    step.failure = event.failure
+    _close_attempt(step, now_s)
+
+
+def _complete(trace: Trace, event: StepCompleted, now_s: float) -> None:
+    step = trace.steps[event.step]
+    step.by_fallback = event.by_fallback
+    if not event.by_fallback:
+        step.failure = None
+    _end(step, "completed", now_s)
+
+
+def _fail(trace: Trace, event: StepFailed, now_s: float) -> None:
+    step = trace.steps.get(event.step)
+    if step is None:
+        step = trace.steps[event.step] = StepTrace(event.step, "running", now_s)
+    step.failure = event.failure
+    _end(step, "failed", now_s)
+
+
+def _cancel(trace: Trace, event: StepCancelled, now_s: float) -> None:
+    _end(trace.steps[event.step], "cancelled", now_s)
+
+
+def _end(step: StepTrace, status: str, now_s: float) -> None:
+    step.status = status
+    step.ended_s = now_s
+    _close_attempt(step, now_s)
+
+
+def _close_attempt(step: StepTrace, now_s: float) -> None:
+    """End the attempt under way; one that has ended already stays as it is."""
+    if step.attempts and step.attempts[-1][1] is None:
+        step.attempts[-1] = (step.attempts[-1][0], now_s)
+
+
+_NOTES: Final[dict[type, Callable[[Trace, Any, float], None]]] = {
+    StepStarted: _begin,
+    StepSkipped: _skip,
+    CallFailed: _end_attempt,
+    RetryScheduled: _end_attempt,
+    RetryStarted: _retry,
+    FallbackStarted: _fall_back,
+    StepCompleted: _complete,
+    StepFailed: _fail,
+    StepCancelled: _cancel,
+}

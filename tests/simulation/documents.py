@@ -1,0 +1,261 @@
+"""Random workflow documents, as hypothesis strategies.
+
+Scopes nest to depth 3, every step kind appears, and steps read whichever settled steps
+they can see. A graph scope's steps are written in any order: the compiler has to find the
+real one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import strategies as st
+
+Json = Any
+DEPTH_MAX = 3
+CODES = (
+    "connector.http.503",
+    "connector.http.404",
+    "connector.connect",
+    "connector.timeout",
+    "connector.protocol",
+)
+ON = (
+    None,
+    ["any"],
+    ["connect", 503],
+    ["timeout"],
+    "5xx",
+    ["connector.protocol"],
+    "${error.code == 'connector.http.404'}",
+)
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What may be in a document.
+
+    Attributes:
+        races: Whatever lets the order of completions decide: `return`, join any or N.
+        limits: Time limits and waits.
+    """
+
+    races: bool = True
+    limits: bool = True
+
+
+def documents(wishes: Wishes = Wishes()) -> st.SearchStrategy[Json]:  # noqa: B008
+    """Return a strategy of whole documents."""
+    return st.composite(_document)(wishes)  # type: ignore[no-any-return]
+
+
+def _document(draw: st.DrawFn, wishes: Wishes) -> Json:
+    writer = _Writer(draw, wishes)
+    document = {"name": "random", **writer.scope((), 0)}
+    if wishes.limits and writer.perhaps(6):
+        document["timeout"] = writer.duration(300, 900)
+    if writer.perhaps(4):
+        document["defaults"] = writer.settings(writer.retry, writer.limits)
+    return document
+
+
+class _Writer:
+    """Writes one document. Ids are unique, and so is nearly every duration."""
+
+    def __init__(self, draw: st.DrawFn, wishes: Wishes) -> None:
+        self.draw = draw
+        self.wishes = wishes
+        self.count = 0
+
+    def perhaps(self, one_in: int) -> bool:
+        return self.draw(st.integers(0, one_in - 1)) == one_in - 1
+
+    def pick(self, options: Sequence[Json]) -> Json:
+        return self.draw(st.sampled_from(options))
+
+    def next_number(self) -> int:
+        self.count += 1
+        return self.count
+
+    def moment(self, low: int, high: int) -> int:
+        """A number that no other in the document is likely to be a sum of."""
+        return self.draw(st.integers(low, high)) * 101 + self.next_number() ** 2
+
+    def duration(self, low: int, high: int) -> str:
+        return f"{self.moment(low, high)}ms"
+
+    # -- scopes --------------------------------------------------------------------------
+
+    def scope(self, seen: tuple[str, ...], depth: int) -> Json:
+        order = self.pick(["graph", "graph", "sequence"])
+        steps = self.steps(seen, depth, order)
+        scope = {"steps": steps}
+        if order == "sequence":
+            scope["order"] = order
+        if self.perhaps(3):
+            ids = tuple(step["id"] for step in steps)
+            scope["output"] = self.value((*seen, *ids))
+        return scope
+
+    def steps(self, seen: tuple[str, ...], depth: int, order: str) -> list[Json]:
+        steps: list[Json] = []
+        own: tuple[str, ...] = ()
+        for _ in range(self.draw(st.integers(1, 4 if depth == 0 else 3))):
+            step = self.step(seen, own, depth)
+            steps.append(step)
+            own = (*own, step["id"])
+        return self.draw(st.permutations(steps)) if order == "graph" else steps
+
+    # -- steps ---------------------------------------------------------------------------
+
+    def step(self, seen: tuple[str, ...], own: tuple[str, ...], depth: int) -> Json:
+        step_id = f"s{self.next_number()}"
+        visible = (*seen, *own)
+        step = {"id": step_id, **self.kind(visible, depth)}
+        if own and self.perhaps(5):
+            step["depends_on"] = [self.pick(own)]
+        if self.perhaps(4):
+            step["condition"] = self.condition(visible)
+        if self.perhaps(12):
+            step["disabled"] = True
+        if self.perhaps(6):
+            step["output"] = self.own_output(step_id, visible)
+        # What can fail should mostly be caught, or nothing behind it would ever run.
+        one_in = 2 if self.is_troubled(step) else 5
+        step |= self.settings(self.retry, self.limits, self.caught, one_in=one_in)
+        if depth < DEPTH_MAX and self.perhaps(one_in + 2):
+            step["fallback"] = self.fallback(visible, depth)
+        return step
+
+    def is_troubled(self, step: Json) -> bool:
+        if step["type"] == "ask":
+            return any(play["code"] is not None for play in step["request"]["play"])
+        return step["type"] in ("fail", "wait", "sequence", "parallel")
+
+    def kind(self, seen: tuple[str, ...], depth: int) -> Json:
+        kinds = ["ask"] * 6 + ["set"] * 3 + ["fail"]
+        kinds += ["wait"] if self.wishes.limits else []
+        kinds += ["return"] if self.wishes.races else []
+        kinds += ["parallel", "parallel", "sequence"] if depth < DEPTH_MAX else []
+        kind = self.pick(kinds)
+        return {"type": kind, **getattr(self, f"kind_{kind}")(seen, depth)}
+
+    def kind_ask(self, seen: tuple[str, ...], depth: int) -> Json:
+        del depth
+        count = self.draw(st.integers(1, 3))
+        plays = [self.play(fails=n + 1 < count) for n in range(count)]
+        step = {"request": {"play": plays, "arg": self.value(seen)}}
+        if self.perhaps(6):
+            step["effect"] = self.pick(["read", "keyed", "unsafe"])
+        return step
+
+    def play(self, *, fails: bool) -> Json:
+        code = self.pick(CODES) if fails or self.perhaps(5) else None
+        again = self.moment(1, 3) if code and self.perhaps(4) else 0
+        return {"after": self.moment(0, 9), "code": code, "retry_after": again}
+
+    def kind_set(self, seen: tuple[str, ...], depth: int) -> Json:
+        del depth
+        return {"value": self.value(seen)}
+
+    def kind_wait(self, seen: tuple[str, ...], depth: int) -> Json:
+        del seen, depth
+        return {"for": self.duration(0, 9)}
+
+    def kind_return(self, seen: tuple[str, ...], depth: int) -> Json:
+        del depth
+        return {"value": self.value(seen)}
+
+    def kind_fail(self, seen: tuple[str, ...], depth: int) -> Json:
+        del depth
+        return {"code": f"custom.{self.count}", "details": {"seen": self.value(seen)}}
+
+    def kind_sequence(self, seen: tuple[str, ...], depth: int) -> Json:
+        return {"steps": self.steps(seen, depth + 1, "sequence")}
+
+    def kind_parallel(self, seen: tuple[str, ...], depth: int) -> Json:
+        count = self.draw(st.integers(1, 3))
+        branches = {f"b{n}": self.scope(seen, depth + 1) for n in range(count)}
+        step = {"branches": branches}
+        if self.wishes.races and self.perhaps(2):
+            step["join"] = self.pick(["any", *range(1, count + 1)])
+        return step
+
+    # -- settings ------------------------------------------------------------------------
+
+    def settings(self, *groups: Any, one_in: int = 3) -> Json:
+        chosen: dict[str, Json] = {}
+        for group in groups:
+            if self.perhaps(one_in):
+                chosen |= group()
+        return chosen
+
+    def retry(self) -> Json:
+        retry = {
+            "max_attempts": self.draw(st.integers(1, 3)),
+            "delay": self.duration(0, 4),
+            "backoff": self.pick(["fixed", "linear", "exponential", "random"]),
+            "max_delay": self.duration(2, 9),
+        }
+        if self.perhaps(3):
+            retry["jitter"] = 0.5
+        on = self.pick(ON)
+        return {"retry": retry if on is None else {**retry, "on": on}}
+
+    def limits(self) -> Json:
+        if not self.wishes.limits:
+            return {}
+        limits = {}
+        if self.perhaps(2):
+            limits["timeout"] = self.duration(1, 15)
+        if self.perhaps(2):
+            limits["attempt_timeout"] = self.duration(1, 9)
+        return limits
+
+    def caught(self) -> Json:
+        return {"on_error": self.pick(["continue", "continue", "fail"])}
+
+    def fallback(self, seen: tuple[str, ...], depth: int) -> Json:
+        if self.perhaps(2):
+            return self.step(seen, (), depth + 1)
+        return self.pick([None, "none", {"told": "${error.code}"}, self.value(seen)])
+
+    # -- templates -----------------------------------------------------------------------
+
+    def value(self, seen: tuple[str, ...]) -> Json:
+        shape = self.draw(st.integers(0, 9))
+        if shape == 0:
+            return [self.leaf(seen), self.leaf(seen)]
+        if shape == 1:
+            return {"a": self.leaf(seen), "b": {"c": self.leaf(seen)}}
+        if shape == 2 and seen:
+            return f"was ${{{self.pick(seen)}.status}}, $${{kept}}"
+        return self.leaf(seen)
+
+    def leaf(self, seen: tuple[str, ...]) -> Json:
+        plain = [1, "text", None, True, 2.5, "${input.a}", "${input.flag}"]
+        if self.perhaps(25):
+            return "${input.deep.er}"
+        if not seen or self.perhaps(3):
+            return self.pick(plain)
+        tails = ["response"] * 6 + ["status", "attempts"] * 3 + ["response.v"]
+        return f"${{{self.pick(seen)}.{self.pick(tails)}}}"
+
+    def condition(self, seen: tuple[str, ...]) -> Json:
+        options = [True, False, "${input.flag}", "${input.a == 1}", "${input.a == 2}"]
+        for step_id in seen[-3:]:
+            options += [
+                f"${{{step_id}.status == 'completed'}}",
+                f"${{{step_id}.status == 'skipped'}}",
+                f"${{{step_id}.response == null}}",
+                f"${{{step_id}.error == null}}",
+            ]
+        if seen and self.perhaps(8):
+            return f"${{{seen[-1]}.response}}"
+        return self.pick(options)
+
+    def own_output(self, step_id: str, seen: tuple[str, ...]) -> Json:
+        mine = {"mine": f"${{{step_id}.response}}", "n": f"${{{step_id}.attempts}}"}
+        return self.pick([mine, mine, f"${{{step_id}.response.v}}", self.value(seen)])

@@ -1,0 +1,86 @@
+"""The kernel does what the language page says: random documents against the reference."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import pytest
+from hypothesis import assume, event, given, settings
+from hypothesis import strategies as st
+
+from plait.kernel.events import (
+    ExecutionCompleted,
+    ExecutionFailed,
+    RetryScheduled,
+    TerminalEvent,
+)
+from plait.model.failure import Failure
+from plait.testing import Simulated, Simulation
+from plait.testing.simulator import STARTED_AT_MS
+from tests.simulation.asking import plan_of, play
+from tests.simulation.documents import documents
+from tests.simulation.reference import Ambiguous, End, Error, Reference
+
+INPUTS = st.fixed_dictionaries(
+    {"a": st.sampled_from([1, 2, "one", None]), "flag": st.booleans()},
+    optional={"deep": st.just({"er": [1, 2]})},
+)
+
+
+def dice_of(result: Simulated) -> Any:
+    """Return the waits that were drawn by lot, for the reference to use."""
+    waits = {
+        (event.step, event.attempt): event.due_at_ms - event.at_ms
+        for event in result.events
+        if isinstance(event, RetryScheduled)
+    }
+    return lambda step, attempt: waits.get((step, attempt))
+
+
+def agrees(end: End, result: Simulated) -> bool:
+    """Tell whether the simulated execution ended as the reference says."""
+    if result.elapsed_ms != end.at:
+        return False
+    if end.kind != "failed":
+        return result.status == "completed" and _told(result.output) == end.payload
+    return result.failure is not None and _is_same(end.payload, result.failure)
+
+
+def _told(value: Any) -> Any:
+    """Return `value` without the kinds of expression error, which the reference ignores."""
+    if isinstance(value, dict):
+        return {key: _told(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_told(inner) for inner in value]
+    is_error = isinstance(value, str) and value.startswith("expression.")
+    return "expression" if is_error else value
+
+
+def _is_same(error: Error, failure: Failure) -> bool:
+    code = error.code
+    is_code = failure.code.startswith("expression.") if code == "expression" else False
+    told = (failure.step, failure.attempts)
+    return (is_code or failure.code == code) and told == (error.step, error.attempts)
+
+
+@settings(max_examples=6 * settings().max_examples)
+@given(document=documents(), given_input=INPUTS)
+def test_random_documents_end_as_the_reference_says(
+    document: Any, given_input: Any
+) -> None:
+    result = Simulation(plan_of(document), play, input=given_input).run()
+    reference = Reference(document, given_input, dice_of(result))
+    try:
+        ends = reference.run()
+    except Ambiguous:
+        event("ambiguous")
+        assume(False)
+    event(result.status)
+    assert any(agrees(end, result) for end in ends), (ends, result)
+    last = {record.path: record.status for record in sorted(reference.records, key=_at)}
+    for path, status in last.items():
+        assert result.status_of(path) == status, (path, status, result.steps[path])
+
+
+def _at(record: Any) -> int:
+    return int(record.at)

@@ -1,0 +1,96 @@
+"""The timeline: what it tells of each step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from plait.drivers.inline import Trace
+from plait.testing import Simulated, Simulation, error, reply, simulate
+from tests.simulation.asking import ask, give, plan_with
+
+
+def lines(result: Simulated) -> dict[str, dict[str, Any]]:
+    """Return the timeline as JSON, by step."""
+    trace = Trace(0.0, result.elapsed_ms / 1000, result.steps)
+    return {str(line["step"]): line for line in trace.as_json()}
+
+
+def test_a_step_has_its_status_and_its_moments_in_milliseconds() -> None:
+    plan = plan_with(ask("a"), ask("b", "${a.response}"))
+    script = {"a": reply(1, after_ms=20), "b": reply(1, after_ms=5)}
+    told = lines(simulate(plan, script))
+    assert told["a"] == {
+        "step": "a",
+        "status": "completed",
+        "attempt": 1,
+        "started_ms": 0.0,
+        "ended_ms": 20.0,
+        "attempts": [{"started_ms": 0.0, "ended_ms": 20.0}],
+    }
+    assert (told["b"]["started_ms"], told["b"]["ended_ms"]) == (20.0, 25.0)
+
+
+def test_every_attempt_has_a_line_and_the_waits_between_are_in_none() -> None:
+    plan = plan_with(ask("a", retry={"delay": "100ms"}))
+    script = {"a": [error("connector.closed", after_ms=10), reply(1, after_ms=5)]}
+    told = lines(simulate(plan, script))["a"]
+    assert told["attempts"] == [
+        {"started_ms": 0.0, "ended_ms": 10.0},
+        {"started_ms": 110.0, "ended_ms": 115.0},
+    ]
+    assert told["attempt"] == 2
+    assert "error" not in told
+
+
+def test_a_failed_step_has_its_error() -> None:
+    plan = plan_with(ask("a", on_error="continue"))
+    told = lines(simulate(plan, {"a": error("connector.closed", after_ms=3)}))["a"]
+    assert (told["status"], told["error"]["code"]) == ("failed", "connector.closed")
+
+
+def test_a_step_answered_by_its_fallback_says_so_and_keeps_the_error() -> None:
+    plan = plan_with(ask("a", fallback=ask("b")))
+    script = {"a": error("connector.closed", after_ms=3), "a/b": reply(1, after_ms=4)}
+    told = lines(simulate(plan, script))
+    assert (told["a"]["by_fallback"], told["a"]["status"]) == (True, "completed")
+    assert told["a"]["error"]["code"] == "connector.closed"
+    assert told["a"]["attempts"] == [{"started_ms": 0.0, "ended_ms": 3.0}]
+    assert (told["a"]["ended_ms"], told["a/b"]["ended_ms"]) == (7.0, 7.0)
+
+
+def test_an_attempt_cut_off_by_a_time_limit_ends_there_not_with_the_fallback() -> None:
+    wait = {"id": "w", "type": "wait", "for": "9s", "timeout": "1s", "fallback": ask("b")}
+    told = lines(simulate(plan_with(wait), {"w/b": reply(1, after_ms=500)}))["w"]
+    assert told["attempts"] == [{"started_ms": 0.0, "ended_ms": 1_000.0}]
+    assert told["ended_ms"] == 1_500.0
+
+
+def test_skipped_and_cancelled_steps_have_lines() -> None:
+    plan = plan_with(
+        give("s", 1, condition=False),
+        ask("slow"),
+        ask("fast"),
+        {"id": "r", "type": "return", "value": "${fast.response}"},
+    )
+    script = {"slow": reply(1, after_ms=50), "fast": reply(1, after_ms=9)}
+    told = lines(simulate(plan, script))
+    assert (told["s"]["status"], told["s"]["attempts"]) == ("skipped", [])
+    assert (told["slow"]["status"], told["slow"]["ended_ms"]) == ("cancelled", 9.0)
+
+
+def test_a_step_whose_condition_failed_has_a_line_without_attempts() -> None:
+    steps = [
+        give("a", 1, condition="${input.x}", **kind)
+        for kind in ({"on_error": "continue"}, {"fallback": 2})
+    ]
+    for step in steps:
+        told = lines(Simulation(plan_with(step), {}, input={}).result())["a"]
+        assert told["attempts"] == []
+        assert told["error"]["code"] == "expression.no_such_key"
+
+
+def test_a_step_under_way_ends_for_now_where_the_trace_ends() -> None:
+    sim = Simulation(plan_with(ask("a"), ask("b")), lambda _: reply(1, after_ms=10))
+    sim.happen(sim.pending[0])
+    told = lines(sim.result())["b"]
+    assert (told["status"], told["ended_ms"]) == ("running", 10.0)
