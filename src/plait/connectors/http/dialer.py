@@ -1,0 +1,146 @@
+"""Dialing: from an origin to an open connection, by the egress rules.
+
+Rule 1. Connect only to addresses that `Egress.route` gave, never to a name.
+Rule 2. Addresses are tried in order, and each gets its share of the time, so one that
+swallows packets does not keep the next from being tried.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+import time
+from collections.abc import Callable
+from typing import Final, TypeAlias, TypedDict
+
+from plait.connectors.egress import Address, Egress, InvalidRequest
+from plait.connectors.http.connection import Connection
+from plait.connectors.http.errors import ConnectFailed, TlsFailed
+from plait.connectors.http.options import TlsOptions
+from plait.connectors.http.pool import Origin, Pool
+
+MakeConnection: TypeAlias = Callable[[Pool], Connection]
+_SYSTEM_TLS: Final = TlsOptions()
+_HANDSHAKE_ERRORS = (ssl.SSLError, ConnectionResetError, ConnectionAbortedError)
+
+
+class _Secure(TypedDict, total=False):
+    ssl: ssl.SSLContext
+    server_hostname: str
+
+
+class TlsContexts:
+    """TLS contexts, one per set of options. Making one takes 20 ms: it reads all
+    authorities that the system trusts."""
+
+    def __init__(self) -> None:
+        self._contexts: dict[tuple[bool, str | None], ssl.SSLContext] = {}
+
+    def get(self, options: TlsOptions) -> ssl.SSLContext:
+        """Return the context for `options`.
+
+        Raises:
+            InvalidRequest: the file of authorities cannot be read.
+        """
+        key = options.verify, options.ca_file
+        context = self._contexts.get(key)
+        if context is None:
+            context = self._contexts[key] = _make_context(options)
+        return context
+
+
+def _make_context(options: TlsOptions) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=options.ca_file)
+    except OSError:
+        raise InvalidRequest("the file in `tls.ca_file` cannot be read") from None
+    context.set_alpn_protocols(["http/1.1"])
+    if not options.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+class Dialer:
+    """Opens connections for pools."""
+
+    def __init__(
+        self, egress: Egress, make: MakeConnection, *, connect_timeout_ms: int
+    ) -> None:
+        self._egress = egress
+        self._make = make
+        self._connect_timeout_ms = connect_timeout_ms
+        self._contexts = TlsContexts()
+
+    async def connect(self, pool: Pool, *, limit_ms: int) -> Connection:
+        """Return an open connection for `pool`.
+
+        Raises:
+            UnknownHost: its name leads nowhere.
+            ForbiddenAddress: it is not trusted and leads to a private place.
+            ConnectFailed: no address accepted.
+            TlsFailed: the other side could not prove who it is.
+            InvalidRequest: its TLS options cannot be used.
+        """
+        origin = pool.origin
+        secure = self._secure(origin)
+        route = await self._egress.route(
+            origin.host, origin.port, is_trusted=origin.is_trusted
+        )
+        began_s = time.monotonic()
+        for left, address in zip(range(len(route), 0, -1), route, strict=True):
+            spent_s = time.monotonic() - began_s
+            limit_s = self._share_s(limit_ms / 1000 - spent_s, spent_s, left)
+            try:
+                return await self._try(pool, address, secure, limit_s)
+            except _HANDSHAKE_ERRORS as error:
+                if secure:
+                    raise _tls_failed(origin, error) from None
+                reason = _reason(error)
+            except OSError as error:
+                reason = _reason(error)
+        raise ConnectFailed(host=origin.host.name, port=origin.port, reason=reason)
+
+    def _share_s(self, call_s: float, spent_s: float, left: int) -> float:
+        """Return the time for the next of `left` addresses.
+
+        The last one may take until the call's own deadline, which then says so.
+        """
+        connect_s = self._connect_timeout_ms / 1000 - spent_s
+        return connect_s if left == 1 else min(connect_s, call_s) / left
+
+    def _secure(self, origin: Origin) -> _Secure:
+        if origin.scheme != "https":
+            return {}
+        options = origin.tls or _SYSTEM_TLS
+        name = options.server_name or origin.host.name
+        return {"ssl": self._contexts.get(options), "server_hostname": name}
+
+    async def _try(
+        self, pool: Pool, address: Address, secure: _Secure, limit_s: float
+    ) -> Connection:
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(limit_s):
+            _, connection = await loop.create_connection(
+                lambda: self._make(pool), address[0], address[1], **secure
+            )
+        return connection
+
+
+def _reason(error: OSError) -> str:
+    if error.errno is not None:
+        return os.strerror(error.errno).lower()
+    if isinstance(error, TimeoutError):
+        return "it did not answer in time"
+    return "it closed the connection"
+
+
+def _tls_failed(origin: Origin, error: OSError) -> TlsFailed:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        reason = f"its certificate is refused ({error.verify_message})"
+    elif not isinstance(error, ssl.SSLError):
+        reason = "it broke off the handshake"
+    else:
+        reason = (error.reason or "handshake failed").lower().replace("_", " ")
+    return TlsFailed(host=origin.host.name, port=origin.port, reason=reason)

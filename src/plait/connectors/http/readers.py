@@ -1,0 +1,277 @@
+"""Replies out of bytes: three readers, from the common and fast to the rare and general.
+
+`read_head`: a head that came whole and has a Content-Length; one regular expression
+checks every byte of it. With the body in the same buffer, no reader is needed at all.
+`LengthReader`: the rest of a body whose length is known.
+`ParsedReader`: everything else, through httptools: chunks, trailers, informational
+replies, bodies that end with the connection, heads that arrive in pieces, garbage.
+
+Rule 1. After a reply comes nothing. More bytes than announced mean that the two sides
+disagree about where replies end, and then the next reply would be anybody's.
+Rule 2. What does not count as body is bounded: heads, chunk headers, trailers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final, NamedTuple, Protocol
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from plait.connectors.http.body import Body
+from plait.connectors.http.errors import Closed, ProtocolBroken
+from plait.connectors.http.head import (
+    CONNECTION,
+    CONTENT_LENGTH,
+    TRANSFER_ENCODING,
+    Head,
+    head_of,
+)
+
+HEAD_BYTES_MAX: Final = 32 * 1024
+# A chunk of one byte needs five more: bounded, but not refused.
+_OVERHEAD_PER_BODY_BYTE: Final = 16
+_BODYLESS = frozenset({204, 304})
+_LENGTH_DIGITS_MAX: Final = 15
+_CR_OR_LF = re.compile(rb"[\r\n]+")
+
+_match_head = re.compile(
+    rb"HTTP/1\.1 ([2-5][0-9][0-9])(?: [\t -~\x80-\xff]*)?"
+    rb"((?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*)*\r\n)\r\n"
+).match
+
+OpenBody = Callable[[Head], Body]
+
+
+class WholeHead(NamedTuple):
+    """A head that came in one piece; its body is `length` bytes from `start` on."""
+
+    head: Head
+    start: int
+    length: int
+
+
+def read_head(buffer: bytearray, size: int) -> WholeHead | None:
+    """Return the reply's head at the beginning of `buffer`, or None if it is not simple.
+
+    Simple: HTTP/1.1, whole, with exactly one Content-Length, kept alive, with a body.
+    Not for replies to HEAD.
+
+    >>> reply = bytearray(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok")
+    >>> whole = read_head(reply, len(reply))
+    >>> whole.head.status, reply[whole.start :]
+    (200, bytearray(b'ok'))
+    """
+    match = _match_head(buffer, 0, size)
+    if match is None:
+        return None
+    raw = match[2]
+    lower = raw.lower()
+    at = lower.find(CONTENT_LENGTH)
+    if at < 0 or lower.find(CONTENT_LENGTH, at + 1) >= 0 or TRANSFER_ENCODING in lower:
+        return None
+    start = at + len(CONTENT_LENGTH)
+    digits = lower[start : lower.find(b"\r", start)].strip()
+    if not digits.isdigit() or len(digits) > _LENGTH_DIGITS_MAX:
+        return None
+    at = lower.find(CONNECTION)
+    if at >= 0 and not lower.startswith(b" keep-alive\r", at + len(CONNECTION)):
+        return None
+    status = int(match[1])
+    if status in _BODYLESS or match.end() > HEAD_BYTES_MAX:
+        return None
+    return WholeHead(Head(status, raw, lower), match.end(), int(digits))
+
+
+class Reader(Protocol):
+    """Reads one reply.
+
+    Attributes:
+        head: The final head, once known.
+        body: The collector that the head asked for.
+    """
+
+    head: Head | None
+    body: Body | None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the reply has ended."""
+        ...
+
+    @property
+    def can_reuse(self) -> bool:
+        """Whether the connection can take another request; only once complete."""
+        ...
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes from the connection.
+
+        Raises:
+            ConnectorError: the reply is malformed, too large, or cannot be unpacked.
+        """
+        ...
+
+    def end(self) -> None:
+        """The other side closed the connection.
+
+        Raises:
+            Closed: in the middle of the reply.
+        """
+        ...
+
+
+class LengthReader:
+    """The body after a head that `read_head` took."""
+
+    can_reuse = True
+
+    def __init__(self, host: str, whole: WholeHead, open_body: OpenBody) -> None:
+        self.head: Head | None = whole.head
+        self.body: Body | None = None
+        self._host = host
+        self._left = self._length = whole.length
+        self._open_body = open_body
+
+    @property
+    def is_complete(self) -> bool:
+        """See Reader."""
+        return self._left == 0
+
+    def feed(self, data: bytes) -> None:
+        """See Reader."""
+        assert self.head is not None
+        if self.body is None:
+            self.body = self._open_body(self.head)
+        self._left -= len(data)
+        if self._left < 0:
+            raise _more_than_announced(self._host)
+        self.body.feed(data)
+
+    def end(self) -> None:
+        """See Reader."""
+        received = f"after {self._length - self._left} of {self._length} body bytes"
+        raise Closed(host=self._host, received=received)
+
+
+class ParsedReader:
+    """Any reply, through httptools, whose callbacks the `on_…` methods are.
+
+    Args:
+        host: For error texts.
+        takes_body: False for replies to HEAD.
+        open_body: Called once with the final head.
+    """
+
+    def __init__(self, host: str, *, takes_body: bool, open_body: OpenBody) -> None:
+        self.head: Head | None = None
+        self.body: Body | None = None
+        self.is_complete = False
+        self.can_reuse = False
+        self._host = host
+        self._takes_body = takes_body
+        self._open_body = open_body
+        self._parser = HttpResponseParser(self)
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._pieces: list[bytes] = []
+        self._has_extra = False
+        self._ends_with_connection = False
+        self._head_size = 0
+        self._fed_size = 0
+        self._body_size = 0
+
+    def feed(self, data: bytes) -> None:
+        """See Reader."""
+        self._fed_size += len(data)
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade:
+            raise self._broken("it switches to another protocol") from None
+        except HttpParserError as error:
+            if not self.is_complete:
+                raise self._broken(str(error)) from None
+            self._has_extra = True
+        self._check_sizes()
+        self._collect()
+        if self._has_extra:
+            raise _more_than_announced(self._host)
+
+    def _check_sizes(self) -> None:
+        overhead = self._fed_size - self._body_size
+        slack = _OVERHEAD_PER_BODY_BYTE * self._body_size
+        if self._head_size > HEAD_BYTES_MAX or overhead > HEAD_BYTES_MAX + slack:
+            raise self._broken(f"its headers take more than {HEAD_BYTES_MAX} bytes")
+
+    def _collect(self) -> None:
+        if self.head is None:
+            return
+        if self.body is None:
+            coding = self.head.first(TRANSFER_ENCODING)
+            if coding is not None and coding.lower() != b"chunked":
+                raise self._broken("its transfer encoding is not chunked")
+            self.body = self._open_body(self.head)
+        # One piece for many tiny chunks: a list of them would outweigh the body.
+        if self._pieces:
+            self.body.feed(b"".join(self._pieces))
+            self._pieces.clear()
+
+    def end(self) -> None:
+        """See Reader."""
+        if not self._ends_with_connection:
+            known = "in the middle of its reply's "
+            part = "head" if self.head is None else "body"
+            raise Closed(host=self._host, received=known + part)
+        self.is_complete = True
+
+    def on_message_begin(self) -> None:
+        """A reply begins: informational, final, or one that nobody asked for."""
+        self._has_extra = self.is_complete
+        self._fields = []
+
+    def on_status(self, reason: bytes) -> None:
+        """The status line's text."""
+        self._head_size += len(reason)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A field of the head, or a trailer, which is dropped."""
+        self._head_size += len(name) + len(value) + len(b": \r\n")
+        if self.head is None:
+            self._fields.append((name, _CR_OR_LF.sub(b" ", value)))
+
+    def on_headers_complete(self) -> None:
+        """A head is whole; it is the reply's own unless it is informational."""
+        self._head_size += len(b"HTTP/1.1 200 \r\n\r\n")
+        status = self._parser.get_status_code()
+        if status < 200 or self.head is not None:
+            return
+        head = self.head = head_of(status, self._fields)
+        if not self._takes_body or status in _BODYLESS:
+            self._complete()
+            return
+        is_framed = head.has(CONTENT_LENGTH) or head.has(TRANSFER_ENCODING)
+        self._ends_with_connection = not is_framed
+
+    def on_body(self, data: bytes) -> None:
+        """A piece of the body, out of its chunk."""
+        if self.is_complete:
+            self._has_extra = True
+            return
+        self._body_size += len(data)
+        self._pieces.append(data)
+
+    def on_message_complete(self) -> None:
+        """A reply has ended."""
+        if self.head is not None and not self.is_complete:
+            self._complete()
+
+    def _complete(self) -> None:
+        self.is_complete = True
+        self.can_reuse = self._parser.should_keep_alive()
+
+    def _broken(self, reason: str) -> ProtocolBroken:
+        return ProtocolBroken(host=self._host, reason=reason)
+
+
+def _more_than_announced(host: str) -> ProtocolBroken:
+    return ProtocolBroken(host=host, reason="it sent more bytes than it announced")
