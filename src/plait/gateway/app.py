@@ -1,0 +1,176 @@
+"""The gateway: a request in, a reply out.
+
+Rule 1. `handle` never raises, except for the cancellation of its own task.
+Rule 2. What is served is one immutable snapshot; `deploy` makes the next and swaps it in.
+        A request keeps the snapshot that it began with.
+
+Not here: sockets (plait.gateway.http1, plait.gateway.asgi), the layers around a workflow
+(plait.gateway.pipeline), processes and signals (plait.gateway.serving).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from plait.drivers.inline import InlineDriver
+from plait.gateway.body import JSON_DEPTH_MAX
+from plait.gateway.builtin import own_routes
+from plait.gateway.cache import BYTES_MAX_DEFAULT, ReplyCache
+from plait.gateway.deadlines import Deadlines
+from plait.gateway.deployment import Finding, Loaded, next_deployments
+from plait.gateway.identity import Identity, IdentitySource
+from plait.gateway.layers import Exchange, Room, is_keepable
+from plait.gateway.message import Reply, Request
+from plait.gateway.metrics import Metrics
+from plait.gateway.pipeline import Shared
+from plait.gateway.refusal import Malformed, MethodNotAllowed, NotFound
+from plait.gateway.routes import Found, Missing
+from plait.gateway.snapshot import Route, Snapshot, build_snapshot
+from plait.kernel import Kernel
+from plait.model.record import record
+from plait.plan import Plan
+
+_NOBODY = Identity("", "", ())
+_SHOWN_LENGTH_MAX = 200
+
+
+@record
+class GatewaySettings:
+    """Limits and switches of a gateway.
+
+    Attributes:
+        request_timeout_ms: For workflows that have no `timeout` of their own.
+        in_flight_max: Requests under way at once; more are answered 503.
+        cache_bytes_max: All kept replies together.
+        has_docs: Whether /docs and /openapi.json are answered.
+    """
+
+    request_timeout_ms: int = 30_000
+    in_flight_max: int = 1_000
+    json_depth_max: int = JSON_DEPTH_MAX
+    cache_bytes_max: int = BYTES_MAX_DEFAULT
+    has_docs: bool = True
+    has_metrics: bool = True
+
+
+class Gateway:
+    """Answers requests with workflows.
+
+    Args:
+        driver: Runs them.
+        kernel_for: Makes the kernel of a plan.
+        on_close: Awaited once, after the last request: closes connections, say.
+
+    Attributes:
+        state: `starting`, `ready` or `draining`.
+    """
+
+    def __init__(
+        self,
+        driver: InlineDriver,
+        *,
+        settings: GatewaySettings | None = None,
+        kernel_for: Callable[[Plan], Kernel] = Kernel,
+        on_close: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        settings = settings or GatewaySettings()
+        room = Room(settings.in_flight_max)
+        self.state = "starting"
+        self.metrics = Metrics(lambda: room.taken)
+        self._nowhere = self.metrics.for_route("", "", "")
+        self._cache = ReplyCache(
+            clock=time.monotonic,
+            is_keepable=is_keepable,
+            bytes_max=settings.cache_bytes_max,
+        )
+        self._shared = Shared(
+            driver=driver,
+            kernel_for=kernel_for,
+            cache=self._cache,
+            deadlines=Deadlines(settings.request_timeout_ms / 1000),
+            identities=IdentitySource(),
+            metrics=self.metrics,
+            room=room,
+            json_depth_max=settings.json_depth_max,
+        )
+        self._on_close = on_close
+        self._own = own_routes(
+            self, has_docs=settings.has_docs, has_metrics=settings.has_metrics
+        )
+        self._snapshot = Snapshot()
+        self.deploy(())
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What is served now."""
+        return self._snapshot
+
+    def deploy(self, loaded: Sequence[Loaded]) -> list[Finding]:
+        """Serve these documents from now on; return what is to be told about them.
+
+        A document that is broken, or whose route cannot be served, stops no other one. One
+        that is not in `loaded` is no longer served; a broken one keeps its last good
+        version.
+        """
+        former = {
+            route.deployment.plan.content_hash: route
+            for route in self._snapshot.served
+            if route.deployment is not None
+        }
+        following, findings = next_deployments(self._snapshot.deployments, loaded)
+        self._snapshot, more = build_snapshot(following, self._own, self._shared, former)
+        return [*findings, *more]
+
+    async def handle(self, request: Request) -> Reply:
+        """Return the reply to `request`.
+
+        Raises:
+            asyncio.CancelledError: The client left; calls under way were cancelled.
+        """
+        table = self._snapshot.table
+        method = "GET" if request.method == "HEAD" else request.method
+        try:
+            found: Found[Route] | Missing | Malformed = table.find(method, request.path)
+        except Malformed as refused:
+            found = refused
+        if isinstance(found, Found):
+            return await found.target.handler(Exchange(request, found.values, _NOBODY))
+        reply = self._unrouted(request, found)
+        self._nowhere.answered(reply.status, 0.0)
+        return reply
+
+    def _unrouted(self, request: Request, found: Missing | Malformed) -> Reply:
+        """Return the reply to a request that no route takes."""
+        method, path = request.method, request.path
+        if method == "OPTIONS" and path == "*":
+            return Reply(204, [_allow(self._snapshot.table.methods())])
+        if isinstance(found, Malformed):
+            return found.as_reply()
+        if not found.methods:
+            return NotFound(f"nothing answers at {path[:_SHOWN_LENGTH_MAX]}").as_reply()
+        allow = _allow(found.methods)
+        if method == "OPTIONS":
+            return Reply(204, [allow])
+        text = f"{method} is not answered here; {allow[1].decode()} are"
+        return MethodNotAllowed(text, headers=(allow,)).as_reply()
+
+    def begin(self) -> None:
+        """Be ready: what /health/ready answers with 200."""
+        self.state = "ready"
+
+    def begin_drain(self) -> None:
+        """Be ready no more; requests are still answered."""
+        self.state = "draining"
+
+    async def close(self) -> None:
+        """Cancel what is done in the background, and let go of connections."""
+        await self._cache.close()
+        if self._on_close is not None:
+            await self._on_close()
+
+
+def _allow(methods: Sequence[str]) -> tuple[bytes, bytes]:
+    """Return the `Allow` header: GET stands for HEAD too, and OPTIONS always goes."""
+    known = {*methods, "OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
+    return b"allow", ", ".join(sorted(known)).encode()

@@ -1,0 +1,129 @@
+"""Binding: path, query and body become `input`, by name, and are held against its schema.
+
+Rule 1. A name means the same wherever it stands: given in two places, it must have the
+        same value in both.
+Rule 2. What is wrong is told all at once, with a JSON pointer into `input` for each.
+Rule 3. A query parameter that the schema does not name is ignored, unless the schema says
+        anything about such names (then it decides).
+
+Not here: reading bodies (plait.gateway.body), texts (plait.gateway.texts), the schema
+(plait.gateway.contract).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from plait.gateway.body import JSON_DEPTH_MAX, body_type, read_form, read_json, read_pairs
+from plait.gateway.contract import InputContract, Violation, violation_at
+from plait.gateway.message import Request
+from plait.gateway.refusal import BadInput, Malformed
+from plait.gateway.texts import GivenTwice
+from plait.model.json import JsonObject, JsonValue, canonical_bytes
+
+METHODS_WITH_BODY = frozenset(("POST", "PUT", "PATCH", "DELETE"))
+
+
+class Binder:
+    """Makes the input of one endpoint.
+
+    >>> schema = {"properties": {"user_id": {"type": "integer"}, "tag": {"type": "array"}}}
+    >>> binder = Binder(InputContract(schema), ("user_id",), takes_body=False)
+    >>> binder.bind(Request("GET", "/users/7", "tag=a&tag=b&utm=x", {}), ("7",))
+    {'user_id': 7, 'tag': ['a', 'b']}
+    """
+
+    def __init__(
+        self,
+        contract: InputContract,
+        parameter_names: Sequence[str],
+        *,
+        takes_body: bool,
+        json_depth_max: int = JSON_DEPTH_MAX,
+    ) -> None:
+        self._contract = contract
+        self._path = tuple((name, contract.reader(name)) for name in parameter_names)
+        self._takes_body = takes_body
+        self._json_depth_max = json_depth_max
+
+    def bind(self, request: Request, values: Sequence[str]) -> JsonValue:
+        """Return the input that `request` gives.
+
+        Args:
+            values: The decoded path parameters, in order.
+
+        Raises:
+            BadInput: It does not fit; `details.violations` names every place.
+            Malformed: Query or body cannot be read.
+            UnsupportedMediaType: The body is in a form that is not read here.
+        """
+        data: JsonObject = {
+            name: read((text,))
+            for (name, read), text in zip(self._path, values, strict=True)
+        }
+        violations: list[Violation] = []
+        if request.query:
+            self._merge(data, self._from_query(request.query, violations), violations)
+        if self._takes_body and request.body:
+            body = self._from_body(request, violations)
+            if not isinstance(body, dict):
+                return self._whole(body, data)
+            self._merge(data, body, violations)
+        elif not self._contract.may_be_object and not data:
+            return self._checked(None, violations)
+        self._contract.fill(data)
+        return self._checked(data, violations)
+
+    def _checked(self, value: JsonValue, violations: list[Violation]) -> JsonValue:
+        if not self._contract.is_valid(value):
+            violations.extend(self._contract.violations(value))
+        if violations:
+            raise _bad_input(violations)
+        return value
+
+    def _from_query(self, query: str, violations: list[Violation]) -> JsonObject:
+        try:
+            texts = read_pairs(query)
+        except ValueError as error:
+            raise Malformed(f"the query cannot be read: {error}") from None
+        if self._contract.names_known_only:
+            known = self._contract.properties
+            texts = {name: given for name, given in texts.items() if name in known}
+        return self._read(texts, violations)
+
+    def _read(self, texts: dict[str, list[str]], violations: list[Violation]) -> JsonObject:
+        values: JsonObject = {}
+        for name, given in texts.items():
+            try:
+                values[name] = self._contract.reader(name)(given)
+            except GivenTwice:
+                text = f"takes one value and was given {len(given)}"
+                violations.append(violation_at([name], text))
+        return values
+
+    def _from_body(self, request: Request, violations: list[Violation]) -> JsonValue:
+        if body_type(request) == "form":
+            return self._read(read_form(request.body), violations)
+        return read_json(request.body, depth_max=self._json_depth_max)
+
+    def _whole(self, body: JsonValue, data: JsonObject) -> JsonValue:
+        """Return a body that is no object as the input, where nothing speaks against it."""
+        if self._contract.must_be_object or data:
+            raise _bad_input([violation_at([], "the body must be a JSON object")])
+        return self._checked(body, [])
+
+    def _merge(
+        self, data: JsonObject, more: JsonObject, violations: list[Violation]
+    ) -> None:
+        for name, value in more.items():
+            if name in data and canonical_bytes(data[name]) != canonical_bytes(value):
+                text = "is given in two places, with different values"
+                violations.append(violation_at([name], text))
+            else:
+                data[name] = value
+
+
+def _bad_input(violations: list[Violation]) -> BadInput:
+    count = len(violations)
+    text = f"the request does not fit: {count} problem{'s' if count != 1 else ''}"
+    return BadInput(text, {"violations": [*violations]})

@@ -1,0 +1,150 @@
+"""Request bodies: bytes to JSON, with everything refused that two readers would not read
+alike: duplicate keys, NaN, broken UTF-8, nesting without end.
+
+Not here: how large a body may be (whoever reads the socket), what it must hold
+(plait.gateway.contract).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from plait.gateway.message import Request, percent_decode
+from plait.gateway.refusal import Malformed, UnsupportedMediaType
+from plait.model.json import JsonValue
+
+JSON_DEPTH_MAX: Final = 64
+FORM: Final = "application/x-www-form-urlencoded"
+_ACCEPTED = f"application/json, any …+json, or {FORM}"
+
+
+def body_type(request: Request) -> str:
+    """Return `json` or `form`.
+
+    Raises:
+        UnsupportedMediaType: The body is something else, is compressed, or does not say.
+
+    >>> body_type(Request("POST", "/", "", {b"content-type": b"application/geo+json"}))
+    'json'
+    """
+    coding = request.headers.get(b"content-encoding", b"identity").strip().lower()
+    if coding != b"identity":
+        raise UnsupportedMediaType("compressed request bodies are not read here")
+    told = request.headers.get(b"content-type", b"").decode("latin-1")
+    media_type, *parameters = (part.strip().lower() for part in told.split(";"))
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name == "charset" and value.strip('"') not in ("utf-8", "utf8", "us-ascii"):
+            raise UnsupportedMediaType("request bodies are read as UTF-8 only")
+    if media_type == "application/json" or media_type.endswith("+json"):
+        return "json"
+    if media_type == FORM:
+        return "form"
+    said = f"'{media_type[:80]}'" if media_type else "a body without content-type"
+    raise UnsupportedMediaType(
+        f"{said} is not read here; send {_ACCEPTED}", headers=((b"accept", _ACCEPT),)
+    )
+
+
+_ACCEPT = f"application/json, {FORM}".encode()
+
+
+def read_json(body: bytes, *, depth_max: int = JSON_DEPTH_MAX) -> JsonValue:
+    """Return the value that `body` holds.
+
+    Raises:
+        Malformed: It is not JSON, has a key twice, or is nested deeper than `depth_max`.
+
+    >>> read_json(b'{"a": [1, 2.0, null]}')
+    {'a': [1, 2.0, None]}
+    """
+    try:
+        value: JsonValue = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Malformed(
+            f"the body is not JSON: {error.msg}",
+            {"line": error.lineno, "column": error.colno, "offset": error.pos},
+        ) from None
+    depth, key_count = _survey(value)
+    if depth > depth_max:
+        raise Malformed(f"the body is nested deeper than {depth_max} levels")
+    # A text without duplicates has a colon per key. Only if it has more (they stand inside
+    # strings, or keys were lost) is it read again by the slower library that sees pairs.
+    if body.count(b":") != key_count:
+        # Numbers stay texts: converting one of a million digits would take minutes.
+        json.loads(
+            body, object_pairs_hook=_without_duplicates, parse_int=str, parse_float=str
+        )
+    return value
+
+
+def _survey(value: JsonValue) -> tuple[int, int]:
+    """Return how deep `value` is nested, and how many keys all its objects have."""
+    depth, key_count = 0, 0
+    level: list[Any] = [value]
+    while level:
+        following: list[Any] = []
+        is_container = False
+        for item in level:
+            if isinstance(item, dict):
+                is_container = True
+                key_count += len(item)
+                following.extend(item.values())
+            elif isinstance(item, list):
+                is_container = True
+                following.extend(item)
+        depth += is_container
+        level = following
+    return depth, key_count
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise Malformed(
+            f"the body has the key '{_repeated(pairs)[:80]}' twice in an object"
+        )
+    return found
+
+
+def _repeated(pairs: list[tuple[str, Any]]) -> str:
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            return name
+        seen.add(name)
+    raise AssertionError("every key stands once")
+
+
+def read_pairs(text: str) -> dict[str, list[str]]:
+    """Return the values of each name of a query or form; names without text are left out.
+
+    Raises:
+        ValueError: An escape is broken, or something is not UTF-8.
+
+    >>> read_pairs("tag=a&tag=b+c&empty=&=x&flag")
+    {'tag': ['a', 'b c'], 'empty': [''], 'flag': ['']}
+    """
+    found: dict[str, list[str]] = {}
+    for part in text.split("&"):
+        name, _, value = part.partition("=")
+        if name:
+            name = percent_decode(name.replace("+", " "))
+            found.setdefault(name, []).append(percent_decode(value.replace("+", " ")))
+    return found
+
+
+def read_form(body: bytes) -> dict[str, list[str]]:
+    """Return the values of each name of a form.
+
+    Raises:
+        Malformed: It cannot be read.
+    """
+    try:
+        return read_pairs(body.decode("latin-1"))
+    except ValueError as error:
+        raise Malformed(f"the form cannot be read: {error}") from None

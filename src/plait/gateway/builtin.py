@@ -1,0 +1,103 @@
+"""What the gateway answers by itself: health, the OpenAPI document, its page, metrics.
+
+`/health`, `/health/live`  200 as long as the process answers at all
+`/health/ready`            503 while starting or draining, so that nobody sends more
+`/openapi.json`, `/docs`   what is served
+`/metrics`                 Prometheus' text format
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import orjson
+
+from plait import __version__
+from plait.gateway.docs_page import CONTENT_SECURITY_POLICY, render_docs
+from plait.gateway.layers import Exchange, Handler
+from plait.gateway.message import JSON_TYPE, Reply
+from plait.gateway.metrics import CONTENT_TYPE, Metrics
+from plait.gateway.openapi import build_openapi
+from plait.gateway.snapshot import Route, Snapshot
+
+_NEVER_KEPT: Final = (b"cache-control", b"no-store")
+_HTML_HEADERS: Final = (
+    (b"content-type", b"text/html; charset=utf-8"),
+    (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
+
+
+class Served(Protocol):
+    """What the built-in endpoints tell of."""
+
+    state: str
+    metrics: Metrics
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What is served now."""
+        ...
+
+
+def own_routes(served: Served, *, has_docs: bool, has_metrics: bool) -> list[Route]:
+    """Return the gateway's own routes."""
+    live = _handler(lambda: _health(served, 200))
+    ready = _handler(lambda: _health(served, 200 if served.state == "ready" else 503))
+    handlers: dict[str, Handler] = {
+        "/health": live,
+        "/health/live": live,
+        "/health/ready": ready,
+    }
+    if has_docs:
+        pages = _Pages(served)
+        handlers["/openapi.json"] = _handler(pages.openapi)
+        handlers["/docs"] = _handler(pages.docs)
+    if has_metrics:
+        handlers["/metrics"] = _handler(lambda: _metrics(served.metrics))
+    return [Route("GET", path, handler) for path, handler in handlers.items()]
+
+
+def _handler(answer: Callable[[], Reply]) -> Handler:
+    async def handle(_: Exchange) -> Reply:
+        return answer()
+
+    return handle
+
+
+def _health(served: Served, status: int) -> Reply:
+    body = orjson.dumps({"status": served.state, "version": __version__})
+    return Reply(status, [JSON_TYPE, _NEVER_KEPT], body)
+
+
+def _metrics(metrics: Metrics) -> Reply:
+    return Reply(200, [(b"content-type", CONTENT_TYPE), _NEVER_KEPT], metrics.render())
+
+
+class _Pages:
+    """What is told of a snapshot; made once for each."""
+
+    def __init__(self, served: Served) -> None:
+        self._served = served
+        self._about: Snapshot | None = None
+        self._openapi = self._docs = b""
+
+    def openapi(self) -> Reply:
+        self._refresh()
+        return Reply(200, [JSON_TYPE], self._openapi)
+
+    def docs(self) -> Reply:
+        self._refresh()
+        return Reply(200, list(_HTML_HEADERS), self._docs)
+
+    def _refresh(self) -> None:
+        snapshot = self._served.snapshot
+        if snapshot is self._about:
+            return
+        plans = [route.deployment.plan for route in snapshot.served if route.deployment]
+        document = build_openapi(plans)
+        self._openapi = orjson.dumps(document)
+        self._docs = render_docs(document).encode()
+        self._about = snapshot

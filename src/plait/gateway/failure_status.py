@@ -1,0 +1,92 @@
+"""Failures as HTTP: which status, and what the caller is told.
+
+| failure | status |
+|---|---|
+| class `timeout` (`connector.timeout`, `step.timeout`, `execution.timeout`) | 504 |
+| `circuit.…`, `limit.overload`, `limit.rate`, `limit.bulkhead` | 503 |
+| `connector.invalid_request`: the input made a request that cannot be sent | 400 |
+| other `connector.…` | 502 |
+| `expression.…`, other `limit.…`, `internal…`, `reply.…` | 500 |
+| any other code: the workflow's own, from a `fail` step | 422 |
+
+`endpoint.status` speaks first. 422 for a workflow's own failure: the request was understood
+and the workflow says no; whoever wants another status names the code under `status`.
+
+Rule. A caller learns code, message, step, attempts and place; of an upstream's reply the
+      status, never the body, and never the URL that was called: it may hold a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Final
+
+from plait.gateway.message import Reply, error_reply
+from plait.model.failure import Failure
+from plait.model.json import JsonObject
+
+_BY_CODE: Final = {
+    "connector.invalid_request": 400,
+    "execution.cancelled": 503,
+    "limit.bulkhead": 503,
+    "limit.overload": 503,
+    "limit.rate": 503,
+    "request.timeout": 504,
+}
+_BY_PREFIX: Final = {
+    "circuit": 503,
+    "connector": 502,
+    "execution": 500,
+    "expression": 500,
+    "internal": 500,
+    "limit": 500,
+    "reply": 500,
+    "step": 500,
+}
+_OWN_FAILURE: Final = 422
+_CONNECTOR_DETAILS: Final = ("status_code",)
+_PHRASES: Final = {int(status): status.phrase for status in HTTPStatus}
+
+
+def status_for(failure: Failure) -> int:
+    """Return the HTTP status that `failure` has where the document says nothing.
+
+    >>> [status_for(Failure(code, "…")) for code in ("connector.http.404", "shop.empty")]
+    [502, 422]
+    """
+    if "timeout" in failure.classes:
+        return 504
+    status = _BY_CODE.get(failure.code)
+    if status is not None:
+        return status
+    return _BY_PREFIX.get(failure.code.split(".", 1)[0], _OWN_FAILURE)
+
+
+def failure_reply(failure: Failure, status: int) -> Reply:
+    """Return the reply that tells the caller of `failure`."""
+    told = failure.as_json()
+    details = told["details"]
+    assert isinstance(details, dict)
+    if failure.code.startswith("connector."):
+        details = _without(details, failure.details or {}, _CONNECTOR_DETAILS)
+    reply = error_reply(
+        status, code=failure.code, message=_message(failure), details=details
+    )
+    if status in (429, 503) and failure.retry_after_ms is not None:
+        seconds = max(1, -(-failure.retry_after_ms // 1000))
+        reply.headers.append((b"retry-after", b"%d" % seconds))
+    return reply
+
+
+def _message(failure: Failure) -> str:
+    number = failure.code.removeprefix("connector.http.")
+    if number == failure.code or not number.isdecimal():
+        return failure.message
+    phrase = _PHRASES.get(int(number), "")
+    return f"step '{failure.step}': the upstream answered {number} {phrase}".rstrip()
+
+
+def _without(details: JsonObject, own: JsonObject, kept: Iterable[str]) -> JsonObject:
+    """Return `details` without the failure's own, except those that are `kept`."""
+    return {key: value for key, value in details.items() if key not in own or key in kept}

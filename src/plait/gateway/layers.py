@@ -1,0 +1,243 @@
+"""Layers: what lies between a request and the workflow that answers it.
+
+Each takes a handler and returns one that does a little more. Their order is in
+`plait.gateway.pipeline`, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from plait.drivers.inline import InlineDriver, Start
+from plait.gateway.binding import Binder
+from plait.gateway.cache import ReplyCache
+from plait.gateway.deadlines import Deadlines
+from plait.gateway.identity import Identity, IdentitySource
+from plait.gateway.message import Reply, Request, error_reply
+from plait.gateway.metrics import RouteMetrics
+from plait.gateway.refusal import Overloaded, Refused
+from plait.gateway.reply import COMPLETED, NOT_COMPLETED, ReplyWriter
+from plait.kernel import Kernel
+from plait.model.json import JsonObject, JsonValue, canonical_bytes
+from plait.plan import Endpoint
+
+logger = logging.getLogger("plait.gateway")
+
+# What is counted when the client left before its reply, as nginx does.
+CLIENT_LEFT: Final = 499
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request on its way through the layers.
+
+    Attributes:
+        values: The decoded path parameters, in the order of the path.
+        identity: Set by `with_identity`, as `input` is by `with_input`.
+    """
+
+    request: Request
+    values: tuple[str, ...]
+    identity: Identity
+    input: JsonValue = None
+
+
+Handler: TypeAlias = Callable[[Exchange], Awaitable[Reply]]
+
+
+def run_workflow(
+    driver: InlineDriver,
+    kernel: Kernel,
+    writer: ReplyWriter,
+    metrics: RouteMetrics,
+    *,
+    reads_trigger: bool,
+) -> Handler:
+    """Return what answers with the result of an execution."""
+
+    async def handle(exchange: Exchange) -> Reply:
+        identity = exchange.identity
+        start = Start(
+            identity.execution_id,
+            exchange.input,
+            trigger_of(exchange.request) if reads_trigger else None,
+            identity.trace,
+        )
+        result = await driver.run(kernel, start)
+        metrics.steps_ended(step.status for step in result.trace.steps.values())
+        return writer.write(result)
+
+    return handle
+
+
+def trigger_of(request: Request) -> JsonObject:
+    """Return what templates read as `trigger`."""
+    headers: JsonObject = {
+        name.decode("latin-1"): value.decode("latin-1")
+        for name, value in request.headers.items()
+    }
+    return {
+        "type": "http",
+        "method": request.method,
+        "path": request.path,
+        "headers": headers,
+    }
+
+
+def with_cache(
+    handler: Handler,
+    cache: ReplyCache,
+    endpoint: Endpoint,
+    key: Callable[[Exchange], bytes],
+) -> Handler:
+    """Give a complete reply again to who asks the same within the endpoint's `cache`."""
+    ttl_s, stale_s = endpoint.cache_ms / 1000, endpoint.stale_ms / 1000
+    told = f"max-age={int(ttl_s)}"
+    if stale_s:
+        told += f", stale-while-revalidate={int(stale_s)}"
+    control = (b"cache-control", told.encode())
+
+    async def handle(exchange: Exchange) -> Reply:
+        reply, how, age_s = await cache.get(
+            key(exchange), lambda: handler(exchange), ttl_s=ttl_s, stale_s=stale_s
+        )
+        # A copy: what is kept must not collect the headers of everyone it is given to.
+        headers = [*reply.headers, (b"plait-cache", how.encode())]
+        if is_keepable(reply):
+            if not any(name == b"cache-control" for name, _ in headers):
+                headers.append(control)
+            headers.append((b"age", b"%d" % age_s))
+        return Reply(reply.status, headers, reply.body)
+
+    return handle
+
+
+def is_keepable(reply: Reply) -> bool:
+    """Tell whether a reply may be given again: it is whole, and all went well."""
+    return reply.status == 200 and COMPLETED in reply.headers
+
+
+def cache_key(plan_hash: str, *, reads_trigger: bool) -> Callable[[Exchange], bytes]:
+    """Return what tells apart the requests that may get different replies."""
+    prefix = plan_hash.encode()
+
+    def key(exchange: Exchange) -> bytes:
+        if not reads_trigger:
+            return prefix + canonical_bytes(exchange.input)
+        trigger = trigger_of(exchange.request)
+        return prefix + canonical_bytes([exchange.input, trigger])
+
+    return key
+
+
+def with_deadline(handler: Handler, deadlines: Deadlines) -> Handler:
+    """Answer 504 when the workflow has not ended in time; its calls are cancelled."""
+    waited_ms = round(deadlines.timeout_s * 1000)
+    message = f"the request was not answered within {waited_ms} ms"
+
+    async def handle(exchange: Exchange) -> Reply:
+        task = asyncio.current_task()
+        assert task is not None
+        deadlines.watch(task)
+        try:
+            reply = await handler(exchange)
+        except asyncio.CancelledError:
+            if deadlines.forget(task):
+                raise
+            task.uncancel()
+            return error_reply(504, code="request.timeout", message=message)
+        except BaseException:
+            deadlines.forget(task)
+            raise
+        deadlines.forget(task)
+        return reply
+
+    return handle
+
+
+def with_input(handler: Handler, binder: Binder) -> Handler:
+    """Bind path, query and body; what does not fit is refused here."""
+
+    async def handle(exchange: Exchange) -> Reply:
+        exchange.input = binder.bind(exchange.request, exchange.values)
+        return await handler(exchange)
+
+    return handle
+
+
+def with_error_reply(handler: Handler) -> Handler:
+    """Answer also when something raised: refusals as they are, the rest as 500."""
+
+    async def handle(exchange: Exchange) -> Reply:
+        try:
+            return await handler(exchange)
+        except Refused as refused:
+            reply = refused.as_reply()
+        except Exception:
+            execution_id = exchange.identity.execution_id
+            logger.exception("request %s could not be answered", execution_id)
+            text = (
+                f"something went wrong inside; the server's log says what ({execution_id})"
+            )
+            reply = error_reply(500, code="internal", message=text)
+        reply.headers.append(NOT_COMPLETED)
+        return reply
+
+    return handle
+
+
+class Room:
+    """How many requests may be under way at once, and how many are."""
+
+    def __init__(self, places_max: int) -> None:
+        self.places_max = places_max
+        self.taken = 0
+
+
+def with_room(handler: Handler, room: Room) -> Handler:
+    """Refuse what is more than may be under way at once."""
+
+    async def handle(exchange: Exchange) -> Reply:
+        if room.taken >= room.places_max:
+            text = f"{room.places_max} requests are under way already"
+            raise Overloaded(text, headers=((b"retry-after", b"1"),))
+        room.taken += 1
+        try:
+            return await handler(exchange)
+        finally:
+            room.taken -= 1
+
+    return handle
+
+
+def with_identity(handler: Handler, source: IdentitySource) -> Handler:
+    """Give the request its ids, and tell the caller its request id."""
+
+    async def handle(exchange: Exchange) -> Reply:
+        exchange.identity = source.identify(exchange.request.headers)
+        reply = await handler(exchange)
+        reply.headers.append((b"x-request-id", exchange.identity.request_id.encode()))
+        return reply
+
+    return handle
+
+
+def with_metrics(handler: Handler, metrics: RouteMetrics) -> Handler:
+    """Count the request and measure it."""
+
+    async def handle(exchange: Exchange) -> Reply:
+        began_s = time.perf_counter()
+        status = CLIENT_LEFT
+        try:
+            reply = await handler(exchange)
+            status = reply.status
+            return reply
+        finally:
+            metrics.answered(status, time.perf_counter() - began_s)
+
+    return handle

@@ -1,0 +1,156 @@
+"""A listening socket and its connections: time limits, and an orderly end.
+
+Rule 1. One timer looks after all connections: a timer for each would cost more than
+        reading its requests.
+Rule 2. Shutting down loses nothing that was accepted: requests under way are answered,
+        with `Connection: close`; idle connections get a moment longer, because a request
+        may be on its way.
+
+Not here: one connection (plait.gateway.http1), signals (plait.gateway.serving).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from email.utils import formatdate
+from typing import Final
+
+from plait.gateway.http1 import Connection, Handle, HttpLimits
+
+_SWEEP_S_MAX: Final = 0.5
+_SWEEP_S_MIN: Final = 0.01
+_IDLE_GRACE_S: Final = 0.25
+_BACKLOG: Final = 2048
+
+
+class Listener:
+    """Serves HTTP/1.1 on one address.
+
+    Attributes:
+        held_bytes: Request bodies of all connections together.
+    """
+
+    def __init__(self, handle: Handle, *, limits: HttpLimits | None = None) -> None:
+        self.handle = handle
+        self.limits = limits or HttpLimits()
+        self.loop = asyncio.get_running_loop()
+        self.is_draining = False
+        self.held_bytes = 0
+        self._connections: set[Connection] = set()
+        self._server: asyncio.Server | None = None
+        self._sweep_s = self._sweep_interval_s()
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._is_empty = asyncio.Event()
+        self._date = b""
+        self._date_s = 0
+
+    async def listen(self, host: str, port: int) -> tuple[str, int]:
+        """Accept connections from now on; return the address in use.
+
+        Args:
+            port: 0 for one that is free.
+
+        Raises:
+            OSError: The address cannot be listened on.
+        """
+        self._server = await self.loop.create_server(
+            lambda: Connection(self),
+            host,
+            port,
+            backlog=_BACKLOG,
+            reuse_address=True,
+        )
+        self._sweep()
+        address = self._server.sockets[0].getsockname()
+        return address[0], address[1]
+
+    async def drain(self, timeout_s: float, insist: asyncio.Event) -> int:
+        """Accept no more, let what is under way finish; return how many were cut off.
+
+        Args:
+            timeout_s: After that, what is still under way is cancelled.
+            insist: Set, it does the same at once.
+        """
+        self.is_draining = True
+        if self._server is not None:
+            self._server.close()
+        idle_until_s = self.loop.time() + _IDLE_GRACE_S
+        for connection in list(self._connections):
+            connection.begin_drain(idle_until_s)
+        self._sweep_s = _SWEEP_S_MIN
+        self._sweep()
+        waits = [
+            self.loop.create_task(self.emptied()),
+            self.loop.create_task(insist.wait()),
+        ]
+        await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        cut_off = sum([connection.abort() for connection in list(self._connections)])
+        await self.emptied()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        return cut_off
+
+    async def emptied(self) -> bool:
+        """Return, always True, when there is no connection."""
+        if self._connections:
+            self._is_empty.clear()
+            await self._is_empty.wait()
+        return True
+
+    # -- for connections -------------------------------------------------------------
+
+    def opened(self, connection: Connection) -> None:
+        """A connection begins."""
+        self._connections.add(connection)
+
+    def lost(self, connection: Connection) -> None:
+        """A connection is no more."""
+        self._connections.discard(connection)
+        if not self._connections:
+            self._is_empty.set()
+
+    def date(self) -> bytes:
+        """Return the value of the `Date` header, made once a second."""
+        now_s = int(time.time())
+        if now_s != self._date_s:
+            self._date_s = now_s
+            self._date = formatdate(now_s, usegmt=True).encode()
+        return self._date
+
+    # -- time ------------------------------------------------------------------------
+
+    def _sweep_interval_s(self) -> float:
+        limits = self.limits
+        shortest_ms = min(
+            limits.head_timeout_ms,
+            limits.body_timeout_ms,
+            limits.idle_timeout_ms,
+            limits.write_timeout_ms,
+        )
+        return min(max(shortest_ms / 20_000, _SWEEP_S_MIN), _SWEEP_S_MAX)
+
+    def _sweep(self) -> None:
+        """Close what has waited too long; up to one interval early, never late."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        due_s = self.loop.time() + self._sweep_s
+        for connection in [one for one in self._connections if one.due_s <= due_s]:
+            connection.time_out()
+        self._sweeper = self.loop.call_later(self._sweep_s, self._sweep)
+
+
+def url_of(host: str, port: int) -> str:
+    """Return the URL of a listening address.
+
+    >>> url_of("127.0.0.1", 8080), url_of("::1", 80)
+    ('http://127.0.0.1:8080', 'http://[::1]:80')
+    """
+    try:
+        socket.inet_pton(socket.AF_INET6, host)
+    except OSError:
+        return f"http://{host}:{port}"
+    return f"http://[{host}]:{port}"

@@ -1,0 +1,248 @@
+"""OpenAPI 3.1 for all endpoints: generated from plans, so it cannot lag behind them.
+
+Not here: what an output looks like (plait.gateway.output_schema), the page that shows it
+all (plait.gateway.docs_page).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+from plait import __version__
+from plait.gateway.binding import METHODS_WITH_BODY
+from plait.gateway.body import FORM
+from plait.gateway.contract import InputContract, raw_properties, resolve
+from plait.gateway.output_schema import nodes_of, output_schema
+from plait.gateway.routes import parameter_names
+from plait.model.json import JsonObject, JsonValue
+from plait.plan import Endpoint, Plan
+
+_TEXT: Final[JsonObject] = {"type": "string"}
+_ALWAYS: Final = (400, 500, 502, 503, 504)
+_WITH_BODY: Final = (413, 415)
+_OWN_FAILURE: Final = 422
+
+
+def build_openapi(plans: Sequence[Plan]) -> JsonObject:
+    """Return the OpenAPI document of the endpoints of `plans`."""
+    paths: dict[str, JsonObject] = {}
+    schemas: JsonObject = {"Error": _ERROR}
+    taken: set[str] = set()
+    for plan in plans:
+        endpoint = plan.endpoint
+        if endpoint is None:
+            continue
+        operation_id = _free_name(plan.name, taken)
+        root = f"#/components/schemas/{operation_id}.input"
+        if plan.input_schema is not None:
+            schemas[f"{operation_id}.input"] = _moved(plan.input_schema, root)
+        operation = _operation(plan, endpoint, operation_id, root)
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = operation
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Plait", "version": __version__, "description": _ABOUT},
+        "paths": {path: paths[path] for path in sorted(paths)},
+        "components": {"schemas": schemas, "headers": _HEADERS, "responses": _RESPONSES},
+    }
+
+
+def _operation(plan: Plan, endpoint: Endpoint, operation_id: str, root: str) -> JsonObject:
+    contract = InputContract(plan.input_schema)
+    in_path = parameter_names(endpoint.path)
+    takes_body = endpoint.method in METHODS_WITH_BODY
+    operation: JsonObject = {"operationId": operation_id, "summary": plan.name}
+    if plan.description:
+        operation["description"] = plan.description
+    if plan.version:
+        operation["x-plait-version"] = plan.version
+    parameters = list(_parameters(contract, in_path, root, with_query=not takes_body))
+    if parameters:
+        operation["parameters"] = [*parameters]
+    if takes_body:
+        operation["requestBody"] = _request_body(contract, in_path, root)
+    operation["responses"] = _responses(plan, endpoint, root, takes_body=takes_body)
+    return operation
+
+
+def _parameters(
+    contract: InputContract, in_path: Sequence[str], root: str, *, with_query: bool
+) -> Iterator[JsonObject]:
+    raw = _properties(contract.schema)
+    for name in in_path:
+        schema = raw.get(name, _TEXT)
+        yield _parameter(name, "path", schema, root, is_required=True)
+    if not with_query:
+        return
+    required = _required(contract.schema)
+    for name, schema in raw.items():
+        if name not in in_path:
+            yield _parameter(name, "query", schema, root, is_required=name in required)
+
+
+def _parameter(
+    name: str, place: str, schema: JsonValue, root: str, *, is_required: bool
+) -> JsonObject:
+    parameter: JsonObject = {"name": name, "in": place, "required": is_required}
+    if isinstance(schema, dict) and isinstance(schema.get("description"), str):
+        parameter["description"] = schema["description"]
+    parameter["schema"] = _moved(schema, root)
+    return parameter
+
+
+def _request_body(contract: InputContract, in_path: Sequence[str], root: str) -> JsonObject:
+    schema: JsonValue = contract.schema if contract.schema is not None else {}
+    if isinstance(schema, dict) and in_path:
+        schema = dict(schema)
+        raw = {k: v for k, v in _properties(schema).items() if k not in in_path}
+        required = [name for name in _required(schema) if name not in in_path]
+        schema |= {"properties": raw, "required": [*required]}
+    moved = _moved(schema, root)
+    content: JsonObject = {"application/json": {"schema": moved}}
+    if contract.may_be_object:
+        content[FORM] = {"schema": moved}
+    needed = [name for name in _required(contract.schema) if name not in in_path]
+    return {"required": bool(needed), "content": content}
+
+
+def _responses(
+    plan: Plan, endpoint: Endpoint, root: str, *, takes_body: bool
+) -> JsonObject:
+    statuses = {*_ALWAYS, *(_WITH_BODY if takes_body else ())}
+    if any(node.kind == "fail" for node in nodes_of(plan.scope)):
+        statuses.add(_OWN_FAILURE)
+    responses: JsonObject = {"200": _success(plan, root)}
+    for status in statuses:
+        responses[str(status)] = {"$ref": f"#/components/responses/{status}"}
+    for what, status in endpoint.status:
+        if status < 400:
+            responses.setdefault(str(status), _success(plan, root, status))
+        elif str(status) not in responses:
+            told = what if isinstance(what, str) else "a condition of the document"
+            responses[str(status)] = _error_response(f"{_phrase(status)} ({told})")
+    return {key: responses[key] for key in sorted(responses)}
+
+
+def _success(plan: Plan, root: str, status: int = 200) -> JsonObject:
+    response: JsonObject = {"description": _phrase(status), "headers": _header_refs()}
+    if status not in (204, 205, 304):
+        schema = output_schema(plan)
+        response["content"] = {"application/json": {"schema": _moved(schema, root)}}
+    return response
+
+
+def _error_response(description: str) -> JsonObject:
+    schema: JsonObject = {"$ref": "#/components/schemas/Error"}
+    return {
+        "description": description,
+        "headers": _header_refs(),
+        "content": {"application/json": {"schema": schema}},
+    }
+
+
+def _header_refs() -> JsonObject:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in _HEADERS}
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return f"Status {status}"
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    candidate, number = name, 1
+    while candidate in taken:
+        number += 1
+        candidate = f"{name}-{number}"
+    taken.add(candidate)
+    return candidate
+
+
+def _properties(schema: Any) -> Mapping[str, Any]:
+    return raw_properties(resolve(schema, schema))
+
+
+def _required(schema: Any) -> Sequence[str]:
+    found = schema.get("required") if isinstance(schema, dict) else None
+    return found if isinstance(found, list) else ()
+
+
+def _moved(schema: Any, root: str) -> Any:
+    """Return `schema` with its inner references led to `root`, where the whole stands.
+
+    >>> _moved({"items": {"$ref": "#/$defs/id"}, "$schema": "…"}, "#/components/schemas/x")
+    {'items': {'$ref': '#/components/schemas/x/$defs/id'}}
+    """
+    if isinstance(schema, list):
+        return [_moved(item, root) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    moved = {}
+    for key, value in schema.items():
+        if key == "$ref" and isinstance(value, str) and value.startswith("#"):
+            moved[key] = root + value[1:]
+        elif key != "$schema":
+            moved[key] = _moved(value, root)
+    return moved
+
+
+def _plain_headers(headers: Iterable[tuple[str, str]]) -> JsonObject:
+    return {name: {"description": text, "schema": _TEXT} for name, text in headers}
+
+
+_ABOUT: Final = (
+    "Endpoints answered by workflows. Every error has the same shape; "
+    "`error.code` is stable, `error.message` is for people."
+)
+_HEADERS: Final = _plain_headers(
+    (
+        ("Plait-Completed", "`true` when every part of the reply is there."),
+        ("Plait-Execution-Id", "Names the execution that made the reply."),
+        ("Server-Timing", "When each step began and how long it took, in milliseconds."),
+        ("X-Request-Id", "The request's own id, or a new one."),
+    )
+)
+_ERROR: Final[JsonObject] = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["code", "message", "details"],
+            "properties": {
+                "code": {"type": "string", "examples": ["connector.timeout"]},
+                "message": {"type": "string"},
+                "details": {
+                    "type": "object",
+                    "properties": {
+                        "step": {"type": "string"},
+                        "attempts": {"type": "integer"},
+                        "violations": {
+                            "type": "array",
+                            "items": {
+                                "type": "object",
+                                "properties": {"path": _TEXT, "message": _TEXT},
+                            },
+                        },
+                    },
+                },
+            },
+        }
+    },
+}
+_MEANINGS: Final = {
+    400: "The request does not fit; `details.violations` names every place.",
+    413: "The body is too large.",
+    415: "The body is in a form that is not read here.",
+    422: "The workflow itself says no.",
+    500: "The workflow or the gateway is at fault.",
+    502: "A called service failed.",
+    503: "Too much is under way, or a called service is known to be down.",
+    504: "The time was up.",
+}
+_RESPONSES: Final[JsonObject] = {
+    str(status): _error_response(text) for status, text in _MEANINGS.items()
+}

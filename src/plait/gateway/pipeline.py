@@ -1,0 +1,76 @@
+"""The pipeline: everything between a route and its workflow, in order.
+
+Read `build_pipeline` from top to bottom: the first layer is the innermost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from plait.drivers.inline import InlineDriver
+from plait.gateway.binding import METHODS_WITH_BODY, Binder
+from plait.gateway.cache import ReplyCache
+from plait.gateway.contract import InputContract
+from plait.gateway.deadlines import Deadlines
+from plait.gateway.identity import IdentitySource
+from plait.gateway.layers import (
+    Handler,
+    Room,
+    cache_key,
+    run_workflow,
+    with_cache,
+    with_deadline,
+    with_error_reply,
+    with_identity,
+    with_input,
+    with_metrics,
+    with_room,
+)
+from plait.gateway.metrics import Metrics
+from plait.gateway.reply import ReplyWriter
+from plait.gateway.routes import parameter_names
+from plait.kernel import Kernel
+from plait.model.record import record
+from plait.plan import Endpoint, Plan
+
+
+@record
+class Shared:
+    """What all routes of a gateway have in common."""
+
+    driver: InlineDriver
+    kernel_for: Callable[[Plan], Kernel]
+    cache: ReplyCache
+    deadlines: Deadlines
+    identities: IdentitySource
+    metrics: Metrics
+    room: Room
+    json_depth_max: int
+
+
+def build_pipeline(plan: Plan, endpoint: Endpoint, shared: Shared) -> Handler:
+    """Return the handler for `plan` behind `endpoint`. Innermost layer first."""
+    kernel = shared.kernel_for(plan)
+    writer = ReplyWriter(endpoint)
+    binder = Binder(
+        InputContract(plan.input_schema),
+        parameter_names(endpoint.path),
+        takes_body=endpoint.method in METHODS_WITH_BODY,
+        json_depth_max=shared.json_depth_max,
+    )
+    metrics = shared.metrics.for_route(endpoint.method, endpoint.path, plan.name)
+    reads_trigger = "trigger" in plan.roots
+
+    handler = run_workflow(
+        shared.driver, kernel, writer, metrics, reads_trigger=reads_trigger
+    )
+    if plan.timeout_ms is None:  # else the kernel keeps the workflow's own time
+        handler = with_deadline(handler, shared.deadlines)
+    if endpoint.cache_ms and endpoint.method == "GET":
+        key = cache_key(plan.content_hash, reads_trigger=reads_trigger)
+        handler = with_cache(handler, shared.cache, endpoint, key)
+    handler = with_input(handler, binder)
+    handler = with_room(handler, shared.room)
+    handler = with_error_reply(handler)
+    handler = with_identity(handler, shared.identities)
+    return with_metrics(handler, metrics)

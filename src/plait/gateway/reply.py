@@ -1,0 +1,138 @@
+"""Replies: an execution's result as status, headers and body.
+
+Rule 1. `Plait-Completed` says whether every part of the reply is there; always sent.
+Rule 2. Without `partial` a failed step fails the reply, also one that the workflow went on
+        without.
+Rule 3. A reply always goes out: what goes wrong while writing it becomes its error.
+
+Not here: which failure has which status (plait.gateway.failure_status).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import orjson
+
+from plait.drivers.inline import Result
+from plait.expression import ExpressionError, Names, Template
+from plait.gateway.failure_status import failure_reply, status_for
+from plait.gateway.final_names import final_names
+from plait.gateway.message import JSON_TYPE, Reply
+from plait.gateway.reply_headers import InvalidHeader, render_headers
+from plait.gateway.timing import server_timing
+from plait.kernel.backoff import word_matches
+from plait.model.failure import Failure
+from plait.plan import Endpoint
+
+COMPLETED: Final = (b"plait-completed", b"true")
+NOT_COMPLETED: Final = (b"plait-completed", b"false")
+# Statuses that HTTP gives no body.
+_BODILESS: Final = (204, 205, 304)
+
+
+class ReplyWriter:
+    """Writes the replies of one endpoint."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._partial = endpoint.partial
+        self._status = endpoint.status
+        self._headers = endpoint.headers
+        self._has_conditions = any(isinstance(what, Template) for what, _ in self._status)
+
+    def write(self, result: Result) -> Reply:
+        """Return the reply to an execution that ended with `result`."""
+        failure = self._failure_of(result)
+        reply = self._completed(result) if failure is None else None
+        if reply is None or isinstance(reply, Failure):
+            reply = self._failed(result, reply or failure or _CANCELLED)
+        reply.headers.append((b"plait-execution-id", result.execution_id.encode()))
+        reply.headers.append((b"server-timing", server_timing(result.trace).encode()))
+        return reply
+
+    def _failure_of(self, result: Result) -> Failure | None:
+        if result.status != "completed":
+            return result.failure or _CANCELLED
+        if result.is_degraded and not self._partial:
+            return _first_failure(result)
+        return None
+
+    def _completed(self, result: Result) -> Reply | Failure:
+        status, headers = 200, []
+        try:
+            if self._has_conditions or self._headers is not None:
+                names = final_names(result, None)
+                status = self._status_when(names, None) or status
+                if self._headers is not None:
+                    headers = render_headers(self._headers.render(names))
+            body = orjson.dumps(result.output)
+        except ExpressionError as error:
+            return error.failure()
+        except InvalidHeader as error:
+            return error.as_failure()
+        except TypeError as error:
+            return Failure("reply.not_json", f"the output is not JSON: {error}")
+        told = NOT_COMPLETED if result.is_degraded else COMPLETED
+        if status in _BODILESS:
+            return Reply(status, [*headers, told])
+        if not any(name == b"content-type" for name, _ in headers):
+            headers.append(JSON_TYPE)
+        return Reply(status, [*headers, told], body)
+
+    def _failed(self, result: Result, failure: Failure) -> Reply:
+        names = final_names(result, failure) if self._needs_names() else {}
+        status = self._status_when(names, failure) or status_for(failure)
+        reply = failure_reply(failure, status)
+        reply.headers.append(NOT_COMPLETED)
+        if self._headers is not None:
+            reply.headers.extend(self._headers_of_failed(self._headers, names))
+        if status in _BODILESS:
+            reply.body = b""
+        return reply
+
+    def _needs_names(self) -> bool:
+        return self._has_conditions or self._headers is not None
+
+    def _headers_of_failed(
+        self, template: Template, names: Names
+    ) -> list[tuple[bytes, bytes]]:
+        """Return the document's headers, or none: they may read what was never answered.
+
+        The failure at hand is what the caller needs to hear, not one of its consequences.
+        """
+        try:
+            headers = render_headers(template.render(names))
+        except (ExpressionError, InvalidHeader):
+            return []
+        return [header for header in headers if header[0] != b"content-type"]
+
+    def _status_when(self, names: Names, failure: Failure | None) -> int | None:
+        """Return the status of the first line of `endpoint.status` that holds."""
+        for what, status in self._status:
+            if isinstance(what, Template):
+                if self._holds(what, names, failure):
+                    return status
+            elif failure is not None and word_matches(what, failure):
+                return status
+        return None
+
+    def _holds(self, condition: Template, names: Names, failure: Failure | None) -> bool:
+        try:
+            return condition.render_bool(names)
+        except ExpressionError:
+            # Of a failed execution, a condition may read what was never answered; then it
+            # does not hold. Of a completed one, the condition itself is wrong.
+            if failure is None:
+                raise
+            return False
+
+
+_CANCELLED: Final = Failure("execution.cancelled", "the execution was cancelled")
+
+
+def _first_failure(result: Result) -> Failure:
+    """Return the failure of the step that failed first, of those outermost."""
+    failed = [step for step in result.trace.steps.values() if step.status == "failed"]
+    failed.sort(key=lambda step: ("/" in step.step, step.ended_s or 0))
+    found = failed[0].failure if failed else None
+    return found or Failure("internal", "a step failed and left no reason")

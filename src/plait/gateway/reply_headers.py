@@ -1,0 +1,80 @@
+"""`endpoint.headers`: the headers that a document adds to its replies.
+
+Rule. A value is checked before it is sent: no line breaks, no NUL, Latin-1 at most. It may
+      hold what an upstream or a caller said.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import orjson
+
+from plait.model.failure import Failure
+from plait.model.json import JsonValue
+
+# They frame the reply or belong to the connection; the gateway sets them.
+RESERVED: Final = frozenset(
+    b"age connection content-encoding content-length date keep-alive plait-cache "
+    b"plait-completed plait-execution-id server-timing te trailer transfer-encoding "
+    b"upgrade x-request-id".split()
+)
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_VALUE_LENGTH_MAX = 4096
+
+
+class InvalidHeader(Exception):
+    """A rendered header cannot be sent. The text says which and why."""
+
+    def as_failure(self) -> Failure:
+        """Return it as what the execution failed of."""
+        return Failure("reply.invalid_header", str(self))
+
+
+def header_problem(name: str) -> str:
+    """Return what is wrong with a header's name, or an empty text.
+
+    >>> header_problem("X-Source"), header_problem("Content-Length")
+    ('', "'Content-Length' is set by the gateway itself")
+    """
+    key = name.lower().encode()
+    if key in RESERVED:
+        return f"'{name}' is set by the gateway itself"
+    return "" if _NAME.fullmatch(key) else f"'{name}' is no header name"
+
+
+def render_headers(rendered: JsonValue) -> list[tuple[bytes, bytes]]:
+    """Return the headers that a rendered `endpoint.headers` asks for.
+
+    A null leaves its header out, a list repeats it, numbers and booleans are written as in
+    JSON.
+
+    Raises:
+        InvalidHeader: A value cannot stand in a header.
+
+    >>> render_headers({"X-Total": 3, "Link": None, "Set-Cookie": ["a=1", "b=2"]})
+    [(b'x-total', b'3'), (b'set-cookie', b'a=1'), (b'set-cookie', b'b=2')]
+    """
+    assert isinstance(rendered, dict)
+    found: list[tuple[bytes, bytes]] = []
+    for name, value in rendered.items():
+        key = name.lower().encode()
+        if key in RESERVED or not _NAME.fullmatch(key):
+            continue
+        items = value if isinstance(value, list) else [value]
+        found.extend((key, _value(name, item)) for item in items if item is not None)
+    return found
+
+
+def _value(name: str, value: JsonValue) -> bytes:
+    if isinstance(value, (dict, list)):
+        raise InvalidHeader(f"header '{name}' must be a text, number or boolean")
+    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    text = text.strip()
+    if len(text) > _VALUE_LENGTH_MAX:
+        raise InvalidHeader(f"header '{name}' is longer than {_VALUE_LENGTH_MAX} bytes")
+    if not _VALUE.fullmatch(text):
+        raise InvalidHeader(f"header '{name}' has a character that no header may have")
+    return text.encode("latin-1")

@@ -1,0 +1,151 @@
+"""Serve: a gateway on a socket, until somebody says stop.
+
+Contract for whoever wires it (plait.assembly, plait.cli):
+
+    def build() -> Gateway:            # called once, inside the running event loop
+        calls = HttpCalls(settings)
+        driver = InlineDriver(calls, env=…, secrets=…)
+        gateway = Gateway(driver, on_close=calls.close)
+        report(gateway.deploy(load()))
+        return gateway
+
+    cut_off = serve_forever(build, host="127.0.0.1", port=8080)
+    cut_off = serve_forever(build, …, watch=Watch(paths, load, report))   # --reload
+
+`load` returns a Deployment or a Broken for every document there is; `deploy` returns
+Findings (warnings, diagnostics, routes that cannot be served) and never raises for a bad
+document. With `watch`, `load` is called again, in a thread, whenever something under
+`paths` changes, and `report` hears the findings of each round.
+
+The first SIGTERM or SIGINT makes /health/ready answer 503, closes the listening socket and
+lets the requests under way finish; a second one, or `drain_ms_max`, cuts them off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import watchfiles
+
+from plait.gateway.app import Gateway
+from plait.gateway.deployment import Finding, Loaded
+from plait.gateway.http1 import HttpLimits
+from plait.gateway.listener import Listener, url_of
+from plait.model.record import record
+
+try:
+    import uvloop
+except ImportError:  # where it has no wheel, asyncio's own loop serves as well, slower
+    _new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+else:
+    _new_loop = uvloop.new_event_loop
+
+logger = logging.getLogger("plait.gateway")
+
+DRAIN_MS_MAX_DEFAULT: Final = 25_000
+# Editors write a file in several steps; what changes within this is one change.
+_SETTLE_MS: Final = 50
+
+
+@record
+class Watch:
+    """What `--reload` needs.
+
+    Attributes:
+        paths: Files and folders whose changes matter; folders with all below them.
+        load: What every document says now. Called in a thread, never twice at once.
+        report: Hears what is to be told of each round.
+    """
+
+    paths: tuple[Path, ...]
+    load: Callable[[], Sequence[Loaded]]
+    report: Callable[[list[Finding]], None]
+
+
+def serve_forever(
+    build: Callable[[], Gateway],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    limits: HttpLimits | None = None,
+    drain_ms_max: int = DRAIN_MS_MAX_DEFAULT,
+    watch: Watch | None = None,
+    announce: Callable[[str], None] = print,
+) -> int:
+    """Serve until SIGTERM or SIGINT; return how many requests were cut off at the end.
+
+    Args:
+        build: Makes the gateway, with its documents deployed.
+        port: 0 for one that is free.
+        limits: Of connections: sizes and times.
+        announce: Hears `listening on http://HOST:PORT` once connections are accepted.
+
+    Raises:
+        OSError: The address cannot be listened on.
+    """
+    main = _serve(build, host, port, limits, drain_ms_max / 1000, watch, announce)
+    with asyncio.Runner(loop_factory=_new_loop) as runner:
+        return runner.run(main)
+
+
+async def _serve(
+    build: Callable[[], Gateway],
+    host: str,
+    port: int,
+    limits: HttpLimits | None,
+    drain_s_max: float,
+    watch: Watch | None,
+    announce: Callable[[str], None],
+) -> int:
+    stop = _Stop.on_signals(asyncio.get_running_loop())
+    gateway = build()
+    listener = Listener(gateway.handle, limits=limits)
+    watching: asyncio.Task[None] | None = None
+    try:
+        address = await listener.listen(host, port)
+        gateway.begin()
+        announce(f"listening on {url_of(*address)}")
+        if watch is not None:
+            watching = asyncio.create_task(_watch(gateway, watch))
+        await stop.asked.wait()
+        gateway.begin_drain()
+        return await listener.drain(drain_s_max, stop.insisted)
+    finally:
+        if watching is not None:
+            watching.cancel()
+        await gateway.close()
+
+
+@dataclass(slots=True)
+class _Stop:
+    """What the signals said: stop, and then stop at once."""
+
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    insisted: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @classmethod
+    def on_signals(cls, loop: asyncio.AbstractEventLoop) -> _Stop:
+        stop = cls()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop._hear)
+        return stop
+
+    def _hear(self) -> None:
+        event = self.insisted if self.asked.is_set() else self.asked
+        event.set()
+
+
+async def _watch(gateway: Gateway, watch: Watch) -> None:
+    """Deploy what changed, whenever something did."""
+    async for _ in watchfiles.awatch(*watch.paths, step=_SETTLE_MS):
+        try:
+            loaded = await asyncio.to_thread(watch.load)
+            watch.report(gateway.deploy(loaded))
+        except Exception:
+            logger.exception("the documents could not be loaded again; the last ones stay")

@@ -1,0 +1,179 @@
+"""The input contract: what a schema says of names, types and defaults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plait.gateway.contract import VIOLATIONS_MAX, InputContract
+from plait.gateway.texts import GivenTwice, reader_for
+
+
+def property_reader(schema: Any, *texts: str) -> Any:
+    return InputContract({"properties": {"x": schema}}).reader("x")(texts)
+
+
+@pytest.mark.parametrize(
+    ("schema", "text", "value"),
+    [
+        ({"type": "string"}, "7", "7"),
+        ({"type": "integer"}, "7", 7),
+        ({"type": "integer"}, "-7", -7),
+        ({"type": "integer"}, "07", "07"),
+        ({"type": "integer"}, "7.0", "7.0"),
+        ({"type": "integer"}, "+7", "+7"),
+        ({"type": "integer"}, "1_000", "1_000"),
+        ({"type": "integer"}, "٧", "٧"),
+        ({"type": "integer"}, "9223372036854775807", 2**63 - 1),
+        ({"type": "integer"}, "9223372036854775808", "9223372036854775808"),
+        ({"type": "number"}, "7", 7),
+        ({"type": "number"}, "-7.5e2", -750.0),
+        ({"type": "number"}, "1e999", "1e999"),
+        ({"type": "number"}, "NaN", "NaN"),
+        ({"type": "number"}, "", ""),
+        ({"type": "boolean"}, "true", True),
+        ({"type": "boolean"}, "False", "False"),
+        ({"type": "null"}, "", None),
+        ({"type": ["integer", "null"]}, "null", None),
+        ({"type": ["integer", "null"]}, "3", 3),
+        ({"type": ["integer", "boolean"]}, "true", True),
+        ({"type": ["string", "integer"]}, "3", "3"),
+        ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, "3", 3),
+        ({"enum": [1, 2]}, "2", 2),
+        ({"const": True}, "true", True),
+        ({"type": "object"}, "{}", "{}"),
+        ({}, "3", "3"),
+        (True, "3", "3"),
+    ],
+)
+def test_a_text_is_read_by_its_type(schema: Any, text: str, value: Any) -> None:
+    found = property_reader(schema, text)
+    assert (found, type(found)) == (value, type(value))
+
+
+def test_a_list_is_given_by_repetition() -> None:
+    schema = {"type": "array", "items": {"type": "integer"}}
+    assert property_reader(schema, "1", "x", "3") == [1, "x", 3]
+    assert property_reader(schema, "1") == [1]
+
+
+def test_one_value_cannot_be_given_twice() -> None:
+    with pytest.raises(GivenTwice):
+        property_reader({"type": "string"}, "a", "b")
+
+
+def test_a_reference_inside_the_schema_is_followed() -> None:
+    schema: Any = {
+        "$ref": "#/$defs/query",
+        "$defs": {
+            "query": {"properties": {"ids": {"$ref": "#/$defs/a~1b"}}},
+            "a/b": {"type": "array", "items": {"$ref": "#/$defs/id"}},
+            "id": {"type": "integer"},
+        },
+    }
+    assert InputContract(schema).reader("ids")(["4", "5"]) == [4, 5]
+
+
+def test_a_reference_in_a_circle_says_nothing() -> None:
+    schema: Any = {"properties": {"x": {"$ref": "#/properties/x"}}}
+    assert InputContract(schema).properties["x"] is None
+
+
+def test_a_reference_to_elsewhere_is_refused_without_a_look() -> None:
+    schema: Any = {"properties": {"x": {"$ref": "http://127.0.0.1:9/schema.json"}}}
+    with pytest.raises(jsonschema_rs.ValidationError, match="Retrieval is disabled"):
+        InputContract(schema)
+
+
+@pytest.mark.parametrize(
+    ("more", "known_only"),
+    [
+        ({}, True),
+        ({"additionalProperties": False}, False),
+        ({"additionalProperties": {"type": "string"}}, False),
+        ({"patternProperties": {"^x-": {}}}, False),
+        ({"anyOf": [{}]}, False),
+        ({"properties": {}}, False),
+    ],
+)
+def test_only_plain_properties_make_other_names_unknown(
+    more: Any, known_only: bool
+) -> None:
+    contract = InputContract({"properties": {"x": {}}, **more})
+    assert contract.names_known_only is known_only
+
+
+def test_every_violation_is_told_with_its_place() -> None:
+    schema: Any = {
+        "type": "object",
+        "required": ["id", "a/b"],
+        "additionalProperties": False,
+        "properties": {
+            "id": {"type": "string", "format": "uuid"},
+            "a/b": {},
+            "tags": {"items": {"maxLength": 2}},
+        },
+    }
+    found = InputContract(schema).violations({"id": "x", "tags": ["abc"], "u": 1, "v": 2})
+    assert sorted(str(violation["path"]) for violation in found) == [
+        "/a~1b",
+        "/id",
+        "/tags/0",
+        "/u",
+        "/v",
+    ]
+
+
+def test_violations_are_bounded_in_number_and_length() -> None:
+    contract = InputContract({"items": {"type": "integer"}})
+    found = contract.violations(["x" * 5000] * 1000)
+    assert len(found) == VIOLATIONS_MAX
+    assert all(len(str(violation["message"])) < 400 for violation in found)
+
+
+def test_defaults_fill_what_is_missing_and_nothing_else() -> None:
+    contract = InputContract({"properties": {"n": {"default": 20}, "m": {"default": 1}}})
+    value: Any = {"m": None}
+    contract.fill(value)
+    assert value == {"m": None, "n": 20}
+
+
+@pytest.mark.parametrize("schema", [None, True])
+def test_without_a_schema_everything_goes(schema: Any) -> None:
+    contract = InputContract(schema)
+    assert contract.is_valid([1])
+    assert contract.violations([1]) == []
+
+
+def test_a_schema_of_false_lets_nothing_pass() -> None:
+    contract = InputContract(False)
+    assert not contract.is_valid({})
+    assert contract.violations({})
+
+
+KINDS = ("null", "boolean", "integer", "number", "string")
+
+
+@given(st.sets(st.sampled_from(KINDS)), st.text(max_size=12))
+def test_a_reader_gives_the_text_or_a_value_of_its_types(
+    kinds: set[str], text: str
+) -> None:
+    value = reader_for(kinds, None)([text])
+    is_converted = not isinstance(value, str)
+    assert jsonschema_rs.is_valid({"type": sorted(kinds)}, value) or not is_converted
+    assert is_converted or value == text
+
+
+@given(st.integers(-(2**63), 2**63 - 1))
+def test_every_integer_is_read_back(number: int) -> None:
+    assert reader_for({"integer"}, None)([str(number)]) == number
+    assert reader_for({"number"}, None)([str(number)]) == number
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_every_number_is_read_back(number: float) -> None:
+    assert reader_for({"number"}, None)([repr(number)]) == number

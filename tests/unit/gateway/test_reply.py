@@ -1,0 +1,221 @@
+"""Replies: status, holes, headers and errors of executions, however they ended."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from plait.gateway.failure_status import failure_reply, status_for
+from plait.model.failure import Failure
+from plait.model.place import Place
+from tests.unit.gateway.scenes import HANG, PROFILE, Answer, Seen, error, reply, scene
+
+ALL_WELL = {"user": reply({"id": "7", "vip": True}), "offers": reply([1])}
+REFUSED = error("connector.connect", "no connection to users:80: refused")
+
+
+async def ask(text: str, **script: Answer) -> Seen:
+    return await scene(text, script={**ALL_WELL, **script}).ask("/profiles/7")
+
+
+def with_endpoint(more: str, text: str = PROFILE) -> str:
+    return text.replace("partial: true", f"partial: true, {more}")
+
+
+async def test_a_failed_optional_step_leaves_a_hole_where_that_is_asked_for() -> None:
+    seen = await ask(PROFILE, offers=error("connector.http.500"))
+    assert (seen.status, seen.json["offers"]) == (200, None)
+    assert seen.headers["plait-completed"] == "false"
+    assert "offers;start" in seen.headers["server-timing"]
+
+
+async def test_without_partial_a_failed_optional_step_fails_the_reply() -> None:
+    text = PROFILE.replace("partial: true", "partial: false")
+    seen = await ask(text, offers=error("connector.http.500"))
+    assert (seen.status, seen.error["code"]) == (502, "connector.http.500")
+    assert seen.error["details"]["step"] == "offers"
+    assert seen.headers["plait-completed"] == "false"
+
+
+async def test_without_partial_a_whole_reply_is_whole() -> None:
+    seen = await ask(PROFILE.replace("partial: true", "partial: false"))
+    assert (seen.status, seen.headers["plait-completed"]) == (200, "true")
+
+
+async def test_a_step_that_answers_by_its_fallback_has_not_failed() -> None:
+    text = PROFILE.replace("partial: true", "partial: false").replace(
+        "on_error: continue", "fallback: []"
+    )
+    seen = await ask(text, offers=error("connector.http.500"))
+    assert (seen.status, seen.json["offers"]) == (200, [])
+    assert "by fallback" in seen.headers["server-timing"]
+
+
+async def test_a_failed_step_that_is_needed_fails_the_reply() -> None:
+    seen = await ask(PROFILE, user=REFUSED)
+    assert seen.status == 502
+    error_place = seen.error["details"].pop("place")
+    assert seen.error == {
+        "code": "connector.connect",
+        "message": "no connection to users:80: refused",
+        "details": {"step": "user", "attempts": 1},
+    }
+    assert error_place["line"] == 9
+    assert "user;start" in seen.headers["server-timing"]
+    assert seen.headers["plait-execution-id"]
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("connector.http.404", 502),
+        ("connector.unknown_host", 502),
+        ("connector.timeout", 504),
+        ("connector.invalid_request", 400),
+        ("circuit.open", 503),
+        ("limit.overload", 503),
+        ("limit.steps", 500),
+        ("expression.no_such_key", 500),
+        ("internal", 500),
+        ("shop.empty_cart", 422),
+        ("empty", 422),
+    ],
+)
+def test_every_failure_has_its_status(code: str, status: int) -> None:
+    failure = error(code).failure
+    assert failure is not None
+    assert status_for(failure) == status
+
+
+def test_a_time_out_of_any_kind_is_504() -> None:
+    assert status_for(Failure("step.timeout", "…", classes=("timeout",))) == 504
+
+
+async def test_an_upstream_s_body_and_url_stay_here() -> None:
+    details: Any = {"status_code": 404, "url": "http://users/secret-1", "body": "secret-2"}
+    failing = error("connector.http.404", "GET http://users/secret-1 …", details=details)
+    seen = await ask(PROFILE, user=failing)
+    assert seen.error["message"] == "step 'user': the upstream answered 404 Not Found"
+    assert seen.error["details"]["status_code"] == 404
+    assert "secret" not in seen.reply.body.decode()
+
+
+def test_a_wish_to_wait_is_passed_on_where_it_has_a_meaning() -> None:
+    failure = Failure("limit.overload", "…", retry_after_ms=1500)
+    assert (b"retry-after", b"2") in failure_reply(failure, 503).headers
+    assert all(name != b"retry-after" for name, _ in failure_reply(failure, 502).headers)
+
+
+def test_a_failure_of_the_workflow_s_own_keeps_its_details() -> None:
+    place = Place("/steps/0", 3, 5)
+    failure = Failure("shop.empty", "…", {"cart": 1}).at(step="a", attempts=1, place=place)
+    assert b'"cart":1' in failure_reply(failure, 422).body
+
+
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        ("status: {connector.connect: 404}", 404),
+        ("status: {connect: 403, connector.connect: 404}", 403),
+        ("status: {'503': 404, any: 418}", 418),
+        ("status: {timeout: 404}", 502),
+        ("status: {'${error.code == \"connector.connect\"}': 410}", 410),
+        ("status: {'${user.status == \"failed\"}': 411}", 411),
+        ("status: {'${offers.status == \"completed\"}': 412}", 502),
+        ("status: {'${user.response.id == \"7\"}': 404}", 502),
+    ],
+)
+async def test_the_document_s_word_on_a_failure_comes_first(
+    lines: str, status: int
+) -> None:
+    assert (await ask(with_endpoint(lines), user=REFUSED, offers=HANG)).status == status
+
+
+async def test_a_condition_may_choose_the_status_of_a_completed_execution() -> None:
+    text = with_endpoint("status: {connect: 404, '${user.response.vip}': 201}")
+    seen = await ask(text)
+    assert (seen.status, seen.json["offers"]) == (201, [1])
+    assert (await ask(text, user=reply({"id": "7", "vip": False}))).status == 200
+
+
+async def test_a_status_without_body_has_none() -> None:
+    seen = await ask(with_endpoint("status: {'${user.response.vip}': 204}"))
+    assert (seen.status, seen.reply.body) == (204, b"")
+    assert "content-type" not in seen.headers
+
+
+async def test_a_condition_that_cannot_be_answered_is_the_document_s_fault() -> None:
+    seen = await ask(with_endpoint("status: {'${user.response.nope}': 201}"))
+    assert (seen.status, seen.error["code"]) == (500, "expression.no_such_key")
+
+
+async def test_headers_are_rendered_and_sent() -> None:
+    lines = (
+        'headers: {X-User: "u-${user.response.id}", Cache-Control: no-store, X-No: null}'
+    )
+    seen = await ask(with_endpoint(lines))
+    assert seen.headers["x-user"] == "u-7"
+    assert seen.headers["cache-control"] == "no-store"
+    assert "x-no" not in seen.headers
+
+
+async def test_a_header_that_would_break_the_reply_fails_it() -> None:
+    text = with_endpoint('headers: {X-User: "${user.response.id}"}')
+    seen = await ask(text, user=reply({"id": "7\r\nSet-Cookie: a"}))
+    assert (seen.status, seen.error["code"]) == (500, "reply.invalid_header")
+
+
+async def test_a_failed_execution_sends_the_headers_that_it_can() -> None:
+    known = with_endpoint('headers: {X-Why: "${error.code}"}')
+    assert (await ask(known, user=REFUSED)).headers["x-why"] == "connector.connect"
+    unknown = with_endpoint('headers: {X-User: "${user.response.id}"}')
+    seen = await ask(unknown, user=REFUSED)
+    assert seen.error["code"] == "connector.connect"
+    assert "x-user" not in seen.headers
+
+
+async def test_a_content_type_of_its_own_replaces_ours_and_not_the_error_s() -> None:
+    text = with_endpoint("headers: {Content-Type: application/hal+json}")
+    types = [
+        value for name, value in (await ask(text)).reply.headers if name == b"content-type"
+    ]
+    assert types == [b"application/hal+json"]
+    failed = await ask(text, user=REFUSED)
+    types = [value for name, value in failed.reply.headers if name == b"content-type"]
+    assert types == [b"application/json"]
+
+
+async def test_an_output_that_is_not_json_is_an_error() -> None:
+    seen = await ask(PROFILE, user=reply({"id": 2**70}))
+    assert (seen.status, seen.error["code"]) == (500, "reply.not_json")
+
+
+async def test_many_steps_do_not_make_a_header_that_proxies_refuse() -> None:
+    steps = "\n".join(
+        f"  - {{id: step_with_a_long_name_{n}, type: set, value: 1}}" for n in range(200)
+    )
+    text = f"name: many\nmode: express\nendpoint: {{path: /profiles/7}}\nsteps:\n{steps}\n"
+    timing = (await ask(text)).headers["server-timing"]
+    assert len(timing) < 4300
+    assert re.search(r'more;desc="\d+ more steps", total;dur=', timing)
+
+
+async def test_retries_and_nested_steps_are_told_in_the_timing() -> None:
+    text = """
+name: nested
+mode: express
+endpoint: {path: /profiles/7}
+steps:
+  - id: both
+    type: parallel
+    branches: {left: {steps: [{id: user, type: http, request: {url: "http://u/"},
+                               retry: {max_attempts: 2, delay: 1ms}}]}}
+"""
+    seen = await scene(text, script={"both[left]/user": error("connector.http.503")}).ask(
+        "/profiles/7"
+    )
+    assert seen.error["details"]["attempts"] == 2
+    assert "both.left.user;start=" in seen.headers["server-timing"]
+    assert 'desc="failed after 2 attempts"' in seen.headers["server-timing"]
