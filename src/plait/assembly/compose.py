@@ -1,0 +1,55 @@
+"""The composition root: how what runs a workflow is put together from settings.
+
+Read it from the bottom: a driver makes calls, calls go to connectors, connectors ask the
+egress rules, and each is made here and nowhere else.
+
+Not here: the gateway around it (plait.assembly.serving).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from plait.assembly.connectors import Connector, ConnectorContext, installed_connectors
+from plait.assembly.routing import CallsByKind
+from plait.assembly.settings import Settings
+from plait.assembly.sources import Configured
+from plait.connectors.egress import Egress, EgressPolicy, ResolveMap
+from plait.connectors.egress.resolver import Resolver
+from plait.document import Catalog
+from plait.drivers.inline import InlineDriver
+from plait.ports.calls import Calls
+
+
+def catalog(connectors: Iterable[Connector] | None = None) -> Catalog:
+    """Return every step type: built in, and of `connectors` (None: all installed)."""
+    chosen = installed_connectors() if connectors is None else connectors
+    return Catalog(connector.step for connector in chosen)
+
+
+def egress(settings: Settings) -> Egress:
+    """Return what turns hosts into addresses, by the operator's rules."""
+    policy = EgressPolicy(
+        allow_private=settings.egress.allow_private, allow=settings.egress.allow
+    )
+    resolver = Resolver(ttl_s=settings.http.name_ttl / 1000)
+    return Egress(policy, ResolveMap(settings.resolve), resolver)
+
+
+def calls(settings: Settings, connectors: Iterable[Connector] | None = None) -> Calls:
+    """Return what performs the calls of every kind. Close it when done."""
+    chosen = installed_connectors() if connectors is None else connectors
+    made: dict[str, Calls] = {}
+    for connector in chosen:
+        name = connector.step.type_name()
+        options: dict[str, Any] = settings.connectors.get(name, {})
+        context = ConnectorContext(settings, options, egress(settings))
+        made[name] = connector.calls(context)
+    return CallsByKind(made)
+
+
+def driver(configured: Configured, performer: Calls) -> InlineDriver:
+    """Return what runs executions; its calls go through `performer`."""
+    env = configured.settings.env
+    return InlineDriver(performer, env=env, secrets=configured.secrets)

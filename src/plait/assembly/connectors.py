@@ -1,0 +1,126 @@
+"""Connectors: the built-in ones, listed one by one, and those of other packages.
+
+Another package brings a connector by an entry point of the group `plait.connectors`:
+
+    [project.entry-points."plait.connectors"]
+    fax = "acme_fax.connector:CONNECTOR"
+
+`CONNECTOR` is a `Connector`: the model of its step type, and what makes its calls. Its
+settings stand in `[connectors.fax]` of plait.toml.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from importlib.metadata import EntryPoint, entry_points
+from typing import ClassVar, Final
+
+from plait.assembly.settings import Settings
+from plait.connectors.egress import Egress
+from plait.connectors.http import HttpCalls, HttpSettings
+from plait.connectors.http.step import HttpStep
+from plait.document import Step
+from plait.model.errors import Advice, PlaitError
+from plait.model.json import JsonObject
+from plait.model.record import record
+from plait.ports.calls import Calls
+
+GROUP: Final = "plait.connectors"
+
+
+@record
+class ConnectorContext:
+    """What a connector is made with.
+
+    Attributes:
+        settings: All of the operator's settings.
+        options: The connector's own table, `[connectors.TYPE]` in plait.toml.
+        egress: Turns hosts into addresses that may be connected to. Everything that
+            leaves goes through it.
+    """
+
+    settings: Settings
+    options: JsonObject
+    egress: Egress
+
+
+@record
+class Connector:
+    """One kind of call.
+
+    Attributes:
+        step: The model of the step type; its machine is `call`.
+        calls: Makes what performs the calls. It is called once, before the event loop
+            runs, and closed when the loop ends.
+    """
+
+    step: type[Step]
+    calls: Callable[[ConnectorContext], Calls]
+
+
+class ConnectorUnusable(PlaitError):
+    """An installed package says that it brings a connector, and does not."""
+
+    code: ClassVar[str] = "settings.connector"
+    advice: ClassVar[Advice] = Advice.REPORT
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"connector '{name}' cannot be used: {reason}")
+
+
+def built_in_connectors() -> tuple[Connector, ...]:
+    """Return the connectors that Plait brings."""
+    return (Connector(HttpStep, _http_calls),)
+
+
+def installed_connectors(
+    found: Iterable[EntryPoint] | None = None,
+) -> tuple[Connector, ...]:
+    """Return the built-in connectors and those of other installed packages.
+
+    Args:
+        found: Entry points to use instead of the installed ones.
+
+    Raises:
+        ConnectorUnusable: One cannot be imported, is no Connector, or takes a type that is
+            there already.
+    """
+    connectors = list(built_in_connectors())
+    names = {connector.step.type_name() for connector in connectors}
+    for entry in found if found is not None else entry_points(group=GROUP):
+        connector = _loaded(entry)
+        name = connector.step.type_name()
+        if name in names:
+            raise ConnectorUnusable(entry.name, f"step type '{name}' is there already")
+        names.add(name)
+        connectors.append(connector)
+    return tuple(connectors)
+
+
+def _loaded(entry: EntryPoint) -> Connector:
+    try:
+        connector = entry.load()
+    except (ImportError, AttributeError) as error:
+        raise ConnectorUnusable(entry.name, str(error)) from error
+    if not isinstance(connector, Connector):
+        raise ConnectorUnusable(entry.name, f"{entry.value} is no Connector")
+    if connector.step.machine != "call":
+        raise ConnectorUnusable(entry.name, "its step's machine is not `call`")
+    return connector
+
+
+def _http_calls(context: ConnectorContext) -> Calls:
+    settings, http = context.settings, context.settings.http
+    return HttpCalls(
+        HttpSettings(
+            resolve=settings.resolve,
+            allow_private=settings.egress.allow_private,
+            allow=tuple(settings.egress.allow),
+            connection_count_max=http.connection_count_max,
+            idle_ms_max=http.idle_timeout,
+            connect_timeout_ms=http.connect_timeout,
+            body_bytes_max=http.body_bytes_max,
+            ratio_max=http.unpack_ratio_max,
+            name_ttl_ms=http.name_ttl,
+        )
+    )

@@ -1,0 +1,106 @@
+"""Documents: from paths to compiled workflows, with everything that is wrong on the way.
+
+Rule. One bad document never hides another: every file is read and judged by itself.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from plait.compile import Compiled, CompileErrors, compile_text
+from plait.document import Catalog
+from plait.model.diagnostic import Diagnostic, Severity
+from plait.model.place import Span
+from plait.model.record import record
+
+ENDINGS: Final = (".yaml", ".yml", ".json")
+# Far above what a document may have (its own limit then says so), far below harm.
+READ_BYTES_MAX: Final = 16 * 1024 * 1024
+
+_START: Final = Span(1, 1, 1, 1)
+
+
+@record
+class LoadedFile:
+    """One file.
+
+    Attributes:
+        name: Its path, as the user would write it.
+        compiled: What it holds; None when something is wrong with it.
+        diagnostics: What is wrong; beside `compiled`, only warnings.
+    """
+
+    name: str
+    compiled: Compiled | None
+    diagnostics: tuple[Diagnostic, ...]
+
+    @property
+    def has_errors(self) -> bool:
+        """True when it cannot be run."""
+        return self.compiled is None
+
+    def findings(self) -> list[str]:
+        """Return a line per diagnostic: `file:line:col: code message (hint)`."""
+        return [diagnostic.render(self.name) for diagnostic in self.diagnostics]
+
+
+def load_documents(paths: Iterable[str], catalog: Catalog) -> list[LoadedFile]:
+    """Return every document that `paths` lead to, in the order of their names.
+
+    Args:
+        paths: Files, and directories, in which every .yaml, .yml and .json file counts,
+            at any depth; hidden ones are left out.
+    """
+    loaded: dict[str, LoadedFile] = {}
+    for path in paths:
+        for name in document_files(path):
+            if name not in loaded:
+                loaded[name] = load_document(name, catalog)
+        if Path(path).is_dir() and not any(document_files(path)):
+            text = "the directory holds no .yaml, .yml or .json file"
+            loaded[path] = _unusable(path, "F002", text)
+    return list(loaded.values())
+
+
+def document_files(path: str) -> Iterator[str]:
+    """Yield the documents at `path`: itself, or if it is a directory, those in it."""
+    if not Path(path).is_dir():
+        yield path
+        return
+    for folder, folders, names in os.walk(path):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if name.lower().endswith(ENDINGS) and not name.startswith("."):
+                yield os.path.normpath(os.path.join(folder, name))
+
+
+def load_document(name: str, catalog: Catalog) -> LoadedFile:
+    """Return the document in the file `name`; what is wrong with it is in it."""
+    try:
+        with open(name, "rb") as file:
+            data = file.read(READ_BYTES_MAX)
+    except OSError as error:
+        return _unusable(name, "F001", f"cannot be read: {error.strerror}")
+    except ValueError as error:
+        return _unusable(name, "F001", f"cannot be read: {error}")
+    try:
+        compiled = compile_text(data, name=name, catalog=catalog)
+    except CompileErrors as error:
+        return LoadedFile(name, None, error.diagnostics)
+    return LoadedFile(name, compiled, compiled.warnings)
+
+
+def has_warnings(files: Iterable[LoadedFile]) -> bool:
+    """Tell whether any diagnostic of `files` is a warning."""
+    return any(
+        diagnostic.severity is Severity.WARNING
+        for file in files
+        for diagnostic in file.diagnostics
+    )
+
+
+def _unusable(name: str, code: str, message: str) -> LoadedFile:
+    return LoadedFile(name, None, (Diagnostic(code, message, "", _START),))

@@ -1,0 +1,139 @@
+"""Settings: what the operator may change, each with its default and its meaning.
+
+Rule 1. A key that nobody knows is an error, wherever it stands.
+Rule 2. A secret never stands in `plait.toml`: it comes from the environment or a file.
+Rule 3. docs/reference/settings.md is made from these models.
+
+Not here: where values come from and which wins (plait.assembly.sources).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from plait.connectors.egress import EgressPolicy, ResolveMap
+from plait.model.duration import parse_duration_ms
+
+PREFIX = "PLAIT_"
+
+
+def _duration(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError("write a duration as 800ms, 2s, 5m or ISO 8601")
+    return parse_duration_ms(value) if isinstance(value, str) else value
+
+
+def _words(value: Any) -> Any:
+    """Take a list, or, as environment variables have none, words between commas."""
+    if isinstance(value, str):
+        return [word.strip() for word in value.split(",") if word.strip()]
+    return value
+
+
+Duration: TypeAlias = Annotated[int, BeforeValidator(_duration), Field(ge=1)]
+Words: TypeAlias = Annotated[list[str], NoDecode, BeforeValidator(_words)]
+Bytes: TypeAlias = Annotated[int, Field(ge=1, le=2**31)]
+Count: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class Section(BaseModel):
+    """Base of all sections."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, frozen=True)
+
+
+class EgressSection(Section):
+    """Which hosts out of templates may be called. Hosts that stand literally in a document
+    are the operator's own words and need no permission."""
+
+    allow_private: bool = False
+    """Allow private addresses: loopback, link-local, RFC 1918 and their kin. Metadata
+    services stay closed; name them in `allow` to open them."""
+    allow: Words = []
+    """Hosts, `*.suffix`, addresses and CIDR ranges to allow. In the environment: words
+    between commas."""
+
+    @field_validator("allow")
+    @classmethod
+    def _readable(cls, value: list[str]) -> list[str]:
+        EgressPolicy(allow=value)
+        return value
+
+
+class SecretFile(Section):
+    """Where a secret stands."""
+
+    file: Path
+    """A file that holds the secret and nothing else; one line end at its end is dropped."""
+
+
+class GatewaySection(Section):
+    """`plait serve`."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. `0.0.0.0` and `::` open the gateway to the network."""
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8080
+    """Port to listen on; 0 takes any free one."""
+    body_bytes_max: Bytes = 1_000_000
+    """The largest request body."""
+    in_flight_max: Count = 1_000
+    """Requests under way at once; more are answered 503."""
+    request_timeout: Duration = 30_000
+    """How long a request may take altogether."""
+    drain_timeout: Duration = 10_000
+    """How long requests in flight may go on after a signal to stop."""
+
+
+class HttpSection(Section):
+    """The client that `http` steps use."""
+
+    connection_count_max: Count = 128
+    """Connections to one origin; further calls wait for one."""
+    idle_timeout: Duration = 15_000
+    """How long a connection is kept unused."""
+    connect_timeout: Duration = 5_000
+    """For connecting, TLS included; a step's own time limit cuts it."""
+    body_bytes_max: Bytes = 10 * 1024 * 1024
+    """The largest response body, unpacked; a request's `max_bytes` may say otherwise."""
+    unpack_ratio_max: Count = 100
+    """The largest unpacked body, in multiples of its packed size."""
+    name_ttl: Duration = 5_000
+    """How long a looked-up address is kept."""
+
+
+class Settings(BaseSettings):
+    """All settings. Durations are milliseconds here, text such as `5s` where written."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="_",
+        # PLAIT_EGRESS_ALLOW_PRIVATE is egress.allow_private: only the first `_` divides.
+        env_nested_max_split=1,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        frozen=True,
+    )
+
+    resolve: dict[str, str] = {}
+    """Addresses for hosts: `host` or `host:port` to `address[:port]`. Asked before DNS, and
+    always allowed."""
+    egress: EgressSection = EgressSection()
+    env: dict[str, Any] = {}
+    """What templates read as `env.NAME`. Not for secrets: documents may return it."""
+    secrets: dict[str, SecretFile] = {}
+    """What requests read as `secrets.NAME`, by the file that holds it. In the environment:
+    PLAIT_SECRET_NAME, which becomes `secrets.name`, in lower case."""
+    gateway: GatewaySection = GatewaySection()
+    http: HttpSection = HttpSection()
+    connectors: dict[str, dict[str, Any]] = {}
+    """Settings of connectors that other packages bring, by step type."""
+
+    @field_validator("resolve")
+    @classmethod
+    def _addresses(cls, value: dict[str, str]) -> dict[str, str]:
+        ResolveMap(value)
+        return value

@@ -1,0 +1,257 @@
+"""Where settings come from, and which wins: `plait.toml`, then the environment (PLAIT_…),
+then the command line; the later wins, key by key.
+
+Rule. A mistake names the key as it was written, where it was written, and the nearest
+      known one. The value stays unsaid: it may be a secret in the wrong place.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
+
+from plait.assembly.settings import PREFIX, Settings
+from plait.model.diagnostic import did_you_mean
+from plait.model.errors import Advice, PlaitError
+from plait.model.record import record
+
+FILE_NAME: Final = "plait.toml"
+SECRET_PREFIX: Final = "PLAIT_SECRET_"
+
+
+class SettingsInvalid(PlaitError):
+    """Settings cannot be used. `problems` says everything that is wrong, a line each."""
+
+    code: ClassVar[str] = "settings.invalid"
+    advice: ClassVar[Advice] = Advice.FIX_REQUEST
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))
+
+
+@record
+class Configured:
+    """Settings with the secrets read, ready for plait.assembly.compose."""
+
+    settings: Settings
+    secrets: Mapping[str, str]
+
+
+def read_settings(
+    environ: Mapping[str, str],
+    *,
+    file: Path | None = None,
+    folder: Path,
+    overrides: Mapping[str, Any] | None = None,
+) -> Configured:
+    """Return the settings of this run.
+
+    Args:
+        environ: The environment variables.
+        file: The settings file; None: `plait.toml` in `folder`, if there is one.
+        overrides: What the command line says, as nested mappings: `{"gateway": {…}}`.
+
+    Raises:
+        SettingsInvalid: Something in them is wrong; everything wrong is in it.
+    """
+    path = file or folder / FILE_NAME
+    written = _read_toml(path) if file is not None or path.is_file() else {}
+    problems = list(_unknown_variables(environ))
+    own = {name: text for name, text in environ.items() if _is_setting(name)}
+    origins = _Origins(path.name if file is None else str(file), written, own)
+    try:
+        settings = _layered(written, own, overrides or {})
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+        problems.extend(origins.explain(one) for one in details)
+    if problems:
+        raise SettingsInvalid(problems)
+    return Configured(settings, _read_secrets(settings, environ, path.parent))
+
+
+def _layered(
+    written: Mapping[str, Any], environ: Mapping[str, str], overrides: Mapping[str, Any]
+) -> Settings:
+    class Layered(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls, settings_cls: type[BaseSettings], *_: Any, **__: Any
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            """The first wins; mappings are merged key by key."""
+            return (
+                _Given(settings_cls, overrides),
+                _Environment(settings_cls, environ, written),
+                _Given(settings_cls, written),
+            )
+
+    return Layered()
+
+
+class _Given(PydanticBaseSettingsSource):
+    """Values that are there already."""
+
+    def __init__(self, settings_cls: type[BaseSettings], values: Mapping[str, Any]) -> None:
+        super().__init__(settings_cls)
+        self._values = dict(values)
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        """Not used: all values come at once."""
+        del field
+        return self._values.get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Return the values."""
+        return self._values
+
+
+class _Environment(EnvSettingsSource):
+    """PLAIT_… variables out of a mapping.
+
+    A name in `env` or `resolve` cannot show its case in a variable: it is that of the same
+    name in the file, else lower.
+    """
+
+    def __init__(
+        self,
+        settings_cls: type[BaseSettings],
+        environ: Mapping[str, str],
+        written: Mapping[str, Any],
+    ) -> None:
+        self._environ = environ
+        self._written = written
+        super().__init__(settings_cls)
+
+    def _load_env_vars(self) -> Mapping[str, str]:
+        return {name.lower(): text for name, text in self._environ.items()}
+
+    def __call__(self) -> dict[str, Any]:
+        """Return what the variables say."""
+        values = super().__call__()
+        known = self._written.get("env")
+        if isinstance(known, dict) and "env" in values:
+            as_written = {name.lower(): name for name in known}
+            values["env"] = {as_written.get(k, k): v for k, v in values["env"].items()}
+        return values
+
+
+def _is_setting(name: str) -> bool:
+    return name.startswith(PREFIX) and not name.startswith(SECRET_PREFIX)
+
+
+def _unknown_variables(environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield a problem for each PLAIT_… variable that means nothing: a spelling mistake."""
+    sections = [name.upper() for name in Settings.model_fields]
+    for name in sorted(filter(_is_setting, environ)):
+        word = name.removeprefix(PREFIX).partition("_")[0]
+        if word not in sections:
+            hint = did_you_mean(word, sections)
+            yield f"environment: no setting is called {name}" + _bracketed(hint)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsInvalid([f"{path}: cannot be read: {error.strerror}"]) from None
+    except UnicodeDecodeError:
+        raise SettingsInvalid([f"{path}: is not UTF-8"]) from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsInvalid([f"{path}: is not TOML: {error}"]) from None
+
+
+# -- mistakes --------------------------------------------------------------------------
+
+
+class _Origins:
+    """Says where a value stands that pydantic complains of."""
+
+    def __init__(
+        self, file: str, written: Mapping[str, Any], environ: Mapping[str, str]
+    ) -> None:
+        self._file = file
+        self._written = written
+        self._environ = environ
+
+    def explain(self, details: ErrorDetails) -> str:
+        """Return one line: where, which key, what is wrong, and a hint."""
+        keys = [str(key) for key in details["loc"]]
+        name = ".".join(keys)
+        if details["type"] == "extra_forbidden":
+            hint = did_you_mean(keys[-1], _known_keys(keys[:-1]))
+            text = f"{self._where(keys)}: unknown key '{name}'"
+        else:
+            message = details["msg"].removeprefix("Value error, ")
+            text, hint = f"{self._where(keys)}: {name}: {_lowered(message)}", ""
+        if keys[0] == "secrets":
+            hint = 'write name = {file = "…"}, or set PLAIT_SECRET_NAME'
+        return text + _bracketed(hint)
+
+    def _where(self, keys: list[str]) -> str:
+        for length in (len(keys), len(keys) - 1, 1):
+            variable = PREFIX + "_".join(keys[:length]).upper()
+            if variable in self._environ:
+                return f"environment: {variable}"
+        return self._file if _has(self._written, keys) else "command line"
+
+
+def _has(written: Mapping[str, Any], keys: list[str]) -> bool:
+    inner: Any = written
+    for key in keys[:2]:
+        if not isinstance(inner, Mapping) or key not in inner:
+            return False
+        inner = inner[key]
+    return True
+
+
+def _known_keys(path: list[str]) -> Iterable[str]:
+    model: Any = Settings
+    for key in path:
+        field = getattr(model, "model_fields", {}).get(key)
+        model = field.annotation if field is not None else None
+    return list(getattr(model, "model_fields", {}))
+
+
+def _lowered(message: str) -> str:
+    return message[:1].lower() + message[1:] if message.startswith("Input") else message
+
+
+def _bracketed(hint: str) -> str:
+    return f" ({hint})" if hint else ""
+
+
+# -- secrets ---------------------------------------------------------------------------
+
+
+def _read_secrets(
+    settings: Settings, environ: Mapping[str, str], folder: Path
+) -> dict[str, str]:
+    """Return the secrets by name; the environment wins over files."""
+    problems: list[str] = []
+    found = dict(_secret_files(settings, folder, problems))
+    if problems:
+        raise SettingsInvalid(problems)
+    for variable, text in environ.items():
+        name = variable.removeprefix(SECRET_PREFIX)
+        if name and name != variable:
+            found[name.lower()] = text
+    return found
+
+
+def _secret_files(
+    settings: Settings, folder: Path, problems: list[str]
+) -> Iterator[tuple[str, str]]:
+    for name, secret in settings.secrets.items():
+        path = folder / secret.file
+        try:
+            yield name, path.read_text("utf-8").removesuffix("\n").removesuffix("\r")
+        except OSError as error:
+            problems.append(f"secrets.{name}: {path} cannot be read: {error.strerror}")
+        except UnicodeDecodeError:
+            problems.append(f"secrets.{name}: {path} is not UTF-8")

@@ -1,0 +1,5 @@
+"""`python -m plait.cli`."""
+
+from plait.cli.app import main
+
+main()

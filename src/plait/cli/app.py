@@ -1,0 +1,90 @@
+"""The command `plait`: which subcommands there are, and how one is loaded.
+
+Rule. `plait --version` and `--help` import no command: a command's module, with all that
+      it needs, is imported when that command is called. `_load` is the one place in Plait
+      that imports by name while running, because starting must not cost what is not used.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from io import TextIOWrapper
+from typing import Annotated, Any, Final
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from plait import __version__
+
+# Name → module, and what `plait --help` says of it: the first line of its own help.
+COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "run": ("plait.cli.run", "Run a workflow once and print its output."),
+    "serve": ("plait.cli.serve", "Answer the endpoints of workflows over HTTP."),
+    "validate": ("plait.cli.validate", "Check documents and report everything wrong."),
+    "explain": ("plait.cli.explain", "Say what waits for what, and the worst case."),
+    "graph": ("plait.cli.graph", "Draw a workflow's graph."),
+    "init": ("plait.cli.init", "Write a commented workflow to start from."),
+    "schema": ("plait.cli.schema", "Print the JSON Schema of workflow documents."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """A group whose commands are imported when one of them is called."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for name, (_, summary) in COMMANDS.items():
+            self.add_command(TyperCommand(name, help=summary))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return name, command and what is left of `args`; the command is real."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command if name is None else _load(name), rest
+
+
+def _load(name: str) -> Any:
+    module = importlib.import_module(COMMANDS[name][0])
+    single = _typer(add_completion=False)
+    single.command(name)(module.command)
+    return typer.main.get_command(single)
+
+
+def _typer(**settings: Any) -> typer.Typer:
+    return typer.Typer(
+        pretty_exceptions_enable=False,
+        rich_markup_mode="markdown",
+        context_settings={"help_option_names": ["-h", "--help"]},
+        **settings,
+    )
+
+
+app = _typer(cls=LazyGroup, no_args_is_help=True)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"plait {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _plait(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Plait braids many APIs into one: workflow documents, run or served as endpoints."""
+    del version
+
+
+def main() -> None:
+    """Run the command line; ends the process."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A terminal that cannot show a letter shows its code instead of an error.
+            stream.reconfigure(errors="backslashreplace")
+    app(prog_name="plait")

@@ -1,0 +1,112 @@
+"""`plait explain`: what can be told of a workflow without running it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Final
+
+import typer
+
+from plait.cli.options import FileArgument
+from plait.cli.output import json_text, write
+from plait.cli.plans import plan_of
+from plait.compile.explain import Explanation, StepExplanation, explain
+from plait.compile.reasons import Reason
+from plait.compile.worst_case import Bound, duration_text
+
+_NAMES_SHOWN_MAX: Final = 8
+
+
+def command(
+    file: FileArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Say what waits for what, and the worst case.
+
+    For each step: what it waits for and why, what may run at the same time, and how long
+    it can take at worst, by its time limits and retries. For the whole: the waves in which
+    steps start, the longest path, the worst case of time and of calls.
+
+    Examples:
+
+    - `plait explain profile.yaml`
+
+    - `plait explain profile.yaml --json`
+    """
+    explanation = explain(plan_of(file))
+    if as_json:
+        write(json_text(explanation.as_json(), is_pretty=True) + "\n")
+    else:
+        write("".join(f"{line}\n" for line in explanation_lines(explanation)))
+
+
+def explanation_lines(explanation: Explanation) -> Iterator[str]:
+    """Yield the text, line by line."""
+    yield f"{explanation.name}: {_count(len(explanation.steps), 'step')}"
+    yield ""
+    if explanation.order == "sequence":
+        yield f"Order: {' → '.join(wave[0] for wave in explanation.waves)}"
+    else:
+        yield "Waves (what stands in one line can run at the same time)"
+        for number, wave in enumerate(explanation.waves, start=1):
+            yield f"  {number}  {_names(wave)}"
+    yield ""
+    yield "Steps"
+    for step in explanation.steps:
+        yield from _step_lines(step)
+    yield ""
+    yield from _whole_lines(explanation)
+
+
+def _step_lines(step: StepExplanation) -> Iterator[str]:
+    margin = "  " * (step.depth + 1)
+    where = f", line {step.line}" if step.line else ""
+    yield f"{margin}{step.path} ({step.kind}{where})"
+    yield from _wait_lines(step.waits_for, margin)
+    if step.beside_count:
+        more = step.beside_count - len(step.beside)
+        yield f"{margin}    beside: {_names(step.beside, more)}"
+    yield f"{margin}    worst case: {_bound_text(step.bound)}"
+
+
+def _wait_lines(reasons: Sequence[Reason], margin: str) -> Iterator[str]:
+    if not reasons:
+        yield f"{margin}    waits for nothing"
+    for reason in reasons:
+        yield f"{margin}    waits for {reason.step}: {reason.text()}"
+
+
+def _bound_text(bound: Bound) -> str:
+    asked = ""
+    if bound.asked_ms != bound.ms:
+        asked = (
+            f"; {duration_text(bound.asked_ms)} if Retry-After asks for the longest waits"
+        )
+    calls = f"; {_count(bound.calls, 'call')}" if bound.calls else ""
+    if not bound.ms and not bound.calls:
+        return bound.why or "no time"
+    why = f" = {bound.why}" if bound.why else ""
+    return f"{duration_text(bound.ms)}{why}{asked}{calls}"
+
+
+def _whole_lines(explanation: Explanation) -> Iterator[str]:
+    bound = explanation.bound
+    if bound.ms:
+        yield f"Longest path, by time:  {_names(bound.slowest, between=' → ')}"
+    yield f"Longest path, by steps: {_names(bound.deepest, between=' → ')}"
+    limit = explanation.timeout_ms
+    capped = (
+        f", cut off by the workflow's timeout of {duration_text(limit)}" if limit else ""
+    )
+    yield f"Worst case: {_bound_text(bound)}{capped}"
+
+
+def _names(names: Sequence[str], more: int = 0, *, between: str = ", ") -> str:
+    shown = names[:_NAMES_SHOWN_MAX]
+    hidden = len(names) - len(shown) + more
+    text = between.join(shown)
+    return f"{text} … and {hidden} more" if hidden else text
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number != 1 else ''}"

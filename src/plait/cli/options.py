@@ -1,0 +1,84 @@
+"""Options that several commands share, and what they come to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+import typer
+
+from plait.assembly.connectors import Connector, ConnectorUnusable, installed_connectors
+from plait.assembly.sources import Configured, SettingsInvalid, read_settings
+from plait.cli.output import stop
+
+ConfigOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Settings file. Default: plait.toml in this directory, if there is one.",
+    ),
+]
+ResolveOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--resolve",
+        metavar="HOST=ADDRESS[:PORT]",
+        help="Where a host of the document really is. May be given several times.",
+    ),
+]
+EnvOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--env",
+        metavar="NAME=VALUE",
+        help="What templates read as `env.NAME`. May be given several times.",
+    ),
+]
+FileArgument: TypeAlias = Annotated[
+    str, typer.Argument(metavar="FILE", help="A workflow document, YAML or JSON.")
+]
+
+
+def configured(
+    config: Path | None,
+    resolve: Iterable[str] | None,
+    env: Iterable[str] | None,
+    gateway: Mapping[str, Any] | None = None,
+) -> Configured:
+    """Return the settings; ends with EXIT_INVALID when they are wrong."""
+    overrides: dict[str, Any] = {
+        "resolve": pairs("--resolve", resolve or (), "users=127.0.0.1:8001"),
+        "env": pairs("--env", env or (), "region=eu"),
+        "gateway": {k: v for k, v in (gateway or {}).items() if v is not None},
+    }
+    given = {name: value for name, value in overrides.items() if value}
+    try:
+        return read_settings(os.environ, file=config, folder=Path.cwd(), overrides=given)
+    except SettingsInvalid as error:
+        stop(*error.problems)
+
+
+def pairs(option: str, texts: Iterable[str], example: str) -> dict[str, str]:
+    """Return `NAME=VALUE` texts as a mapping; the last of a name wins.
+
+    >>> pairs("--env", ["a=1", "b=x=y"], "a=1")
+    {'a': '1', 'b': 'x=y'}
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            stop(f"{option} {text}: write NAME=VALUE, for example {option} {example}")
+        found[name] = value
+    return found
+
+
+def connectors() -> tuple[Connector, ...]:
+    """Return all installed connectors; ends with EXIT_INVALID when one is unusable."""
+    try:
+        return installed_connectors()
+    except ConnectorUnusable as error:
+        stop(str(error))

@@ -1,0 +1,29 @@
+"""`plait schema`: the JSON Schema of workflow documents."""
+
+from __future__ import annotations
+
+from plait.cli.options import connectors
+from plait.cli.output import json_text, write
+from plait.document import Catalog
+from plait.document.schema import workflow_schema
+from plait.model.json import JsonObject
+
+
+def command() -> None:
+    """Print the JSON Schema of workflow documents.
+
+    Editors complete and check documents with it. It covers every step type that is
+    installed here.
+
+    Examples:
+
+    - `plait schema > workflow.schema.json`, and as the first line of a document
+      `# yaml-language-server: $schema=workflow.schema.json`
+    """
+    catalog = Catalog(connector.step for connector in connectors())
+    write(schema_text(workflow_schema(catalog)))
+
+
+def schema_text(schema: JsonObject) -> str:
+    """Return the text of the published file."""
+    return json_text(schema, is_pretty=True) + "\n"

@@ -1,0 +1,153 @@
+"""`plait serve`: the gateway, for all documents that declare an endpoint."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from plait.assembly import compose, serving
+from plait.assembly.connectors import Connector
+from plait.assembly.documents import LoadedFile, load_documents
+from plait.assembly.sources import Configured
+from plait.cli.options import ConfigOption, EnvOption, ResolveOption, configured, connectors
+from plait.cli.output import EXIT_FAILED, say, stop
+from plait.document import Catalog
+from plait.gateway.app import Gateway
+from plait.gateway.deployment import Finding, Loaded
+from plait.gateway.http1 import HttpLimits
+from plait.gateway.serving import Watch, serve_forever
+
+
+def command(
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE|DIR", help="Documents, and directories of them."),
+    ],
+    host: Annotated[
+        str | None,
+        typer.Option(help="Address to listen on. Default: 127.0.0.1.", show_default=False),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65_535,
+            help="Port; 0 takes a free one. Default: 8080.",
+            show_default=False,
+        ),
+    ] = None,
+    resolve: ResolveOption = None,
+    env: EnvOption = None,
+    config: ConfigOption = None,
+    reload: Annotated[
+        bool,
+        typer.Option(
+            "--reload",
+            help="Serve edits at once. Requests under way finish on the version they began "
+            "with; when an edit is broken, the last good version stays.",
+        ),
+    ] = False,
+) -> None:
+    """Answer the endpoints of workflows over HTTP.
+
+    Serves every document that declares an `endpoint`, an API page at /docs, and its own
+    state at /health. A document that is broken is reported, and the others are served.
+
+    The first SIGTERM or Ctrl-C lets requests under way finish; a second one cuts them off.
+    Exit code 0: stopped, all requests answered. 1: some were cut off. 2: there is nothing
+    to serve, or a setting is invalid.
+
+    Examples:
+
+    - `plait serve workflows/ --port 9000 --reload`
+
+    - `plait serve profile.yaml --resolve users=127.0.0.1:8001`
+    """
+    settings = configured(config, resolve, env, {"host": host, "port": port})
+    available = connectors()
+    catalog = compose.catalog(available)
+    files = load_documents(paths, catalog)
+    if not reload and not any(_has_endpoint(file) for file in files):
+        for file in files:
+            for line in file.findings():
+                say(line)
+        stop("nothing to serve: no document here is valid and declares an `endpoint`")
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+    watch = _watch(paths, catalog) if reload else None
+    _serve(_Service(settings, available, files), watch)
+
+
+class _Service:
+    """What is served: made inside the event loop, told of once it listens."""
+
+    def __init__(
+        self,
+        settings: Configured,
+        available: Sequence[Connector],
+        files: Sequence[LoadedFile],
+    ) -> None:
+        self.settings = settings
+        self._connectors = available
+        self._files = files
+        self._gateway: Gateway | None = None
+
+    def build(self) -> Gateway:
+        """Make the gateway, its documents deployed."""
+        self._gateway = gateway = serving.gateway(self.settings, self._connectors)
+        report(gateway.deploy(serving.deployments(self._files)))
+        return gateway
+
+    def announce(self, listening: str) -> None:
+        """Say what is served, and where."""
+        for route in self._gateway.snapshot.served if self._gateway is not None else ():
+            if route.deployment is not None:
+                name, source = route.deployment.plan.name, route.deployment.source_name
+                typer.echo(f"  {route.method:6} {route.template}  →  {name} ({source})")
+        url = listening.rpartition(" ")[2]
+        typer.echo(f"{listening} (API page: {url}/docs; Ctrl-C stops)")
+
+
+def _serve(service: _Service, watch: Watch | None) -> None:
+    own = service.settings.settings.gateway
+    try:
+        cut_off = serve_forever(
+            service.build,
+            host=own.host,
+            port=own.port,
+            limits=HttpLimits(body_bytes_max=own.body_bytes_max),
+            drain_ms_max=own.drain_timeout,
+            watch=watch,
+            announce=service.announce,
+        )
+    except OSError as error:
+        stop(f"cannot listen on {own.host}:{own.port}: {error.strerror or error}")
+    if cut_off:
+        stop(f"{cut_off} requests were cut off", code=EXIT_FAILED)
+
+
+def report(findings: Iterable[Finding]) -> None:
+    """Write findings to standard error."""
+    for finding in findings:
+        say(finding.render())
+
+
+def _has_endpoint(file: LoadedFile) -> bool:
+    return file.compiled is not None and file.compiled.plan.endpoint is not None
+
+
+def _watch(paths: Sequence[str], catalog: Catalog) -> Watch:
+    """Watch folders, not files: saving may put a new file in the old one's place."""
+
+    def load() -> list[Loaded]:
+        return serving.deployments(load_documents(paths, catalog))
+
+    def hear(findings: list[Finding]) -> None:
+        say("reloaded")
+        report(findings)
+
+    folders = {path if path.is_dir() else path.parent for path in map(Path, paths)}
+    return Watch(tuple(sorted(folders)), load, hear)

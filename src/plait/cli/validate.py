@@ -1,0 +1,83 @@
+"""`plait validate`: every finding of every document."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from plait.assembly.connectors import Connector
+from plait.assembly.documents import LoadedFile, has_warnings, load_documents
+from plait.cli.options import connectors
+from plait.cli.output import EXIT_INVALID, json_text, say, write
+from plait.document import Catalog
+from plait.model.diagnostic import Diagnostic
+from plait.model.json import JsonObject
+
+
+def command(
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE|DIR", help="Documents, and directories of them."),
+    ],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the findings as a JSON array.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="A warning fails as an error does.")
+    ] = False,
+) -> None:
+    """Check documents and report everything wrong.
+
+    Nothing is run and nothing is called. Findings go to standard output, one per line, as
+    `file:line:col: code message (hint)`; a summary goes to standard error. Exit code 0: no
+    errors. 2: errors, or with --strict warnings.
+
+    Examples:
+
+    - `plait validate profile.yaml`
+
+    - `plait validate workflows/ --strict`
+    """
+    files = load_documents(paths, catalog_of(connectors()))
+    if as_json:
+        findings = [
+            finding_json(file.name, found) for file in files for found in file.diagnostics
+        ]
+        write(json_text(findings, is_pretty=True) + "\n")
+    else:
+        write("".join(f"{line}\n" for file in files for line in file.findings()))
+    say(summary(files))
+    if any(file.has_errors for file in files) or (strict and has_warnings(files)):
+        raise typer.Exit(EXIT_INVALID)
+
+
+def catalog_of(available: tuple[Connector, ...]) -> Catalog:
+    """Return the step types, without anything that could call."""
+    return Catalog(connector.step for connector in available)
+
+
+def summary(files: list[LoadedFile]) -> str:
+    """Return the last line: `3 documents: 2 fine, 1 with errors`."""
+    count = len(files)
+    broken = sum(file.has_errors for file in files)
+    warned = sum(bool(file.diagnostics) and not file.has_errors for file in files)
+    parts = [f"{count - broken - warned} fine"]
+    parts += [f"{warned} with warnings"] if warned else []
+    parts += [f"{broken} with errors"] if broken else []
+    return f"{count} document{'s' if count != 1 else ''}: {', '.join(parts)}"
+
+
+def finding_json(name: str, found: Diagnostic) -> JsonObject:
+    """Return one finding as an object."""
+    return {
+        "file": name,
+        "line": found.span.line,
+        "column": found.span.column,
+        "end_line": found.span.end_line,
+        "end_column": found.span.end_column,
+        "severity": found.severity.value,
+        "code": found.code,
+        "message": found.message,
+        "hint": found.hint,
+    }

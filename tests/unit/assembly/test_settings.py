@@ -1,0 +1,178 @@
+"""Settings: where they come from, which wins, and how a mistake is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plait.assembly.sources import Configured, SettingsInvalid, read_settings
+
+
+def configured(
+    folder: Path, toml: str = "", *, overrides: dict[str, Any] | None = None, **environ: str
+) -> Configured:
+    if toml:
+        (folder / "plait.toml").write_text(toml, "utf-8")
+    return read_settings(environ, folder=folder, overrides=overrides)
+
+
+def problems(folder: Path, toml: str = "", **environ: str) -> tuple[str, ...]:
+    with pytest.raises(SettingsInvalid) as caught:
+        configured(folder, toml, **environ)
+    return caught.value.problems
+
+
+def test_without_anything_the_defaults_hold(tmp_path: Path) -> None:
+    found = configured(tmp_path)
+    assert found.settings.gateway.host == "127.0.0.1"
+    assert found.settings.gateway.port == 8080
+    assert found.settings.egress.allow_private is False
+    assert found.secrets == {}
+
+
+def test_every_section_of_the_file_is_read(tmp_path: Path) -> None:
+    found = configured(
+        tmp_path,
+        """
+        [resolve]
+        users = "127.0.0.1:8001"
+        "api.example.com:443" = "[::1]:8443"
+        [egress]
+        allow_private = true
+        allow = ["billing", "*.corp.example", "10.1.0.0/16"]
+        [env]
+        REGION = "eu"
+        retries = 3
+        [gateway]
+        request_timeout = "1m"
+        [http]
+        connect_timeout = "PT2S"
+        [connectors.fax]
+        speed = 9600
+        """,
+    ).settings
+    assert found.resolve["users"] == "127.0.0.1:8001"
+    assert found.egress.allow == ["billing", "*.corp.example", "10.1.0.0/16"]
+    assert found.env == {"REGION": "eu", "retries": 3}
+    assert found.gateway.request_timeout == 60_000
+    assert found.http.connect_timeout == 2_000
+    assert found.connectors == {"fax": {"speed": 9600}}
+
+
+def test_the_environment_wins_over_the_file_and_the_command_line_over_both(
+    tmp_path: Path,
+) -> None:
+    toml = '[gateway]\nport = 1\nhost = "a"\nin_flight_max = 5\n[resolve]\nx = "1.1.1.1"'
+    found = configured(
+        tmp_path,
+        toml,
+        overrides={"gateway": {"port": 3}, "resolve": {"y": "2.2.2.2"}},
+        PLAIT_GATEWAY_PORT="2",
+        PLAIT_GATEWAY_HOST="b",
+        PLAIT_RESOLVE_Z="3.3.3.3",
+    ).settings
+    assert (found.gateway.port, found.gateway.host) == (3, "b")
+    assert found.gateway.in_flight_max == 5
+    assert found.resolve == {"x": "1.1.1.1", "y": "2.2.2.2", "z": "3.3.3.3"}
+
+
+def test_environment_variables_hold_switches_lists_and_mappings(tmp_path: Path) -> None:
+    found = configured(
+        tmp_path,
+        PLAIT_EGRESS_ALLOW_PRIVATE="true",
+        PLAIT_EGRESS_ALLOW="billing, 10.0.0.0/8",
+        PLAIT_RESOLVE='{"user-service": "127.0.0.1:1"}',
+    ).settings
+    assert found.egress.allow_private is True
+    assert found.egress.allow == ["billing", "10.0.0.0/8"]
+    assert found.resolve == {"user-service": "127.0.0.1:1"}
+
+
+def test_a_variable_keeps_the_case_that_the_file_gives_a_name(tmp_path: Path) -> None:
+    found = configured(
+        tmp_path, '[env]\nRegion = "eu"', PLAIT_ENV_REGION="us", PLAIT_ENV_STAGE="test"
+    )
+    assert found.settings.env == {"Region": "us", "stage": "test"}
+
+
+def test_secrets_come_from_files_and_the_environment_wins(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("from file\n", "utf-8")
+    (tmp_path / "key").write_text(" spaces stay \r\n", "utf-8")
+    toml = '[secrets]\ntoken = {file = "token"}\nkey = {file = "key"}'
+    found = configured(tmp_path, toml, PLAIT_SECRET_TOKEN="from environment")
+    assert found.secrets == {"token": "from environment", "key": " spaces stay "}
+
+
+def test_a_secret_in_the_file_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    (found,) = problems(tmp_path, '[secrets]\ntoken = "hunter2"')
+    assert found.startswith("plait.toml: secrets.token: ")
+    assert "PLAIT_SECRET_NAME" in found
+    assert "hunter2" not in found
+
+
+@pytest.mark.parametrize(
+    ("toml", "expected"),
+    [
+        ("[gatway]\nport = 1", "unknown key 'gatway' (did you mean 'gateway'?)"),
+        (
+            "[gateway]\nprot = 1",
+            "plait.toml: unknown key 'gateway.prot' (did you mean 'port'?)",
+        ),
+        ("[gateway]\nport = 99999", "plait.toml: gateway.port: input should be less than"),
+        ('[gateway]\nport = "x"', "gateway.port: input should be a valid integer"),
+        (
+            '[gateway]\nrequest_timeout = "5 parsecs"',
+            "plait.toml: gateway.request_timeout: '5 parsecs' is not a duration",
+        ),
+        ("[http]\nidle_timeout = true", "http.idle_timeout: write a duration as"),
+        ('[resolve]\nusers = "a:b:c:d"', "plait.toml: resolve: '"),
+        ('[egress]\nallow = ["not a host"]', "egress.allow: 'not a host' on the"),
+        ("[gateway\n", "plait.toml: is not TOML: "),
+        ('[secrets]\na = {file = "none"}', "secrets.a: "),
+    ],
+)
+def test_a_mistake_in_the_file_names_the_key(
+    tmp_path: Path, toml: str, expected: str
+) -> None:
+    (found,) = problems(tmp_path, toml)
+    assert expected in found.replace(str(tmp_path) + "/", "")
+
+
+def test_a_mistake_in_a_variable_names_the_variable(tmp_path: Path) -> None:
+    (found,) = problems(tmp_path, PLAIT_GATEWAY_PORT="many")
+    assert found.startswith("environment: PLAIT_GATEWAY_PORT: gateway.port: ")
+    (found,) = problems(tmp_path, PLAIT_GATEWAY_PROT="1")
+    assert found == (
+        "environment: PLAIT_GATEWAY_PROT: unknown key 'gateway.prot' (did you mean 'port'?)"
+    )
+
+
+def test_a_variable_of_no_setting_is_a_mistake(tmp_path: Path) -> None:
+    (found,) = problems(tmp_path, PLAIT_GATEWEY_PORT="1")
+    assert found == (
+        "environment: no setting is called PLAIT_GATEWEY_PORT (did you mean 'GATEWAY'?)"
+    )
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    toml = "[gateway]\nport = -1\nin_flight_max = 0\n[htpp]\n"
+    found = problems(tmp_path, toml, PLAIT_NOTHING_X="1")
+    assert len(found) == 4
+
+
+def test_a_mistake_on_the_command_line_is_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(SettingsInvalid) as caught:
+        configured(tmp_path, overrides={"resolve": {"users": "1:2:x"}})
+    assert caught.value.problems[0].startswith("command line: resolve: ")
+
+
+def test_a_named_file_has_to_be_there(tmp_path: Path) -> None:
+    with pytest.raises(SettingsInvalid, match="cannot be read: No such file"):
+        read_settings({}, file=tmp_path / "other.toml", folder=tmp_path)
+
+
+def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "plait.toml").write_bytes(b"\xff\xfe")
+    assert problems(tmp_path) == (f"{tmp_path / 'plait.toml'}: is not UTF-8",)
