@@ -9,6 +9,7 @@ from typing import Final
 
 from benchmarks import compile, kernel, memory
 from benchmarks.aggregate import race
+from benchmarks.aggregate.peers import PEERS
 from benchmarks.harness.processes import BenchmarkFailed
 
 BENCHMARKS: Final[dict[str, Callable[[argparse.Namespace], None]]] = {
@@ -25,7 +26,8 @@ def main() -> int:
     parser.add_argument("name", nargs="*", help=", ".join(BENCHMARKS), default=[])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=4, help="per sample")
-    parser.add_argument("--peer", nargs="*", default=[], help="aggregate: only these")
+    names = [peer.name for peer in PEERS]
+    parser.add_argument("--peer", nargs="*", choices=names, default=[], help="only these")
     options = parser.parse_args()
     unknown = [name for name in options.name if name not in BENCHMARKS]
     if unknown:

@@ -18,7 +18,10 @@ from plait.assembly.sources import Configured
 from plait.connectors.egress import Egress, EgressPolicy, ResolveMap
 from plait.connectors.egress.resolver import Resolver
 from plait.document import Catalog
+from plait.document.source import SourceLimits
 from plait.drivers.inline import InlineDriver
+from plait.kernel import Kernel, Limits
+from plait.plan import Plan
 from plait.ports.calls import Calls
 
 
@@ -47,6 +50,22 @@ def calls(settings: Settings, connectors: Iterable[Connector] | None = None) -> 
         context = ConnectorContext(settings, options, egress(settings))
         made[name] = connector.calls(context)
     return CallsByKind(made)
+
+
+def source_limits(settings: Settings) -> SourceLimits:
+    """Return how large a document's text may be."""
+    own = settings.document
+    return SourceLimits(
+        bytes_max=own.bytes_max, depth_max=own.depth_max, nodes_max=own.nodes_max
+    )
+
+
+def kernel(settings: Settings, plan: Plan) -> Kernel:
+    """Return what decides the executions of `plan`."""
+    own = settings.execution
+    return Kernel(
+        plan, limits=Limits(events_max=own.events_max, pending_max=own.pending_max)
+    )
 
 
 def driver(configured: Configured, performer: Calls) -> InlineDriver:

@@ -12,6 +12,7 @@ from typing import Final
 
 from plait.compile import Compiled, CompileErrors, compile_text
 from plait.document import Catalog
+from plait.document.limits import DEFAULT_LIMITS, SourceLimits
 from plait.model.diagnostic import Diagnostic, Severity
 from plait.model.place import Span
 from plait.model.record import record
@@ -47,7 +48,9 @@ class LoadedFile:
         return [diagnostic.render(self.name) for diagnostic in self.diagnostics]
 
 
-def load_documents(paths: Iterable[str], catalog: Catalog) -> list[LoadedFile]:
+def load_documents(
+    paths: Iterable[str], catalog: Catalog, limits: SourceLimits = DEFAULT_LIMITS
+) -> list[LoadedFile]:
     """Return every document that `paths` lead to, in the order of their names.
 
     Args:
@@ -58,7 +61,7 @@ def load_documents(paths: Iterable[str], catalog: Catalog) -> list[LoadedFile]:
     for path in paths:
         for name in document_files(path):
             if name not in loaded:
-                loaded[name] = load_document(name, catalog)
+                loaded[name] = load_document(name, catalog, limits)
         if Path(path).is_dir() and not any(document_files(path)):
             text = "the directory holds no .yaml, .yml or .json file"
             loaded[path] = _unusable(path, "F002", text)
@@ -77,7 +80,9 @@ def document_files(path: str) -> Iterator[str]:
                 yield os.path.normpath(os.path.join(folder, name))
 
 
-def load_document(name: str, catalog: Catalog) -> LoadedFile:
+def load_document(
+    name: str, catalog: Catalog, limits: SourceLimits = DEFAULT_LIMITS
+) -> LoadedFile:
     """Return the document in the file `name`; what is wrong with it is in it."""
     try:
         with open(name, "rb") as file:
@@ -87,7 +92,7 @@ def load_document(name: str, catalog: Catalog) -> LoadedFile:
     except ValueError as error:
         return _unusable(name, "F001", f"cannot be read: {error}")
     try:
-        compiled = compile_text(data, name=name, catalog=catalog)
+        compiled = compile_text(data, name=name, catalog=catalog, limits=limits)
     except CompileErrors as error:
         return LoadedFile(name, None, error.diagnostics)
     return LoadedFile(name, compiled, compiled.warnings)

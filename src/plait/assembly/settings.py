@@ -10,15 +10,22 @@ Not here: where values come from and which wins (plait.assembly.sources).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from plait.connectors.egress import EgressPolicy, ResolveMap
+from plait.connectors.http.settings import HttpSettings
+from plait.document.limits import DEFAULT_LIMITS
+from plait.kernel import Limits
 from plait.model.duration import parse_duration_ms
 
-PREFIX = "PLAIT_"
+PREFIX: Final = "PLAIT_"
+
+# The defaults of the rooms are the defaults here.
+_HTTP: Final = HttpSettings()
+_EXECUTION: Final = Limits()
 
 
 def _duration(value: Any) -> Any:
@@ -83,26 +90,67 @@ class GatewaySection(Section):
     in_flight_max: Count = 1_000
     """Requests under way at once; more are answered 503."""
     request_timeout: Duration = 30_000
-    """How long a request may take altogether."""
-    drain_timeout: Duration = 10_000
-    """How long requests in flight may go on after a signal to stop."""
+    """How long a request may take whose workflow has no `timeout` of its own."""
+    # Whoever stops a service tends to kill it after ten seconds.
+    drain_timeout: Duration = 9_000
+    """How long requests under way may go on after a signal to stop."""
+    json_depth_max: Count = 64
+    """How deep a request body may be nested."""
+    cache_bytes_max: Bytes = 64 * 1024 * 1024
+    """All kept replies together (`endpoint.cache`)."""
+    head_bytes_max: Bytes = 32 * 1024
+    """The largest request line and headers together."""
+    head_timeout: Duration = 10_000
+    """How long they may take to arrive."""
+    body_timeout: Duration = 30_000
+    """How long the body may take to arrive after them."""
+    idle_timeout: Duration = 75_000
+    """How long a connection may stay open between requests."""
+    write_timeout: Duration = 30_000
+    """How long a client may take to read a reply."""
+    held_bytes_max: Bytes = 64 * 1024 * 1024
+    """Request bodies of all connections together."""
+    docs: bool = True
+    """Answer /docs and /openapi.json."""
+    metrics: bool = True
+    """Answer /metrics."""
 
 
 class HttpSection(Section):
     """The client that `http` steps use."""
 
-    connection_count_max: Count = 128
+    connection_count_max: Count = _HTTP.connection_count_max
     """Connections to one origin; further calls wait for one."""
-    idle_timeout: Duration = 15_000
+    idle_timeout: Duration = _HTTP.idle_ms_max
     """How long a connection is kept unused."""
-    connect_timeout: Duration = 5_000
+    connect_timeout: Duration = _HTTP.connect_timeout_ms
     """For connecting, TLS included; a step's own time limit cuts it."""
-    body_bytes_max: Bytes = 10 * 1024 * 1024
+    body_bytes_max: Bytes = _HTTP.body_bytes_max
     """The largest response body, unpacked; a request's `max_bytes` may say otherwise."""
-    unpack_ratio_max: Count = 100
+    unpack_ratio_max: Count = _HTTP.ratio_max
     """The largest unpacked body, in multiples of its packed size."""
-    name_ttl: Duration = 5_000
+    name_ttl: Duration = _HTTP.name_ttl_ms
     """How long a looked-up address is kept."""
+
+
+class DocumentSection(Section):
+    """How large a document's text may be."""
+
+    bytes_max: Bytes = DEFAULT_LIMITS.bytes_max
+    """The whole text."""
+    depth_max: Count = DEFAULT_LIMITS.depth_max
+    """Mappings and lists inside each other."""
+    nodes_max: Count = DEFAULT_LIMITS.nodes_max
+    """Values of every kind."""
+
+
+class ExecutionSection(Section):
+    """What one execution may use before it fails with `limit.…`."""
+
+    events_max: Count = _EXECUTION.events_max
+    """Events in its history."""
+    pending_max: Count = _EXECUTION.pending_max
+    """Calls and timers outstanding at once."""
 
 
 class Settings(BaseSettings):
@@ -129,6 +177,8 @@ class Settings(BaseSettings):
     PLAIT_SECRET_NAME, which becomes `secrets.name`, in lower case."""
     gateway: GatewaySection = GatewaySection()
     http: HttpSection = HttpSection()
+    document: DocumentSection = DocumentSection()
+    execution: ExecutionSection = ExecutionSection()
     connectors: dict[str, dict[str, Any]] = {}
     """Settings of connectors that other packages bring, by step type."""
 

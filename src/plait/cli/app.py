@@ -1,8 +1,8 @@
 """The command `plait`: which subcommands there are, and how one is loaded.
 
 Rule. `plait --version` and `--help` import no command: a command's module, with all that
-      it needs, is imported when that command is called. `_load` is the one place in Plait
-      that imports by name while running, because starting must not cost what is not used.
+      it needs, is imported when that command is called. `load_command` is the one place
+      here that imports by name while running: starting must not cost what is not used.
 """
 
 from __future__ import annotations
@@ -40,10 +40,11 @@ class LazyGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return name, command and what is left of `args`; the command is real."""
         name, command, rest = super().resolve_command(ctx, args)
-        return name, command if name is None else _load(name), rest
+        return name, command if name is None else load_command(name), rest
 
 
-def _load(name: str) -> Any:
+def load_command(name: str) -> Any:
+    """Import the command called `name` and return it, as typer makes it."""
     module = importlib.import_module(COMMANDS[name][0])
     single = _typer(add_completion=False)
     single.command(name)(module.command)

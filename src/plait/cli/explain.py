@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from plait.cli.options import FileArgument
+from plait.cli.options import ConfigOption, FileArgument
 from plait.cli.output import json_text, write
 from plait.cli.plans import plan_of
 from plait.compile.explain import Explanation, StepExplanation, explain
@@ -20,6 +20,7 @@ _NAMES_SHOWN_MAX: Final = 8
 def command(
     file: FileArgument,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    config: ConfigOption = None,
 ) -> None:
     """Say what waits for what, and the worst case.
 
@@ -33,7 +34,7 @@ def command(
 
     - `plait explain profile.yaml --json`
     """
-    explanation = explain(plan_of(file))
+    explanation = explain(plan_of(file, config))
     if as_json:
         write(json_text(explanation.as_json(), is_pretty=True) + "\n")
     else:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from plait.cli.options import FileArgument
+from plait.cli.options import ConfigOption, FileArgument
 from plait.cli.output import write
 from plait.cli.plans import plan_of
 from plait.compile.draw import DRAWERS, graph_of
@@ -29,10 +29,12 @@ def command(
         typer.Option(
             "--format",
             "-f",
+            metavar="mermaid|dot|svg|json",
             help="mermaid: for Markdown pages. dot: for Graphviz. svg: a picture. "
             "json: for scripts.",
         ),
     ] = Format.MERMAID,
+    config: ConfigOption = None,
 ) -> None:
     """Draw a workflow's graph.
 
@@ -45,4 +47,4 @@ def command(
 
     - `plait graph profile.yaml --format svg > profile.svg`
     """
-    write(DRAWERS[format_.value](graph_of(plan_of(file))))
+    write(DRAWERS[format_.value](graph_of(plan_of(file, config))))

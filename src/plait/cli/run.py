@@ -27,7 +27,6 @@ from plait.cli.options import (
 from plait.cli.output import EXIT_FAILED, json_text, say, stop, write
 from plait.cli.timeline import print_timeline
 from plait.drivers.inline import Result, Start
-from plait.kernel import Kernel
 from plait.model.duration import format_ms, parse_duration_ms
 from plait.model.json import JsonValue
 from plait.plan import Plan
@@ -87,7 +86,8 @@ def command(
     """
     settings = configured(config, resolve, env)
     available = connectors()
-    loaded = load_document(file, compose.catalog(available))
+    limits = compose.source_limits(settings.settings)
+    loaded = load_document(file, compose.catalog(available), limits)
     if loaded.compiled is None:
         stop(*loaded.findings())
     for warning in () if quiet else loaded.findings():
@@ -124,7 +124,8 @@ async def _execute(
     try:
         driver = compose.driver(settings, performer)
         execution_id = secrets.token_hex(_EXECUTION_ID_BYTES)
-        return await driver.run(Kernel(plan), Start(execution_id, value, {"type": "cli"}))
+        kernel = compose.kernel(settings.settings, plan)
+        return await driver.run(kernel, Start(execution_id, value, {"type": "cli"}))
     finally:
         await performer.close()
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from plait.assembly import compose
 from plait.cli.options import connectors
 from plait.cli.output import json_text, write
-from plait.document import Catalog
 from plait.document.schema import workflow_schema
 from plait.model.json import JsonObject
 
@@ -20,8 +20,7 @@ def command() -> None:
     - `plait schema > workflow.schema.json`, and as the first line of a document
       `# yaml-language-server: $schema=workflow.schema.json`
     """
-    catalog = Catalog(connector.step for connector in connectors())
-    write(schema_text(workflow_schema(catalog)))
+    write(schema_text(workflow_schema(compose.catalog(connectors()))))
 
 
 def schema_text(schema: JsonObject) -> str:

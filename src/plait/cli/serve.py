@@ -16,9 +16,9 @@ from plait.assembly.sources import Configured
 from plait.cli.options import ConfigOption, EnvOption, ResolveOption, configured, connectors
 from plait.cli.output import EXIT_FAILED, say, stop
 from plait.document import Catalog
+from plait.document.source import SourceLimits
 from plait.gateway.app import Gateway
 from plait.gateway.deployment import Finding, Loaded
-from plait.gateway.http1 import HttpLimits
 from plait.gateway.serving import Watch, serve_forever
 
 
@@ -29,15 +29,12 @@ def command(
     ],
     host: Annotated[
         str | None,
-        typer.Option(help="Address to listen on. Default: 127.0.0.1.", show_default=False),
+        typer.Option(metavar="ADDRESS", help="What to listen on. Default: 127.0.0.1."),
     ] = None,
     port: Annotated[
         int | None,
         typer.Option(
-            min=0,
-            max=65_535,
-            help="Port; 0 takes a free one. Default: 8080.",
-            show_default=False,
+            metavar="PORT", min=0, max=65_535, help="0: any free one. Default: 8080."
         ),
     ] = None,
     resolve: ResolveOption = None,
@@ -70,14 +67,15 @@ def command(
     settings = configured(config, resolve, env, {"host": host, "port": port})
     available = connectors()
     catalog = compose.catalog(available)
-    files = load_documents(paths, catalog)
+    limits = compose.source_limits(settings.settings)
+    files = load_documents(paths, catalog, limits)
     if not reload and not any(_has_endpoint(file) for file in files):
         for file in files:
             for line in file.findings():
                 say(line)
         stop("nothing to serve: no document here is valid and declares an `endpoint`")
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
-    watch = _watch(paths, catalog) if reload else None
+    watch = _watch(paths, catalog, limits) if reload else None
     _serve(_Service(settings, available, files), watch)
 
 
@@ -118,7 +116,7 @@ def _serve(service: _Service, watch: Watch | None) -> None:
             service.build,
             host=own.host,
             port=own.port,
-            limits=HttpLimits(body_bytes_max=own.body_bytes_max),
+            limits=serving.connection_limits(service.settings.settings),
             drain_ms_max=own.drain_timeout,
             watch=watch,
             announce=service.announce,
@@ -139,11 +137,11 @@ def _has_endpoint(file: LoadedFile) -> bool:
     return file.compiled is not None and file.compiled.plan.endpoint is not None
 
 
-def _watch(paths: Sequence[str], catalog: Catalog) -> Watch:
+def _watch(paths: Sequence[str], catalog: Catalog, limits: SourceLimits) -> Watch:
     """Watch folders, not files: saving may put a new file in the old one's place."""
 
     def load() -> list[Loaded]:
-        return serving.deployments(load_documents(paths, catalog))
+        return serving.deployments(load_documents(paths, catalog, limits))
 
     def hear(findings: list[Finding]) -> None:
         say("reloaded")

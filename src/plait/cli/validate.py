@@ -6,11 +6,10 @@ from typing import Annotated
 
 import typer
 
-from plait.assembly.connectors import Connector
-from plait.assembly.documents import LoadedFile, has_warnings, load_documents
-from plait.cli.options import connectors
+from plait.assembly.documents import LoadedFile, has_warnings
+from plait.cli.options import ConfigOption
 from plait.cli.output import EXIT_INVALID, json_text, say, write
-from plait.document import Catalog
+from plait.cli.plans import files_of
 from plait.model.diagnostic import Diagnostic
 from plait.model.json import JsonObject
 
@@ -26,6 +25,7 @@ def command(
     strict: Annotated[
         bool, typer.Option("--strict", help="A warning fails as an error does.")
     ] = False,
+    config: ConfigOption = None,
 ) -> None:
     """Check documents and report everything wrong.
 
@@ -39,7 +39,7 @@ def command(
 
     - `plait validate workflows/ --strict`
     """
-    files = load_documents(paths, catalog_of(connectors()))
+    files = files_of(paths, config)
     if as_json:
         findings = [
             finding_json(file.name, found) for file in files for found in file.diagnostics
@@ -50,11 +50,6 @@ def command(
     say(summary(files))
     if any(file.has_errors for file in files) or (strict and has_warnings(files)):
         raise typer.Exit(EXIT_INVALID)
-
-
-def catalog_of(available: tuple[Connector, ...]) -> Catalog:
-    """Return the step types, without anything that could call."""
-    return Catalog(connector.step for connector in available)
 
 
 def summary(files: list[LoadedFile]) -> str:

@@ -17,7 +17,7 @@ from plait.compile.names import NameChecker, View, whole_view
 from plait.compile.scopes import ScopeCompiler, with_headers
 from plait.document import Catalog, Document, DocumentErrors, parse_document
 from plait.document.source import SourceErrors, SourceLimits, read_source
-from plait.model.diagnostic import Diagnostic, Severity
+from plait.model.diagnostic import Diagnostic
 from plait.model.record import record
 from plait.plan import Plan
 from plait.plan.codec import hash_plan
@@ -64,13 +64,15 @@ def compile_document(document: Document) -> Compiled:
     findings = Findings(document)
     schema = document.model.input
     check_input_schema(schema, findings)
-    names = NameChecker(findings, InputShape(schema))
+    # What an invalid schema says of its keys would only add to the noise.
+    shape = InputShape(None if findings.found.has_errors else schema)
+    names = NameChecker(findings, shape)
     compiler = ScopeCompiler(findings, names, document.model.defaults)
     scope, _ = compiler.compile(document.root, View({}))
     view = whole_view(document.root)
     endpoint = compile_endpoint(document, findings, names, view, scope)
-    ordered = findings.in_order()
-    if any(finding.severity is Severity.ERROR for finding in ordered):
+    ordered = findings.found.in_order()
+    if findings.found.has_errors:
         raise CompileErrors(ordered)
     model = document.model
     plan = Plan(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from plait.document.found import Found
 from plait.document.tree import Document, Path
 from plait.model.diagnostic import Diagnostic, Severity
 from plait.model.place import Place, Span
@@ -12,38 +13,28 @@ class Findings:
 
     def __init__(self, document: Document) -> None:
         self.document = document
-        self.items: list[Diagnostic] = []
-
-    def in_order(self) -> tuple[Diagnostic, ...]:
-        """Return the findings in the document's order, each once.
-
-        Two reads of one wrong name in one expression are one finding.
-        """
-        ordered = sorted(self.items, key=lambda one: (one.span, one.code, one.message))
-        return tuple(
-            one for n, one in enumerate(ordered) if n == 0 or one != ordered[n - 1]
-        )
+        self.found = Found()
 
     def error(
         self, code: str, message: str, hint: str, path: Path, *, key: bool = False
     ) -> None:
         """Report an error at the value (or the key) that `path` leads to."""
         span = self.document.source.span_of(path, key=key)
-        self.items.append(Diagnostic(code, message, hint, span))
+        self.found.add(Diagnostic(code, message, hint, span))
 
     def error_at(self, code: str, message: str, hint: str, place: Place) -> None:
         """Report an error at a place that is known already."""
-        self.items.append(Diagnostic(code, message, hint, _span(place)))
+        self.found.add(Diagnostic(code, message, hint, _span(place)))
 
     def warning(self, code: str, message: str, hint: str, path: Path) -> None:
         """Report a warning at the value that `path` leads to."""
         span = self.document.source.span_of(path)
-        self.items.append(Diagnostic(code, message, hint, span, Severity.WARNING))
+        self.found.add(Diagnostic(code, message, hint, span, Severity.WARNING))
 
     def warning_at(self, code: str, message: str, hint: str, place: Place) -> None:
         """Report a warning at a place that is known already."""
         found = Diagnostic(code, message, hint, _span(place), Severity.WARNING)
-        self.items.append(found)
+        self.found.add(found)
 
 
 def _span(place: Place) -> Span:

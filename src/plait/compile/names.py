@@ -131,7 +131,7 @@ class NameChecker:
             self._findings.error_at("P011", text, "so that no reply carries one", place)
         elif root in view.later:
             text = f"step '{root}' has not run yet where this is read"
-            hint = "in a sequence, a step sees only the steps before it"
+            hint = "a step sees what has settled before it starts"
             self._findings.error_at("P008", text, hint, place)
         elif inside is not None:
             text = f"step '{root}' is inside '{inside}' and cannot be seen from here"

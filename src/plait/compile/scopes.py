@@ -21,6 +21,10 @@ from plait.model.diagnostic import did_you_mean
 from plait.plan import Scope
 
 
+# Past this the middle is left out: nobody reads a circle of 4,000 steps.
+CIRCLE_SHOWN_MAX = 20
+
+
 @dataclass(slots=True)
 class ScopeDraft:
     """A scope in the making: its tree, the view from inside it, its nodes.
@@ -159,6 +163,8 @@ class ScopeCompiler:
         circle = find_circle(edges)
         if circle is not None:
             ids = [steps[index].model.id for index in [*circle, circle[0]]]
+            if len(ids) > CIRCLE_SHOWN_MAX:
+                ids = [*ids[: CIRCLE_SHOWN_MAX - 4], "…", *ids[-3:]]
             text = f"steps wait for each other in a circle: {' → '.join(ids)}"
             hint = "a → b means that a waits for b"
             self._findings.error("P003", text, hint, steps[circle[0]].path)
@@ -172,8 +178,10 @@ class ScopeCompiler:
         for index, deps in enumerate(draft.edges):
             for dep in deps:
                 if dep > index:
-                    text = f"step '{steps[dep].model.id}' runs only later"
-                    path = (*steps[index].path, "depends_on")
+                    step, name = steps[index], steps[dep].model.id
+                    position = step.model.depends_on.index(name)
+                    path = (*step.path, "depends_on", position)
+                    text = f"step '{name}' runs only later"
                     self._findings.error("P008", text, "move it up", path)
         ends = [index for index, step in enumerate(steps) if _always_ends(step)]
         for after in steps[ends[0] + 1 :] if ends else ():

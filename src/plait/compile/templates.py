@@ -12,7 +12,7 @@ from plait.document.step import Step, StepSettings, TemplatePart
 from plait.document.tree import Path, StepTree
 from plait.expression import Escape, Template, TemplateErrors, parse_template
 from plait.model.json import JsonValue
-from plait.model.place import Place, pointer_to
+from plait.model.place import Place, pointer_to, segments_of
 
 
 @dataclass(slots=True)
@@ -35,15 +35,18 @@ def parse(
 
     None when an expression in it is wrong; the findings then say what.
     """
-    base = pointer_to(*path)
+    source = findings.document.source
 
-    def place_of(pointer: str) -> Place:
-        return findings.document.source.place_of(pointer)
+    def locate(pointer: str, offset: int) -> Place:
+        return Place(pointer, *source.column_in(segments_of(pointer), offset))
 
     try:
-        return parse_template(value, place_of, escape=escape, pointer=base)
+        return parse_template(
+            value, source.place_of, escape=escape, pointer=pointer_to(*path), locate=locate
+        )
     except TemplateErrors as error:
-        findings.items.extend(error.diagnostics)
+        for diagnostic in error.diagnostics:
+            findings.found.add(diagnostic)
         return None
 
 

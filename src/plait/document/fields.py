@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from plait.expression.scan import Found, split
 from plait.model.duration import parse_duration_ms
 
 RESERVED_NAMES: Final = frozenset(
@@ -22,8 +23,9 @@ RESERVED_NAMES: Final = frozenset(
     "has all exists exists_one filter math optional strings".split()
 )
 
+# Paths of steps are made of ids, and are part of idempotency keys, which travel in headers.
+_IDENTIFIER_CHARS_MAX = 200
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_ONE_EXPRESSION = re.compile(r"\s*\$\{.*\}\s*", re.DOTALL)
 DURATION_PATTERN: Final = (
     r"^(?:(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+|P(?=.)(?:\d+(?:\.\d+)?W)?(?:\d+(?:\.\d+)?D)?"
     r"(?:T(?=\d)(?:\d+(?:\.\d+)?H)?(?:\d+(?:\.\d+)?M)?(?:\d+(?:\.\d+)?S)?)?)$"
@@ -50,6 +52,8 @@ def _identifier(value: Any) -> str:
             "an id has letters, digits and '_' only and starts with no digit, "
             "so that templates can read it"
         )
+    if len(value) > _IDENTIFIER_CHARS_MAX:
+        raise ValueError(f"an id has at most {_IDENTIFIER_CHARS_MAX} characters")
     if value in RESERVED_NAMES:
         raise ValueError(f"'{value}' is a name that templates use for something else")
     return value
@@ -58,9 +62,24 @@ def _identifier(value: Any) -> str:
 def _condition(value: Any) -> str | bool:
     if isinstance(value, bool):
         return value
-    if not isinstance(value, str) or not _ONE_EXPRESSION.fullmatch(value):
+    if not isinstance(value, str) or not is_one_expression(value):
         raise ValueError("a condition is true, false or one expression: ${ … }")
     return value
+
+
+def is_one_expression(text: str) -> bool:
+    """Tell whether `text` is exactly one expression, and so yields its typed value.
+
+    Text that cannot be split passes if it begins like one: the compiler says what is wrong.
+
+    >>> [is_one_expression(t) for t in ("${a && b}", "${a} && ${b}", "a", "${a")]
+    [True, False, False, True]
+    """
+    pieces = split(text)
+    if pieces.problems:
+        return text.startswith("${")
+    parts = pieces.parts[:-1] if pieces.parts[-1:] == ("\n",) else pieces.parts
+    return len(parts) == 1 and isinstance(parts[0], Found)
 
 
 DurationMs = Annotated[
@@ -81,6 +100,7 @@ Identifier = Annotated[
         {
             "type": "string",
             "pattern": _IDENTIFIER.pattern.join("^$"),
+            "maxLength": _IDENTIFIER_CHARS_MAX,
             "not": {"enum": sorted(RESERVED_NAMES)},
         }
     ),
@@ -92,7 +112,7 @@ Condition = Annotated[
         {
             "anyOf": [
                 {"type": "boolean"},
-                {"type": "string", "pattern": r"^\s*\$\{[\s\S]*\}\s*$"},
+                {"type": "string", "pattern": r"^\$\{[\s\S]*\}\n?$"},
             ],
             "description": "True, false, or one ${ expression } that yields one of them.",
         }

@@ -183,8 +183,8 @@ def _number(literal: str, pos: int, faults: Faults) -> JsonValue:
         faults.add("D025", f"{shown(literal)} is no JSON number", hint, *place)
         return None
     if match[1] is None and match[2] is None:
-        # 20 digits and a sign: past this int() takes quadratic time for nothing.
-        value = int(literal) if len(literal) <= 21 else INT_MAX + 1
+        # Longer ones do not fit, and int() would take quadratic time to say so.
+        value = int(literal) if len(literal) <= 20 else INT_MAX + 1
         fits = INT_MIN <= value <= INT_MAX
         number: int | float = value
     else:

@@ -21,7 +21,7 @@ class SourceLimits:
 
     bytes_max: int = 262_144
     depth_max: int = 64
-    nodes_max: int = 30_000
+    nodes_max: int = 25_000
     key_length_max: int = 1_024
     diagnostics_max: int = 50
 

@@ -9,32 +9,26 @@ Not here: reading text (plait.document.source), names, order, expressions
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from plait.document import planned
 from plait.document.catalog import Catalog
+from plait.document.found import DocumentErrors, Found
 from plait.document.source import Source
 from plait.document.step import Parts, Step
 from plait.document.tree import Document, Path, ScopeTree, StepTree
 from plait.document.workflow import WorkflowModel
 from plait.model.diagnostic import Diagnostic, did_you_mean
-from plait.model.errors import Advice, PlaitError
 
 
-class DocumentErrors(PlaitError):
-    """A document is not a valid workflow. `diagnostics` says everything that is wrong."""
-
-    code: ClassVar[str] = "document.invalid"
-    advice: ClassVar[Advice] = Advice.FIX_REQUEST
-
-    def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
-        count = len(diagnostics)
-        super().__init__(f"{count} problem{'s' if count != 1 else ''} in the document")
-        self.diagnostics = diagnostics
+_PYDANTIC_SUBJECT = re.compile(r"^(?:Input|String|List|Dictionary|Value) should")
+_PYDANTIC_COUNT = " after validation, not 0"
+_ONLY_IN_STEPS = frozenset({"request", "steps", "branches"})
 
 
 def parse_document(source: Source, catalog: Catalog) -> Document:
@@ -50,16 +44,15 @@ class _Parser:
     def __init__(self, source: Source, catalog: Catalog) -> None:
         self.source = source
         self.catalog = catalog
-        self.found: list[Diagnostic] = []
+        self.found = Found()
 
     def document(self) -> Document:
         raw = self.source.value
         assert isinstance(raw, dict)
         model = self._validated(WorkflowModel, raw, ())
         root = self._scope(raw, (), "graph", (), has_output=True)
-        if self.found or model is None:
-            ordered = sorted(self.found, key=lambda finding: finding.span)
-            raise DocumentErrors(tuple(ordered))
+        if self.found.has_errors or model is None:
+            raise DocumentErrors(self.found.in_order())
         if model.order == "sequence":
             root = ScopeTree("sequence", root.steps, (), raw, (), True)
         return Document(model, raw, root, self.source)
@@ -164,6 +157,9 @@ class _Parser:
             self._report_unknown(model, found, where)
         elif is_missing:
             self._report("D102", f"missing key '{last}'", "", where)
+        elif found and (found[-1], details["input"]) in planned.VALUES:
+            text = f"'{found[-1]}: {details['input']}' is not available in this version"
+            self._report("D105", text, "", where)
         else:
             self._report("D103", *_wrong_value(details, found), where)
 
@@ -181,16 +177,18 @@ class _Parser:
         self, code: str, message: str, hint: str, path: Path, *, key: bool = False
     ) -> None:
         span = self.source.span_of(path, key=key)
-        self.found.append(Diagnostic(code, message, hint, span))
+        self.found.add(Diagnostic(code, message, hint, span))
 
 
 def is_step(value: Any, catalog: Catalog) -> bool:
-    """Tell whether a `fallback` is a step: a mapping whose `type` names a step type."""
-    return (
-        isinstance(value, dict)
-        and isinstance(value.get("type"), str)
-        and value["type"] in catalog.models
-    )
+    """Tell whether a `fallback` is a step: a mapping whose `type` names a step type.
+
+    A `type` that names none is data, unless there is something beside it that only steps
+    have: then it is a typing error, or a type of a later version.
+    """
+    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+        return False
+    return value["type"] in catalog.models or not _ONLY_IN_STEPS.isdisjoint(value)
 
 
 def _existing(raw: Any, loc: tuple[str | int, ...]) -> tuple[Path, str | int]:
@@ -210,8 +208,7 @@ def _existing(raw: Any, loc: tuple[str | int, ...]) -> tuple[Path, str | int]:
 def _wrong_value(details: ErrorDetails, found: Path) -> tuple[str, str]:
     name = f"'{found[-1]}': " if found and isinstance(found[-1], str) else ""
     text = details["msg"].removeprefix("Value error, ")
-    text = text[:1].lower() + text[1:] if text.startswith("Input") else text
-    text = text.replace("input should", "should")
+    text = _PYDANTIC_SUBJECT.sub("should", text).removesuffix(_PYDANTIC_COUNT)
     hint = ""
     if details["type"] == "literal_error":
         expected = str(details.get("ctx", {}).get("expected", ""))

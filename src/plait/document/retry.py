@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from plait.document.fields import DurationMs, Strict
+from plait.document.fields import DurationMs, Strict, is_one_expression
 from plait.model.diagnostic import did_you_mean
 
 ERROR_CLASSES: Final = ("any", "connect", "timeout")
@@ -49,6 +49,8 @@ def error_word(value: Any) -> str:
 
 def _matches(value: Any) -> tuple[str, ...] | str:
     if isinstance(value, str) and "${" in value:
+        if not is_one_expression(value):
+            raise ValueError("an expression stands alone: ${ … }, with no text around it")
         return value
     items = value if isinstance(value, list) else [value]
     if not items:
@@ -64,7 +66,7 @@ RetryOn = Annotated[
             "anyOf": [
                 {"type": "array", "minItems": 1, "items": _WORD_SCHEMA},
                 *_WORD_SCHEMA["anyOf"],
-                {"type": "string", "pattern": r"^[\s\S]*\$\{[\s\S]*$"},
+                {"type": "string", "pattern": r"^\$\{[\s\S]*\}\n?$"},
             ]
         }
     ),

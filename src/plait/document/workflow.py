@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
@@ -25,9 +26,9 @@ def _path(value: Any) -> str:
                 f"'{part}' is no path segment: write fixed text or one {{parameter}}"
             )
     names = re.findall(r"\{(\w+)\}", value)
-    repeated = {name for name in names if names.count(name) > 1}
+    repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
-        raise ValueError(f"parameter '{min(repeated)}' stands twice in the path")
+        raise ValueError(f"parameter '{repeated[0]}' stands twice in the path")
     return value
 
 

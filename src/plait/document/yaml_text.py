@@ -47,8 +47,9 @@ _TAG_DIRECTIVE = re.compile(r"^%TAG[^\n\r]*", re.MULTILINE)
 _BLOCK_STYLES = ("|", ">")
 # Behind a word, a brace cannot begin a mapping: this text is an error, or it is a scalar.
 _CLINGING_NAME = re.compile(r"(?<=[\w/.~%=&?;@+-])\{([A-Za-z_]\w*)\}", re.ASCII)
-_SHIELDED = "\ue000\ue001"
-_UNSHIELD = str.maketrans(_SHIELDED, "{}")
+_UNSHIELD = str.maketrans("\ue000\ue001", "{}")
+# The marks themselves, or escapes that stand for them.
+_HAS_MARKS = re.compile(r"[\ue000\ue001]|\\[uU](?:0000)?[eE]00[01]")
 _PROPERTY = re.compile(r"[ \t]*([&*!][^\s,\[\]{}]*)")
 
 
@@ -59,6 +60,8 @@ class YamlReader:
         self._text = text
         self._faults = faults
         self._count = 0
+        self._count_max = faults.limits.nodes_max
+        self._depth_max = faults.limits.depth_max
         self._value: Any = None
         self._nodes: Any = None
         self._outer: list[tuple[Any, Any]] = []
@@ -132,7 +135,7 @@ class YamlReader:
 
     def _take_scalar(self, event: Any) -> None:
         text, is_plain, start = event.value, not event.style, event.start_mark.index
-        if self._is_shielded:
+        if self._is_shielded and not text.isascii():
             text = text.translate(_UNSHIELD)
         end = event.end_mark.index
         if not is_plain and event.style in _BLOCK_STYLES:
@@ -150,7 +153,7 @@ class YamlReader:
             self._store(text, place)
 
     def _take_key(self, text: str, is_plain: bool, place: int) -> None:
-        if not is_plain or text not in self._plain_keys:
+        if text not in self._plain_keys:
             self._check_key(text, is_plain, offsets_of(place))
         first = self._nodes.key_places.get(text)
         if first is not None:
@@ -173,7 +176,7 @@ class YamlReader:
     def _store(self, value: JsonValue, node: Node) -> None:
         """Put a value, and where it stands, into the current mapping or list."""
         self._count += 1
-        if self._count > self._faults.limits.nodes_max:
+        if self._count > self._count_max:
             self._faults.too_many(offsets_of(node))
         if self._nodes is None:
             self._root = (value, node)
@@ -188,25 +191,25 @@ class YamlReader:
 
     def _open(self, event: Any, value: Any, nodes: Any) -> None:
         """Begin a mapping or a list."""
-        place = _place(event)
+        start = event.start_mark.index
         if event.tag is not None or event.anchor is not None:
-            self._refuse_properties(place[0])
+            self._refuse_properties(start)
         if self._key is None and type(self._value) is dict:
-            kind = "mapping" if type(value) is dict else "list"
+            message = f"a key is text, and a {'list' if value == [] else 'mapping'} is not"
             hint = 'a template needs quotes: "${…}"'
-            self._faults.stop("D017", f"a key is text, and a {kind} is not", hint, *place)
+            self._faults.stop("D017", message, hint, *_place(event))
         if self._nodes is not None:
             self._outer.append((self._value, self._nodes))
-        if len(self._outer) >= self._faults.limits.depth_max:
-            self._faults.too_deep(place)
-        nodes.start = nodes.end = place[0]
+        if len(self._outer) >= self._depth_max:
+            self._faults.too_deep(_place(event))
+        nodes.start = nodes.end = start
         self._store(value, nodes)
         self._value, self._nodes = value, nodes
 
     def _close(self, event: Any) -> None:
         """End the current mapping or list, and go on with the one around it."""
-        start, end = _place(event)
-        if end > start:
+        end = event.end_mark.index
+        if end > event.start_mark.index:
             self._end = end
         # Else it has no bracket, and ends where the last value in it does: for libyaml,
         # it would end after the blank lines and comments that follow.
@@ -243,10 +246,9 @@ def _shielded(text: str) -> str:
     Wherever YAML takes them as they are (quoted, in a block) they are turned back all the
     same, so what a text without such an error means does not change.
     """
-    if any(mark in text for mark in _SHIELDED):
+    if _HAS_MARKS.search(text):
         return text
-    opening, closing = _SHIELDED
-    return _CLINGING_NAME.sub(rf"{opening}\1{closing}", text)
+    return _CLINGING_NAME.sub("\ue000\\1\ue001", text)
 
 
 def _members() -> Members:

@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
-from plait.expression.budget import CHARS_PER_NODE, TooMuch, check_budget
+from plait.expression.budget import TooMuch, check_budget
+from plait.expression.calls import CHARS_PER_NODE
 from plait.expression.engine import Program, program_of
 from plait.expression.errors import (
     ExpressionError,

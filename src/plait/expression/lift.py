@@ -80,6 +80,8 @@ class _Lifter:
         self.tokens += [_END] * _PADDING
         self.bound = self._bound_names()
         self.slots: dict[Slot, int] = {}
+        # Per open brace, whether it is that of a message, whose keys are fields.
+        self.braces: list[bool] = []
         self.pieces: list[str] = []
         self.cuts: list[tuple[int, int]] = []
         self.length = 0
@@ -105,11 +107,13 @@ class _Lifter:
     def _step(self, index: int) -> int:
         """Handle the token at `index`; return the index of the next one to handle."""
         token = self.tokens[index]
+        if token.text in "{}":
+            self._brace(index)
         if token.kind != "ident" or self.tokens[index - 1].text in (".", ".?"):
             return index + 1
         if self.tokens[index + 1].text == "(":
             return self._has(index) if token.text == "has" else index + 1
-        if self._is_no_name(index):
+        if self._is_no_name(index) or self._is_field(index):
             return index + 1
         if (end := self._message_end(index)) is not None:
             return end
@@ -130,6 +134,18 @@ class _Lifter:
             and f"{word}.{self.tokens[index + 2].text}" in NAMES
             and self.tokens[index + 3].text == "("
         )
+
+    def _brace(self, index: int) -> None:
+        if self.tokens[index].text == "{":
+            self.braces.append(self.tokens[index - 1].kind == "ident")
+        elif self.braces:
+            self.braces.pop()
+
+    def _is_field(self, index: int) -> bool:
+        """Tell whether the word at `index` is a field of a message: `f` in `A{f: 1}`."""
+        begins = self.tokens[index - 1].text in ("{", ",")
+        in_message = bool(self.braces) and self.braces[-1]
+        return begins and in_message and self.tokens[index + 1].text == ":"
 
     def _message_end(self, index: int) -> int | None:
         """Return where the type `google.protobuf.X` or the `a.B` of `a.B{…}` ends."""

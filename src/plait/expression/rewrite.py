@@ -16,6 +16,7 @@ Not here: how much work a loop may be (plait.expression.budget).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -30,6 +31,7 @@ from plait.expression.syntax import (
     Loop,
     Node,
     Select,
+    nodes_of,
 )
 
 # 64: near the square root of 5,000, where both kinds of copy cost the same.
@@ -38,6 +40,7 @@ _UUID: Final = "uuid"
 _EXECUTION: Final = "@execution"
 _RANGE: Final = "@range"
 _KEY: Final = "@key"
+_KEYS: Final = "@keys"
 _LISTS_FROM: Final = frozenset(
     {"split", "flatten", "slice", "sort", "distinct", "@sortByAssociatedKeys"}
 )
@@ -52,49 +55,97 @@ def needs_rewriting(node: Node) -> bool:
     return node.builds_list or not _is_list(node.range)
 
 
-def rewritten(node: Node) -> Node:
-    """Return `node` with all its loops ordered and quick."""
-    match node:
-        case Const() | Ident():
-            return node
-        case Select():
-            return replace(node, operand=rewritten(node.operand))
-        case Call():
-            target = None if node.target is None else rewritten(node.target)
-            args = _all(node.args)
-            if node.function == _UUID:
-                args = (_identity(args[0]), *args[1:])
-            return replace(node, args=args, target=target)
-        case Items():
-            return replace(node, elements=_all(node.elements))
-        case Entries():
-            return replace(node, entries=tuple(_entry(entry) for entry in node.entries))
-        case Loop():
-            return _loop(node)
+def rewritten(tree: Node) -> Node:
+    """Return `tree` with all its loops ordered and quick."""
+    mixed = any(_mixes_keys(node) for node in nodes_of(tree) if isinstance(node, Entries))
+    return _Rewriter(_by_kind if mixed else _plainly).node(tree)
 
 
-def _all(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
-    return tuple(rewritten(node) for node in nodes)
+class _Rewriter:
+    """Rewrites a tree. `sort` makes a list of keys a sorted one."""
+
+    def __init__(self, sort: Callable[[Node], Node]) -> None:
+        self.sort = sort
+
+    def node(self, node: Node) -> Node:
+        match node:
+            case Const() | Ident():
+                return node
+            case Select():
+                return replace(node, operand=self.node(node.operand))
+            case Call():
+                return self.call(node)
+            case Items():
+                return replace(node, elements=self.all(node.elements))
+            case Entries():
+                return replace(node, entries=tuple(map(self.entry, node.entries)))
+            case Loop():
+                return self.loop(node)
+
+    def all(self, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+        return tuple(self.node(node) for node in nodes)
+
+    def entry(self, entry: Entry) -> Entry:
+        return replace(entry, key=self.node(entry.key), value=self.node(entry.value))
+
+    def call(self, call: Call) -> Call:
+        args = self.all(call.args)
+        if call.function == _UUID:
+            args = (_identity(args[0]), *args[1:])
+        target = None if call.target is None else self.node(call.target)
+        return replace(call, args=args, target=target)
+
+    def loop(self, loop: Loop) -> Loop:
+        inner = replace(
+            loop,
+            range=self.node(loop.range),
+            start=self.node(loop.start),
+            step=self.node(loop.step),
+            result=self.node(loop.result),
+        )
+        if loop.is_naming:
+            return inner
+        if not _is_list(loop.range):
+            inner = replace(inner, range=self.ordered(inner.range))
+        # The step of `inner` may hold a rewritten loop; its own shape is as it was.
+        return _chunked(inner) if loop.builds_list else inner
+
+    def ordered(self, source: Node) -> Node:
+        """Return `source` itself if it is a list, its sorted keys if it is a map."""
+        value = Ident(_RANGE)
+        keys = _chunked(_appending(_KEY, value, Ident(_KEY)))
+        return _named(
+            _RANGE, source, Call("_?_:_", (_is_map(value), self.sort(keys), value))
+        )
 
 
-def _entry(entry: Entry) -> Entry:
-    return replace(entry, key=rewritten(entry.key), value=rewritten(entry.value))
+def _mixes_keys(literal: Entries) -> bool:
+    """Tell whether the keys of a map literal may be of several types."""
+    kinds = {
+        type(entry.key.value) if isinstance(entry.key, Const) else None
+        for entry in literal.entries
+    }
+    return not literal.message and (None in kinds or len(kinds) > 1)
 
 
-def _loop(loop: Loop) -> Loop:
-    inner = replace(
-        loop,
-        range=rewritten(loop.range),
-        start=rewritten(loop.start),
-        step=rewritten(loop.step),
-        result=rewritten(loop.result),
+def _plainly(keys: Node) -> Node:
+    return Call("sort", (), keys)
+
+
+def _by_kind(keys: Node) -> Node:
+    """Sort keys of several types: by type, then by how they are written."""
+    named, key = Ident(_KEYS), Ident(_KEY)
+    written = Call("string", (key,))
+    as_number = Call(
+        "_?_:_", (_is_of(key, "uint"), _tagged("u", written), _tagged("n", written))
     )
-    if loop.is_naming:
-        return inner
-    if not _is_list(loop.range):
-        inner = replace(inner, range=_ordered(inner.range))
-    # The step of `inner` may hold a rewritten loop; its own shape is as it was.
-    return _chunked(inner) if loop.builds_list else inner
+    tag = Call("_?_:_", (_is_of(key, "string"), _tagged("s", key), as_number))
+    tags = _chunked(_appending(_KEY, named, tag))
+    return _named(_KEYS, keys, Call("@sortByAssociatedKeys", (tags,), named))
+
+
+def _tagged(tag: str, text: Node) -> Node:
+    return Call("_+_", (Const(tag), text))
 
 
 def _is_list(node: Node) -> bool:
@@ -109,14 +160,6 @@ def _is_list(node: Node) -> bool:
             return False
 
 
-def _ordered(source: Node) -> Node:
-    """Return `source` itself if it is a list, its sorted keys if it is a map."""
-    value = Ident(_RANGE)
-    keys = _chunked(_appending(_KEY, value, Ident(_KEY)))
-    chosen = Call("_?_:_", (_is_map(value), Call("sort", (), keys), value))
-    return _named(_RANGE, source, chosen)
-
-
 def _identity(execution: Node) -> Node:
     """Return the id of `execution` if it is a map, else `execution` itself."""
     value = Ident(_EXECUTION)
@@ -125,7 +168,11 @@ def _identity(execution: Node) -> Node:
 
 
 def _is_map(value: Ident) -> Node:
-    return Call("_==_", (Call("type", (value,)), Ident("map")))
+    return _is_of(value, "map")
+
+
+def _is_of(value: Ident, kind: str) -> Node:
+    return Call("_==_", (Call("type", (value,)), Ident(kind)))
 
 
 def _named(name: str, value: Node, result: Node) -> Loop:

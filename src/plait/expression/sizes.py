@@ -65,11 +65,14 @@ class Known:
 
     def _measure(self) -> Size:
         if self._sum is None:
-            self._sum, self._peak = NOTHING, NOTHING
+            nodes = chars = peak_nodes = peak_chars = 0
             for value in self.values:
-                size = size_of(value)
-                self._sum = self._sum.plus(size)
-                self._peak = self._peak.at_least(size)
+                value_nodes, value_chars = size_of(value)
+                nodes += value_nodes
+                chars += value_chars
+                peak_nodes = max(peak_nodes, value_nodes)
+                peak_chars = max(peak_chars, value_chars)
+            self._sum, self._peak = Size(nodes, chars), Size(peak_nodes, peak_chars)
         return self._sum
 
 
@@ -114,17 +117,19 @@ def moved(bound: Bound, source: Context, target: Context) -> Bound:
     return Made(bound.peak_size, bound.total_size.times(again))
 
 
-def selected(bound: Bound, step: str | int, context: Context) -> Bound:
-    """Return the bound of what stands at `step` of the values of `bound`."""
-    if isinstance(bound, Known) and isinstance(step, str):
-        found = [v[step] for v in bound.values if isinstance(v, dict) and step in v]
-        return Known(found, bound.times)
-    # Any element: a list may have been sorted or filtered since.
-    return elements(bound, context)
+def selected(bound: Bound, key: str) -> Bound:
+    """Return the bound of what stands at `key` of the values of `bound`."""
+    if isinstance(bound, Made):
+        return bound
+    found = [v[key] for v in bound.values if isinstance(v, dict) and key in v]
+    return Known(found, bound.times)
 
 
 def elements(bound: Bound, context: Context) -> Bound:
-    """Return the bound of an element of the lists (or a key of the objects) of `bound`."""
+    """Return the bound of an element of the lists (or a key of the objects) of `bound`.
+
+    Of any element: a list may have been sorted or filtered since.
+    """
     if isinstance(bound, Made):
         return bound
     containers = [v for v in bound.values if isinstance(v, list | dict)]
@@ -161,6 +166,15 @@ def either(bounds: Iterable[Bound], context: Context) -> Bound:
     return Made(peak, total)
 
 
+def together(bounds: Iterable[Bound], context: Context) -> Made:
+    """Return the bound of a value that holds all of `bounds`."""
+    peak, total = Size(1, 2), Size(1, 2).times(context.evaluations)
+    for bound in bounds:
+        peak = peak.plus(bound.peak())
+        total = total.plus(total_of(bound, context))
+    return Made(peak, total)
+
+
 def made(peak: Size, context: Context) -> Made:
     """Return the bound of a value of size `peak`, made anew each time."""
     return Made(peak, peak.times(context.evaluations))
@@ -172,9 +186,10 @@ def size_of(value: JsonValue) -> Size:
     >>> size_of("abc"), size_of([1, {"a": 2}])
     (Size(nodes=1, chars=3), Size(nodes=4, chars=11))
     """
-    if isinstance(value, str):
-        return Size(1, len(value))
-    if not isinstance(value, list | dict):
+    kind = type(value)
+    if kind is str:
+        return Size(1, len(value))  # type: ignore[arg-type]
+    if kind is not list and kind is not dict:
         return SCALAR
     try:
         text = orjson.dumps(value)

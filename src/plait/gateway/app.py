@@ -11,14 +11,14 @@ Not here: sockets (plait.gateway.http1, plait.gateway.asgi), the layers around a
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from plait.drivers.inline import InlineDriver
 from plait.gateway.body import JSON_DEPTH_MAX
 from plait.gateway.builtin import own_routes
 from plait.gateway.cache import BYTES_MAX_DEFAULT, ReplyCache
 from plait.gateway.deadlines import Deadlines
-from plait.gateway.deployment import Finding, Loaded, next_deployments
+from plait.gateway.deployment import Deployment, Finding, Loaded, next_deployments
 from plait.gateway.identity import Identity, IdentitySource
 from plait.gateway.layers import Exchange, Room, is_keepable
 from plait.gateway.message import Reply, Request
@@ -122,6 +122,11 @@ class Gateway:
         self._snapshot, more = build_snapshot(following, self._own, self._shared, former)
         return [*findings, *more]
 
+    def serves(self, loaded: Sequence[Loaded]) -> bool:
+        """Tell whether the good ones of these documents are just what is served now."""
+        good = [item for item in loaded if isinstance(item, Deployment)]
+        return _versions(good) == _versions(self._snapshot.deployments)
+
     async def handle(self, request: Request) -> Reply:
         """Return the reply to `request`.
 
@@ -168,6 +173,10 @@ class Gateway:
         await self._cache.close()
         if self._on_close is not None:
             await self._on_close()
+
+
+def _versions(deployments: Iterable[Deployment]) -> list[tuple[str, str]]:
+    return sorted((item.source_name, item.plan.content_hash) for item in deployments)
 
 
 def _allow(methods: Sequence[str]) -> tuple[bytes, bytes]:

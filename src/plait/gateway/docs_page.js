@@ -15,7 +15,8 @@ function address(form) {
     if (field.dataset.in === "path") {
       path = path.replace(`{${field.name}}`, encodeURIComponent(field.value));
     } else if (field.value !== "") {
-      query.append(field.name, field.value);
+      const texts = "list" in field.dataset ? field.value.split(",") : [field.value];
+      for (const text of texts) query.append(field.name, text.trim());
     }
   }
   return query.size ? `${path}?${query}` : path;

@@ -102,11 +102,12 @@ class _Page:
         schema = self._resolved(parameter["schema"])
         needed = " required" if parameter["required"] else ""
         field = _input_for(schema, f'name="{name}" data-in="{parameter["in"]}"{needed}')
-        text = escape(parameter.get("description", ""))
+        text = parameter.get("description", "")
+        told = f"{text.removesuffix('.')} · {_told(schema)}" if text else _told(schema)
         mark = "<b>required</b>" if needed else ""
         return (
             f"<tr><th><code>{name}</code><small>{parameter['in']} {mark}</small></th>"
-            f"<td>{field}<small>{escape(_told(schema))} {text}</small></td></tr>"
+            f"<td>{field}<small>{escape(told)}</small></td></tr>"
         )
 
     def _body_row(self, body: Mapping[str, Any] | None) -> str:
@@ -181,6 +182,8 @@ def _input_for(schema: Any, attributes: str) -> str:
     if values:
         options = "".join(f"<option>{escape(str(value))}</option>" for value in values)
         return f"<select {attributes}><option></option>{options}</select>"
+    if schema.get("type") == "array":
+        return f'<input {attributes} data-list placeholder="one, two" spellcheck="false">'
     hint = schema.get("default", next(iter(schema.get("examples", ())), ""))
     return f'<input {attributes} placeholder="{escape(str(hint))}" spellcheck="false">'
 

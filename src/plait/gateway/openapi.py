@@ -234,7 +234,7 @@ _ERROR: Final[JsonObject] = {
     },
 }
 _MEANINGS: Final = {
-    400: "The request does not fit; `details.violations` names every place.",
+    400: "The request does not fit; details.violations names every place.",
     413: "The body is too large.",
     415: "The body is in a form that is not read here.",
     422: "The workflow itself says no.",

@@ -108,11 +108,13 @@ async def _serve(
     listener = Listener(gateway.handle, limits=limits)
     watching: asyncio.Task[None] | None = None
     try:
+        if watch is not None:
+            begun = asyncio.Event()
+            watching = asyncio.create_task(_watch(gateway, watch, begun))
+            await begun.wait()
         address = await listener.listen(host, port)
         gateway.begin()
         announce(f"listening on {url_of(*address)}")
-        if watch is not None:
-            watching = asyncio.create_task(_watch(gateway, watch))
         await stop.asked.wait()
         gateway.begin_drain()
         return await listener.drain(drain_s_max, stop.insisted)
@@ -141,11 +143,34 @@ class _Stop:
         event.set()
 
 
-async def _watch(gateway: Gateway, watch: Watch) -> None:
-    """Deploy what changed, whenever something did."""
-    async for _ in watchfiles.awatch(*watch.paths, step=_SETTLE_MS):
-        try:
-            loaded = await asyncio.to_thread(watch.load)
+async def _watch(gateway: Gateway, watch: Watch, begun: asyncio.Event) -> None:
+    """Deploy what changed, whenever something did.
+
+    Args:
+        begun: Set once no change can be missed any more.
+    """
+    changes = watchfiles.awatch(*watch.paths, step=_SETTLE_MS)
+    following = asyncio.ensure_future(anext(changes))
+    try:
+        # One turn of the loop, and it watches; what changed before that, nobody saw.
+        await asyncio.sleep(0)
+        await _reload(gateway, watch, is_first=True)
+        begun.set()
+        while True:
+            await following
+            following = asyncio.ensure_future(anext(changes))
+            await _reload(gateway, watch, is_first=False)
+    except Exception:
+        logger.exception("edits are not watched any more")
+    finally:
+        begun.set()
+        following.cancel()
+
+
+async def _reload(gateway: Gateway, watch: Watch, *, is_first: bool) -> None:
+    try:
+        loaded = await asyncio.to_thread(watch.load)
+        if not (is_first and gateway.serves(loaded)):
             watch.report(gateway.deploy(loaded))
-        except Exception:
-            logger.exception("the documents could not be loaded again; the last ones stay")
+    except Exception:
+        logger.exception("the documents could not be loaded again; the last ones stay")

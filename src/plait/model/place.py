@@ -34,3 +34,13 @@ def pointer_to(*segments: str | int) -> str:
     return "".join(
         "/" + str(segment).replace("~", "~0").replace("/", "~1") for segment in segments
     )
+
+
+def segments_of(pointer: str) -> list[str]:
+    """Return the segments that a JSON pointer names; indexes stay text.
+
+    >>> segments_of("/steps/0/a~1b")
+    ['steps', '0', 'a/b']
+    """
+    parts = pointer.split("/")[1:]
+    return [part.replace("~1", "/").replace("~0", "~") for part in parts]

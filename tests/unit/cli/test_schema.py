@@ -137,7 +137,6 @@ GOOD: dict[str, dict[str, Any]] = {
         endpoint={"path": "/x", "status": {"${a.status == 'failed'}": 502}}
     ),
     "condition true": with_step(condition=True),
-    "condition with room around": with_step(condition=" ${input.x} "),
     "fallback step": with_step(fallback={"type": "set", "value": 1}),
     "retry one word": with_retry(on="timeout"),
     "retry one status": with_retry(on=503),
@@ -188,6 +187,7 @@ BAD: dict[str, dict[str, Any]] = {
     "unknown step key": with_step(conditoin=True),
     "planned step key": with_step(compensate={}),
     "condition plain text": with_step(condition="yes"),
+    "condition with room around": with_step(condition=" ${input.x} "),
     "condition number": with_step(condition=1),
     "timeout number": with_step(timeout=5),
     "timeout without unit": with_step(timeout="5"),
@@ -245,6 +245,7 @@ ONLY_MODELS_TELL: dict[str, dict[str, Any]] = {
     "branch name that is no id": with_only(
         type="parallel", branches={"a-b": {"steps": [HTTP]}}
     ),
+    "condition of two expressions": with_step(condition="${input.x} ${input.y}"),
     "duration above a century": with_step(timeout="999999d"),
     "parameter twice": with_document(endpoint={"path": "/{a}/{a}"}),
     "url that is none": with_request(url="users/1"),
@@ -260,6 +261,7 @@ ONLY_MODELS_TELL: dict[str, dict[str, Any]] = {
 BEYOND_SCHEMA = re.compile(
     "needs more branches|longer than a century|stands twice in the path|no path segment"
     "|the URL|so that templates can read it|is no status|a name that templates use"
+    "|or one expression"
 )
 
 

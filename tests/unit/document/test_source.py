@@ -158,6 +158,12 @@ def test_text_over_several_lines_is_found_on_the_right_one() -> None:
     assert source.column_in(("b",), 6) == (6, 3)
 
 
+def test_spaces_that_a_line_break_hides_are_not_taken_for_those_of_the_text() -> None:
+    source = read_source(b'a: "x\\\n  \\ yZ"', name="w.yaml")
+    assert source.value == {"a": "x yZ"}
+    assert source.column_in(("a",), 3) == (2, 6)
+
+
 def test_an_offset_outside_the_text_is_found_at_its_nearer_end() -> None:
     source = read_source(b"a: 'text'", name="w.yaml")
     assert source.column_in(("a",), -1) == (1, 5)

@@ -54,8 +54,8 @@ LIMITS: list[tuple[Callable[[int], str], str, int, str]] = [
     (with_bytes, "bytes_max", 262_144, "D002"),
     (with_depth, "depth_max", 64, "D006"),
     (with_mappings, "depth_max", 64, "D006"),
-    (with_nodes, "nodes_max", 30_000, "D007"),
-    (with_objects, "nodes_max", 30_000, "D007"),
+    (with_nodes, "nodes_max", 25_000, "D007"),
+    (with_objects, "nodes_max", 25_000, "D007"),
     (with_key_length, "key_length_max", 1_024, "D008"),
 ]
 
@@ -214,7 +214,14 @@ HOSTILE = {
 }
 
 
-@pytest.fixture
+def _refused(data: bytes, name: str) -> tuple[float, tuple[Diagnostic, ...]]:
+    started_at = process_time()
+    with pytest.raises(SourceErrors) as caught:
+        read_source(data, name=name)
+    return (process_time() - started_at) * 1_000, caught.value.diagnostics
+
+
+@pytest.fixture(scope="module")
 def _own_garbage_only() -> Iterator[None]:
     """Keep what other tests left in memory out of the garbage collector's rounds."""
     gc.collect()
@@ -230,14 +237,12 @@ def test_hostile_text_gets_a_clear_error_within_100_ms(what: str) -> None:
     data = text.encode()[:BYTES_MAX]
     if "UTF-8" in what:
         data = data[:-1] + b"\xff"
-    spent_ms = []
-    for _ in range(3):  # of the processor's time, the best of three: others may run too
-        started_at = process_time()
-        with pytest.raises(SourceErrors) as caught:
-            read_source(data, name=name)
-        spent_ms.append((process_time() - started_at) * 1_000)
-    diagnostics = caught.value.diagnostics
-    assert min(spent_ms) < 100
+    # Of the processor's time, the best of three: others may run on this machine too.
+    spent_ms, diagnostics = _refused(data, name)
+    for _ in range(2):
+        if spent_ms >= 100:
+            spent_ms, diagnostics = _refused(data, name)
+    assert spent_ms < 100
     assert 1 <= len(diagnostics) <= 50
     assert all(len(found.message) + len(found.hint) < 250 for found in diagnostics)
     assert all(found.code.startswith("D0") for found in diagnostics)

@@ -131,15 +131,22 @@ def test_the_quick_and_the_slow_way_read_the_same_json(
         assert quick.span_of(path, key=True) == slow_source.span_of(path, key=True)
 
 
-@given(mappings(YAML_TEXT), st.booleans(), JSON_STYLES)
+# YAML has no tabs as indentation, and its comma stands on the line of what it follows.
+YAML_FLOW_STYLES = st.fixed_dictionaries(
+    {
+        "indent": st.sampled_from([None, 0, 2]),
+        "separators": st.sampled_from([(",", ":"), (", ", ": "), (" ,", ":\n  ")]),
+    }
+)
+
+
+@given(mappings(YAML_TEXT), st.booleans(), YAML_FLOW_STYLES)
 def test_json_is_yaml_and_each_span_holds_its_value(
     value: dict[str, Any], is_ascii: bool, style: dict[str, Any]
 ) -> None:
-    # YAML has no tabs as indentation, and wants the colon on the key's own line.
-    assume(style["indent"] != "\t" and "\r\n" not in style["separators"][0])
     text = json.dumps(value, ensure_ascii=is_ascii, **style)
-    assume("\\ud8" not in text and "\\ud9" not in text and "\\uda" not in text)
-    assume("\\udb" not in text)
+    if "\\ud" in text:  # libyaml does not know surrogate pairs
+        text = json.dumps(value, ensure_ascii=False, **style)
     source = read_source(text.encode(), name="w.yaml")
     assert exactly(source.value) == exactly(value)
     assert_json_spans(text, source)

@@ -161,11 +161,13 @@ async def until(is_true: Callable[[], bool]) -> None:
             await asyncio.sleep(0)
 
 
-__all__ = ["ECHO", "HANG", "PROFILE", "Answer", "Scene", "error", "plan_of", "reply", "scene", "until"]
+__all__ = [
     "ECHO",
     "HANG",
     "PROFILE",
+    "Answer",
     "Scene",
+    "Seen",
     "error",
     "plan_of",
     "reply",

@@ -149,6 +149,7 @@ class _Placer:
         self._cross = crosses + [LINE_ROOM] * waypoints
         self._main = mains + [0.0] * waypoints
         self._middles = spread_items(items, self._cross, ITEM_GAP)
+        self._before, self._after = self._ranks(items.before), self._ranks(items.after)
         self._starts, self._ends = self._layer_bounds()
         self._layer = {item: n for n, layer in enumerate(items.layers) for item in layer}
         width = max((m + s / 2 for m, s in zip(self._middles, self._cross, strict=True)))
@@ -162,8 +163,9 @@ class _Placer:
                 for item in layer
                 if item < len(self._boxes) and not self._boxes[item].node.groups
             ]
+            widest = max((box.width for box in plain), default=0.0)
             for box in plain:
-                box.width = max(other.width for other in plain)
+                box.width = widest
 
     def _layer_bounds(self) -> tuple[list[float], list[float]]:
         starts, ends, start = [], [], 0.0
@@ -198,22 +200,27 @@ class _Placer:
         bends: list[bool] = []
         for one, other in pairwise(chain):
             layer = self._layer[one]
-            leave = self._port(one, other, self._items.after[one])
+            leave = self._port(one, other, self._after)
             start = self._starts[layer] + self._main[one]
             points += [self._point(start, leave), self._point(self._ends[layer], leave)]
-            arrive = self._port(other, one, self._items.before[other])
+            arrive = self._port(other, one, self._before)
             points.append(self._point(self._starts[self._layer[other]], arrive))
             bends += [False, True, False]
         return Line(edge, points, bends[:-1])
 
-    def _port(self, item: int, other: int, neighbours: list[int]) -> float:
+    def _port(self, item: int, other: int, ranks: list[dict[int, int]]) -> float:
         """Return where on `item`'s side the line to `other` begins or ends."""
-        if item >= len(self._boxes) or len(neighbours) == 1:
+        last = len(ranks[item]) - 1
+        if item >= len(self._boxes) or not last:
             return self._middles[item]
-        ordered = sorted(neighbours, key=lambda one: (self._middles[one], one))
-        room = (self._cross[item] - 2 * PADDING) / (len(neighbours) - 1)
-        offset = ordered.index(other) - (len(neighbours) - 1) / 2
+        room = (self._cross[item] - 2 * PADDING) / last
+        offset = ranks[item][other] - last / 2
         return self._middles[item] + offset * min(PORT_GAP_MAX, room)
+
+    def _ranks(self, neighbours: list[list[int]]) -> list[dict[int, int]]:
+        """Return, for each item, in which order its neighbours stand."""
+        ordered = (sorted(one, key=lambda it: (self._middles[it], it)) for one in neighbours)
+        return [{item: rank for rank, item in enumerate(one)} for one in ordered]
 
 
 # -- one step --------------------------------------------------------------------------

@@ -43,7 +43,7 @@ def order_items(level_of: Sequence[int], edges: Sequence[tuple[int, int]]) -> Or
         edges: Pairs of nodes, source and target; the target's layer is later.
 
     >>> order_items([0, 0, 1, 1], [(0, 3), (1, 2)]).layers
-    [[1, 0], [2, 3]]
+    [[0, 1], [3, 2]]
     """
     items = _with_waypoints(level_of, edges)
     best, fewest = [list(layer) for layer in items.layers], _crossings(items)

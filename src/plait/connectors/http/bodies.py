@@ -109,13 +109,13 @@ def _encode_multipart(value: object, content_type: str | None) -> Encoded:
 
 
 def _named_parts(value: object) -> Iterator[tuple[str, object]]:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         yield from value.items()
         return
     if not isinstance(value, list):
         raise InvalidRequest("`multipart` is neither a mapping nor a list")
     for part in value:
-        if not isinstance(part, Mapping) or not isinstance(part.get("name"), str):
+        if not isinstance(part, dict) or not isinstance(part.get("name"), str):
             raise InvalidRequest("a part in `multipart` has no name")
         yield part["name"], {"content": None, **part}
 
@@ -138,7 +138,7 @@ def _encode_part(name: str, part: object) -> bytes:
 
 def _is_part(value: object) -> TypeGuard[Mapping[str, object]]:
     """Tell a part from a mapping that is itself the content, to be sent as JSON."""
-    if not isinstance(value, Mapping) or not _PART_KEYS.issuperset(value):
+    if not isinstance(value, dict) or not _PART_KEYS.issuperset(value):
         return False
     return "content" in value or "content_base64" in value
 

@@ -124,8 +124,8 @@ class Connection(asyncio.BufferedProtocol):
         self.is_open = True
         self.is_aged = False
         self._owner = owner
-        self._buffer = buffer
         self._data = buffer.data
+        self._view = buffer.view
         self._registry = registry
         self._transport: asyncio.Transport | None = None
         self._asker: Asker | None = None
@@ -172,7 +172,7 @@ class Connection(asyncio.BufferedProtocol):
         would be a copy.
         """
         del sizehint
-        return self._buffer.view
+        return self._view
 
     def buffer_updated(self, nbytes: int) -> None:
         """The loop has read `nbytes`."""
@@ -180,13 +180,14 @@ class Connection(asyncio.BufferedProtocol):
         if asker is None:
             self.drop()
             return
-        whole = read_head(self._data, nbytes) if self._is_simple else None
+        view = self._view
+        whole = read_head(view, self._data, nbytes) if self._is_simple else None
         if whole is None:
             self._read_on(asker, 0, nbytes)
-        elif whole.start + whole.length == nbytes:
+        elif whole.end == nbytes:
             self._asker = None
             self._owner.release(self)
-            asker.answered_whole(whole.head, self._buffer.view[whole.start : nbytes])
+            asker.answered_whole(whole.head, view[whole.start : nbytes])
         else:
             self._reader = LengthReader(asker.host, whole, asker.open_body)
             self._read_on(asker, whole.start, nbytes)
@@ -199,7 +200,7 @@ class Connection(asyncio.BufferedProtocol):
                 asker.host, takes_body=asker.takes_body, open_body=asker.open_body
             )
         try:
-            reader.feed(bytes(self._buffer.view[start:end]))
+            reader.feed(bytes(self._view[start:end]))
         except ConnectorError as error:
             self._asker = None
             self.drop()

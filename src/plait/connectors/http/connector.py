@@ -110,7 +110,8 @@ class HttpCalls:
         if type(url) is str and tls is None:
             # 8: past `http://` and one character of the host.
             slash = url.find("/", 8)
-            pool = self._pools.known(url[:slash], is_trusted=is_trusted)
+            known = self._pools.trusted if is_trusted else self._pools.checked
+            pool = known.get(url[:slash])
             if pool is not None and is_plain_target(url, slash):
                 return pool, url[slash:]
         parsed = read_url(url)

@@ -21,13 +21,7 @@ from plait.connectors.http.connection import Connection
 from plait.connectors.http.content import Unreadable, read_content
 from plait.connectors.http.deadlines import Bucket, Deadlines
 from plait.connectors.http.errors import TimedOut, TooLarge, Undecodable
-from plait.connectors.http.head import (
-    CONTENT_ENCODING,
-    CONTENT_LENGTH,
-    CONTENT_TYPE,
-    LOCATION,
-    Head,
-)
+from plait.connectors.http.head import CONTENT_LENGTH, LOCATION, Head
 from plait.connectors.http.options import Options
 from plait.connectors.http.pool import Pool
 from plait.connectors.http.request import IDEMPOTENT, Outgoing
@@ -141,7 +135,7 @@ class Exchange:
             TooLarge: its announced length is over the limit.
             Undecodable: its content coding is unknown.
         """
-        coding = head.first(CONTENT_ENCODING)
+        coding = head.coding
         limits = self.limits
         if not self._is_wanted(head.status):
             size_max = min(limits.bytes_max, _UNWANTED_BYTES_MAX)
@@ -157,7 +151,7 @@ class Exchange:
 
     def answered_whole(self, head: Head, body: memoryview) -> None:
         """The reply came in one piece; `body` is packed as `head` says."""
-        if head.has(CONTENT_ENCODING) or len(body) > self.limits.bytes_max:
+        if head.coding is not None or len(body) > self.limits.bytes_max:
             self._answered_packed(head, bytes(body))
         else:
             self._conclude(head, body)
@@ -189,9 +183,8 @@ class Exchange:
 
     def _reply(self, head: Head, body: bytes | memoryview) -> Outcome:
         began_s = time.monotonic() if len(body) > _SLOW_BYTES_MIN else None
-        content_type = head.first(CONTENT_TYPE)
         try:
-            response = read_content(body, content_type, self.options.decode)
+            response = read_content(body, head.media, self.options.decode)
         except Unreadable as error:
             return Undecodable(host=self.host, reason=str(error)).as_failure(sent=True)
         if began_s is not None and self._bucket.left_s() < 0:

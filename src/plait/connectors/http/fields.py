@@ -8,7 +8,6 @@ Rule 2. What frames the message or manages the connection belongs to the connect
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from plait.connectors.egress import InvalidRequest
 
@@ -58,9 +57,7 @@ def read_fields(headers: object) -> tuple[str, frozenset[str]]:
     >>> read_fields({"X-A": "1", "X-B": [2, True], "X-C": None})[0]
     'X-A: 1\\r\\nX-B: 2\\r\\nX-B: true\\r\\n'
     """
-    if headers is None:
-        return "", NO_NAMES
-    if not isinstance(headers, Mapping):
+    if not isinstance(headers, dict):
         raise InvalidRequest("`headers` is not a mapping")
     lines: list[str] = []
     names: set[str] = set()

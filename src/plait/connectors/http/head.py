@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from plait.connectors.http.media import read_media_type
 from plait.model.json import JsonValue
 
 # Needles: how a field begins in `Head`.
@@ -28,17 +29,23 @@ class Head:
         raw: The fields; each begins with CR LF, and CR LF ends the whole.
         lower: `raw` in lower case.
 
+    Attributes:
+        media: What Content-Type says.
+        coding: What Content-Encoding says; None when it is not there.
+
     >>> head = head_of(200, [(b"ETag", b"x"), (b"Via", b"a"), (b"Via", b"b")])
     >>> head.first(b"\\r\\netag:"), head.text("via"), head.text("nope")
     (b'x', 'a, b', None)
     """
 
-    __slots__ = ("_lower", "_raw", "status")
+    __slots__ = ("_lower", "_raw", "coding", "media", "status")
 
     def __init__(self, status: int, raw: bytes, lower: bytes) -> None:
         self.status = status
         self._raw = raw
         self._lower = lower
+        self.media = read_media_type(self.first(CONTENT_TYPE))
+        self.coding = self.first(CONTENT_ENCODING)
 
     def first(self, needle: bytes) -> bytes | None:
         """Return the value of the first field that begins with `needle`."""

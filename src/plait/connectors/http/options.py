@@ -102,7 +102,7 @@ def _count(request: Mapping[str, object], name: str, default: int, top: int) -> 
 def _tls(value: object) -> TlsOptions | None:
     if value is None:
         return None
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         raise InvalidRequest("`tls` is not a mapping")
     verify, ca_file, name = (value.get(key) for key in ("verify", "ca_file", "server_name"))
     if verify not in (None, True, False):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from urllib.parse import quote
 
 from plait.connectors.egress import InvalidRequest
@@ -25,7 +24,7 @@ def encode_pairs(values: object, what: str) -> str:
     >>> encode_pairs({"a": "x y", "b": [1, None, True], "c": None}, "params")
     'a=x%20y&b=1&b=true'
     """
-    if not isinstance(values, Mapping):
+    if not isinstance(values, dict):
         raise InvalidRequest(f"`{what}` is not a mapping")
     pairs: list[str] = []
     for name, value in values.items():

@@ -22,12 +22,19 @@ _ALIAS_COUNT_MAX: Final = 4096
 
 
 class Pools:
-    """The pools of one client."""
+    """The pools of one client.
+
+    Attributes:
+        trusted: Pools for hosts that the operator wrote, by scheme and authority as a URL
+            spells them; only those with the system's TLS options. A missing one is not
+            an error: `open` finds or makes it.
+        checked: The same for hosts out of templates.
+    """
 
     def __init__(self, settings: HttpSettings, egress: Egress) -> None:
         self._settings = settings
-        self._trusted: dict[str, Pool] = {}
-        self._checked: dict[str, Pool] = {}
+        self.trusted: dict[str, Pool] = {}
+        self.checked: dict[str, Pool] = {}
         self._pools: dict[tuple[object, ...], Pool] = {}
         self._buffer = ReceiveBuffer()
         self._registry = Registry()
@@ -39,13 +46,6 @@ class Pools:
     def _connection(self, pool: Pool) -> Connection:
         return Connection(pool, self._buffer, self._registry)
 
-    def known(self, prefix: str, *, is_trusted: bool) -> Pool | None:
-        """Return the pool for URLs that begin with `prefix`, if it was opened before.
-
-        Only for the system's TLS options.
-        """
-        return (self._trusted if is_trusted else self._checked).get(prefix)
-
     def open(self, url: Url, tls: TlsOptions | None, *, is_trusted: bool) -> Pool:
         """Return the pool for `url`."""
         key = (*url.origin, tls, is_trusted)
@@ -53,7 +53,7 @@ class Pools:
         if pool is None:
             pool = self._pools[key] = self._make(url, tls, is_trusted=is_trusted)
         if tls is None:
-            aliases = self._trusted if is_trusted else self._checked
+            aliases = self.trusted if is_trusted else self.checked
             if len(aliases) >= _ALIAS_COUNT_MAX:
                 aliases.clear()
             aliases[url.prefix] = pool
@@ -84,8 +84,8 @@ class Pools:
             pool.sweep()
             if pool.is_unused:
                 del self._pools[key]
-                self._trusted.clear()
-                self._checked.clear()
+                self.trusted.clear()
+                self.checked.clear()
         if self._pools:
             self._wait()
 

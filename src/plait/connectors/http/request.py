@@ -14,7 +14,7 @@ from typing import Final, get_args
 
 from plait.connectors.egress import InvalidRequest
 from plait.connectors.http.bodies import encode_body
-from plait.connectors.http.fields import HARMLESS_NAMES, field_line, read_fields
+from plait.connectors.http.fields import HARMLESS_NAMES, NO_NAMES, field_line, read_fields
 from plait.connectors.http.pairs import encode_pairs
 from plait.connectors.http.spec import BODY_FIELDS, Method
 from plait.model.record import record
@@ -94,9 +94,9 @@ def read_outgoing(
     >>> out.to_bytes("/p", "Host: h\\r\\n", "h")
     b'GET /p HTTP/1.1\\r\\nHost: h\\r\\nX-A: 1\\r\\n\\r\\n'
     """
-    method = _read_method(request.get("method"))
+    method = _read_method(request.get("method", "GET"))
     headers = request.get("headers")
-    fields, names = read_fields(headers)
+    fields, names = read_fields(headers) if headers is not None else ("", NO_NAMES)
     if idempotency_key is not None and "idempotency-key" not in names:
         fields += field_line("Idempotency-Key", idempotency_key)
     for name, value in trace:
@@ -133,7 +133,7 @@ def _with_body(bare: Outgoing, request: Mapping[str, object], headers: object) -
 
 
 def _own_content_type(headers: object) -> str:
-    assert isinstance(headers, Mapping)  # read_fields checked it
+    assert isinstance(headers, dict)  # read_fields checked it
     types = (v for n, v in headers.items() if n.lower() == "content-type")
     return next((str(value) for value in types if value is not None), "")
 

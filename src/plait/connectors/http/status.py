@@ -11,8 +11,9 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Final
 
-from plait.connectors.http.content import Kind, Unreadable, read_content, read_media_type
-from plait.connectors.http.head import CONTENT_TYPE, RETRY_AFTER, Head
+from plait.connectors.http.content import Unreadable, read_content
+from plait.connectors.http.head import RETRY_AFTER, Head
+from plait.connectors.http.media import Kind, MediaType
 from plait.model.errors import Advice
 from plait.model.failure import Failure
 from plait.model.json import JsonValue
@@ -33,7 +34,7 @@ def status_failure(
         body: Unpacked; all of it, or its beginning when `is_cut`.
     """
     status = head.status
-    shown, is_truncated = _shown(body, head.first(CONTENT_TYPE), is_cut=is_cut)
+    shown, is_truncated = _shown(body, head.media, is_cut=is_cut)
     details: dict[str, JsonValue] = {
         "status_code": status,
         "url": url,
@@ -62,16 +63,14 @@ def _advice(status: int) -> Advice:
     return Advice.FIX_REQUEST if 400 <= status < 500 else Advice.REPORT
 
 
-def _shown(
-    body: bytes, content_type: bytes | None, *, is_cut: bool
-) -> tuple[JsonValue, bool]:
+def _shown(body: bytes, media: MediaType, *, is_cut: bool) -> tuple[JsonValue, bool]:
     """Return the body as an error shows it, and whether that is only its beginning."""
     if not is_cut and len(body) <= SHOWN_BYTES_MAX:
         try:
-            return read_content(body, content_type, "auto"), False
+            return read_content(body, media, "auto"), False
         except Unreadable:
             return body.decode(errors="replace"), False
-    if read_media_type(content_type).kind is Kind.BINARY:
+    if media.kind is Kind.BINARY:
         return None, True
     return body[:SHOWN_BYTES_MAX].decode(errors="replace"), True
 

@@ -10,8 +10,14 @@ from plait.connectors.http.content import (
     JSON_DEPTH_MAX,
     Unreadable,
     read_content,
-    read_media_type,
 )
+from plait.connectors.http.media import MediaType, read_media_type
+
+JSON = read_media_type(b"application/json")
+
+
+def text_in(charset: str) -> MediaType:
+    return read_media_type(f"text/plain; charset={charset}".encode())
 
 
 @pytest.mark.parametrize(
@@ -57,7 +63,7 @@ def test_media_types_are_sorted(content_type: str, kind: str) -> None:
 def test_without_a_content_type_objects_and_arrays_are_recognised(
     body: bytes, value: Any
 ) -> None:
-    assert read_content(body, None, "auto") == value
+    assert read_content(body, read_media_type(None), "auto") == value
 
 
 @pytest.mark.parametrize(
@@ -72,7 +78,7 @@ def test_without_a_content_type_objects_and_arrays_are_recognised(
     ],
 )
 def test_json_keeps_its_types(body: bytes, value: Any) -> None:
-    got = read_content(body, b"application/json", "auto")
+    got = read_content(body, JSON, "auto")
     assert (got, type(got)) == (value, type(value))
 
 
@@ -87,14 +93,13 @@ def test_json_keeps_its_types(body: bytes, value: Any) -> None:
     ],
 )
 def test_text_is_read_in_its_charset(charset: str, body: bytes, text: str) -> None:
-    content_type = f"text/plain; charset={charset}".encode()
-    assert read_content(body, content_type, "auto") == text
+    assert read_content(body, text_in(charset), "auto") == text
 
 
 @pytest.mark.parametrize("charset", ["zlib", "hex", "idna", "punycode", "rot13", "klingon"])
 def test_what_is_no_charset_is_refused(charset: str) -> None:
     with pytest.raises(Unreadable, match="charset is unknown"):
-        read_content(b"abc", f"text/plain; charset={charset}".encode(), "auto")
+        read_content(b"abc", text_in(charset), "auto")
 
 
 @pytest.mark.parametrize(
@@ -102,7 +107,8 @@ def test_what_is_no_charset_is_refused(charset: str) -> None:
     [("json", [1]), ("text", "[1]"), ("binary", "WzFd"), ("none", None)],
 )
 def test_decode_overrides_the_content_type(decode: Any, value: Any) -> None:
-    assert read_content(b"[1]", b"image/png", decode) == value
+    png = read_media_type(b"image/png")
+    assert read_content(b"[1]", png, decode) == value
 
 
 def nested(depth: int, opening: str = "[", closing: str = "]", core: str = "") -> bytes:
@@ -127,7 +133,7 @@ def test_depth_is_capped_whatever_brackets_stand_in_strings(
     body: bytes, is_read: bool
 ) -> None:
     if is_read:
-        assert read_content(body, b"application/json", "auto") is not None
+        assert read_content(body, JSON, "auto") is not None
     else:
         with pytest.raises(Unreadable, match=r"deeper|depth"):
-            read_content(body, b"application/json", "auto")
+            read_content(body, JSON, "auto")

@@ -207,6 +207,7 @@ BAD_REQUESTS: dict[str, dict[str, Any]] = {
     "method": {"method": "CONNECT"},
     "method injected": {"method": "GET /s3cret HTTP/1.1\r\n"},
     "method number": {"method": 7},
+    "method list": {"method": ["s3cret"]},
     "params list": {"params": ["s3cret"]},
     "params nested": {"params": {"a": {"s3cret": 1}}},
     "params surrogate": {"params": {"a": "\ud800s3cret"}},

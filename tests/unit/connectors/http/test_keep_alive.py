@@ -249,11 +249,11 @@ async def test_origins_that_nobody_calls_any_more_are_forgotten() -> None:
     async with http(reply(json=1), idle_ms_max=20) as scene:
         pools = scene.calls._pools
         await scene.reply()
-        assert len(pools._pools) == len(pools._trusted) == 1
+        assert len(pools._pools) == len(pools.trusted) == 1
         await scene.upstream.until_open(0)
         while pools._pools:
             await asyncio.sleep(0)
-        assert (pools._trusted, pools._timer) == ({}, None)
+        assert (pools.trusted, pools._timer) == ({}, None)
         assert (await scene.reply()).response == 1
 
 

@@ -57,8 +57,9 @@ def read_slowly(message: bytes) -> tuple[int, bytes, JsonObject] | None:
 
 
 def read_fast(message: bytes) -> tuple[int, bytes, JsonObject] | None:
-    whole = read_head(bytearray(message), len(message))
-    if whole is None or whole.start + whole.length != len(message):
+    buffer = bytearray(message)
+    whole = read_head(memoryview(buffer), buffer, len(message))
+    if whole is None or whole.end != len(message):
         return None
     head = whole.head
     return head.status, message[whole.start :], head.texts(["*"])

@@ -1,0 +1,117 @@
+"""docs/reference/settings.md, made from the settings themselves.
+
+python -m plait.assembly.reference > docs/reference/settings.md
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any, Final
+
+from pydantic.fields import FieldInfo
+
+from plait.assembly.settings import PREFIX, Section, Settings
+from plait.model.duration import format_ms
+
+_HEAD: Final = """\
+# Settings
+
+<!-- Made by `python -m plait.assembly.reference`; a test compares. -->
+
+Settings come from `plait.toml` (in the directory where the command runs, or named by
+`--config`), from the environment, and from the command line. The later wins, key by key.
+A key or a variable that nobody knows is an error, and so is a value that does not fit; all
+mistakes are told at once, and the command ends with exit code 2.
+
+```toml
+# plait.toml
+[resolve]
+users = "127.0.0.1:8001"            # where the host `users` really is
+
+[env]
+region = "eu"                       # templates read it as ${env.region}
+
+[secrets]
+token = {file = "secrets/token"}    # requests read it as ${secrets.token}
+
+[egress]
+allow = ["billing", "*.corp.example", "10.1.0.0/16"]
+
+[gateway]
+port = 9000
+request_timeout = "10s"
+```
+
+A variable is called `PLAIT_`, the section, `_`, the key: `PLAIT_GATEWAY_PORT=9000`,
+`PLAIT_EGRESS_ALLOW_PRIVATE=true`, `PLAIT_RESOLVE_USERS=127.0.0.1:8001`. Lists are words
+between commas. A whole table can be JSON: `PLAIT_RESOLVE='{"user-service": "10.0.0.7"}'`. A
+name in `[env]` is lower case when it comes from a variable, unless the file has the same
+name in another case.
+
+A secret never stands in `plait.toml`. It comes from a file of its own, or from a variable
+`PLAIT_SECRET_NAME`, which requests read as `${secrets.name}`; the variable wins. A path is
+relative to the directory of `plait.toml`.
+"""
+_TAIL: Final = """\
+## Connectors of other packages
+
+A package brings a step type by an entry point of the group `plait.connectors` that names a
+`plait.assembly.connectors.Connector`: the model of the step, and what makes its calls. It
+gets the table `[connectors.TYPE]` as its options.
+
+```toml
+[project.entry-points."plait.connectors"]
+fax = "acme_fax.connector:CONNECTOR"
+```
+"""
+
+
+def page() -> str:
+    """Return the page."""
+    mappings: list[str] = []
+    sections: list[str] = []
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.default, Section):
+            sections.append("\n".join(_section(name, field.default)))
+        else:
+            mappings.append(f"- `[{name}]`: {_joined(field.description)}")
+    tables = "## Tables of names\n\n" + "\n".join(mappings) + "\n"
+    return "\n".join([_HEAD, tables, *sections, _TAIL])
+
+
+def _section(name: str, section: Section) -> Iterator[str]:
+    yield f"## [{name}]\n"
+    about = _joined(type(section).__doc__)
+    yield f"{about}\n"
+    yield "| key | default | variable | |"
+    yield "|---|---|---|---|"
+    for key, field in type(section).model_fields.items():
+        variable = f"{PREFIX}{name}_{key}".upper()
+        default = _default(field)
+        about = _joined(field.description)
+        yield f"| `{key}` | {default} | `{variable}` | {about} |"
+    yield ""
+
+
+def _default(field: FieldInfo) -> str:
+    value: Any = field.default
+    if _is_duration(field):
+        return f'`"{format_ms(value)}"`'
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f'`"{value}"`' if isinstance(value, str) else f"`{value}`"
+
+
+def _is_duration(field: FieldInfo) -> bool:
+    return any(getattr(one, "func", None) is not None for one in field.metadata) and (
+        isinstance(field.default, int)
+    )
+
+
+def _joined(text: str | None) -> str:
+    return " ".join((text or "").split())
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

@@ -1,0 +1,99 @@
+"""`--reload`: edits are served without dropping a request; broken ones are not."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from plait.testing.upstream import Upstream
+from plait.testing.upstream_scripts import after, reply
+from tests.acceptance.gateways import GatewayProcess, ask, request_bytes, serving
+
+FIXED = """
+name: {name}
+mode: express
+endpoint: {{path: /{name}}}
+steps: [{{id: said, type: set, value: "{value}"}}]
+output: ${{said.response}}
+"""
+CALL = """
+name: call
+mode: express
+endpoint: {path: /call}
+steps: [{id: upstream, type: http, request: {url: "http://upstream/x"}}]
+output: VALUE ${upstream.response}
+"""
+RELOAD = ("--reload",)
+
+
+def write(folder: Path, name: str, value: str) -> Path:
+    """Write a document that answers with `value`."""
+    path = folder / f"{name}.yaml"
+    path.write_text(FIXED.format(name=name, value=value))
+    return path
+
+
+async def until_reloaded(gateway: GatewayProcess, count: int) -> None:
+    await gateway.until_said("reloaded", count)
+
+
+async def test_an_edit_is_served_and_a_broken_one_keeps_the_last_good_version(
+    tmp_path: Path,
+) -> None:
+    path = write(tmp_path, "a", "one")
+    async with serving(tmp_path, arguments=RELOAD) as gateway:
+        assert (await gateway.ask("/a")).body == b'"one"'
+        write(tmp_path, "a", "two")
+        await until_reloaded(gateway, 1)
+        assert (await gateway.ask("/a")).body == b'"two"'
+        path.write_text("name: a\nsteps: [{id: x, type: nonsense}]\n")
+        await gateway.until_said("unknown step type 'nonsense'")
+        assert (await gateway.ask("/a")).body == b'"two"'
+        write(tmp_path, "a", "three")
+        await until_reloaded(gateway, 3)
+        assert (await gateway.ask("/a")).body == b'"three"'
+
+
+async def test_new_documents_are_served_and_deleted_ones_no_more(tmp_path: Path) -> None:
+    old = write(tmp_path, "old", "1")
+    async with serving(tmp_path, arguments=RELOAD) as gateway:
+        write(tmp_path, "new", "2")
+        await until_reloaded(gateway, 1)
+        assert (await gateway.ask("/new")).body == b'"2"'
+        old.unlink()
+        await until_reloaded(gateway, 2)
+        assert (await gateway.ask("/old")).status == 404
+        assert (await gateway.ask("/new")).status == 200
+
+
+async def test_a_request_under_way_finishes_with_what_it_began_with(tmp_path: Path) -> None:
+    path, release = tmp_path / "call.yaml", asyncio.Event()
+    path.write_text(CALL.replace("VALUE", "old"))
+    async with (
+        Upstream(after(release, reply(json="x"))) as upstream,
+        serving(tmp_path, upstreams={"upstream": upstream}, arguments=RELOAD) as gateway,
+        gateway.client() as client,
+    ):
+        client.send(request_bytes("/call"))
+        await upstream.until_requests(1)
+        path.write_text(CALL.replace("VALUE", "new"))
+        await until_reloaded(gateway, 1)
+        release.set()
+        assert (await client.answer()).body == b'"old x"'
+        assert (await ask(client, "/call")).body == b'"new x"'
+
+
+async def test_a_bad_document_stops_no_other(tmp_path: Path) -> None:
+    write(tmp_path, "good", "1")
+    (tmp_path / "bad.yaml").write_text("name: bad\nsteps: {\n")
+    write(tmp_path, "twin", "2").write_text(FIXED.format(name="good", value="2"))
+    (tmp_path / "durable.yaml").write_text(
+        FIXED.format(name="durable", value="3").replace("mode: express\n", "")
+    )
+    async with serving(tmp_path) as gateway:
+        said = "\n".join(gateway.lines)
+        assert "bad.yaml:" in said
+        assert "G001" in said
+        assert "G002" in said
+        assert (await gateway.ask("/good")).body == b'"1"'
+        assert (await gateway.ask("/durable")).status == 404

@@ -1,0 +1,52 @@
+"""How commands are found, and that starting costs no more than what is used."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from plait.cli.app import COMMANDS
+from plait.cli.init import starter_text
+from plait.cli.options import pairs
+
+SRC = Path(__file__).resolve().parents[3] / "src"
+HEAVY = ("pydantic", "asyncio", "rich", "yaml", "cel_expr_python", "plait.compile")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_says_what_each_command_says_itself(name: str) -> None:
+    module, summary = COMMANDS[name]
+    text = importlib.import_module(module).command.__doc__
+    assert text.splitlines()[0] == summary
+    assert "Examples:" in text
+
+
+def test_starting_imports_nothing_that_a_command_needs() -> None:
+    code = f"import sys, plait.cli; print([m for m in {HEAVY} if m in sys.modules])"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, env={"PYTHONPATH": str(SRC)}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+def test_a_pair_without_name_or_value_is_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(typer.Exit) as caught:
+        pairs("--env", ["a=1", "nothing"], "region=eu")
+    assert caught.value.exit_code == 2
+    assert capsys.readouterr().err == (
+        "--env nothing: write NAME=VALUE, for example --env region=eu\n"
+    )
+
+
+def test_the_starter_has_short_lines_and_no_tabs() -> None:
+    lines = starter_text().splitlines()
+    assert max(map(len, lines)) <= 92
+    assert not any("\t" in line for line in lines)

@@ -1,0 +1,134 @@
+"""Deploying: one bad document stops no other, and a broken edit keeps the last good one."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from plait.gateway.app import Gateway
+from plait.gateway.deployment import Broken, Deployment, Finding
+from plait.model.diagnostic import Diagnostic, Severity
+from plait.model.place import Span
+from tests.unit.gateway.scenes import ECHO, HANG, PROFILE, plan_of, reply, scene, until
+
+ALL_WELL = {"user": reply({"id": "7"}), "offers": reply([1])}
+PROBLEM = Diagnostic("P001", "no", "", Span(2, 3, 2, 4))
+
+
+def deployed(name: str, text: str) -> Deployment:
+    return Deployment(name, plan_of(text), Span(4, 1, 5, 1))
+
+
+def codes(findings: list[Finding]) -> list[tuple[str, str]]:
+    return [(finding.source_name, finding.diagnostic.code) for finding in findings]
+
+
+def served(gateway: Gateway) -> list[str]:
+    return [f"{route.method} {route.template}" for route in gateway.snapshot.served]
+
+
+def test_a_broken_document_is_told_and_the_others_are_served() -> None:
+    gateway = scene().gateway
+    findings = gateway.deploy([Broken("a", (PROBLEM,)), deployed("b", ECHO)])
+    assert [finding.render() for finding in findings] == ["a:2:3: P001 no"]
+    assert served(gateway) == ["POST /echo"]
+
+
+def test_a_broken_edit_keeps_the_last_good_version() -> None:
+    gateway = scene().gateway
+    gateway.deploy([deployed("a", ECHO), deployed("b", PROFILE)])
+    findings = gateway.deploy([Broken("a", (PROBLEM,)), deployed("b", PROFILE)])
+    assert codes(findings) == [("a", "P001")]
+    assert served(gateway) == ["POST /echo", "GET /profiles/{user_id}"]
+
+
+def test_a_deleted_document_is_served_no_more_and_a_new_one_is() -> None:
+    gateway = scene().gateway
+    gateway.deploy([deployed("a", ECHO)])
+    assert gateway.deploy([deployed("b", PROFILE)]) == []
+    assert served(gateway) == ["GET /profiles/{user_id}"]
+    gateway.deploy([Broken("a", (PROBLEM,))])
+    assert served(gateway) == []
+
+
+def test_warnings_are_told() -> None:
+    warning = Diagnostic("P015", "hm", "", Span(1, 1, 1, 2), Severity.WARNING)
+    plan = plan_of(ECHO)
+    findings = scene().gateway.deploy([Deployment("a", plan, warnings=(warning,))])
+    assert [finding.render() for finding in findings] == ["a:1:1: warning P015 hm"]
+
+
+def test_the_second_document_of_one_path_is_told_and_the_first_serves() -> None:
+    gateway = scene().gateway
+    other = PROFILE.replace("name: profile", "name: other").replace("{user_id}", "{limit}")
+    findings = gateway.deploy([deployed("a", PROFILE), deployed("b", other)])
+    assert codes(findings) == [("b", "G001")]
+    assert "is answered by a already" in findings[0].diagnostic.message
+    assert findings[0].diagnostic.span == Span(4, 1, 5, 1)
+    assert len(served(gateway)) == 1
+
+
+def test_a_durable_workflow_cannot_be_served_and_is_told() -> None:
+    durable = ECHO.replace("mode: express\n", "")
+    findings = scene(durable, PROFILE).findings
+    assert codes(findings) == [("0.yaml", "G002")]
+    assert findings[0].diagnostic.hint == "set `mode: express`"
+
+
+def test_no_document_takes_a_path_of_the_gateway_s_own() -> None:
+    text = ECHO.replace("POST", "GET").replace("/echo", "/health")
+    assert codes(scene(text).findings) == [("0.yaml", "G003")]
+
+
+def test_a_header_that_is_not_sent_is_warned_of() -> None:
+    text = ECHO.replace("path: /echo", "path: /echo, headers: {Connection: x, X-A: y}")
+    findings = scene(text).findings
+    assert codes(findings) == [("0.yaml", "G004")]
+    assert findings[0].diagnostic.severity is Severity.WARNING
+    assert "'Connection'" in findings[0].diagnostic.message
+
+
+def test_a_schema_that_cannot_be_checked_stops_only_its_own_document() -> None:
+    text = ECHO.replace("mode:", "input: {properties: {a: {$ref: '#/$defs/no'}}}\nmode:")
+    here = scene(text, PROFILE)
+    assert codes(here.findings) == [("0.yaml", "G005")]
+    assert served(here.gateway) == ["GET /profiles/{user_id}"]
+
+
+def test_a_workflow_without_endpoint_is_nothing_to_tell_of() -> None:
+    text = ECHO.replace("endpoint: {method: POST, path: /echo}\n", "")
+    here = scene(text)
+    assert here.findings == []
+    assert served(here.gateway) == []
+
+
+def test_what_did_not_change_is_not_built_again() -> None:
+    gateway = scene().gateway
+    gateway.deploy([deployed("a", ECHO), deployed("b", PROFILE)])
+    before = {route.template: route.handler for route in gateway.snapshot.served}
+    changed = PROFILE.replace("output:", "output:\n  new: 1\n  #")
+    gateway.deploy([deployed("a", ECHO), deployed("b", changed)])
+    after = {route.template: route.handler for route in gateway.snapshot.served}
+    assert after["/echo"] is before["/echo"]
+    assert after["/profiles/{user_id}"] is not before["/profiles/{user_id}"]
+
+
+async def test_a_request_finishes_with_the_version_it_began_with() -> None:
+    here = scene(PROFILE, script={"user": HANG, "offers": reply([1])})
+    asking = asyncio.create_task(here.ask("/profiles/7"))
+    await until(lambda: len(here.calls.started) == 2)
+    here.gateway.deploy(
+        [deployed("0.yaml", PROFILE.replace("output:", "output:\n  x: 1\n #"))]
+    )
+    assert not asking.done()
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+
+
+async def test_an_edit_is_answered_with_from_then_on() -> None:
+    here = scene(ECHO)
+    assert (await here.ask("/echo", "POST", json={"a": 1})).json == {"a": 1}
+    here.gateway.deploy([deployed("0.yaml", ECHO.replace("${said.response}", "new"))])
+    assert (await here.ask("/echo", "POST", json={"a": 1})).json == "new"
