@@ -94,7 +94,7 @@ def command(
         say(warning)
     plan = _limited(loaded.compiled.plan, timeout)
     value = checked_input(plan, read_input(input_))
-    result = asyncio.run(_execute(settings, available, plan, value))
+    result = asyncio.run(execute(settings, available, plan, value))
     _show_timeline(result, quiet=quiet, as_json=json_timeline)
     if result.failure is not None:
         error: JsonValue = {"error": result.failure.as_json()}
@@ -116,10 +116,10 @@ def _limited(plan: Plan, timeout: str | None) -> Plan:
     return replace(plan, timeout_ms=timeout_ms)
 
 
-async def _execute(
+async def execute(
     settings: Configured, available: Sequence[Connector], plan: Plan, value: JsonValue
 ) -> Result:
-    """Run the execution; whatever ends it, its calls are cancelled and closed."""
+    """Run one execution of `plan`; whatever ends it, its calls are cancelled and closed."""
     performer = compose.calls(settings.settings, available)
     try:
         driver = compose.driver(settings, performer)

@@ -14,6 +14,7 @@ from plait.compile.findings import Findings
 from plait.compile.input_schema import InputShape
 from plait.compile.input_validity import check_input_schema
 from plait.compile.names import NameChecker, View, whole_view
+from plait.compile.pause import collector_paused
 from plait.compile.scopes import ScopeCompiler, with_headers
 from plait.document import Catalog, Document, DocumentErrors, parse_document
 from plait.document.source import SourceErrors, SourceLimits, read_source
@@ -48,11 +49,12 @@ def compile_text(
     Raises:
         CompileErrors: Something is wrong; every finding is in it, in document order.
     """
-    try:
-        source = read_source(data, name=name, limits=limits or SourceLimits())
-    except SourceErrors as error:
-        raise CompileErrors(error.diagnostics) from None
-    return compile_document(parse_document(source, catalog))
+    with collector_paused():
+        try:
+            source = read_source(data, name=name, limits=limits or SourceLimits())
+        except SourceErrors as error:
+            raise CompileErrors(error.diagnostics) from None
+        return compile_document(parse_document(source, catalog))
 
 
 def compile_document(document: Document) -> Compiled:

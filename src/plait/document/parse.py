@@ -157,7 +157,7 @@ class _Parser:
             self._report_unknown(model, found, where)
         elif is_missing:
             self._report("D102", f"missing key '{last}'", "", where)
-        elif found and (found[-1], details["input"]) in planned.VALUES:
+        elif found and details["input"] in planned.VALUES.get(str(found[-1]), ()):
             text = f"'{found[-1]}: {details['input']}' is not available in this version"
             self._report("D105", text, "", where)
         else:

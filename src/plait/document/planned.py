@@ -18,5 +18,5 @@ STEP_KEYS: Final = frozenset(
 DOCUMENT_KEYS: Final = frozenset("states initial triggers concurrency priority".split())
 ENDPOINT_KEYS: Final = frozenset("rate_limit auth prefer_async wait".split())
 WAIT_KEYS: Final = frozenset("until event".split())
-VALUES: Final = frozenset({("on_failure", "compensate")})
+VALUES: Final = {"on_failure": ("compensate",)}
 WORDS: Final = STEP_KEYS | DOCUMENT_KEYS | ENDPOINT_KEYS | WAIT_KEYS

@@ -189,6 +189,7 @@ class Kernel:
             self._fail_frame(x, frame, error.failure())
             return
         self._leave(frame)
+        frame.runs.clear()
         parent = frame.parent
         if parent is None:
             self._end(x, ExecutionCompleted(output, x.now_ms))
@@ -220,6 +221,7 @@ class Kernel:
             if run.is_active:
                 self._drop(x, run)
                 self._note(x, run, StepCancelled(run.path, x.now_ms))
+        frame.runs.clear()
 
     def _leave(self, frame: Frame) -> None:
         frame.is_open = False

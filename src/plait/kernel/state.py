@@ -56,7 +56,8 @@ class Frame:
         names: What templates see: `input`, `env`, the settled steps.
         waits: For each node, how many of its deps have not settled.
         unsettled: How many nodes have not settled.
-        runs: The step instances that have started, by node index.
+        runs: The step instances that have started, by node index; none once the frame
+            is over, so that nothing refers in a circle and memory is free at once.
         is_open: False once it has completed, failed or was cancelled.
     """
 

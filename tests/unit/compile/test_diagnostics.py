@@ -272,7 +272,7 @@ def test_p010_arrays_and_references_of_the_input_are_followed() -> None:
     """) == [
         "11:41: P010 'input.items[0]' has no key 'sky' (did you mean 'sku'?)",
         "11:66: P010 'input.items' is array: it has no 'first'",
-        "12:17: P010 'input.items[0].sku' is string: it has no 'length'",
+        "12:16: P010 'input.items[0].sku' is string: it has no 'length'",
     ]
 
 
@@ -428,7 +428,7 @@ def test_a_column_is_right_behind_escapes_and_in_every_kind_of_text() -> None:
               first
               second ${nope4.x}
     """)
-    assert [line.partition(": ")[0] for line in lines] == ["3:39", "4:41", "5:39", "10:18"]
+    assert [line.partition(": ")[0] for line in lines] == ["3:39", "4:40", "5:43", "10:16"]
 
 
 def test_json_documents_are_placed_too() -> None:

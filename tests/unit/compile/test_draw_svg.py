@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from plait.compile.draw import draw_svg, graph_of
 from plait.compile.draw.graph import Graph, GraphNode, GraphScope
 from plait.compile.draw.layout import PADDING, Box, Frame, Picture, lay_out
-from plait.compile.draw.words import cells
+from plait.compile.draw.words import cells, words
 from tests.unit.compile.plans import call, parallel, plan_of, sequence, wait
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -94,6 +94,12 @@ def graphs(draw: st.DrawFn) -> list[dict[str, Any]]:
 @given(graphs())
 def test_any_graph_is_tidy(steps: list[dict[str, Any]]) -> None:
     assert_tidy(picture(steps))
+
+
+def test_text_is_given_the_room_that_monospaced_fonts_take() -> None:
+    # DejaVu Sans Mono, Menlo: 0.602 em a letter; Liberation Mono, Courier New: 0.600.
+    assert words("x" * 10, "label").width >= 10 * 13 * 0.602
+    assert words("日本", "notes").width >= 4 * 11 * 0.602
 
 
 def test_steps_stand_in_the_order_in_which_they_run() -> None:

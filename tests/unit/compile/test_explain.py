@@ -103,6 +103,15 @@ def test_steps_inside_run_beside_other_branches_and_what_is_beside_the_outer_ste
     assert found["p[b0]/x"].depth == 1
 
 
+def test_a_fallback_runs_beside_what_is_outside_but_not_beside_what_it_stands_in_for() -> (
+    None
+):
+    outer = parallel("p", [call("x")], [call("y")], fallback=call("instead"))
+    found = explained(outer, call("other"))
+    assert found["p/instead"].beside == ("other",)
+    assert found["p[b0]/x"].beside == ("p[b1]", "other")
+
+
 def test_of_very_many_steps_at_once_some_are_named_and_all_are_counted() -> None:
     found = explained(*(call(f"s{number}") for number in range(BESIDE_COUNT_MAX + 50)))
     assert len(found["s3"].beside) == BESIDE_COUNT_MAX

@@ -19,7 +19,7 @@ from plait.expression.lex import closing_brace, tokens_of
         ("12u", "number"),
         ("1.5e-3", "number"),
         ("0xFFu", "number"),
-        ("naïve", "ident"),
+        ("_a1", "ident"),
         ("`content-type`", "quoted"),
         (".?", "op"),
         ("// } to the end", "space"),

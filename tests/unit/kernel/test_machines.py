@@ -103,7 +103,9 @@ MACHINE = Dropped()
     monkeypatch.setattr(
         machines_package, "__path__", [*machines_package.__path__, str(tmp_path)]
     )
+    built_in_machines.cache_clear()
     assert "dropped" in built_in_machines()
+    built_in_machines.cache_clear()
     del sys.modules["plait.kernel.machines.dropped"], machines_package.dropped
 
 

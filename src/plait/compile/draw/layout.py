@@ -219,7 +219,9 @@ class _Placer:
 
     def _ranks(self, neighbours: list[list[int]]) -> list[dict[int, int]]:
         """Return, for each item, in which order its neighbours stand."""
-        ordered = (sorted(one, key=lambda it: (self._middles[it], it)) for one in neighbours)
+        ordered = (
+            sorted(one, key=lambda it: (self._middles[it], it)) for one in neighbours
+        )
         return [{item: rank for rank, item in enumerate(one)} for one in ordered]
 
 

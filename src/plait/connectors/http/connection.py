@@ -18,7 +18,14 @@ from plait.connectors.egress import ConnectorError
 from plait.connectors.http.body import Body
 from plait.connectors.http.errors import Closed
 from plait.connectors.http.head import Head
-from plait.connectors.http.readers import LengthReader, ParsedReader, Reader, read_head
+from plait.connectors.http.readers import (
+    IN_CHUNKS,
+    LengthReader,
+    ParsedReader,
+    Reader,
+    only_chunk,
+    read_head,
+)
 
 RECEIVE_BYTES_MAX: Final = 65_536
 # What a socket takes without waiting; larger requests may be answered half-sent.
@@ -185,12 +192,19 @@ class Connection(asyncio.BufferedProtocol):
         if whole is None:
             self._read_on(asker, 0, nbytes)
         elif whole.end == nbytes:
-            self._asker = None
-            self._owner.release(self)
-            asker.answered_whole(whole.head, view[whole.start : nbytes])
-        else:
+            self._answer(asker, whole.head, view[whole.start : nbytes])
+        elif whole.end != IN_CHUNKS:
             self._reader = LengthReader(asker.host, whole, asker.open_body)
             self._read_on(asker, whole.start, nbytes)
+        elif chunk := only_chunk(self._data, whole.start, nbytes):
+            self._answer(asker, whole.head, view[chunk[0] : chunk[1]])
+        else:
+            self._read_on(asker, 0, nbytes)
+
+    def _answer(self, asker: Asker, head: Head, body: memoryview) -> None:
+        self._asker = None
+        self._owner.release(self)
+        asker.answered_whole(head, body)
 
     def _read_on(self, asker: Asker, start: int, end: int) -> None:
         reader = self._reader

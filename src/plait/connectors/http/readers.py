@@ -1,7 +1,8 @@
 """Replies out of bytes: three readers, from the common and fast to the rare and general.
 
-`read_head`: a head that came whole and has a Content-Length; one regular expression
-checks every byte of it. With the body in the same buffer, no reader is needed at all.
+`read_head`: a head that came whole and has a Content-Length, or says chunked; one regular
+expression checks every byte of it. With the body in the same buffer (and in one chunk:
+`only_chunk`) no reader is needed at all.
 `LengthReader`: the rest of a body whose length is known.
 `ParsedReader`: everything else, through httptools: chunks, trailers, informational
 replies, bodies that end with the connection, heads that arrive in pieces, garbage.
@@ -34,6 +35,7 @@ HEAD_BYTES_MAX: Final = 32 * 1024
 _OVERHEAD_PER_BODY_BYTE: Final = 16
 _BODYLESS = frozenset({204, 304})
 _LENGTH_DIGITS_MAX: Final = 15
+_CHUNKED = TRANSFER_ENCODING + b" chunked\r\n"
 _CR_OR_LF = re.compile(rb"[\r\n]+")
 
 _match_head = re.compile(
@@ -41,11 +43,18 @@ _match_head = re.compile(
     rb"((?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*)*)"
 ).fullmatch
 
+IN_CHUNKS: Final = -1
+_LAST_CHUNK = b"\r\n0\r\n\r\n"
+_match_chunk = re.compile(rb"([0-9a-fA-F]{1,8})\r\n").match
+
 OpenBody = Callable[[Head], Body]
 
 
 class WholeHead(NamedTuple):
-    """A head that came in one piece; its body goes from byte `start` to byte `end`."""
+    """A head that came in one piece; its body goes from byte `start` to byte `end`.
+
+    `end` is IN_CHUNKS when the body is chunked.
+    """
 
     head: Head
     start: int
@@ -62,7 +71,8 @@ _KNOWN_HEAD_COUNT_MAX: Final = 1024
 def read_head(view: memoryview, buffer: bytearray, size: int) -> WholeHead | None:
     """Return the reply's head at the beginning of `buffer`, or None if it is not simple.
 
-    Simple: HTTP/1.1, whole, with exactly one Content-Length, kept alive, with a body.
+    Simple: HTTP/1.1, whole, kept alive, with a body that has exactly one Content-Length
+    or comes in chunks.
     Not for replies to HEAD.
 
     Args:
@@ -96,23 +106,46 @@ def _read_head(raw: bytes) -> WholeHead | None:
     match = _match_head(raw)
     if match is None or len(raw) + len(b"\r\n\r\n") > HEAD_BYTES_MAX:
         return None
-    fields = match[2] + b"\r\n"
+    status, fields = int(match[1]), match[2] + b"\r\n"
     lower = fields.lower()
+    at = lower.find(CONNECTION)
+    if at >= 0 and not lower.startswith(b" keep-alive\r", at + len(CONNECTION)):
+        return None
+    length = _body_length(lower)
+    if length is None or status in _BODYLESS:
+        return None
+    start = len(raw) + len(b"\r\n\r\n")
+    end = IN_CHUNKS if length == IN_CHUNKS else start + length
+    return WholeHead(Head(status, fields, lower), start, end)
+
+
+def _body_length(lower: bytes) -> int | None:
+    """Return the length that a head announces, IN_CHUNKS, or None if it is not simple."""
     at = lower.find(CONTENT_LENGTH)
-    if at < 0 or lower.find(CONTENT_LENGTH, at + 1) >= 0 or TRANSFER_ENCODING in lower:
+    if at < 0:
+        is_chunked = lower.count(TRANSFER_ENCODING) == lower.count(_CHUNKED) == 1
+        return IN_CHUNKS if is_chunked else None
+    if lower.find(CONTENT_LENGTH, at + 1) >= 0 or TRANSFER_ENCODING in lower:
         return None
     start = at + len(CONTENT_LENGTH)
     digits = lower[start : lower.find(b"\r", start)].strip()
     if not digits.isdigit() or len(digits) > _LENGTH_DIGITS_MAX:
         return None
-    at = lower.find(CONNECTION)
-    if at >= 0 and not lower.startswith(b" keep-alive\r", at + len(CONNECTION)):
+    return int(digits)
+
+
+def only_chunk(buffer: bytearray, start: int, size: int) -> tuple[int, int] | None:
+    """Return where the body stands if it is one chunk that came whole, else None.
+
+    >>> only_chunk(bytearray(b"2\\r\\nok\\r\\n0\\r\\n\\r\\n"), 0, 12)
+    (3, 5)
+    """
+    match = _match_chunk(buffer, start, size)
+    if match is None:
         return None
-    status = int(match[1])
-    if status in _BODYLESS:
-        return None
-    start = len(raw) + len(b"\r\n\r\n")
-    return WholeHead(Head(status, fields, lower), start, start + int(digits))
+    first, last = match.end(), match.end() + int(match[1], 16)
+    is_whole = last > first and last + len(_LAST_CHUNK) == size
+    return (first, last) if is_whole and buffer.startswith(_LAST_CHUNK, last) else None
 
 
 class Reader(Protocol):

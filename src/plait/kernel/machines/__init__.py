@@ -9,11 +9,13 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Mapping
+from functools import cache
 from types import MappingProxyType
 
 from plait.kernel.machine import Machine
 
 
+@cache
 def built_in_machines() -> Mapping[str, Machine]:
     """Return every machine of this package by name.
 
