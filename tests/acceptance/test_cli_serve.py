@@ -189,12 +189,14 @@ async def test_a_port_in_use_is_told(tmp_path: Path) -> None:
 async def test_settings_reach_the_gateway(tmp_path: Path) -> None:
     post = HELLO.replace('{path: "/hello/{name}"}', "{method: POST, path: /hello}")
     (tmp_path / "hello.yaml").write_text(post)
-    (tmp_path / "plait.toml").write_text("[gateway]\nbody_bytes_max = 10\n")
+    (tmp_path / "plait.toml").write_text("[gateway]\nbody_bytes_max = 10\ndocs = false\n")
     async with serving(".", cwd=tmp_path) as served:
         found = await asyncio.to_thread(
             _post, f"{served.url}/hello", b'{"name": "a long one"}'
         )
-    assert found == 413
+        assert found == 413
+        assert (await served.get("/docs"))[0] == 404
+        assert served.said[-1].endswith(" (Ctrl-C stops)\n")
 
 
 def _post(url: str, body: bytes) -> int:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 from plait.compile import compile_text
 from plait.document import Catalog
 from plait.document.fields import Templated
+from plait.document.source import SourceLimits
 from plait.document.step import Parts, Step, TemplatePart
 from plait.kernel import StartCall
 from plait.model.json import JsonObject
@@ -36,6 +37,7 @@ class AskStep(Step):
 
 
 CATALOG = Catalog([AskStep])
+WIDE = SourceLimits(bytes_max=10_000_000, nodes_max=1_000_000)
 
 
 def play(call: StartCall) -> Answer:
@@ -54,7 +56,7 @@ def play(call: StartCall) -> Answer:
 def plan_of(document: Mapping[str, Any]) -> Plan:
     """Return the plan of `document`; it is called `test` unless it says otherwise."""
     text = json.dumps({"name": "test", **document}).encode()
-    return compile_text(text, name="test.json", catalog=CATALOG).plan
+    return compile_text(text, name="test.json", catalog=CATALOG, limits=WIDE).plan
 
 
 def plan_with(*steps: Mapping[str, Any], **document: Any) -> Plan:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
 
 Json = Any
 DEPTH_MAX = 3
+SCOPED = ("sequence", "parallel")
 CODES = (
     "connector.http.503",
     "connector.http.404",
@@ -24,6 +26,8 @@ CODES = (
 )
 ON = (
     None,
+    None,
+    ["any"],
     ["any"],
     ["connect", 503],
     ["timeout"],
@@ -38,7 +42,8 @@ class Wishes:
     """What may be in a document.
 
     Attributes:
-        races: Whatever lets the order of completions decide: `return`, join any or N.
+        races: Whatever lets the order of completions decide: `return`, join any or N, and
+            catching the first of several failures inside a step.
         limits: Time limits and waits.
     """
 
@@ -46,16 +51,21 @@ class Wishes:
     limits: bool = True
 
 
-def documents(wishes: Wishes = Wishes()) -> st.SearchStrategy[Json]:  # noqa: B008
-    """Return a strategy of whole documents."""
-    return st.composite(_document)(wishes)  # type: ignore[no-any-return]
+ANYTHING = Wishes()
+ORDERLY = Wishes(races=False, limits=False)
 
 
-def _document(draw: st.DrawFn, wishes: Wishes) -> Json:
-    writer = _Writer(draw, wishes)
+def documents(wishes: Wishes = ANYTHING) -> st.SearchStrategy[Json]:
+    """Return a strategy of documents, which shrinks what it finds."""
+    return st.randoms(use_true_random=False).map(lambda lot: document_by(lot, wishes))
+
+
+def document_by(lot: Random, wishes: Wishes = ANYTHING) -> Json:
+    """Return a document, drawn by `lot`."""
+    writer = _Writer(lot, wishes)
     document = {"name": "random", **writer.scope((), 0)}
     if wishes.limits and writer.perhaps(6):
-        document["timeout"] = writer.duration(300, 900)
+        document["timeout"] = writer.duration(5, 60)
     if writer.perhaps(4):
         document["defaults"] = writer.settings(writer.retry, writer.limits)
     return document
@@ -64,16 +74,16 @@ def _document(draw: st.DrawFn, wishes: Wishes) -> Json:
 class _Writer:
     """Writes one document. Ids are unique, and so is nearly every duration."""
 
-    def __init__(self, draw: st.DrawFn, wishes: Wishes) -> None:
-        self.draw = draw
+    def __init__(self, lot: Random, wishes: Wishes) -> None:
+        self.lot = lot
         self.wishes = wishes
         self.count = 0
 
     def perhaps(self, one_in: int) -> bool:
-        return self.draw(st.integers(0, one_in - 1)) == one_in - 1
+        return self.lot.randrange(one_in) == one_in - 1
 
     def pick(self, options: Sequence[Json]) -> Json:
-        return self.draw(st.sampled_from(options))
+        return self.lot.choice(options)
 
     def next_number(self) -> int:
         self.count += 1
@@ -81,7 +91,7 @@ class _Writer:
 
     def moment(self, low: int, high: int) -> int:
         """A number that no other in the document is likely to be a sum of."""
-        return self.draw(st.integers(low, high)) * 101 + self.next_number() ** 2
+        return self.lot.randint(low, high) * 101 + self.next_number() ** 2
 
     def duration(self, low: int, high: int) -> str:
         return f"{self.moment(low, high)}ms"
@@ -102,11 +112,11 @@ class _Writer:
     def steps(self, seen: tuple[str, ...], depth: int, order: str) -> list[Json]:
         steps: list[Json] = []
         own: tuple[str, ...] = ()
-        for _ in range(self.draw(st.integers(1, 4 if depth == 0 else 3))):
+        for _ in range(self.lot.randint(1, 6 if depth == 0 else 3)):
             step = self.step(seen, own, depth)
             steps.append(step)
             own = (*own, step["id"])
-        return self.draw(st.permutations(steps)) if order == "graph" else steps
+        return self.lot.sample(steps, len(steps)) if order == "graph" else steps
 
     # -- steps ---------------------------------------------------------------------------
 
@@ -124,15 +134,19 @@ class _Writer:
             step["output"] = self.own_output(step_id, visible)
         # What can fail should mostly be caught, or nothing behind it would ever run.
         one_in = 2 if self.is_troubled(step) else 5
-        step |= self.settings(self.retry, self.limits, self.caught, one_in=one_in)
-        if depth < DEPTH_MAX and self.perhaps(one_in + 2):
-            step["fallback"] = self.fallback(visible, depth)
+        step |= self.settings(self.limits, one_in=one_in)
+        if self.wishes.races or step["type"] not in SCOPED:
+            if one_in == 2 and not self.perhaps(3):
+                step |= self.retry()
+            step |= self.settings(self.retry, self.caught, one_in=one_in)
+            if depth < DEPTH_MAX and self.perhaps(one_in + 2):
+                step["fallback"] = self.fallback(visible, depth)
         return step
 
     def is_troubled(self, step: Json) -> bool:
         if step["type"] == "ask":
             return any(play["code"] is not None for play in step["request"]["play"])
-        return step["type"] in ("fail", "wait", "sequence", "parallel")
+        return step["type"] in ("fail", "wait", *SCOPED)
 
     def kind(self, seen: tuple[str, ...], depth: int) -> Json:
         kinds = ["ask"] * 6 + ["set"] * 3 + ["fail"]
@@ -144,7 +158,7 @@ class _Writer:
 
     def kind_ask(self, seen: tuple[str, ...], depth: int) -> Json:
         del depth
-        count = self.draw(st.integers(1, 3))
+        count = self.pick([1, 1, 1, 2, 3])
         plays = [self.play(fails=n + 1 < count) for n in range(count)]
         step = {"request": {"play": plays, "arg": self.value(seen)}}
         if self.perhaps(6):
@@ -152,7 +166,7 @@ class _Writer:
         return step
 
     def play(self, *, fails: bool) -> Json:
-        code = self.pick(CODES) if fails or self.perhaps(5) else None
+        code = self.pick(CODES) if fails or self.perhaps(9) else None
         again = self.moment(1, 3) if code and self.perhaps(4) else 0
         return {"after": self.moment(0, 9), "code": code, "retry_after": again}
 
@@ -176,7 +190,7 @@ class _Writer:
         return {"steps": self.steps(seen, depth + 1, "sequence")}
 
     def kind_parallel(self, seen: tuple[str, ...], depth: int) -> Json:
-        count = self.draw(st.integers(1, 3))
+        count = self.lot.randint(1, 3)
         branches = {f"b{n}": self.scope(seen, depth + 1) for n in range(count)}
         step = {"branches": branches}
         if self.wishes.races and self.perhaps(2):
@@ -194,7 +208,7 @@ class _Writer:
 
     def retry(self) -> Json:
         retry = {
-            "max_attempts": self.draw(st.integers(1, 3)),
+            "max_attempts": self.pick([1, 2, 3, 3]),
             "delay": self.duration(0, 4),
             "backoff": self.pick(["fixed", "linear", "exponential", "random"]),
             "max_delay": self.duration(2, 9),
@@ -209,9 +223,9 @@ class _Writer:
             return {}
         limits = {}
         if self.perhaps(2):
-            limits["timeout"] = self.duration(1, 15)
+            limits["timeout"] = self.duration(4, 30)
         if self.perhaps(2):
-            limits["attempt_timeout"] = self.duration(1, 9)
+            limits["attempt_timeout"] = self.duration(3, 14)
         return limits
 
     def caught(self) -> Json:
@@ -219,13 +233,13 @@ class _Writer:
 
     def fallback(self, seen: tuple[str, ...], depth: int) -> Json:
         if self.perhaps(2):
-            return self.step(seen, (), depth + 1)
+            return self.step(seen, (), depth + 1 if self.wishes.races else DEPTH_MAX)
         return self.pick([None, "none", {"told": "${error.code}"}, self.value(seen)])
 
     # -- templates -----------------------------------------------------------------------
 
     def value(self, seen: tuple[str, ...]) -> Json:
-        shape = self.draw(st.integers(0, 9))
+        shape = self.lot.randint(0, 9)
         if shape == 0:
             return [self.leaf(seen), self.leaf(seen)]
         if shape == 1:

@@ -24,7 +24,7 @@ _DOCUMENTED = re.compile(r"^\|\s*`([^`]+)`", re.MULTILINE)
 
 def codes_in(module: Module) -> Iterator[Finding]:
     """Yield each code of `module` as the message of a finding."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         for constant in _code_constants(node):
             yield Finding(module.path, constant.lineno, str(constant.value))
 

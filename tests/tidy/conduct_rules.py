@@ -38,7 +38,7 @@ def seeded_hashes(module: Module) -> Iterator[Breach]:
     """A pure room calls `hash()` only inside `__hash__`: it differs between processes."""
     own = {
         id(node)
-        for function in ast.walk(module.tree)
+        for function in module.nodes
         if isinstance(function, ast.FunctionDef) and function.name == "__hash__"
         for node in ast.walk(function)
     }
@@ -49,7 +49,7 @@ def seeded_hashes(module: Module) -> Iterator[Breach]:
 
 def iterated_sets(module: Module) -> Iterator[Breach]:
     """A pure room never iterates a set: its order differs between processes."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         for source in _iterated(node):
             made = isinstance(source, ast.Call) and _dotted(source.func) in (
                 "set",
@@ -68,7 +68,7 @@ def prints(module: Module) -> Iterator[Breach]:
 
 def swallowed_exceptions(module: Module) -> Iterator[Breach]:
     """Nothing catches everything and says nothing."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.ExceptHandler):
             silent = all(isinstance(child, ast.Pass | ast.Continue) for child in node.body)
             found = silent and _is_broad(node.type)
@@ -82,7 +82,7 @@ def swallowed_exceptions(module: Module) -> Iterator[Breach]:
 
 def empty_assertions(module: Module) -> Iterator[Breach]:
     """An assertion can fail."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         match node:
             case ast.Assert(test=ast.Constant(value=value)) if value:
                 yield node.lineno, "this assertion cannot fail"
@@ -102,7 +102,7 @@ def sleeps(module: Module) -> Iterator[Breach]:
 
 def skips(module: Module) -> Iterator[Breach]:
     """A test runs, everywhere and always."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if not isinstance(node, ast.Attribute) or node.attr not in _SKIPS:
             continue
         if _dotted(node.value) in ("pytest", "pytest.mark", "unittest"):
@@ -111,7 +111,7 @@ def skips(module: Module) -> Iterator[Breach]:
 
 def unsafe_loads(module: Module) -> Iterator[Breach]:
     """Nothing loads a format that runs code, and nothing evaluates text."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -128,7 +128,7 @@ def unsafe_loads(module: Module) -> Iterator[Breach]:
 
 
 def _calls(module: Module) -> Iterator[ast.Call]:
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Call):
             yield node
 

@@ -60,7 +60,7 @@ def inner_imports(module: Module) -> Iterator[Breach]:
 
 def wide_ports(module: Module) -> Iterator[Breach]:
     """A port has at most seven methods."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if not isinstance(node, ast.ClassDef) or "Protocol" not in map(
             _last_name, node.bases
         ):
@@ -88,7 +88,7 @@ def unit_tests_of_no_room(paths: Sequence[str]) -> list[str]:
 
 def functions_of(module: Module) -> Iterator[Function]:
     """Yield every function and method, the nested ones too."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, Function):
             yield node
 

@@ -55,7 +55,7 @@ def test_an_import_is_traced_to_the_package_that_brings_it() -> None:
 
 
 def _roots(module: Module) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield node.lineno, alias.name.partition(".")[0]

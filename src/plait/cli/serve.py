@@ -106,7 +106,9 @@ class _Service:
                 name, source = route.deployment.plan.name, route.deployment.source_name
                 typer.echo(f"  {route.method:6} {route.template}  →  {name} ({source})")
         url = listening.rpartition(" ")[2]
-        typer.echo(f"{listening} (API page: {url}/docs; Ctrl-C stops)")
+        has_page = self.settings.settings.gateway.docs
+        page = f"API page: {url}/docs; " if has_page else ""
+        typer.echo(f"{listening} ({page}Ctrl-C stops)")
 
 
 def _serve(service: _Service, watch: Watch | None) -> None:

@@ -61,17 +61,18 @@ def compile_document(document: Document) -> Compiled:
     """Return the plan of `document`.
 
     Raises:
-        CompileErrors: Names, order or expressions are wrong; see `compile_text`.
+        CompileErrors: Its shape, names, order or expressions are wrong; what was found
+            of all of these is in it.
     """
     findings = Findings(document)
     schema = document.model.input
-    check_input_schema(schema, findings)
     # What an invalid schema says of its keys would only add to the noise.
-    shape = InputShape(None if findings.found.has_errors else schema)
-    names = NameChecker(findings, shape)
+    is_valid = check_input_schema(schema, findings)
+    names = NameChecker(findings, InputShape(schema if is_valid else None))
     compiler = ScopeCompiler(findings, names, document.model.defaults)
-    scope, _ = compiler.compile(document.root, View({}))
-    view = whole_view(document.root)
+    # A step whose own shape is wrong has been reported; reading it is no second mistake.
+    scope, _ = compiler.compile(document.root, View({}, extra=document.broken))
+    view = whole_view(document.root).with_extra(*document.broken)
     endpoint = compile_endpoint(document, findings, names, view, scope)
     ordered = findings.found.in_order()
     if findings.found.has_errors:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from plait.document.found import Found
 from plait.document.tree import Document, Path
 from plait.model.diagnostic import Diagnostic, Severity
 from plait.model.place import Place, Span
 
 
 class Findings:
-    """A list of diagnostics that knows the document's places."""
+    """Adds to what was found wrong with a document already; knows its places."""
 
     def __init__(self, document: Document) -> None:
         self.document = document
-        self.found = Found()
+        self.found = document.found
 
     def error(
         self, code: str, message: str, hint: str, path: Path, *, key: bool = False

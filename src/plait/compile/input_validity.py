@@ -14,23 +14,31 @@ _META = jsonschema_rs.validator_for(
 )
 
 
-def check_input_schema(schema: Any, findings: Findings) -> None:
-    """Report what is wrong with `schema`; nothing is ever fetched for it."""
+def check_input_schema(schema: Any, findings: Findings) -> bool:
+    """Tell whether `schema` is valid; report what is not. Nothing is fetched for it."""
     if schema is None:
-        return
-    for reference in outside_references(schema):
+        return True
+    outside = outside_references(schema)
+    for reference in outside:
         text = f"the input schema refers to '{reference}', which would have to be fetched"
         findings.error("P013", text, "copy it under `$defs`", ("input",))
-    for error in _META.iter_errors(schema):
+    errors = list(_META.iter_errors(schema))
+    if not errors and not outside:
+        errors = _beyond_the_meta_schema(schema)
+    for error in errors:
         _report(error, findings)
-    if findings.found.has_errors:
-        return
+    return not errors and not outside
+
+
+def _beyond_the_meta_schema(schema: Any) -> list[jsonschema_rs.ValidationError]:
+    """What the meta-schema cannot say: a pattern is no regular expression, a reference
+    leads nowhere.
+    """
     try:
-        # What the meta-schema cannot say: a pattern is no regular expression, a reference
-        # leads nowhere.
         jsonschema_rs.Draft202012Validator(schema, offline=True)
     except jsonschema_rs.ValidationError as error:
-        _report(error, findings)
+        return [error]
+    return []
 
 
 def _report(error: jsonschema_rs.ValidationError, findings: Findings) -> None:

@@ -20,7 +20,6 @@ from plait.expression import Template
 from plait.model.diagnostic import did_you_mean
 from plait.plan import Scope
 
-
 # Past this the middle is left out: nobody reads a circle of 4,000 steps.
 CIRCLE_SHOWN_MAX = 20
 
@@ -135,7 +134,7 @@ class ScopeCompiler:
             for position, name in enumerate(node.tree.model.depends_on):
                 if name in index_of:
                     needed.add(index_of[name])
-                else:
+                elif name not in draft.view.extra:
                     self._report_dependency(node.tree, position, name, index_of)
             if index in needed:
                 self._report_self(node.tree)

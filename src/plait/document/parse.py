@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -18,13 +19,12 @@ from pydantic_core import ErrorDetails
 
 from plait.document import planned
 from plait.document.catalog import Catalog
-from plait.document.found import DocumentErrors, Found
+from plait.document.found import Found
 from plait.document.source import Source
 from plait.document.step import Parts, Step
 from plait.document.tree import Document, Path, ScopeTree, StepTree
 from plait.document.workflow import WorkflowModel
 from plait.model.diagnostic import Diagnostic, did_you_mean
-
 
 _PYDANTIC_SUBJECT = re.compile(r"^(?:Input|String|List|Dictionary|Value) should")
 _PYDANTIC_COUNT = " after validation, not 0"
@@ -32,10 +32,10 @@ _ONLY_IN_STEPS = frozenset({"request", "steps", "branches"})
 
 
 def parse_document(source: Source, catalog: Catalog) -> Document:
-    """Return the document that `source` holds.
+    """Return the document that `source` holds; `found` says what is wrong with its shape.
 
     Raises:
-        DocumentErrors: Its shape is wrong somewhere; every finding is in it.
+        DocumentErrors: More is wrong than is worth listing.
     """
     return _Parser(source, catalog).document()
 
@@ -45,17 +45,17 @@ class _Parser:
         self.source = source
         self.catalog = catalog
         self.found = Found()
+        self.broken: set[str] = set()
 
     def document(self) -> Document:
         raw = self.source.value
         assert isinstance(raw, dict)
         model = self._validated(WorkflowModel, raw, ())
         root = self._scope(raw, (), "graph", (), has_output=True)
-        if self.found.has_errors or model is None:
-            raise DocumentErrors(self.found.in_order())
-        if model.order == "sequence":
-            root = ScopeTree("sequence", root.steps, (), raw, (), True)
-        return Document(model, raw, root, self.source)
+        if raw.get("order") == "sequence":
+            root = replace(root, order="sequence")
+        broken = frozenset(self.broken)
+        return Document(model or _stand_in(raw), raw, root, self.source, self.found, broken)
 
     def _scope(
         self, raw: Any, path: Path, order: str, names: tuple[str, ...], *, has_output: bool
@@ -71,11 +71,13 @@ class _Parser:
     def _step(self, raw: Any, path: Path, *, default_id: str = "") -> StepTree | None:
         kind = self._kind(raw, path)
         if kind is None:
+            self._note_broken(raw)
             return None
         if default_id and "id" not in raw:
             raw = {**raw, "id": default_id}
         model = self._validated(kind, raw, path)
         if model is None:
+            self._note_broken(raw)
             self._look_inside(raw, path)
             return None
         parts = model.parts(raw)
@@ -84,6 +86,11 @@ class _Parser:
             for i, part in enumerate(parts.scopes)
         }
         return StepTree(model, raw, path, parts, scopes, self._fallback(raw, path))
+
+    def _note_broken(self, raw: Any) -> None:
+        step_id = raw.get("id") if isinstance(raw, dict) else None
+        if isinstance(step_id, str):
+            self.broken.add(step_id)
 
     def _nested(self, raw: Any, path: Path, parts: Parts, index: int) -> ScopeTree:
         part = parts.scopes[index]
@@ -178,6 +185,13 @@ class _Parser:
     ) -> None:
         span = self.source.span_of(path, key=key)
         self.found.add(Diagnostic(code, message, hint, span))
+
+
+def _stand_in(raw: dict[str, Any]) -> WorkflowModel:
+    """Return a model for a document whose own keys are wrong, to look at its steps by."""
+    schema = raw.get("input")
+    known = schema if isinstance(schema, dict) else None
+    return WorkflowModel.model_construct(name="", steps=[], input=known)
 
 
 def is_step(value: Any, catalog: Catalog) -> bool:

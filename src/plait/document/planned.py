@@ -13,7 +13,8 @@ STEP_TYPES: Final = frozenset(
     "switch foreach while repeat try saga approval".split()
 )
 STEP_KEYS: Final = frozenset(
-    "compensate cache rate_limit circuit_breaker bulkhead batch hedge goto max_visits".split()
+    "compensate cache rate_limit circuit_breaker bulkhead batch hedge goto "
+    "max_visits".split()
 )
 DOCUMENT_KEYS: Final = frozenset("states initial triggers concurrency priority".split())
 ENDPOINT_KEYS: Final = frozenset("rate_limit auth prefer_async wait".split())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from plait.document.found import Found
 from plait.document.source import Source
 from plait.document.step import Parts, Step
 from plait.document.workflow import WorkflowModel
@@ -39,12 +40,20 @@ class ScopeTree:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A workflow document, ready to be compiled."""
+    """A workflow document, as far as its shape is right.
+
+    Attributes:
+        found: What is wrong with its shape. If anything is, the rest can still be
+            compiled for what else is wrong, but not to a plan.
+        broken: Ids of steps that are not in the tree, because their shape is wrong.
+    """
 
     model: WorkflowModel
     raw: JsonObject
     root: ScopeTree
     source: Source
+    found: Found
+    broken: frozenset[str]
 
     def place(self, path: Path, *, key: bool = False) -> Place:
         """Return where the value at `path` (or its key) stands."""

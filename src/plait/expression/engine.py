@@ -12,6 +12,7 @@ Not here: evaluating (plait.expression.evaluate).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import cache, cached_property
 from typing import Any, Final
@@ -38,7 +39,9 @@ from plait.model.json import JsonValue
 
 SLOTS_MAX: Final = 64
 EXPRESSION_CHARS_MAX: Final = 4_096
-# A macro such as `optMap` writes its operand twice: a short text can be a large tree.
+# `optMap` writes its operand twice: twenty in a row took the library 16 s to compile.
+OPTIONAL_MACROS_MAX: Final = 6
+_OPTIONAL_MACRO: Final = re.compile(r"\b(?:optMap|optFlatMap)\b")
 _TREE_BYTES_MAX: Final = 128 * 1024
 
 _EXTENSIONS: Final = ("lists", "math", "optional", "strings", "bindings", "encoders")
@@ -109,6 +112,9 @@ def _compiled(text: str, slot_count: int) -> Program:
         raise Refused(TOO_LARGE, f"the expression has {len(text):,} characters; {limit}")
     if slot_count > SLOTS_MAX:
         raise Refused(TOO_LARGE, f"the expression reads more than {SLOTS_MAX} paths")
+    if len(_OPTIONAL_MACRO.findall(text)) > OPTIONAL_MACROS_MAX:
+        limit = f"more than {OPTIONAL_MACROS_MAX} times"
+        raise Refused(TOO_LARGE, f"the expression uses optMap or optFlatMap {limit}")
     expression = _checked(text)
     if expression.return_type().name().startswith("optional_type"):
         # The new line ends a comment that the text may end with.

@@ -169,11 +169,12 @@ class _Finder:
             self._note(trail.then(key, optional=True), Seen.SHAPE)
 
     def _visit_uuid(self, execution: Node, scope: Scope) -> None:
+        """`uuid(execution, …)` reads the id; `uuid("text", …)` reads the text."""
         trail = self.trail(execution, scope)
         if trail is None:
             self.visit(execution, scope, Seen.WHOLE)
         else:
-            self._note(trail.then("id"), Seen.WHOLE)
+            self._need(trail.then("id"), Seen.WHOLE)
 
     def _visit_call(self, call: Call, scope: Scope) -> None:
         seen = Seen.SHAPE if _looks_at_shape(call) else Seen.WHOLE
@@ -182,6 +183,9 @@ class _Finder:
 
     def _note(self, trail: Trail, seen: Seen) -> None:
         self.reads.trails.append(trail)
+        self._need(trail, seen)
+
+    def _need(self, trail: Trail, seen: Seen) -> None:
         if not trail.is_direct:
             return
         paths = self.reads.paths.setdefault(trail.slot, [])

@@ -17,7 +17,8 @@ import time
 from email.utils import formatdate
 from typing import Final
 
-from plait.gateway.http1 import Connection, Handle, HttpLimits
+from plait.gateway.http1 import Connection, Handle
+from plait.gateway.incoming import Held, HttpLimits
 
 _SWEEP_S_MAX: Final = 0.5
 _SWEEP_S_MIN: Final = 0.01
@@ -26,18 +27,14 @@ _BACKLOG: Final = 2048
 
 
 class Listener:
-    """Serves HTTP/1.1 on one address.
-
-    Attributes:
-        held_bytes: Request bodies of all connections together.
-    """
+    """Serves HTTP/1.1 on one address."""
 
     def __init__(self, handle: Handle, *, limits: HttpLimits | None = None) -> None:
         self.handle = handle
         self.limits = limits or HttpLimits()
         self.loop = asyncio.get_running_loop()
         self.is_draining = False
-        self.held_bytes = 0
+        self.held = Held()
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
         self._sweep_s = self._sweep_interval_s()

@@ -269,10 +269,10 @@ def findings(document: dict[str, Any]) -> list[str]:
     """Return what the models say."""
     source = read_source(orjson.dumps(document), name="document.json")
     try:
-        parse_document(source, CATALOG)
+        found = parse_document(source, CATALOG).found
     except DocumentErrors as error:
         return [finding.message for finding in error.diagnostics]
-    return []
+    return [finding.message for finding in found.in_order()]
 
 
 def test_the_published_file_is_what_the_command_prints() -> None:

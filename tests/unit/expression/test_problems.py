@@ -14,14 +14,14 @@ from tests.unit.expression.making import NAME, findings
     [
         ("a +", "E004", 10, "the expression ends too early", ""),
         ("a b", "E004", 9, "unexpected 'b'", ""),
-        ("a.b.c == === d", "E004", 16, "unexpected '='", "write =="),
+        ("a.b.c == === d", "E004", 16, "unexpected '=='", "write =="),
         ("a and b", "E004", 9, "unexpected 'and'", "write &&"),
         ("not a", "E004", 11, "unexpected 'a'", "write !"),
-        ("a = 1", "E004", 9, "unexpected '= '", "write == to compare"),
+        ("a = 1", "E004", 9, "unexpected '='", "write == to compare"),
         ("a ?? b", "E004", 10, "unexpected '?'", "write x.?key.orValue(other)"),
-        ("xs.map(x => x)", "E004", 16, "unexpected '=>'", "list.map(x, …)"),
+        ("xs.map(x => x)", "E004", 16, "unexpected '=>'", "list.filter(x, …)"),
         ("len(a)", "E005", 7, "there is no function 'len'", "it is called 'size' here"),
-        ("a.toUpper()", "E005", 9, "there is no function 'toUpper'", ""),
+        ("a.toUpper()", "E005", 9, "there is no function 'toUpper'", "'upperAscii' here"),
         ("a.mapp(x, x)", "E005", 9, "there is no function 'mapp'", "did you mean 'map'?"),
         ("size(a, b)", "E005", 7, "function 'size' does not take these arguments", ""),
         ("lists.range(3)", "E005", 13, "there is no function 'range'", ""),
@@ -35,14 +35,9 @@ def test_a_mistake_is_explained(
     expression: str, code: str, column: int, message: str, hint: str
 ) -> None:
     (found,) = findings(NAME % expression)
-    assert (found.code, found.message, found.span.column) == (
-        code,
-        found.message,
-        column,
-    ), found
-    assert message.strip() in found.message
-    assert hint in found.hint
-    assert (hint == "") or found.hint
+    assert (found.code, found.span.column) == (code, column)
+    assert found.message.startswith(message)
+    assert found.hint.endswith(hint) if hint else not found.hint
 
 
 def test_names_are_put_back_into_what_the_library_says() -> None:
@@ -71,7 +66,7 @@ def test_two_mistakes_of_one_expression_are_both_told() -> None:
     [
         "(" * 40 + "a" + ")" * 40,
         "+".join("a" * 40),
-        "[" * 200,
+        "[" * 200 + "]" * 200,
         "'" + "a" * 5_000 + "'",
         "a.?b" + ".optMap(x, x)" * 20,
         " + ".join(f"n{number}" for number in range(65)),
@@ -80,7 +75,7 @@ def test_two_mistakes_of_one_expression_are_both_told() -> None:
 )
 def test_an_expression_that_is_too_large_is_refused(expression: str) -> None:
     found: tuple[Diagnostic, ...] = findings(NAME % expression)
-    assert [problem.code for problem in found] in (["E007"], ["E004"])
+    assert [problem.code for problem in found] == ["E007"]
 
 
 def test_an_expression_of_the_greatest_length_is_accepted() -> None:

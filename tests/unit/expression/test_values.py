@@ -29,7 +29,7 @@ from tests.unit.expression.making import value_of
         ("{'b': {'d': null, 'c': 1u}, 'a': b''}", {"a": "", "b": {"c": 1, "d": None}}),
         ("'null'", "null"),
         ("['null', null]", ["null", None]),
-        ("google.protobuf.Int64Value{}", None),
+        ("google.protobuf.Value{}", None),
     ],
 )
 def test_each_kind_of_value_has_its_json_form(expression: str, value: JsonValue) -> None:

@@ -231,6 +231,13 @@ async def test_bodies_of_all_connections_share_a_limit() -> None:
             assert (await client.ask(post(b"a" * 100, "Content-Length: 100"))).status == 200
 
 
+async def test_bodies_that_wait_in_line_are_each_within_the_limit() -> None:
+    data = post(b"a" * 60, "Content-Length: 60")
+    async with connected(echo, SMALL) as client:
+        client.send(data * 3)
+        assert [(await client.answer()).status for _ in range(3)] == [200] * 3
+
+
 async def test_a_head_that_comes_too_slowly_is_given_up() -> None:
     async with connected(echo, SHORT) as client:
         answer = await client.ask(GET[:20])

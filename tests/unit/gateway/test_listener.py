@@ -44,6 +44,22 @@ async def test_draining_answers_what_is_under_way_and_closes() -> None:
         assert await draining == 0
 
 
+async def test_draining_answers_what_waits_in_line_too() -> None:
+    gate = Gate()
+    async with (
+        listening(gate.handle) as (listener, address),
+        client_of(*address) as client,
+    ):
+        client.send(GET * 3)
+        await gate.begun.wait()
+        draining = asyncio.create_task(listener.drain(WAIT_S, asyncio.Event()))
+        await asyncio.sleep(0)
+        gate.opened.set()
+        told = [(await client.answer()).headers.get("connection") for _ in range(3)]
+        assert told == [None, None, "close"]
+        assert await draining == 0
+
+
 async def test_draining_answers_a_request_that_was_half_there() -> None:
     async with listening(echo) as (listener, address), client_of(*address) as client:
         await client.ask(GET)

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from plait.connectors.http.media import read_media_type
+from plait.connectors.http.media import MediaType, read_media_type
 from plait.model.json import JsonValue
 
 # Needles: how a field begins in `Head`.
-CONNECTION = b"\r\nconnection:"
 CONTENT_ENCODING = b"\r\ncontent-encoding:"
 CONTENT_LENGTH = b"\r\ncontent-length:"
 CONTENT_TYPE = b"\r\ncontent-type:"
@@ -28,8 +27,6 @@ class Head:
         status: 200 to 599.
         raw: The fields; each begins with CR LF, and CR LF ends the whole.
         lower: `raw` in lower case.
-
-    Attributes:
         media: What Content-Type says.
         coding: What Content-Encoding says; None when it is not there.
 
@@ -40,12 +37,14 @@ class Head:
 
     __slots__ = ("_lower", "_raw", "coding", "media", "status")
 
-    def __init__(self, status: int, raw: bytes, lower: bytes) -> None:
+    def __init__(
+        self, status: int, raw: bytes, lower: bytes, media: MediaType, coding: bytes | None
+    ) -> None:
         self.status = status
+        self.media = media
+        self.coding = coding
         self._raw = raw
         self._lower = lower
-        self.media = read_media_type(self.first(CONTENT_TYPE))
-        self.coding = self.first(CONTENT_ENCODING)
 
     def first(self, needle: bytes) -> bytes | None:
         """Return the value of the first field that begins with `needle`."""
@@ -83,4 +82,6 @@ def head_of(status: int, fields: Iterable[tuple[bytes, bytes]]) -> Head:
     """Return the head with these fields, names and values as they came."""
     lines = (b"\r\n%b: %b" % field for field in fields)
     raw = b"".join(lines) + b"\r\n"
-    return Head(status, raw, raw.lower())
+    bare = Head(status, raw, raw.lower(), read_media_type(None), None)
+    media, coding = read_media_type(bare.first(CONTENT_TYPE)), bare.first(CONTENT_ENCODING)
+    return Head(status, raw, raw.lower(), media, coding)

@@ -22,26 +22,27 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from plait.connectors.http.body import Body
 from plait.connectors.http.errors import Closed, ProtocolBroken
-from plait.connectors.http.head import (
-    CONNECTION,
-    CONTENT_LENGTH,
-    TRANSFER_ENCODING,
-    Head,
-    head_of,
-)
+from plait.connectors.http.head import CONTENT_LENGTH, TRANSFER_ENCODING, Head, head_of
+from plait.connectors.http.media import read_media_type
 
 HEAD_BYTES_MAX: Final = 32 * 1024
 # A chunk of one byte needs five more: bounded, but not refused.
 _OVERHEAD_PER_BODY_BYTE: Final = 16
 _BODYLESS = frozenset({204, 304})
 _LENGTH_DIGITS_MAX: Final = 15
-_CHUNKED = TRANSFER_ENCODING + b" chunked\r\n"
 _CR_OR_LF = re.compile(rb"[\r\n]+")
 
 _match_head = re.compile(
     rb"HTTP/1\.1 ([2-5][0-9][0-9])(?: [\t -~\x80-\xff]*)?"
     rb"((?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*)*)"
 ).fullmatch
+
+# All that matters before the body is read. Any of these twice is not simple.
+_find_framing = re.compile(
+    rb"\r\n(content-(?:length|type|encoding)|transfer-encoding|connection):"
+    rb"[ \t]*((?:[^\r]*[^\r \t])?)"
+).findall
+_KEPT = b"keep-alive"
 
 IN_CHUNKS: Final = -1
 _LAST_CHUNK = b"\r\n0\r\n\r\n"
@@ -108,28 +109,26 @@ def _read_head(raw: bytes) -> WholeHead | None:
         return None
     status, fields = int(match[1]), match[2] + b"\r\n"
     lower = fields.lower()
-    at = lower.find(CONNECTION)
-    if at >= 0 and not lower.startswith(b" keep-alive\r", at + len(CONNECTION)):
+    found = _find_framing(lower)
+    named: dict[bytes, bytes] = dict(found)
+    if len(named) != len(found) or named.get(b"connection", _KEPT) != _KEPT:
         return None
-    length = _body_length(lower)
+    length = _body_length(named)
     if length is None or status in _BODYLESS:
         return None
     start = len(raw) + len(b"\r\n\r\n")
     end = IN_CHUNKS if length == IN_CHUNKS else start + length
-    return WholeHead(Head(status, fields, lower), start, end)
+    media = read_media_type(named.get(b"content-type"))
+    head = Head(status, fields, lower, media, named.get(b"content-encoding"))
+    return WholeHead(head, start, end)
 
 
-def _body_length(lower: bytes) -> int | None:
+def _body_length(named: dict[bytes, bytes]) -> int | None:
     """Return the length that a head announces, IN_CHUNKS, or None if it is not simple."""
-    at = lower.find(CONTENT_LENGTH)
-    if at < 0:
-        is_chunked = lower.count(TRANSFER_ENCODING) == lower.count(_CHUNKED) == 1
-        return IN_CHUNKS if is_chunked else None
-    if lower.find(CONTENT_LENGTH, at + 1) >= 0 or TRANSFER_ENCODING in lower:
-        return None
-    start = at + len(CONTENT_LENGTH)
-    digits = lower[start : lower.find(b"\r", start)].strip()
-    if not digits.isdigit() or len(digits) > _LENGTH_DIGITS_MAX:
+    digits, coding = named.get(b"content-length"), named.get(b"transfer-encoding")
+    if coding is not None:
+        return IN_CHUNKS if coding == b"chunked" and digits is None else None
+    if digits is None or not digits.isdigit() or len(digits) > _LENGTH_DIGITS_MAX:
         return None
     return int(digits)
 

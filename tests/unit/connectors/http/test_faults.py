@@ -20,6 +20,7 @@ from plait.testing.upstream_scripts import (
     in_turn,
     raw,
     raw_then_close,
+    raw_then_hang,
     raw_then_reset,
     reply,
     reply_bytes,
@@ -141,8 +142,8 @@ async def test_a_server_that_speaks_first_is_answered_by_what_it_said() -> None:
         assert (await scene.failure()).code == "connector.protocol"
 
 
-def head_of_size(size: int) -> bytes:
-    bare = head(200, {"Content-Length": "0", "X-Fill": ""})
+def head_of_size(size: int, length: int) -> bytes:
+    bare = head(200, {"Content-Length": str(length), "X-Fill": ""})
     return bare.replace(b"X-Fill: ", b"X-Fill: " + b"x" * (size - len(bare)))
 
 
@@ -200,6 +201,12 @@ async def test_ten_gigabytes_are_cut_off_at_the_cap(opening: bytes) -> None:
         failure = await scene.failure()
         assert failure.code == "connector.too_large"
         await scene.upstream.until_open(0)
+
+
+@on_both_loops
+async def test_a_length_over_the_cap_is_not_waited_for() -> None:
+    async with http(raw_then_hang(head(200, {"Content-Length": "1001"}))) as scene:
+        assert (await scene.failure(max_bytes=1000)).code == "connector.too_large"
 
 
 def zeros_zstd(size: int) -> bytes:

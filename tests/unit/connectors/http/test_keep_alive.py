@@ -12,6 +12,7 @@ from plait.ports.calls import CallReply, Outcome
 from plait.testing.calls_suite import call_to
 from plait.testing.upstream import Peer, Request
 from plait.testing.upstream_scripts import (
+    after,
     head,
     in_turn,
     raw,
@@ -223,6 +224,36 @@ async def test_a_cancelled_call_gives_its_place_to_the_next_in_line() -> None:
         first.cancel()
         assert (await waiting).response == 2
         assert heard == []
+
+
+@on_both_loops
+async def test_a_call_cancelled_in_line_is_never_sent() -> None:
+    go = asyncio.Event()
+    async with http(after(go, reply(json=1)), connection_count_max=1) as scene:
+        heard: list[Outcome] = []
+        first = soon(scene.reply("/first"))
+        await scene.upstream.until_requests(1)
+        scene.start(heard, "/gone").cancel()
+        last = soon(scene.reply("/last"))
+        go.set()
+        await asyncio.gather(first, last)
+        assert [r.target for r in scene.upstream.requests] == ["/first", "/last"]
+        assert heard == []
+
+
+@on_both_loops
+async def test_giving_up_while_connecting_frees_the_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def hang(*args: Any, **more: Any) -> None:
+        await asyncio.Event().wait()
+
+    async with http(reply(json=1), connection_count_max=1) as scene:
+        with monkeypatch.context() as patch:
+            patch.setattr(scene.calls._egress, "route", hang)
+            failure = await scene.failure(call={"timeout_ms": 20})
+            assert (failure.code, failure.sent) == ("connector.timeout", False)
+        assert (await scene.reply(call={"timeout_ms": 2_000})).response == 1
 
 
 @on_both_loops

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from plait.connectors.egress import ConnectorError
 from plait.connectors.http.body import Body, BodyLimits, PlainBody
 from plait.connectors.http.head import Head
-from plait.connectors.http.readers import IN_CHUNKS, ParsedReader, only_chunk, read_head
+from plait.connectors.http.readers import (
+    IN_CHUNKS,
+    ParsedReader,
+    _heads,
+    only_chunk,
+    read_head,
+)
 from plait.model.json import JsonObject
 
 LIMITS = BodyLimits(1_000_000, 100)
@@ -138,3 +145,61 @@ def test_how_a_reply_is_cut_into_packets_changes_nothing(
         assert reader.head is not None
         assert reader.body is not None
         assert (reader.head.status, reader.body.take()) == expected[:2]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b"Content-Length: 2\r\nContent-Length: 2\r\n",
+        b"Content-Length: 2\r\ncontent-length: 3\r\n",
+        b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 2\r\n",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        b"Transfer-Encoding: gzip, chunked\r\n",
+        b"Content-Length: 2\r\nConnection: close\r\n",
+        b"Content-Length: 2\r\nConnection: keep-alive\r\nConnection: close\r\n",
+        b"Content-Length: 2, 2\r\n",
+        b"Content-Length: 0x2\r\n",
+        b"Content-Length: \xb2\r\n",
+        b"Content-Length: 2222222222222222\r\n",
+        b"Content-Length : 2\r\n",
+        b" Content-Length: 2\r\n",
+        b"X: a\r\n Content-Length: 2\r\n",
+        b"X: a\nContent-Length: 2\r\n",
+        b"Content-Length: 2\r\nX: \0\r\n",
+        b"",
+    ],
+)
+def test_what_could_be_read_in_two_ways_is_left_to_the_general_reader(
+    fields: bytes,
+) -> None:
+    message = b"HTTP/1.1 200 OK\r\n" + fields + b"\r\nok"
+    assert read_fast(message) is None
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        b"2\r\nok\r\n0\r\n\r",
+        b"2\r\nok\r\n0\r\n\r\nx",
+        b"2\r\nokx\n0\r\n\r\n",
+        b"2\r\nok\r\n1\r\n\r\n",
+        b"3\r\nok\r\n0\r\n\r\n",
+        b"0\r\n\r\n",
+        b"0\r\n\r\n0\r\n\r\n",
+        b"0x2\r\nok\r\n0\r\n\r\n",
+        b"+2\r\nok\r\n0\r\n\r\n",
+        b"2;a\r\nok\r\n0\r\n\r\n",
+        b"000000002\r\nok\r\n0\r\n\r\n",
+        b"\r\nok\r\n0\r\n\r\n",
+    ],
+)
+def test_only_one_whole_and_plain_chunk_is_read_fast(chunks: bytes) -> None:
+    assert only_chunk(bytearray(chunks), 0, len(chunks)) is None
+
+
+def test_known_heads_are_bounded() -> None:
+    for number in range(3000):
+        message = b"HTTP/1.1 200 OK\r\nX: %d\r\nContent-Length: 0\r\n\r\n" % number
+        assert read_fast(message) is not None
+    assert len(_heads) <= 1024

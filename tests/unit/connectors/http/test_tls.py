@@ -15,8 +15,8 @@ from plait.connectors.http import HttpCalls, HttpSettings
 from plait.model.failure import Failure
 from plait.ports.calls import Outcome
 from plait.testing.calls_suite import call_to, failure_of, outcome_of, reply_of
-from plait.testing.upstream import Peer, Request, Upstream
-from plait.testing.upstream_scripts import reply
+from plait.testing.upstream import Greeting, Peer, Request, Script, Upstream
+from plait.testing.upstream_scripts import reply, reply_bytes
 from tests.unit.connectors.scenes import http, on_both_loops
 
 
@@ -40,10 +40,17 @@ def server_context(authority: trustme.CA, *names: str) -> ssl.SSLContext:
 
 
 @asynccontextmanager
-async def secure(context: ssl.SSLContext, script: Any = None) -> AsyncIterator[Any]:
+async def secure(
+    context: ssl.SSLContext,
+    script: Script | None = None,
+    *,
+    greeting: Greeting | None = None,
+) -> AsyncIterator[Any]:
     """Yield a function that calls `https://api.example/` on a server of ours."""
-    async with Upstream(script or reply(json=1), tls=context) as upstream:
-        calls = HttpCalls(HttpSettings(resolve={"api.example": upstream.address}))
+    script = script or reply(json=1)
+    async with Upstream(script, greeting=greeting, tls=context) as upstream:
+        resolve = {"api.example": upstream.address}
+        calls = HttpCalls(HttpSettings(resolve=resolve, allow=("127.0.0.1",)))
 
         async def fetch(**request: Any) -> Outcome:
             request = {"url": "https://api.example/", **request}
@@ -140,6 +147,33 @@ async def test_a_server_that_speaks_plain_text_is_refused() -> None:
         url = scene.upstream.url().replace("http://", "https://")
         failure = await scene.failure(url=url)
         assert (failure.code, "version" in failure.message) == ("connector.tls", True)
+
+
+@on_both_loops
+async def test_a_redirect_elsewhere_does_not_take_the_tls_options_along(
+    authority: trustme.CA,
+) -> None:
+    context = server_context(authority, "api.example")
+    async with Upstream(reply(json=1), tls=context) as other:
+        elsewhere = reply(302, headers={"Location": other.url("/b")})
+        async with secure(context, elsewhere) as fetch:
+            tls = {"verify": False, "server_name": "api.example"}
+            failure = failure_of(await fetch(tls=tls, redirects=1))
+            assert failure.code == "connector.tls"
+            assert other.requests == []
+
+
+@on_both_loops
+async def test_a_server_that_speaks_before_it_was_asked_is_heard(
+    authority: trustme.CA, ca_file: str
+) -> None:
+    async def speak(peer: Peer) -> None:
+        await peer.send(reply_bytes(json="early"))
+
+    context = server_context(authority, "api.example")
+    async with secure(context, greeting=speak) as fetch:
+        got = reply_of(await fetch(tls={"ca_file": ca_file}))
+        assert got.response == "early"
 
 
 @on_both_loops

@@ -1,0 +1,268 @@
+"""Laws that every execution of every document keeps, whatever happens in which order."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, get_args
+
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from plait.kernel import (
+    CancelCall,
+    CancelTimer,
+    Command,
+    Execution,
+    Kernel,
+    StartCall,
+    StartTimer,
+)
+from plait.kernel.events import (
+    CallCompleted,
+    CallFailed,
+    ExecutionStarted,
+    OutsideEvent,
+    TerminalEvent,
+    TimerFired,
+)
+from plait.model.failure import Failure
+from plait.kernel.state import Frame, Run
+from plait.plan import Node, Plan, Scope, dump_plan, load_plan
+from plait.testing import Pending, Simulated, Simulation, shuffled
+from tests.simulation.asking import plan_of, play
+from tests.simulation.documents import ORDERLY, documents
+
+SEEDS = st.integers(0, 2**32)
+GIVEN: Any = {"a": 1, "flag": True}
+
+
+def simulation(document: Any) -> Simulation:
+    return Simulation(plan_of(document), play, input=GIVEN)
+
+
+def replay(plan: Plan, history: Sequence[OutsideEvent]) -> tuple[Execution, list[Any]]:
+    """Return the state and all events that a history leads to."""
+    kernel = Kernel(plan)
+    started = history[0]
+    assert isinstance(started, ExecutionStarted)
+    x, turn = kernel.start(started)
+    events = list(turn.events)
+    for event in history[1:]:
+        events += kernel.decide(x, event).events
+    return x, events
+
+
+def portrait(value: Any, known: dict[int, int] | None = None) -> Any:
+    """Return all that `value` holds, slot by slot, as plain data that can be compared.
+
+    A run or frame that was met before stands as the number of its first meeting.
+    """
+    known = {} if known is None else known
+    if isinstance(value, (str, int, float, type(None))):
+        return value
+    if isinstance(value, (Plan, Scope, Node)):
+        return str(value)
+    if isinstance(value, (Run, Frame)):
+        if id(value) in known:
+            return ("met", known[id(value)])
+        known[id(value)] = len(known)
+    if is_dataclass(value):
+        return {one.name: portrait(getattr(value, one.name), known) for one in fields(value)}
+    if isinstance(value, dict):
+        return {str(key): portrait(inner, known) for key, inner in value.items()}
+    if hasattr(value, "__iter__"):
+        return [portrait(inner, known) for inner in value]
+    return str(value)
+
+
+@settings(max_examples=3 * settings().max_examples)
+@given(document=documents(ORDERLY), seed=SEEDS)
+def test_any_order_of_completions_gives_the_same_output_and_statuses(
+    document: Any, seed: int
+) -> None:
+    first = simulation(document).run()
+    second = simulation(document).run(shuffled(seed))
+    assert first.status == second.status
+    if first.status == "completed":
+        assert first.output == second.output
+        assert statuses(first) == statuses(second)
+
+
+def statuses(result: Simulated) -> dict[str, str]:
+    return {path: step.status for path, step in result.steps.items()}
+
+
+@given(document=documents(), seed=SEEDS)
+def test_replaying_the_history_rebuilds_state_and_events(document: Any, seed: int) -> None:
+    sim = simulation(document)
+    result = sim.run(shuffled(seed))
+    x, events = replay(sim.kernel.plan, result.history)
+    assert events == result.events
+    assert portrait(x) == portrait(sim.state)
+
+
+@given(document=documents(), seed=SEEDS, share=st.floats(0, 1))
+def test_replaying_any_beginning_rebuilds_what_was_under_way(
+    document: Any, seed: int, share: float
+) -> None:
+    sim, choose = simulation(document), shuffled(seed)
+    portraits = [portrait(sim.state)]
+    while sim.state.end is None:
+        sim.happen(choose(sim.pending))
+        portraits.append(portrait(sim.state))
+    length = 1 + round(share * (len(sim.history) - 1))
+    x, events = replay(sim.kernel.plan, sim.history[:length])
+    assert portrait(x) == portraits[length - 1]
+    kernel = Kernel(sim.kernel.plan)
+    for event in sim.history[length:]:
+        events += kernel.decide(x, event).events
+    assert events == sim.events
+
+
+@given(document=documents(), seed=SEEDS)
+def test_a_plan_that_was_stored_replays_a_history_of_the_original(
+    document: Any, seed: int
+) -> None:
+    sim = simulation(document)
+    result = sim.run(shuffled(seed))
+    data = dump_plan(sim.kernel.plan)
+    loaded = load_plan(data)
+    assert dump_plan(loaded) == data
+    assert loaded.content_hash == sim.kernel.plan.content_hash
+    assert replay(loaded, result.history)[1] == result.events
+
+
+@given(document=documents(), seed=SEEDS)
+def test_every_execution_ends_and_until_then_something_will_wake_it(
+    document: Any, seed: int
+) -> None:
+    sim, choose = simulation(document), shuffled(seed)
+    turns = 0
+    while sim.state.end is None:
+        assert sim.pending
+        assert {p.step for p in sim.pending if not _is_timer(p)} == set(sim.state.calls)
+        assert {p.event.timer for p in sim.pending if _is_timer(p)} == set(sim.state.timers)
+        sim.happen(choose(sim.pending))
+        turns += 1
+        assert turns < 5_000
+    assert sim.pending == []
+    assert not sim.state.calls
+    assert not sim.state.timers
+
+
+def _is_timer(pending: Pending) -> bool:
+    return isinstance(pending.event, TimerFired)
+
+
+class Ledger:
+    """What was started must be answered or cancelled, once."""
+
+    def __init__(self) -> None:
+        self.open: set[tuple[str, Any]] = set()
+
+    def enter(self, commands: Sequence[Command]) -> None:
+        """Book what a turn asked for."""
+        for command in commands:
+            match command:
+                case StartCall(step=step, attempt=attempt):
+                    assert not any(kind == "call" and key[0] == step for kind, key in self.open)
+                    self.open.add(("call", (step, attempt)))
+                case CancelCall(step=step, attempt=attempt):
+                    self.open.remove(("call", (step, attempt)))
+                case StartTimer(timer=timer):
+                    assert ("timer", timer) not in self.open
+                    self.open.add(("timer", timer))
+                case CancelTimer(timer=timer):
+                    self.open.remove(("timer", timer))
+
+    def close(self, event: OutsideEvent) -> None:
+        """Book what has happened."""
+        match event:
+            case TimerFired(timer=timer):
+                self.open.remove(("timer", timer))
+            case CallCompleted() | CallFailed():
+                self.open.remove(("call", (event.step, event.attempt)))
+            case _:
+                pass
+
+
+@given(document=documents(), seed=SEEDS, cancels=st.booleans())
+def test_every_call_and_timer_is_answered_or_cancelled_and_there_is_one_end(
+    document: Any, seed: int, cancels: bool
+) -> None:
+    sim, lot, ledger = simulation(document), random.Random(seed), Ledger()
+    kernel = Kernel(sim.kernel.plan)
+    started = sim.history[0]
+    assert isinstance(started, ExecutionStarted)
+    _, turn = kernel.start(started)
+    ledger.enter(turn.commands)
+    while sim.state.end is None:
+        if cancels and lot.random() < 0.1:
+            ledger.enter(sim.cancel().commands)
+            continue
+        pending = lot.choice(sim.pending)
+        ledger.close(pending.event)
+        ledger.enter(sim.happen(pending).commands)
+    assert ledger.open == set()
+    ends = [n for n, e in enumerate(sim.events) if isinstance(e, get_args(TerminalEvent))]
+    assert ends == [len(sim.events) - 1]
+
+
+@given(document=documents(), seed=SEEDS)
+def test_late_repeated_and_unknown_outcomes_change_nothing(document: Any, seed: int) -> None:
+    quiet = simulation(document).run(shuffled(seed))
+    sim, choose, lot = simulation(document), shuffled(seed), random.Random(seed)
+    while True:
+        for event in noise(sim, lot):
+            assert sim.feed(event).events == []
+        if sim.state.end is not None:
+            break
+        sim.happen(choose(sim.pending))
+    assert sim.events == quiet.events
+
+
+def noise(sim: Simulation, lot: random.Random) -> list[OutsideEvent]:
+    """Return events that nobody waits for: what was heard or cancelled, what never was.
+
+    The steps of a group that is tried again have the same addresses again; an outcome of
+    the former round cannot be told from one of the new, so it is left out here.
+    """
+    now_ms = sim.now_ms + 1_000_000
+    awaited = {(run.path, run.attempt) for run in sim.state.calls.values()}
+    late: list[OutsideEvent] = [
+        CallCompleted(call.step, call.attempt, "late", {}, now_ms)
+        for call in sim.calls
+        if (call.step, call.attempt) not in awaited
+    ]
+    fired = sim.state.timer_count + 1
+    gone = [n for n in range(1, fired + 1) if n not in sim.state.timers]
+    late += [TimerFired(timer, now_ms) for timer in gone]
+    early = [
+        CallFailed(step, attempt + 1, Failure("x", "…"), now_ms) for step, attempt in awaited
+    ]
+    unknown: list[OutsideEvent] = [CallCompleted("nobody", 1, 1, {}, now_ms)]
+    return lot.sample(late, min(3, len(late))) + [*early, *unknown]
+
+
+@given(document=documents(), seed=SEEDS)
+def test_what_templates_see_is_never_changed_by_running(document: Any, seed: int) -> None:
+    sim = simulation(document)
+    before = dump_plan(sim.kernel.plan)
+    first = sim.run(shuffled(seed))
+    assert dump_plan(sim.kernel.plan) == before
+    assert GIVEN == {"a": 1, "flag": True}
+    second = Simulation(sim.kernel.plan, play, input=GIVEN).run(shuffled(seed))
+    assert second.events == first.events
+
+
+@given(document=documents())
+def test_another_execution_id_changes_only_what_is_drawn_by_lot(document: Any) -> None:
+    plan = plan_of(document)
+    assume(b'"jitter":0.5' not in dump_plan(plan))
+    assume(b'"backoff":"random"' not in dump_plan(plan))
+    first = Simulation(plan, play, input=GIVEN).run()
+    second = Simulation(plan, play, input=GIVEN, execution_id="another").run()
+    assert first.events[1:] == second.events[1:]
+    assert replace(first.history[0], execution_id="another") == second.history[0]

@@ -1,0 +1,59 @@
+"""Whatever is wrong with a document is said at once, of whichever sort it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from plait.compile import CompileErrors, compile_text
+from plait.connectors.http.step import HttpStep
+from plait.document import Catalog
+
+CATALOG = Catalog([HttpStep])
+
+
+def codes_of(text: str) -> list[tuple[str, int]]:
+    with pytest.raises(CompileErrors) as caught:
+        compile_text(text.encode(), name="w.yaml", catalog=CATALOG)
+    return [(found.code, found.span.line) for found in caught.value.diagnostics]
+
+
+def test_shape_names_circles_and_expressions_are_reported_together() -> None:
+    text = """\
+name: bad
+endpont: {}
+input: {type: object, additionalProperties: false, properties: {user_id: {}}}
+steps:
+  - {id: a, type: http, request: {url: "http://x/${input.usr_id}"}}
+  - {id: b, type: htp}
+  - {id: c, type: set, value: "${d.response}"}
+  - {id: d, type: set, value: "${c.response}"}
+  - {id: e, type: set, value: "${1 + }"}
+  - {id: f, type: set, valu: 1}
+"""
+    assert codes_of(text) == [
+        ("D101", 2),
+        ("P010", 5),
+        ("D104", 6),
+        ("P003", 7),
+        ("E004", 9),
+        ("D102", 10),
+        ("D101", 10),
+    ]
+
+
+def test_reading_a_step_whose_shape_is_wrong_is_no_second_mistake() -> None:
+    text = """\
+name: bad
+steps:
+  - {id: a, type: htp}
+  - {id: b, type: set, value: "${a.response.x}", depends_on: [a]}
+output: ${a.response}
+"""
+    assert codes_of(text) == [("D104", 3)]
+
+
+def test_a_document_without_steps_is_still_looked_through() -> None:
+    assert codes_of("name: x\noutput: ${nobody.response}\n") == [
+        ("D102", 1),
+        ("P001", 2),
+    ]
