@@ -1,6 +1,7 @@
 # `make` alone lists the targets. For GNU make 3.81 (macOS) and newer.
 #
 #   PYTHON=python3.12   use this Python for .venv (default: the newest suitable one)
+#   PORT=8081          the gateway's port in `make serve` (default: 8080)
 #   WORKERS=4           test processes (default: one per core)
 
 .DEFAULT_GOAL := help
@@ -47,7 +48,7 @@ demo: .venv/installed ## three demo services, the gateway, one composed request;
 	@$(VENV)/python examples/shop/demo.py
 
 serve: .venv/installed ## the same, and stays up
-	@$(VENV)/python examples/shop/demo.py --stay
+	@$(VENV)/python examples/shop/demo.py --stay $(if $(PORT),--port $(PORT))
 
 check: static ## the quick gate: format, lint, types, imports, tidy and fast unit tests
 	$(VENV)/python -m pytest -q -n $(WORKERS) -m 'not slow' tests/tidy tests/unit

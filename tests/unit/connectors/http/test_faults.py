@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import io
 import zlib
+from typing import Any
 
 import brotli  # type: ignore[import-untyped]
 import pytest
@@ -133,12 +135,28 @@ async def test_a_server_that_closes_at_once_is_a_failure() -> None:
 
 
 @on_both_loops
-async def test_a_server_that_speaks_first_is_answered_by_what_it_said() -> None:
+async def test_what_a_server_says_first_waits_until_it_was_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    greeted = asyncio.Event()
+
     async def greet(peer: Peer) -> None:
         await peer.send(b"220 mail.example ESMTP\r\n")
+        greeted.set()
         await peer.gone()
 
     async with http(greeting=greet) as scene:
+        dialer = scene.calls._pools._dialer
+        connect = dialer._try
+
+        async def connect_late(*args: Any) -> Any:
+            connection = await connect(*args)
+            await greeted.wait()
+            for _ in range(10):
+                await asyncio.sleep(0)
+            return connection
+
+        monkeypatch.setattr(dialer, "_try", connect_late)
         assert (await scene.failure()).code == "connector.protocol"
 
 
@@ -147,12 +165,13 @@ def head_of_size(size: int, length: int) -> bytes:
     return bare.replace(b"X-Fill: ", b"X-Fill: " + b"x" * (size - len(bare)))
 
 
+@pytest.mark.parametrize("body_size", [0, 9, 5000])
 @on_both_loops
-async def test_a_head_may_have_32_kb_and_not_one_byte_more() -> None:
-    script = in_turn(
-        raw(head_of_size(HEAD_BYTES_MAX)), raw(head_of_size(HEAD_BYTES_MAX + 1))
-    )
-    async with http(script) as scene:
+async def test_a_head_may_have_32_kb_and_not_one_byte_more(body_size: int) -> None:
+    body = b"x" * body_size
+    at_cap = raw(head_of_size(HEAD_BYTES_MAX, body_size) + body)
+    over = raw(head_of_size(HEAD_BYTES_MAX + 1, body_size) + body)
+    async with http(in_turn(at_cap, over)) as scene:
         await scene.reply()
         failure = await scene.failure()
         assert (failure.code, "32768" in failure.message) == ("connector.protocol", True)

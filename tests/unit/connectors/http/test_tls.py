@@ -15,8 +15,8 @@ from plait.connectors.http import HttpCalls, HttpSettings
 from plait.model.failure import Failure
 from plait.ports.calls import Outcome
 from plait.testing.calls_suite import call_to, failure_of, outcome_of, reply_of
-from plait.testing.upstream import Greeting, Peer, Request, Script, Upstream
-from plait.testing.upstream_scripts import reply, reply_bytes
+from plait.testing.upstream import Peer, Request, Script, Upstream
+from plait.testing.upstream_scripts import reply
 from tests.unit.connectors.scenes import http, on_both_loops
 
 
@@ -47,8 +47,7 @@ async def secure(
     greeting: Greeting | None = None,
 ) -> AsyncIterator[Any]:
     """Yield a function that calls `https://api.example/` on a server of ours."""
-    script = script or reply(json=1)
-    async with Upstream(script, greeting=greeting, tls=context) as upstream:
+    async with Upstream(script or reply(json=1), tls=context) as upstream:
         resolve = {"api.example": upstream.address}
         calls = HttpCalls(HttpSettings(resolve=resolve, allow=("127.0.0.1",)))
 
@@ -161,19 +160,6 @@ async def test_a_redirect_elsewhere_does_not_take_the_tls_options_along(
             failure = failure_of(await fetch(tls=tls, redirects=1))
             assert failure.code == "connector.tls"
             assert other.requests == []
-
-
-@on_both_loops
-async def test_a_server_that_speaks_before_it_was_asked_is_heard(
-    authority: trustme.CA, ca_file: str
-) -> None:
-    async def speak(peer: Peer) -> None:
-        await peer.send(reply_bytes(json="early"))
-
-    context = server_context(authority, "api.example")
-    async with secure(context, greeting=speak) as fetch:
-        got = reply_of(await fetch(tls={"ca_file": ca_file}))
-        assert got.response == "early"
 
 
 @on_both_loops
