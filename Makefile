@@ -1,7 +1,7 @@
 # `make` alone lists the targets. For GNU make 3.81 (macOS) and newer.
 #
 #   PYTHON=python3.12   use this Python for .venv (default: the newest suitable one)
-#   PORT=8081          the gateway's port in `make serve` (default: 8080)
+#   PORT=8081           the gateway's port in `make serve` (default: 8080)
 #   WORKERS=4           test processes (default: one per core)
 
 .DEFAULT_GOAL := help

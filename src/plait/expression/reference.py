@@ -21,25 +21,31 @@ _HEAD: Final = """\
 functions below. There is no host language behind it, no clock, no dice and no I/O: equal
 names give an equal value, in every process.
 
-| you write | you get |
-|---|---|
-| `${user.response.id}` | that value, with its type; a missing key is an error that names the path |
-| `${user.response.items[0].sku}`, `${input["odd key"]}` | list elements, and keys that are no identifiers |
-| `Hello, ${input.name}!` | text with the value written into it; null as `null`, objects and lists as JSON |
-| `$${literal}` | the text `${literal}` |
-| `${a.response.total > 100 && user.response.vip}` | `&&`, `\\|\\|`, `!`, `==`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `? :` |
-| `${int(input.n) + 1}` | `+ - * / %`; integers and doubles compare with each other, but do not mix in arithmetic |
-| `${[1, 2] + input.more}`, `${{"a": 1}}` | lists and objects |
+{examples}
 
 An expression takes about 50 ms at most: what could take longer is refused before it is
 evaluated (`expression.budget`), by the sizes of the values that it reads. Objects have
 their keys in sorted order wherever an expression makes or walks them.
 """
 
+_EXAMPLES: Final = (
+    ("`${user.response.id}`", "that value, with its type; a missing key is an error"),
+    ("`${a.response.items[0].sku}`", "elements of lists"),
+    ('`${input["odd key"]}`', "keys that are no identifiers"),
+    ("`Hello, ${input.name}!`", "text; null as `null`, objects and lists as JSON"),
+    ("`$${literal}`", "the text `${literal}`"),
+    ("`${a.response.total > 100 && !b.response.vip}`", "`&&`, `\\|\\|`, `!`, `in`, `? :`"),
+    ("`${a.status == 'failed'}`", "`==`, `!=`, `<`, `<=`, `>`, `>=`"),
+    ("`${int(input.n) + 1}`", "`+ - * / %`, of two integers or of two doubles"),
+    ('`${[1] + input.more}`, `${{"a": 1}}`', "lists and objects"),
+)
+
 
 def page() -> str:
     """Return the page."""
-    return "\n".join([_HEAD, *_groups()])
+    rows = [f"| {written} | {meaning} |" for written, meaning in _EXAMPLES]
+    table = "\n".join(["| you write | you get |", "|---|---|", *rows])
+    return "\n".join([_HEAD.replace("{examples}", table), *_groups()])
 
 
 def _groups() -> Iterator[str]:

@@ -140,20 +140,16 @@ class Connection(asyncio.BufferedProtocol):
         self._request_count = 0
         self._is_adopted = False
         self._is_simple = False
+        self._early = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is up (after the TLS handshake, if any)."""
         self._transport = cast("asyncio.Transport", transport)
-        # Whatever the other side says first waits until it was asked something.
-        self._transport.pause_reading()
         self._registry.add(self)
 
     def adopt(self) -> bool:
         """The pool takes this connection in; return False if it is closed already."""
-        if self.is_open:
-            assert self._transport is not None
-            self._is_adopted = True
-            self._transport.resume_reading()
+        self._is_adopted = self.is_open
         return self.is_open
 
     def send(self, asker: Asker, message: bytes) -> None:
@@ -166,6 +162,8 @@ class Connection(asyncio.BufferedProtocol):
         self._request_count += 1
         self._is_simple = asker.takes_body and len(message) <= _SENT_AT_ONCE_BYTES_MAX
         self._transport.write(message)
+        if self._early:
+            asyncio.get_running_loop().call_soon(self._read_early)
 
     @property
     def has_heard(self) -> bool:
@@ -185,7 +183,7 @@ class Connection(asyncio.BufferedProtocol):
         """The loop has read `nbytes`."""
         asker = self._asker
         if asker is None:
-            self.drop()
+            self._hear_unasked(nbytes)
             return
         view = self._view
         whole = read_head(view, self._data, nbytes) if self._is_simple else None
@@ -205,6 +203,23 @@ class Connection(asyncio.BufferedProtocol):
         self._asker = None
         self._owner.release(self)
         asker.answered_whole(head, body)
+
+    def _hear_unasked(self, nbytes: int) -> None:
+        """Bytes on an idle connection end it; a new one may be greeted by its server.
+
+        Servers of other protocols speak first. What they say is kept until the request
+        is out, and is then a malformed reply instead of a riddle.
+        """
+        if self._is_adopted or len(self._early) + nbytes > RECEIVE_BYTES_MAX:
+            self.drop()
+        else:
+            self._early += self._view[:nbytes]
+
+    def _read_early(self) -> None:
+        early, self._early = self._early, b""
+        if self._asker is not None:
+            self._data[: len(early)] = early
+            self.buffer_updated(len(early))
 
     def _read_on(self, asker: Asker, start: int, end: int) -> None:
         reader = self._reader

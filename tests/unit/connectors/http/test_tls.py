@@ -41,10 +41,7 @@ def server_context(authority: trustme.CA, *names: str) -> ssl.SSLContext:
 
 @asynccontextmanager
 async def secure(
-    context: ssl.SSLContext,
-    script: Script | None = None,
-    *,
-    greeting: Greeting | None = None,
+    context: ssl.SSLContext, script: Script | None = None
 ) -> AsyncIterator[Any]:
     """Yield a function that calls `https://api.example/` on a server of ours."""
     async with Upstream(script or reply(json=1), tls=context) as upstream:
