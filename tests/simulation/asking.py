@@ -1,6 +1,7 @@
 """`ask`: a step type of the tests' own, and the shortest way to a plan that uses it.
 
-Its request may say what the other side will answer (`play`). Also a proof: a new kind of call is a model handed to the catalog, and nothing else.
+Its request may say what the other side will answer (`play`).
+Also a proof: a new kind of call is a model handed to the catalog, and nothing else.
 """
 
 from __future__ import annotations
@@ -48,8 +49,9 @@ def play(call: StartCall) -> Answer:
     if played["code"] is not None:
         again_ms = played["retry_after"] or None
         return error(played["code"], after_ms=played["after"], retry_after_ms=again_ms)
-    arg, n = call.request["arg"], call.attempt
-    response = {"v": arg, "n": n, "ok": n % 2 == 1}
+    arg: Any = call.request["arg"]
+    n = call.attempt
+    response: JsonObject = {"v": arg, "n": n, "ok": n % 2 == 1}
     return reply(response, after_ms=played["after"], facts={})
 
 

@@ -141,7 +141,7 @@ class Reference:
     def sequence(
         self, steps: list[Json], names: dict[str, Json], now: int, prefix: str
     ) -> tuple[dict[str, Any], list[End]]:
-        settled = {}
+        settled: dict[str, tuple[End, Json]] = {}
         for step in steps:
             ends = self.step(step, names, now, prefix)
             if ends[0].kind != "settled":

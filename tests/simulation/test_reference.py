@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
-import pytest
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
 from plait.kernel.events import (
-    ExecutionCompleted,
-    ExecutionFailed,
     RetryScheduled,
-    TerminalEvent,
 )
 from plait.model.failure import Failure
 from plait.testing import Simulated, Simulation
-from plait.testing.simulator import STARTED_AT_MS
 from tests.simulation.asking import plan_of, play
 from tests.simulation.documents import documents
 from tests.simulation.reference import Ambiguous, End, Error, Reference

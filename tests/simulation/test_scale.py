@@ -36,7 +36,10 @@ def calls_during(work: Callable[[], object]) -> int:
 
 
 def chain(length: int, **document: Any) -> Plan:
-    steps = [give("s0", 0), *(give(f"s{n}", f"${{s{n - 1}.response}}") for n in range(1, length))]
+    steps = [
+        give("s0", 0),
+        *(give(f"s{n}", f"${{s{n - 1}.response}}") for n in range(1, length)),
+    ]
     return plan_of({"steps": steps, "output": f"${{s{length - 1}.response}}", **document})
 
 
@@ -84,6 +87,8 @@ def test_a_join_of_ten_thousand_is_looked_at_once_per_branch() -> None:
 def test_branches_nested_as_deep_as_a_text_may_be_run() -> None:
     steps: list[Any] = [give("x", "${input}")]
     for depth in range(13):
-        steps = [{"id": f"p{depth}", "type": "parallel", "branches": {"b": {"steps": steps}}}]
+        steps = [
+            {"id": f"p{depth}", "type": "parallel", "branches": {"b": {"steps": steps}}}
+        ]
     result = Simulation(plan_of({"steps": steps}), {}, input=7).result()
     assert result.status == "completed"

@@ -113,9 +113,12 @@ class RouteMetrics:
 
     def steps_ended(self, outcomes: Iterable[str]) -> None:
         """Count the steps of one execution."""
+        counts: dict[str, int] = {}
         for outcome in outcomes:
+            counts[outcome] = counts.get(outcome, 0) + 1
+        for outcome, count in counts.items():
             counter = self._by_outcome.get(outcome)
             if counter is None:
                 counter = self._steps.labels(self._workflow, outcome)
                 self._by_outcome[outcome] = counter
-            counter.inc()
+            counter.inc(count)

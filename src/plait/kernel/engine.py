@@ -39,7 +39,7 @@ from plait.kernel.events import (
     TerminalEvent,
     TimerFired,
 )
-from plait.kernel.lifecycle import InvariantBroken, StepState, advance
+from plait.kernel.lifecycle import TRANSITIONS, InvariantBroken, StepState, advance
 from plait.kernel.machine import Machine
 from plait.kernel.machines import built_in_machines
 from plait.kernel.state import Ambient, Execution, Frame, Run
@@ -98,31 +98,39 @@ class Kernel:
         An event that comes too late (its call was given up, its timer cancelled, the
         execution over) changes nothing: the turn is empty.
         """
-        if x.end is not None or not self._is_expected(x, event):
+        if x.end is not None:
             return Turn([], [])
-        x.now_ms = max(x.now_ms, event.at_ms)
-        x.events.append(event)
         match event:
-            case CallCompleted():
-                run = x.calls.pop(event.step)
-                self.succeed(x, run, event.response, event.facts)
-            case CallFailed():
-                self.fail(x, x.calls.pop(event.step), event.failure)
+            case CallCompleted() | CallFailed():
+                is_expected = self._on_outcome(x, event)
             case TimerFired():
-                self._on_timer(x, event.timer)
+                is_expected = self._on_timer(x, event)
             case CancelRequested():
+                is_expected = True
+                self._accept(x, event)
                 self._end(x, ExecutionCancelled(event.reason, x.now_ms))
             case ExecutionStarted():
                 raise InvariantBroken("an execution starts once")
             case _:
                 assert_never(event)
-        return self._end_turn(x)
+        return self._end_turn(x) if is_expected else Turn([], [])
 
-    def _is_expected(self, x: Execution, event: OutsideEvent) -> bool:
-        if isinstance(event, (CallCompleted, CallFailed)):
-            run = x.calls.get(event.step)
-            return run is not None and run.attempt == event.attempt
-        return not isinstance(event, TimerFired) or event.timer in x.timers
+    def _accept(self, x: Execution, event: OutsideEvent) -> None:
+        x.events.append(event)
+        if event.at_ms > x.now_ms:
+            x.now_ms = event.at_ms
+
+    def _on_outcome(self, x: Execution, event: CallCompleted | CallFailed) -> bool:
+        run = x.calls.get(event.step)
+        if run is None or run.attempt != event.attempt:
+            return False
+        del x.calls[event.step]
+        self._accept(x, event)
+        if isinstance(event, CallCompleted):
+            self.succeed(x, run, event.response, event.facts)
+        else:
+            self.fail(x, run, event.failure)
+        return True
 
     def _end_turn(self, x: Execution) -> Turn:
         ready = x.ready
@@ -356,7 +364,8 @@ class Kernel:
     def _settle_completed(
         self, x: Execution, run: Run, view: dict[str, JsonValue], *, by_fallback: bool
     ) -> None:
-        self._drop(x, run)
+        if run.timers or run.frames:
+            self._drop(x, run)
         self._note(x, run, StepCompleted(run.path, run.attempt, by_fallback, x.now_ms))
         run.frame.names[run.node.id] = view
         self._settle(x, run)
@@ -487,17 +496,23 @@ class Kernel:
         x.commands.append(StartTimer(x.timer_count, due_at_ms, step))
         return x.timer_count
 
-    def _on_timer(self, x: Execution, timer: int) -> None:
-        run = x.timers.pop(timer)
-        if run is None:
-            failure = Failure(
-                "execution.timeout",
-                f"the workflow did not end within {self.plan.timeout_ms} ms",
-                classes=("timeout",),
-            )
-            self._end(x, ExecutionFailed(failure, x.now_ms))
-            return
-        purpose = run.timers.pop(timer)
+    def _on_timer(self, x: Execution, event: TimerFired) -> bool:
+        if event.timer not in x.timers:
+            return False
+        self._accept(x, event)
+        run = x.timers.pop(event.timer)
+        if run is not None:
+            self._on_timer_of(x, run, run.timers.pop(event.timer))
+            return True
+        failure = Failure(
+            "execution.timeout",
+            f"the workflow did not end within {self.plan.timeout_ms} ms",
+            classes=("timeout",),
+        )
+        self._end(x, ExecutionFailed(failure, x.now_ms))
+        return True
+
+    def _on_timer_of(self, x: Execution, run: Run, purpose: str) -> None:
         x.deadline_count -= purpose in DEADLINES
         match purpose:
             case "retry":
@@ -533,7 +548,8 @@ class Kernel:
                 self.close_frame(x, frame)
 
     def _note(self, x: Execution, run: Run, event: StepEvent) -> None:
-        run.state = advance(run.state, type(event), run.path)
+        known = TRANSITIONS.get((run.state, type(event)))
+        run.state = known or advance(run.state, type(event), run.path)
         x.events.append(event)
 
     def _is_crowded(self, x: Execution) -> bool:

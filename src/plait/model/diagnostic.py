@@ -10,7 +10,6 @@ from enum import StrEnum
 from plait.model.place import Span
 from plait.model.record import record
 
-
 _CANDIDATES_MAX = 100
 
 

@@ -32,6 +32,7 @@ from plait.kernel.events import (
     CallFailed,
     CancelRequested,
     Event,
+    ExecutionCancelled,
     ExecutionCompleted,
     ExecutionFailed,
     ExecutionStarted,
@@ -47,6 +48,12 @@ from plait.testing.script import Script, answer_to
 
 # 2026-01-01T00:00:00Z, so that `execution.started_at` is the same in every run.
 STARTED_AT_MS: Final = 1_767_225_600_000
+
+_STATUS: Final = {
+    ExecutionCompleted: "completed",
+    ExecutionFailed: "failed",
+    ExecutionCancelled: "cancelled",
+}
 
 
 @record
@@ -200,20 +207,11 @@ class Simulation:
 
     def result(self) -> Simulated:
         """Return how the execution ended; until then its status is `running`."""
-        status, output, failure = "running", None, None
-        match self.state.end:
-            case ExecutionCompleted(output=output):
-                status = "completed"
-            case ExecutionFailed(failure=failure):
-                status = "failed"
-            case None:
-                pass
-            case _:
-                status = "cancelled"
+        end = self.state.end
         return Simulated(
-            status,
-            output,
-            failure,
+            "running" if end is None else _STATUS[type(end)],
+            end.output if isinstance(end, ExecutionCompleted) else None,
+            end.failure if isinstance(end, ExecutionFailed) else None,
             self.now_ms - STARTED_AT_MS,
             self.state.is_degraded,
             self._trace.steps,

@@ -265,16 +265,21 @@ def test_p010_arrays_and_references_of_the_input_are_followed() -> None:
           properties:
             items: {type: array, items: {$ref: "#/$defs/item"}}
           $defs:
-            item: {type: object, properties: {sku: {type: string}}, additionalProperties: false}
+            item:
+              type: object
+              properties: {sku: {type: string}}
+              additionalProperties: false
         steps:
           - id: a
             type: set
-            value: ["${input.items[0].sku}", "${input.items[0].sky}", "${input.items.first}",
-                    "${input.items[0].sku.length}"]
+            value: ["${input.items[0].sku}", "${input.items[0].sky}"]
+          - id: b
+            type: set
+            value: ["${input.items.first}", "${input.items[0].sku.length}"]
     """) == [
-        "11:41: P010 'input.items[0]' has no key 'sky' (did you mean 'sku'?)",
-        "11:66: P010 'input.items' is array: it has no 'first'",
-        "12:16: P010 'input.items[0].sku' is string: it has no 'length'",
+        "14:41: P010 'input.items[0]' has no key 'sky' (did you mean 'sku'?)",
+        "17:16: P010 'input.items' is array: it has no 'first'",
+        "17:40: P010 'input.items[0].sku' is string: it has no 'length'",
     ]
 
 
@@ -347,8 +352,8 @@ def test_p013_a_schema_that_no_input_can_be_checked_with(schema: str, message: s
 
 @pytest.mark.parametrize("key", ["$ref", "$dynamicRef"])
 def test_p013_nothing_is_ever_fetched_for_a_schema(key: str) -> None:
-    text = f"name: t\ninput: {{{key}: 'http://127.0.0.1:9/x'}}\nsteps: [{{id: a, type: set, value: 1}}]"
-    lines = lines_of(text)
+    schema = f"input: {{{key}: 'http://127.0.0.1:9/x'}}"
+    lines = lines_of(f"name: t\n{schema}\nsteps: [{{id: a, type: set, value: 1}}]")
     assert lines
     assert all("P013" in line for line in lines)
     assert not any("127.0.0.1:9" in line and "sending" in line for line in lines)

@@ -142,7 +142,7 @@ def test_any_json_is_a_finding_or_a_plan(value: Any) -> None:
     findings_in(json.dumps(value), "w.json")
 
 
-WRECKS = st.sampled_from(
+WRECKS: st.SearchStrategy[Any] = st.sampled_from(
     [
         None,
         0,
@@ -171,7 +171,8 @@ WRECKS = st.sampled_from(
 def test_a_good_document_with_one_thing_wrecked_is_a_finding_or_a_plan(
     document: Any, data: st.DataObject
 ) -> None:
-    spot, parents = document, []
+    spot: Any = document
+    parents: list[Any] = []
     while (
         isinstance(spot, (dict, list))
         and spot

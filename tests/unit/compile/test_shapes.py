@@ -223,7 +223,8 @@ def test_d105_a_document_key_of_a_later_version_is_refused_by_name(key: str) -> 
 
 @pytest.mark.parametrize("key", LATER_ENDPOINT_KEYS.split())
 def test_d105_an_endpoint_key_of_a_later_version_is_refused_by_name(key: str) -> None:
-    text = f"name: t\nendpoint: {{path: /x, {key}: x}}\nsteps: [{{id: a, type: set, value: 1}}]"
+    endpoint = f"endpoint: {{path: /x, {key}: x}}"
+    text = f"name: t\n{endpoint}\nsteps: [{{id: a, type: set, value: 1}}]"
     assert lines_of(text) == [f"2:22: D105 '{key}' is not available in this version"]
 
 

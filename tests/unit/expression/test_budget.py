@@ -180,7 +180,7 @@ GROWING = [
 
 
 @given(st.sampled_from(GROWING), JSON, JSON)
-@settings(max_examples=400)
+@settings(max_examples=4 * settings().max_examples)
 def test_no_result_is_larger_than_its_bound(
     expression: str, a: JsonValue, b: JsonValue
 ) -> None:

@@ -24,6 +24,8 @@ SHAPES = [
     "a.b == null || b.c != null",
     "size(a) + size(a.b)",
     "a.b.size() > 1 ? a.b[1] : a.b",
+    "size(a) > 0 && a.?b.orValue(b) == b",
+    "a.?b.orValue(b) == b && size(a) > 0",
     "a[b]",
     "a[b.c].b",
     "'b' in a",
@@ -59,7 +61,7 @@ SHAPES = [
     st.sampled_from(SHAPES),
     st.fixed_dictionaries({"a": JSON, "b": JSON}),
 )
-@settings(max_examples=600)
+@settings(max_examples=6 * settings().max_examples)
 def test_an_expression_gives_what_the_library_gives(
     expression: str, names: dict[str, JsonValue]
 ) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from plait.expression import ExpressionError
+from plait.expression.engine import program_of
+from plait.expression.rewrite import rewritten
+from plait.expression.syntax import EMPTY, Items, Loop, nodes_of
 from plait.model.json import JsonValue
 from tests.unit.expression import cel_itself
 from tests.unit.expression.making import value_of
@@ -78,3 +81,12 @@ def test_five_thousand_items_are_filtered_and_mapped() -> None:
     assert value_of("items.filter(i, i.ok).map(i, i.n)", items=items) == list(
         range(0, 5_000, 2)
     )
+
+
+def test_no_list_under_construction_is_copied_as_a_whole() -> None:
+    tree = program_of("v0.map(x, v0.filter(y, y > x)).map(z, size(z) > 1, z)", 1).tree
+    before = [n for n in nodes_of(tree) if isinstance(n, Loop) and n.builds_list]
+    after = [n for n in nodes_of(rewritten(tree)) if isinstance(n, Loop)]
+    assert len(before) == 3
+    assert not any(loop.builds_list for loop in after)
+    assert sum(loop.start == Items((EMPTY, EMPTY)) for loop in after) >= 3

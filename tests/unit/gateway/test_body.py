@@ -51,8 +51,9 @@ def test_other_bodies_are_not(content_type: str) -> None:
 
 
 def test_a_compressed_body_is_not_read() -> None:
-    with pytest.raises(UnsupportedMediaType, match="compressed"):
-        body_type(request_of("application/json", content_encoding="gzip"))
+    for coding in ("gzip", "br", "identity, gzip", "x"):
+        with pytest.raises(UnsupportedMediaType, match="compressed"):
+            body_type(request_of("application/json", content_encoding=coding))
     assert body_type(request_of("application/json", content_encoding="identity")) == "json"
 
 

@@ -34,6 +34,21 @@ async def test_every_task_has_its_own_time() -> None:
             assert await asyncio.gather(*waiting) == [True] * 3
 
 
+async def test_a_later_task_is_not_cut_short_by_an_earlier_one() -> None:
+    deadlines = Deadlines(0.05)
+    loop = asyncio.get_running_loop()
+    early = asyncio.create_task(forever(deadlines))
+    # Half way: the other one begins when the first has half of its time left.
+    half_way = asyncio.Event()
+    loop.call_later(0.025, half_way.set)
+    await half_way.wait()
+    begun_s = loop.time()
+    late = asyncio.create_task(forever(deadlines))
+    assert await early
+    assert await late
+    assert loop.time() - begun_s > 0.045
+
+
 async def test_a_forgotten_task_is_left_alone() -> None:
     deadlines = Deadlines(0.01)
     done = asyncio.Event()

@@ -55,7 +55,7 @@ def test_a_transition_in_the_table_gives_the_next_state() -> None:
     assert advance(StepState.BACKING_OFF, RetryStarted, "a") is StepState.RUNNING
 
 
-@pytest.mark.parametrize("state", sorted(ENDS, key=lambda state: state.value))
+@pytest.mark.parametrize("state", [state for state in StepState if state in ENDS])
 def test_what_is_not_in_the_table_is_a_bug_that_names_step_event_and_state(
     state: StepState,
 ) -> None:

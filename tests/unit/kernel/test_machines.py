@@ -106,7 +106,8 @@ MACHINE = Dropped()
     built_in_machines.cache_clear()
     assert "dropped" in built_in_machines()
     built_in_machines.cache_clear()
-    del sys.modules["plait.kernel.machines.dropped"], machines_package.dropped
+    del sys.modules["plait.kernel.machines.dropped"]
+    monkeypatch.delattr(machines_package, "dropped")
 
 
 @pytest.mark.parametrize("name", sorted(built_in_machines()))

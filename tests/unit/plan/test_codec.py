@@ -216,7 +216,8 @@ COMPILE = """
 import sys
 from plait.compile import compile_text
 from tests.simulation.asking import CATALOG
-print(compile_text(sys.stdin.buffer.read(), name="x.json", catalog=CATALOG).plan.content_hash)
+compiled = compile_text(sys.stdin.buffer.read(), name="x.json", catalog=CATALOG)
+print(compiled.plan.content_hash)
 """
 
 

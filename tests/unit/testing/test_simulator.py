@@ -43,7 +43,9 @@ def test_a_script_may_be_a_function_of_the_call() -> None:
 
 
 def test_a_call_without_an_answer_is_named() -> None:
-    with pytest.raises(Unscripted, match="no answer for step 'b', attempt 1, which asks ask"):
+    with pytest.raises(
+        Unscripted, match="no answer for step 'b', attempt 1, which asks ask"
+    ):
         simulate(TWO, {"a": reply(1)})
     with pytest.raises(Unscripted):
         simulate(TWO, {"a": [], "b": reply(1)})

@@ -21,7 +21,6 @@ class ConnectorError(PlaitError):
         details: Facts for programs, JSON-able and free of secrets.
     """
 
-    code: ClassVar[str] = "connector.failed"
     classes: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, message: str, **details: str | int | bool) -> None:

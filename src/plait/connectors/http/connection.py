@@ -26,8 +26,8 @@ from plait.connectors.http.readers import (
     only_chunk,
     read_head,
 )
+from plait.connectors.http.registry import RECEIVE_BYTES_MAX, ReceiveBuffer, Registry
 
-RECEIVE_BYTES_MAX: Final = 65_536
 # What a socket takes without waiting; larger requests may be answered half-sent.
 _SENT_AT_ONCE_BYTES_MAX: Final = 16_384
 
@@ -81,42 +81,6 @@ class Owner(Protocol):
     def dropped(self, connection: Connection) -> None:
         """A connection that was adopted takes no more requests. Called once."""
         ...
-
-
-class ReceiveBuffer:
-    """What connections read into; one per client."""
-
-    __slots__ = ("data", "view")
-
-    def __init__(self, size: int = RECEIVE_BYTES_MAX) -> None:
-        self.data = bytearray(size)
-        self.view = memoryview(self.data)
-
-
-class Registry:
-    """The connections of one client that are open, or closing."""
-
-    def __init__(self) -> None:
-        self._all: set[Connection] = set()
-        self._empty = asyncio.Event()
-        self._empty.set()
-
-    def add(self, connection: Connection) -> None:
-        """`connection` is up."""
-        self._all.add(connection)
-        self._empty.clear()
-
-    def discard(self, connection: Connection) -> None:
-        """`connection` is gone."""
-        self._all.discard(connection)
-        if not self._all:
-            self._empty.set()
-
-    async def close(self) -> None:
-        """Close all; return when they are gone."""
-        for connection in list(self._all):
-            connection.drop()
-        await self._empty.wait()
 
 
 class Connection(asyncio.BufferedProtocol):

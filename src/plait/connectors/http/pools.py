@@ -10,10 +10,11 @@ import asyncio
 from typing import Final
 
 from plait.connectors.egress import Egress
-from plait.connectors.http.connection import Connection, ReceiveBuffer, Registry
+from plait.connectors.http.connection import Connection
 from plait.connectors.http.dialer import Dialer
 from plait.connectors.http.options import TlsOptions
 from plait.connectors.http.pool import Origin, Pool
+from plait.connectors.http.registry import ReceiveBuffer, Registry
 from plait.connectors.http.settings import HttpSettings
 from plait.connectors.http.url import Url
 
