@@ -118,7 +118,7 @@ def _compiled(text: str, slot_count: int) -> Program:
     expression = _checked(text)
     if expression.return_type().name().startswith("optional_type"):
         # The new line ends a comment that the text may end with.
-        expression = _checked(f"({text}\n).orValue(null)")
+        expression = _checked(f"({text}\n).orValue(dyn(null))")
     return Program(expression, _tree_of(expression), slot_count)
 
 

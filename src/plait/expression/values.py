@@ -11,7 +11,8 @@ not text are refused.
 Rule 1. The library forgets to count its references to None: on Python 3.11, a few
         thousand nulls taken out with `plain_value()` end the process. So nothing that
         may hold null is taken out that way.
-Rule 2. The library cuts text off at a NUL character, so such text is refused.
+Rule 2. Nor what may hold an optional: in a map, one ends the process at once.
+Rule 3. The library cuts text off at a NUL character, so such text is refused.
 
 Not here: what may be passed in terms of size (plait.expression.budget).
 """
@@ -27,6 +28,8 @@ import orjson
 
 from plait.model.json import JsonValue
 
+# How the library shows nulls and optionals; a text that says so only costs time.
+_NOT_PLAIN: Final = re.compile(r"null|optional").search
 _UNITS_NS: Final = {
     "h": 3_600_000_000_000,
     "m": 60_000_000_000,
@@ -141,12 +144,11 @@ def to_json(result: CelValue) -> JsonValue:
         CelFault: The result is an error.
         NoJson: JSON cannot hold the result.
     """
-    if "null" in repr(result):
+    if _NOT_PLAIN(repr(result)):
         return _by_type(result)
     try:
         return _canonical(result.plain_value(), result)
-    # The library raises one of the three for optionals, depending on where they stand.
-    except (_ByType, TypeError, SystemError, RuntimeError):
+    except _ByType:
         return _by_type(result)
 
 
@@ -200,11 +202,11 @@ def _by_type(value: CelValue) -> JsonValue:
 def _element(item: CelValue) -> JsonValue:
     """Return the JSON value of `item`; its type is asked only where that is needed."""
     shown = repr(item)
-    if "null" in shown:
+    if _NOT_PLAIN(shown):
         return None if shown == "null" else _by_type(item)
     try:
         return _canonical(item.plain_value())
-    except (_ByType, TypeError, SystemError, RuntimeError):
+    except _ByType:
         return _by_type(item)
 
 

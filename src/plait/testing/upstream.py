@@ -70,7 +70,13 @@ class Peer:
         return None if tls is None else str(tls.selected_alpn_protocol())
 
     async def send(self, data: bytes) -> None:
-        """Send `data` and wait until the network took it."""
+        """Send `data` and wait until the network took it.
+
+        Raises:
+            ConnectionError: the client has closed the connection.
+        """
+        if self._writer.is_closing():
+            raise ConnectionResetError
         self._writer.write(data)
         await self._writer.drain()
 

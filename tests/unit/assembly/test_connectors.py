@@ -88,7 +88,7 @@ def entry(name: str) -> EntryPoint:
 def test_a_connector_of_another_package_brings_its_step_and_its_calls(
     brought: ModuleType,
 ) -> None:
-    brought.CONNECTOR = Connector(FaxStep, FaxCalls)
+    brought.__dict__["CONNECTOR"] = Connector(FaxStep, FaxCalls)
     connectors = installed_connectors([entry("CONNECTOR")])
     assert [one.step.type_name() for one in connectors] == ["http", "fax"]
     document = b"name: n\nsteps: [{id: a, type: fax, request: {to: x}}]"
@@ -108,12 +108,12 @@ def test_a_distribution_that_is_installed_is_found(
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-fax\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(f"[{GROUP}]\nfax = acme_fax:CONNECTOR\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    brought.CONNECTOR = Connector(FaxStep, FaxCalls)
+    brought.__dict__["CONNECTOR"] = Connector(FaxStep, FaxCalls)
     assert "fax" in {one.step.type_name() for one in installed_connectors()}
 
 
 def test_what_is_no_connector_is_refused_by_name(brought: ModuleType) -> None:
-    brought.CONNECTOR = FaxStep
+    brought.__dict__["CONNECTOR"] = FaxStep
     with pytest.raises(ConnectorUnusable, match="'fax' cannot be used: acme_fax:CONN"):
         installed_connectors([entry("CONNECTOR")])
     with pytest.raises(ConnectorUnusable, match="has no attribute 'MISSING'"):
@@ -123,7 +123,7 @@ def test_what_is_no_connector_is_refused_by_name(brought: ModuleType) -> None:
 
 
 def test_a_step_type_can_be_brought_once_only(brought: ModuleType) -> None:
-    brought.CONNECTOR = Connector(FaxStep, FaxCalls)
+    brought.__dict__["CONNECTOR"] = Connector(FaxStep, FaxCalls)
     with pytest.raises(ConnectorUnusable, match="step type 'fax' is there already"):
         installed_connectors([entry("CONNECTOR"), entry("CONNECTOR")])
 
@@ -132,7 +132,7 @@ def test_a_connector_whose_step_makes_no_call_is_refused(brought: ModuleType) ->
     class Quiet(FaxStep):
         machine: ClassVar[str] = "set"
 
-    brought.CONNECTOR = Connector(Quiet, FaxCalls)
+    brought.__dict__["CONNECTOR"] = Connector(Quiet, FaxCalls)
     with pytest.raises(ConnectorUnusable, match="machine is not `call`"):
         installed_connectors([entry("CONNECTOR")])
 
@@ -150,7 +150,7 @@ async def test_every_connector_is_closed_even_when_one_fails_to() -> None:
 
     def make(kind: type[FaxCalls]) -> Connector:
         class Own(FaxStep):
-            type: Literal["one", "two"]
+            type: Literal["one", "two"]  # type: ignore[assignment]
 
             @classmethod
             def type_name(cls) -> str:

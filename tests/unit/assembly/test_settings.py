@@ -20,7 +20,7 @@ def configured(
 
 def problems(folder: Path, toml: str = "", **environ: str) -> tuple[str, ...]:
     with pytest.raises(SettingsInvalid) as caught:
-        configured(folder, toml, **environ)
+        configured(folder, toml, overrides=None, **environ)
     return caught.value.problems
 
 

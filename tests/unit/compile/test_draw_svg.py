@@ -66,7 +66,8 @@ def assert_tidy(found: Picture) -> None:
         assert max(texts) + 2 * PADDING <= box.width + 0.01
         assert -0.01 <= box.x <= box.x + box.width <= found.width + 0.01
         assert -0.01 <= box.y <= box.y + box.height <= found.height + 0.01
-    for one, other in itertools.combinations([*found.boxes, *found.frames], 2):
+    drawn: list[Box | Frame] = [*found.boxes, *found.frames]
+    for one, other in itertools.combinations(drawn, 2):
         assert not overlap(one, other) or contains(one, other) or contains(other, one)
     by_id = {box.node.id: box for box in found.boxes}
     for line in found.lines:

@@ -161,16 +161,27 @@ def test_an_integer_that_no_double_comes_near_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "expression",
-    ["0.0 / 0.0", "1.0 / 0.0", "[x.?y]", "{1: 2}", "{'a': {true: 1}}"],
+    [
+        "0.0 / 0.0",
+        "1.0 / 0.0",
+        "[x.?y]",
+        "{'a': x.?y}",
+        "{'a': 1, 'b': [{'c': x.?y}]}",
+        "x.map(k, {'k': x.?k})",
+        "{1: 2}",
+        "{'a': {true: 1}}",
+    ],
 )
-def test_a_result_that_is_no_json_is_refused(expression: str) -> None:
+@pytest.mark.parametrize("x", [{"a": 1}, {"y": 1}, {"y": None}])
+def test_a_result_that_is_no_json_is_refused(expression: str, x: JsonValue) -> None:
     with pytest.raises(NotJson):
-        value_of(expression, x={})
+        value_of(expression, x=x)
 
 
 def test_an_optional_result_is_its_value_or_null() -> None:
     assert value_of("x.?y // why\n", x={"y": 3}) == 3
     assert value_of("x.?y", x={}) is None
+    assert value_of("[1, 2].first()") == 1
 
 
 def test_nulls_can_be_taken_out_of_cel_for_ever() -> None:

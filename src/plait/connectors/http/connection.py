@@ -125,7 +125,12 @@ class Connection(asyncio.BufferedProtocol):
         self.is_aged = False
         self._request_count += 1
         self._is_simple = asker.takes_body and len(message) <= _SENT_AT_ONCE_BYTES_MAX
-        self._transport.write(message)
+        try:
+            self._transport.write(message)
+        except RuntimeError:
+            # uvloop, when the socket just failed: `connection_lost` is on its way and
+            # deals with the asker. asyncio ignores such a write by itself.
+            self._is_simple = False
         if self._early:
             asyncio.get_running_loop().call_soon(self._read_early)
 

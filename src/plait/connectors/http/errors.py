@@ -74,7 +74,7 @@ class Closed(ConnectorError):
 class Unforeseen(ConnectorError):
     """A fault of the connector itself, or of a library; the text names its type only."""
 
-    code = "internal"
+    code = "connector.failed"
 
     def __init__(self, error: Exception) -> None:
         super().__init__(f"the http connector failed inside ({type(error).__name__})")

@@ -277,7 +277,7 @@ async def test_a_fault_inside_is_a_failure_too(monkeypatch: pytest.MonkeyPatch) 
 
         monkeypatch.setattr(pools, "open", fail)
         failure = await scene.failure()
-        assert (failure.code, failure.sent) == ("internal", False)
+        assert (failure.code, failure.sent) == ("connector.failed", False)
         assert failure.message == "the http connector failed inside (KeyError)"
 
 
@@ -292,5 +292,5 @@ async def test_a_fault_while_connecting_is_a_failure_too(
 
         with monkeypatch.context() as patch:
             patch.setattr(scene.calls._egress, "route", fail)
-            assert (await scene.failure()).code == "internal"
+            assert (await scene.failure()).code == "connector.failed"
         assert (await scene.reply()).response == 1

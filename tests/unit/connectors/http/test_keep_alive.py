@@ -115,6 +115,19 @@ async def test_a_repeatable_request_that_met_a_dead_connection_is_repeated_once(
 
 
 @on_both_loops
+async def test_a_connection_that_fails_before_anybody_was_told_is_replaced() -> None:
+    async with http(reply(json=1)) as scene:
+        await scene.reply()
+        [pool] = scene.calls._pools._pools.values()
+        [idle] = pool._idle
+        assert idle._transport is not None
+        # What the loop does on a reset; `connection_lost` comes a turn later.
+        idle._transport.abort()
+        assert (await scene.reply()).response == 1
+        assert scene.upstream.connection_count == 2
+
+
+@on_both_loops
 async def test_a_keyed_request_is_repeated_with_the_same_key() -> None:
     async with http(closing_race(raw_then_close())) as scene:
         call = {"idempotency_key": "key-1"}

@@ -1,0 +1,98 @@
+"""Step models: what each kind says of itself, and how a new one is added."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from plait.document import Catalog
+from plait.document.fields import RESERVED_NAMES
+from plait.document.planned import STEP_TYPES
+from plait.document.step import Parts, ScopePart, Step, TemplatePart
+from plait.document.steps import built_in_steps
+from plait.kernel.machines import built_in_machines
+from tests.simulation.asking import AskStep, plan_with
+
+BRANCHES = {
+    "l": {"steps": [{}], "order": "sequence"},
+    "r": {"steps": [{}]},
+    "m": {"steps": [{}]},
+}
+
+
+def parts_of(kind: str, **raw: Any) -> Parts:
+    model = Catalog().models[kind]
+    whole = {"id": "a", "type": kind, **raw}
+    return model.model_validate(whole).parts(whole)
+
+
+def test_the_catalog_has_the_built_in_kinds_and_those_it_is_given() -> None:
+    assert "ask" not in Catalog().models
+    assert Catalog([AskStep]).models["ask"] is AskStep
+    assert set(Catalog([AskStep]).models) - set(Catalog().models) == {"ask"}
+
+
+def test_every_kind_has_a_machine_of_the_kernel() -> None:
+    assert {step.machine for step in built_in_steps()} < set(built_in_machines())
+
+
+def test_no_kind_is_both_here_and_to_come() -> None:
+    assert not {step.type_name() for step in built_in_steps()} & STEP_TYPES
+
+
+@pytest.mark.parametrize("kind", ["set", "return"])
+def test_a_value_is_one_template(kind: str) -> None:
+    assert parts_of(kind, value=1).templates == (TemplatePart("value", ("value",)),)
+
+
+def test_a_wait_keeps_its_time_under_its_own_word() -> None:
+    assert parts_of("wait", **{"for": "2s"}).templates == (TemplatePart("for", ("for",)),)
+
+
+def test_fail_has_defaults_for_what_the_document_does_not_say() -> None:
+    defaults = {part.name: part.default for part in parts_of("fail").templates}
+    assert defaults == {
+        "code": "workflow.failed",
+        "message": "the workflow failed on purpose",
+        "details": {},
+    }
+
+
+def test_a_sequence_is_one_scope_in_order() -> None:
+    parts = parts_of("sequence", steps=[{}])
+    assert parts.scopes == (ScopePart("steps", (), "sequence"),)
+
+
+@pytest.mark.parametrize(("join", "count"), [("all", 3), ("any", 1), (2, 2), (None, 3)])
+def test_a_parallel_is_a_scope_per_branch_and_the_number_to_wait_for(
+    join: Any, count: int
+) -> None:
+    given = {} if join is None else {"join": join}
+    parts = parts_of("parallel", branches=BRANCHES, **given)
+    assert parts.options == {"join_count": count}
+    assert parts.scopes == (
+        ScopePart("l", ("branches", "l"), "sequence"),
+        ScopePart("r", ("branches", "r")),
+        ScopePart("m", ("branches", "m")),
+    )
+
+
+def test_a_kind_that_says_nothing_of_its_parts_is_no_kind() -> None:
+    with pytest.raises(NotImplementedError):
+        Step.parts(AskStep.model_construct(), {})
+
+
+@pytest.mark.parametrize(("effect", "expected"), [(None, "read"), ("unsafe", "unsafe")])
+def test_the_documents_effect_wins_over_the_kinds_own(
+    effect: str | None, expected: str
+) -> None:
+    step: dict[str, Any] = {"id": "a", "type": "ask", "request": {}, "effect": effect}
+    assert plan_with(step).scope.nodes[0].effect == expected
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED_NAMES))
+def test_no_step_may_have_the_name_of_something_else(name: str) -> None:
+    model = Catalog().models["set"]
+    with pytest.raises(ValueError, match="is a name that templates use for something else"):
+        model.model_validate({"id": name, "type": "set", "value": 1})
