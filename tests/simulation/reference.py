@@ -228,14 +228,15 @@ class Reference:
             ends = [End("failed", now, Error("expression", path, attempt))]
         if raw["type"] != "ask":
             ends = self.limited(raw, ends, now, path, attempt, deadline_at)
-        if ends[0].kind != "settled" or "output" not in raw:
+        is_value = ends[0].kind == "settled" or raw["type"] == "return"
+        if not is_value or ends[0].kind == "failed" or "output" not in raw:
             return [_told(end, path, attempt) for end in ends]
         own = view(ends[0].payload, "completed", None, attempt)
         try:
             response = render(raw["output"], {**names, raw["id"]: own})
         except Unreadable:
             return [End("failed", ends[0].at, Error("expression", path, attempt))]
-        return [End("settled", ends[0].at, response)]
+        return [End(ends[0].kind, ends[0].at, response)]
 
     def limited(
         self,

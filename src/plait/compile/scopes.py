@@ -7,6 +7,7 @@ before it starts, and it can work on a copy of the names.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from plait.compile.findings import Findings
@@ -18,7 +19,7 @@ from plait.document.step import StepSettings
 from plait.document.tree import ScopeTree, StepTree
 from plait.expression import Template
 from plait.model.diagnostic import did_you_mean
-from plait.plan import Scope
+from plait.plan import Node, Scope
 
 # Past this the middle is left out: nobody reads a circle of 4,000 steps.
 CIRCLE_SHOWN_MAX = 20
@@ -209,7 +210,30 @@ class ScopeCompiler:
             )
             for index, node in enumerate(draft.nodes)
         )
+        for draft_node, node in zip(draft.nodes, nodes, strict=True):
+            self._check_repeats(draft_node.tree, node)
         return Scope("graph" if is_graph else "sequence", nodes, output)
+
+    def _check_repeats(self, step: StepTree, node: Node) -> None:
+        """A group that is tried again makes its calls again, also those that were made."""
+        if node.retry is None or node.retry.attempts_max == 1:
+            return
+        for scope in node.scopes.values():
+            for inner in _unsafe_in(scope):
+                text = f"a retry of '{node.id}' would repeat the unsafe call '{inner}'"
+                hint = "retry the call itself, or make it `keyed`"
+                self._findings.error("P016", text, hint, (*step.path, "retry"))
+
+
+def _unsafe_in(scope: Scope) -> Iterator[str]:
+    """Yield the ids of the unsafe calls in `scope`, however deep."""
+    for node in scope.nodes:
+        if node.effect == "unsafe":
+            yield node.id
+        inner = [*node.scopes.values(), node.fallback_scope]
+        for one in inner:
+            if one is not None:
+                yield from _unsafe_in(one)
 
 
 def _always_ends(step: StepTree) -> bool:

@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
-from plait.expression.errors import NotForUrl
+from plait.expression.errors import NotForUrl, UnsupportedValue
 from plait.expression.evaluate import CelExpression, PathExpression
 from plait.expression.getter import Getter, Names
 from plait.expression.problems import IN_KEY, Problem
 from plait.expression.scan import Found, split
-from plait.expression.text import Escape, NoText, Writer, writers_for
+from plait.expression.text import Escape, NoText, Writer, text_of, writers_for
 from plait.model.json import JsonValue
 from plait.model.place import pointer_to
 
@@ -174,13 +174,14 @@ def _prefixed(prefix: str, write: Callable[[Names], str]) -> Render:
 def _written(expression: Expression, write: Writer) -> Callable[[Names], str]:
     """Return what evaluates `expression` and writes its value as text."""
     read: Getter = expression.getter()
+    error = UnsupportedValue if write is text_of else NotForUrl
 
     def text(names: Names) -> str:
         value = read(names)
         try:
             return write(value)
         except NoText as reason:
-            raise NotForUrl(
+            raise error(
                 f"its value {reason}", expression=expression.source, place=expression.place
             ) from None
 

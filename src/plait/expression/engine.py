@@ -33,7 +33,16 @@ from plait.expression.problems import (
 )
 from plait.expression.reads import Reads, reads_of
 from plait.expression.rewrite import needs_rewriting, rewritten
-from plait.expression.syntax import Call, Entries, Node, nodes_of, read_tree, write_tree
+from plait.expression.syntax import (
+    Call,
+    Const,
+    Entries,
+    Node,
+    Select,
+    nodes_of,
+    read_tree,
+    write_tree,
+)
 from plait.expression.values import CelValue
 from plait.model.json import JsonValue
 
@@ -79,6 +88,13 @@ class Program:
             checked = _environment().deserialize(write_tree(rewritten(self.tree)))
         run: Callable[[None, Mapping[str, JsonValue]], CelValue] = checked.eval
         return run
+
+    @cached_property
+    def keys(self) -> frozenset[str]:
+        """The keys that stand in the expression itself: a message may name them."""
+        fields = {n.field for n in nodes_of(self.tree) if isinstance(n, Select)}
+        texts = {n.value for n in nodes_of(self.tree) if isinstance(n, Const)}
+        return frozenset(fields | {text for text in texts if isinstance(text, str)})
 
     @cached_property
     def free_nodes(self) -> int:

@@ -216,12 +216,12 @@ class CelExpression:
 
     def _explained(self, text: str, names: Names, program: Program) -> ExpressionError:
         """Return the error that the library's `text` means."""
-        if unbound := UNBOUND.search(text):
+        if unbound := UNBOUND.match(text):
             slot = self._slots()[int(unbound[1])]
             path = slot.path[:-1] if slot.asks_has else slot.path
             missing = explain(names, path) or _not_an_object(slot)
             return self._error(missing.error, missing.message, missing.path)
-        fault = fault_of(text)
+        fault = fault_of(text, program.keys)
         below = self._missing_below(fault, names, program)
         if below is not None:
             return self._error(below.error, below.message, below.path)

@@ -9,7 +9,7 @@ Not here: failures of paths that need no CEL (plait.expression.getter).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from plait.expression.errors import (
@@ -27,7 +27,8 @@ from plait.expression.paths import Read
 from plait.expression.problems import shown_operator
 from plait.expression.reads import EACH, Trail
 
-UNBOUND: Final = re.compile(r'No value with name "v(\d+)" found')
+UNBOUND: Final = re.compile(r'UNKNOWN: No value with name "v(\d+)" found')
+_KEY: Final = re.compile(r'Key not found in map : "(.*)"', re.DOTALL)
 _STATUS: Final = re.compile(r"^[A-Z_]+: ")
 _OVERLOAD: Final = re.compile(
     r"No matching overloads found : (?:\(([^)]*)\)\.)?([^(\s]+)(?:\(([^)]*)\))?"
@@ -88,13 +89,20 @@ _KINDS: Final[tuple[tuple[str, type[ExpressionError], str], ...]] = (
 )
 
 
-def fault_of(text: str) -> Fault:
+def fault_of(text: str, keys: Container[str] = ()) -> Fault:
     """Return what the library's error `text` means.
+
+    Args:
+        keys: Keys that may be shown; any other may be a value.
 
     >>> fault_of('NOT_FOUND: Key not found in map : "secret"').message
     'an object has no such key'
+    >>> fault_of('NOT_FOUND: Key not found in map : "sku"', {"sku"}).message
+    "an object has no key 'sku'"
     """
     text = _STATUS.sub("", text)
+    if (key := _KEY.fullmatch(text)) and key[1] in keys:
+        return Fault(NoSuchKey, f"an object has no key '{key[1]}'")
     if overload := _OVERLOAD.match(text):
         target, function, types = overload.groups()
         return _overload(function, ", ".join(filter(None, (target, types))))

@@ -64,11 +64,18 @@ def text_of(value: JsonValue) -> str:
 
 
 def json_text(value: JsonValue) -> str:
-    """Return `value` as compact JSON."""
+    """Return `value` as compact JSON.
+
+    Raises:
+        NoText: It is nested too deeply.
+    """
     try:
         return orjson.dumps(value).decode()
-    except TypeError:  # an integer beyond 64 bits
-        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    except TypeError:  # an integer beyond 64 bits, or more than 254 levels
+        try:
+            return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+        except RecursionError:
+            raise NoText("is nested too deeply to be written as text") from None
 
 
 def percent_encoded(text: str) -> str:

@@ -93,17 +93,25 @@ def container_to_cel(value: JsonValue) -> tuple[JsonValue, int, int]:
     Both numbers are upper bounds; they cost far less than a walk through the value.
 
     Raises:
-        Unsupported: As for scalars; or the value is no JSON.
+        Unsupported: As for scalars; or the value is no JSON, or deeper than 254 levels.
     """
     try:
         text = orjson.dumps(value)
     except TypeError:
-        value = _walked(value)
-        text = orjson.dumps(value)
+        value, text = _rewritten(value)
     if b"\\u0000" in text:
         _walked(value)
     nodes = 1 + text.count(b",") + text.count(b"{") + text.count(b"[")
     return value, nodes, len(text)
+
+
+def _rewritten(value: JsonValue) -> tuple[JsonValue, bytes]:
+    """Return what stands for a value that orjson does not write, and its JSON."""
+    try:
+        value = _walked(value)
+        return value, orjson.dumps(value)
+    except (RecursionError, TypeError):
+        raise Unsupported("is nested too deeply") from None
 
 
 def _walked(value: JsonValue) -> JsonValue:

@@ -462,6 +462,10 @@ class Kernel:
 
     def finish(self, x: Execution, run: Run, output: JsonValue) -> None:
         """End the whole execution (see `plait.kernel.machine.Offers`)."""
+        template = run.node.output
+        if template is not None:
+            view = completed_view(run.node, output, run.attempt, None)
+            output = template.render({**run.frame.names, run.node.id: view})
         self._drop(x, run)
         self._note(x, run, StepCompleted(run.path, run.attempt, False, x.now_ms))
         self._end(x, ExecutionCompleted(output, x.now_ms))

@@ -28,7 +28,11 @@ class Offers(Protocol):
         ...
 
     def finish(self, x: Execution, run: Run, output: JsonValue) -> None:
-        """Complete `run`, and with it the whole execution, with `output`."""
+        """Complete `run`, and with it the whole execution, with `output`.
+
+        Raises:
+            ExpressionError: The step's own `output`, which reshapes it, has no value.
+        """
         ...
 
     def open_frame(self, x: Execution, run: Run, name: str, prefix: str) -> None:

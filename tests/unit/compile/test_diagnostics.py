@@ -400,6 +400,22 @@ def test_p015_a_step_that_may_be_missing_behind_an_endpoint() -> None:
     assert lines_of(text.replace("path: /x", "path: /x, partial: true")) == []
 
 
+def test_p016_a_retried_group_would_repeat_an_unsafe_call() -> None:
+    unsafe = "{id: x, type: ask, request: {}, effect: unsafe}"
+    nested = f"{{id: q, type: sequence, steps: [{unsafe}]}}"
+    fallen = f"{{id: q, type: set, value: 1, fallback: {unsafe}}}"
+    for inner in (unsafe, nested, fallen):
+        steps = f"{{id: a, type: sequence, retry: {{}}, steps: [{inner}]}}"
+        assert lines_of_steps(f"- {steps}") == [
+            "3:35: P016 a retry of 'a' would repeat the unsafe call 'x' "
+            "(retry the call itself, or make it `keyed`)"
+        ]
+    once = f"{{id: a, type: sequence, retry: {{max_attempts: 1}}, steps: [{unsafe}]}}"
+    assert lines_of_steps(f"- {once}") == []
+    own = unsafe.replace("effect", "retry: {}, effect")
+    assert lines_of_steps(f"- {{id: a, type: sequence, steps: [{own}]}}") == []
+
+
 @pytest.mark.parametrize(
     ("value", "line"),
     [

@@ -36,7 +36,10 @@ def test_reads_of_nested_steps_are_edges_of_the_step_around_them() -> None:
     fan = {
         "id": "fan",
         "type": "parallel",
-        "branches": {"l": {"steps": [deep]}, "r": {"steps": [give("z", 1)], "output": "${b}"}},
+        "branches": {
+            "l": {"steps": [deep]},
+            "r": {"steps": [give("z", 1)], "output": "${b}"},
+        },
     }
     plan = plan_with(fan, give("a", 1), give("b", 1), give("c", 1))
     assert edges(plan)["fan"] == ["a", "b"]

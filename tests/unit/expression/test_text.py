@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.expression import Escape, NotForUrl
+from plait.expression import Escape, NotForUrl, UnsupportedValue
 from plait.expression.text import percent_encoded
 from plait.model.json import JsonValue
 from tests.unit.expression.making import template
@@ -101,3 +101,13 @@ def test_what_is_encoded_is_decoded_to_the_same_text(text: str) -> None:
     assert encoded.isascii()
     assert not set(encoded) & set("/?#[]@!$&'()*+,;=: \"<>\\^`{|}\r\n\0")
     assert unquote(encoded) == text
+
+
+def test_a_value_nested_deeper_than_json_may_be_is_no_text() -> None:
+    deep: JsonValue = []
+    for _ in range(5_000):
+        deep = [deep]
+    with pytest.raises(UnsupportedValue, match="nested too deeply"):
+        template("<${v}>").render({"v": deep})
+    with pytest.raises(UnsupportedValue, match="nested too deeply"):
+        template("${v == [1]}").render({"v": deep})

@@ -62,6 +62,19 @@ def test_a_return_whose_value_cannot_be_rendered_fails() -> None:
     assert result.failure.step == "done"
 
 
+def test_a_steps_output_reshapes_what_it_returns() -> None:
+    plan = plan_with(returning({"id": 7, "rest": 1}, output="${done.response.id}"))
+    assert simulate(plan, {}).output == 7
+
+
+def test_a_return_whose_output_cannot_be_rendered_fails() -> None:
+    plan = plan_with(returning(1, output="${done.response.id}"))
+    result = simulate(plan, {})
+    assert result.failure is not None
+    assert result.failure.place is not None
+    assert result.failure.place.pointer == "/steps/0/output"
+
+
 def test_a_return_without_a_value_returns_null() -> None:
     plan = plan_with({"id": "done", "type": "return"})
     result = simulate(plan, {})

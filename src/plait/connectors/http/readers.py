@@ -63,7 +63,7 @@ class WholeHead(NamedTuple):
 
 
 # Replies of one second often share their head to the byte: reading it again would cost
-# 3 µs of the 15 that a call takes. Pure, so nobody can tell; bounded to 2 MB.
+# 3 µs of the 15 that a call takes. Pure, so nobody can tell; bounded to 3 MB.
 _heads: dict[bytes, WholeHead] = {}
 _KNOWN_HEAD_BYTES_MAX: Final = 1024
 _KNOWN_HEAD_COUNT_MAX: Final = 1024

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from plait.connectors.egress.resolver import Resolver
 from plait.connectors.http import HttpCalls, HttpSettings
 from plait.model.errors import Advice
 from plait.model.failure import Failure
@@ -131,7 +132,13 @@ async def test_retry_after_may_be_a_date() -> None:
 
 
 @on_both_loops
-async def test_an_unknown_host_comes_with_the_option_that_helps() -> None:
+async def test_an_unknown_host_comes_with_the_option_that_helps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def nowhere(*name: Any) -> tuple[str, ...]:
+        return ()
+
+    monkeypatch.setattr(Resolver, "_ask", nowhere)
     calls = HttpCalls()
     url = "http://users.invalid/x"
     failure = failure_of(await outcome_of(calls, call_to({"url": url})))

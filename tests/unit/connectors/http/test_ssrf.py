@@ -265,24 +265,14 @@ async def test_the_operator_can_open_more(settings: dict[str, Any]) -> None:
         assert reply_of(await outcome_of(scene.calls, call)).response == 1
 
 
-@pytest.mark.parametrize(
-    "settings", [{"allow": ("localhost",)}, {"allow": ("*.localhost",)}]
-)
 @on_both_loops
-async def test_a_host_can_be_opened_by_name(settings: dict[str, Any]) -> None:
-    async with http(reply(json=1), **settings) as scene:
-        host = "localhost" if settings["allow"][0] == "localhost" else "a.localhost"
-        url = f"http://{host}:{scene.upstream.port}/"
+async def test_a_host_can_be_opened_by_name() -> None:
+    async with http(reply(json=1), allow=("localhost",)) as scene:
+        url = f"http://localhost:{scene.upstream.port}/"
         call = call_to({"url": url}, host_is_literal=False)
-        outcome = await outcome_of(scene.calls, call)
-        if host == "localhost":
-            assert reply_of(outcome).response == 1
-        else:
-            # Not every system resolves it; what counts is that it is not refused.
-            assert "forbidden" not in str(outcome)
-        closed = call_to({"url": scene.upstream.url()}, host_is_literal=False)
-        failure = failure_of(await outcome_of(scene.calls, closed))
-        assert failure.code == "connector.forbidden_address"
+        assert reply_of(await outcome_of(scene.calls, call)).response == 1
+        code = await code_of(scene.calls, scene.upstream.url())
+        assert code == "connector.forbidden_address"
 
 
 @on_both_loops

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 
 import pytest
 
-from plait.connectors.http import HttpCalls, HttpSettings
 from plait.model.errors import Advice
-from plait.testing.calls_suite import call_to, failure_of, outcome_of
 from plait.testing.upstream import Peer
 from plait.testing.upstream_scripts import (
     after,
@@ -90,30 +87,14 @@ async def test_a_tls_handshake_that_hangs_counts_as_connecting() -> None:
         await scene.upstream.until_open(0)
 
 
-def full_server() -> tuple[socket.socket, list[socket.socket]]:
-    """Return a server that accepts no more connections, and who fills it."""
-    server = socket.socket()
-    server.bind(("127.0.0.1", 0))
-    server.listen(0)
-    fillers = []
-    for _ in range(8):
-        filler = socket.socket()
-        filler.setblocking(False)
-        filler.connect_ex(server.getsockname())
-        fillers.append(filler)
-    return server, fillers
-
-
 @on_both_loops
-async def test_an_address_that_swallows_connections_is_given_up() -> None:
-    server, fillers = full_server()
-    url = f"http://127.0.0.1:{server.getsockname()[1]}/"
-    calls = HttpCalls(HttpSettings(connect_timeout_ms=60))
-    slow = failure_of(await outcome_of(calls, call_to({"url": url}, timeout_ms=30)))
-    assert (slow.code, slow.sent) == ("connector.timeout", False)
-    refused = failure_of(await outcome_of(calls, call_to({"url": url})))
-    assert (refused.code, refused.classes) == ("connector.connect", ("connect",))
-    assert "did not answer in time" in refused.message
-    await calls.close()
-    for sock in (server, *fillers):
-        sock.close()
+async def test_connecting_has_a_limit_of_its_own() -> None:
+    async def say_nothing(peer: Peer) -> None:
+        await peer.gone()
+
+    async with http(greeting=say_nothing, connect_timeout_ms=60) as scene:
+        url = scene.upstream.url().replace("http://", "https://")
+        failure = await scene.failure(url=url)
+        assert (failure.code, failure.classes) == ("connector.connect", ("connect",))
+        assert "did not answer in time" in failure.message
+        await scene.upstream.until_open(0)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import trustme
 
+from plait.connectors.egress import Egress
 from plait.connectors.http import HttpCalls, HttpSettings
 from plait.model.failure import Failure
 from plait.ports.calls import Outcome
@@ -53,6 +54,7 @@ async def secure(
             return await outcome_of(calls, call_to(request))
 
         fetch.upstream = upstream  # type: ignore[attr-defined]
+        fetch.calls = calls  # type: ignore[attr-defined]
         try:
             yield fetch
         finally:
@@ -157,6 +159,26 @@ async def test_a_redirect_elsewhere_does_not_take_the_tls_options_along(
             failure = failure_of(await fetch(tls=tls, redirects=1))
             assert failure.code == "connector.tls"
             assert other.requests == []
+
+
+@on_both_loops
+async def test_an_address_that_does_not_answer_leaves_time_for_the_next(
+    authority: trustme.CA, ca_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def say_nothing(peer: Peer) -> None:
+        await peer.gone()
+
+    server = secure(server_context(authority, "api.example"))
+    async with Upstream(greeting=say_nothing) as silent, server as fetch:
+
+        async def both(*host: Any, **trust: Any) -> Any:
+            return (("127.0.0.1", silent.port), ("127.0.0.1", fetch.upstream.port))
+
+        monkeypatch.setattr(Egress, "route", both)
+        request = {"url": "https://api.example/", "tls": {"ca_file": ca_file}}
+        call = call_to(request, timeout_ms=2_000)
+        assert reply_of(await outcome_of(fetch.calls, call)).response == 1
+        assert silent.connection_count == 1
 
 
 @on_both_loops
