@@ -7,6 +7,7 @@ real one.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -141,6 +142,8 @@ class _Writer:
             step |= self.settings(self.retry, self.caught, one_in=one_in)
             if depth < DEPTH_MAX and self.perhaps(one_in + 2):
                 step["fallback"] = self.fallback(visible, depth)
+        if step["type"] in SCOPED and "unsafe" in json.dumps(step):
+            step.pop("retry", None)
         return step
 
     def is_troubled(self, step: Json) -> bool:

@@ -407,7 +407,7 @@ def test_p016_a_retried_group_would_repeat_an_unsafe_call() -> None:
     for inner in (unsafe, nested, fallen):
         steps = f"{{id: a, type: sequence, retry: {{}}, steps: [{inner}]}}"
         assert lines_of_steps(f"- {steps}") == [
-            "3:35: P016 a retry of 'a' would repeat the unsafe call 'x' "
+            "3:34: P016 a retry of 'a' would repeat the unsafe call 'x' "
             "(retry the call itself, or make it `keyed`)"
         ]
     once = f"{{id: a, type: sequence, retry: {{max_attempts: 1}}, steps: [{unsafe}]}}"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from plait.assembly.expression_reference import page
 from plait.expression.catalogue import FUNCTIONS
-from plait.expression.reference import page
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "expressions.md"
 

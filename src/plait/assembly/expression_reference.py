@@ -1,6 +1,6 @@
 """docs/reference/expressions.md, made from the table of functions.
 
-python -m plait.expression.reference > docs/reference/expressions.md
+python -m plait.assembly.expression_reference > docs/reference/expressions.md
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from plait.expression.catalogue import FUNCTIONS
 _HEAD: Final = """\
 # Expressions
 
-<!-- Made by `python -m plait.expression.reference`; a test compares. -->
+<!-- Made by `python -m plait.assembly.expression_reference`; a test compares. -->
 
 `${ … }` holds a [CEL](https://cel.dev) expression: paths, literals, operators, and the
 functions below. There is no host language behind it, no clock, no dice and no I/O: equal
