@@ -85,6 +85,9 @@ def load_document(
 ) -> LoadedFile:
     """Return the document in the file `name`; what is wrong with it is in it."""
     try:
+        path = Path(name)
+        if path.exists() and not path.is_file() and not path.is_dir():
+            return _unusable(name, "F001", "cannot be read: it is no regular file")
         with open(name, "rb") as file:
             data = file.read(READ_BYTES_MAX)
     except OSError as error:

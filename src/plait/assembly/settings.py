@@ -89,7 +89,7 @@ class GatewaySection(Section):
     """The largest request body."""
     in_flight_max: Count = 1_000
     """Requests under way at once; more are answered 503."""
-    request_timeout: Duration = 30_000
+    request_timeout: Duration = 60_000
     """How long a request may take whose workflow has no `timeout` of its own."""
     # Whoever stops a service tends to kill it after ten seconds.
     drain_timeout: Duration = 9_000

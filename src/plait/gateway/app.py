@@ -40,13 +40,14 @@ class GatewaySettings:
     """Limits and switches of a gateway.
 
     Attributes:
-        request_timeout_ms: For workflows that have no `timeout` of their own.
+        request_timeout_ms: For workflows that have no `timeout` of their own. Longer than
+            the 30 s that a call has by default: so the step that hangs is named.
         in_flight_max: Requests under way at once; more are answered 503.
         cache_bytes_max: All kept replies together.
         has_docs: Whether /docs and /openapi.json are answered.
     """
 
-    request_timeout_ms: int = 30_000
+    request_timeout_ms: int = 60_000
     in_flight_max: int = 1_000
     json_depth_max: int = JSON_DEPTH_MAX
     cache_bytes_max: int = BYTES_MAX_DEFAULT

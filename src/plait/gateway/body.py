@@ -76,9 +76,14 @@ def read_json(body: bytes, *, depth_max: int = JSON_DEPTH_MAX) -> JsonValue:
     # strings, or keys were lost) is it read again by the slower library that sees pairs.
     if body.count(b":") != key_count:
         # Numbers stay texts: converting one of a million digits would take minutes.
-        json.loads(
-            body, object_pairs_hook=_without_duplicates, parse_int=str, parse_float=str
-        )
+        try:
+            json.loads(
+                body, object_pairs_hook=_without_duplicates, parse_int=str, parse_float=str
+            )
+        except RecursionError:
+            # What was lost with a duplicate key was not surveyed.
+            text = f"the body is nested deeper than {depth_max} levels"
+            raise Malformed(text) from None
     return value
 
 

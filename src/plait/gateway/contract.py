@@ -24,6 +24,8 @@ Violation: TypeAlias = "dict[str, JsonValue]"
 # A body of 1 MB can break a schema in 500,000 places; nobody reads more than these.
 VIOLATIONS_MAX: Final = 100
 MESSAGE_LENGTH_MAX: Final = 300
+# Of a body that does not fit; 5,000 violations take 65 ms to list.
+PARTS_MAX: Final = 5_000
 _REF_HOPS_MAX = 16
 _BRANCHES: Final = frozenset("anyOf oneOf allOf if not $ref $dynamicRef".split())
 
@@ -87,12 +89,42 @@ class InputContract:
         """
         if self._validator is None:
             return []
+        shortened = Shortened(value)
         found = (
             violation
-            for error in self._validator.iter_errors(value)
+            for error in self._validator.iter_errors(shortened.value)
+            if pointer_to(*error.instance_path) not in shortened.cut
             for violation in _violations_of(error)
         )
         return list(islice(found, VIOLATIONS_MAX)) or _unless_valid(self.is_valid(value))
+
+
+class Shortened:
+    """A value with as many parts as can be checked in a moment, to list what is wrong.
+
+    The library lists all violations or none: 500,000 of them take 6 s.
+
+    Attributes:
+        cut: Pointers of the lists and objects that lost parts; what is said of these
+            themselves is not to be believed.
+    """
+
+    def __init__(self, value: JsonValue, parts_max: int = PARTS_MAX) -> None:
+        self.cut: set[str] = set()
+        self._left = parts_max
+        self.value = self._of(value, ())
+
+    def _of(self, value: JsonValue, path: tuple[str | int, ...]) -> JsonValue:
+        if not isinstance(value, (list, dict)):
+            return value
+        kept = len(value) if len(value) <= self._left else self._left
+        if kept < len(value):
+            self.cut.add(pointer_to(*path))
+        self._left -= kept
+        if isinstance(value, list):
+            return [self._of(one, (*path, n)) for n, one in enumerate(value[:kept])]
+        pairs = islice(value.items(), kept)
+        return {key: self._of(one, (*path, key)) for key, one in pairs}
 
 
 def _always(_: Any) -> bool:

@@ -27,8 +27,10 @@ from plait.model.failure import Failure
 from plait.model.json import JsonObject
 
 _BY_CODE: Final = {
+    "connector.forbidden_address": 400,
     "connector.invalid_request": 400,
     "execution.cancelled": 503,
+    "expression.not_for_url": 400,
     "limit.bulkhead": 503,
     "limit.overload": 503,
     "limit.rate": 503,

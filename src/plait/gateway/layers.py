@@ -94,10 +94,14 @@ def with_cache(
     cache: ReplyCache,
     endpoint: Endpoint,
     key: Callable[[Exchange], bytes],
+    *,
+    reads_trigger: bool,
 ) -> Handler:
     """Give a complete reply again to who asks the same within the endpoint's `cache`."""
     ttl_s, stale_s = endpoint.cache_ms / 1000, endpoint.stale_ms / 1000
-    told = f"max-age={int(ttl_s)}"
+    # What depends on the caller's headers is nobody else's.
+    scope = "private, " if reads_trigger else ""
+    told = f"{scope}max-age={int(ttl_s)}"
     if stale_s:
         told += f", stale-while-revalidate={int(stale_s)}"
     control = (b"cache-control", told.encode())
@@ -150,7 +154,10 @@ def with_deadline(handler: Handler, deadlines: Deadlines) -> Handler:
             if deadlines.forget(task):
                 raise
             task.uncancel()
-            return error_reply(504, code="request.timeout", message=message)
+            reply = error_reply(504, code="request.timeout", message=message)
+            told = exchange.identity.execution_id.encode()
+            reply.headers += (NOT_COMPLETED, (b"plait-execution-id", told))
+            return reply
         except BaseException:
             deadlines.forget(task)
             raise

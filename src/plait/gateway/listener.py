@@ -12,8 +12,10 @@ Not here: one connection (plait.gateway.http1), signals (plait.gateway.serving).
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import time
+from contextlib import suppress
 from email.utils import formatdate
 from typing import Final
 
@@ -23,6 +25,8 @@ from plait.gateway.incoming import Held, HttpLimits
 _SWEEP_S_MAX: Final = 0.5
 _SWEEP_S_MIN: Final = 0.01
 _IDLE_GRACE_S: Final = 0.25
+# How long connections are still taken in while /health/ready says no.
+_ACCEPT_GRACE_S: Final = 0.2
 _BACKLOG: Final = 2048
 
 
@@ -64,15 +68,16 @@ class Listener:
         return address[0], address[1]
 
     async def drain(self, timeout_s: float, insist: asyncio.Event) -> int:
-        """Accept no more, let what is under way finish; return how many were cut off.
+        """Soon accept no more, let what is under way finish; return how many were cut off.
 
         Args:
             timeout_s: After that, what is still under way is cancelled.
             insist: Set, it does the same at once.
         """
         self.is_draining = True
-        if self._server is not None:
-            self._server.close()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(insist.wait(), _ACCEPT_GRACE_S)
+        await self._stop_listening()
         idle_until_s = self.loop.time() + _IDLE_GRACE_S
         for connection in list(self._connections):
             connection.begin_drain(idle_until_s)
@@ -90,6 +95,26 @@ class Listener:
         if self._sweeper is not None:
             self._sweeper.cancel()
         return cut_off
+
+    async def _stop_listening(self) -> None:
+        """Close the socket, after taking in who connected while it was open.
+
+        Closing it alone would reset connections that the kernel has accepted already.
+        """
+        server = self._server
+        if server is None:
+            return
+        spares = [socket.socket(fileno=os.dup(one.fileno())) for one in server.sockets]
+        server.close()
+        for spare in spares:
+            spare.setblocking(False)
+            with spare, suppress(BlockingIOError):
+                for _ in range(_BACKLOG):
+                    accepted, _ = spare.accept()
+                    accepted.setblocking(False)
+                    await self.loop.connect_accepted_socket(
+                        lambda: Connection(self), accepted
+                    )
 
     async def emptied(self) -> bool:
         """Return, always True, when there is no connection."""

@@ -68,7 +68,9 @@ def build_pipeline(plan: Plan, endpoint: Endpoint, shared: Shared) -> Handler:
         handler = with_deadline(handler, shared.deadlines)
     if endpoint.cache_ms and endpoint.method == "GET":
         key = cache_key(plan.content_hash, reads_trigger=reads_trigger)
-        handler = with_cache(handler, shared.cache, endpoint, key)
+        handler = with_cache(
+            handler, shared.cache, endpoint, key, reads_trigger=reads_trigger
+        )
     handler = with_input(handler, binder)
     handler = with_room(handler, shared.room)
     handler = with_error_reply(handler)

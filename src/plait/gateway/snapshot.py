@@ -28,7 +28,6 @@ from plait.gateway.reply_headers import header_problem
 from plait.gateway.routes import RouteTable
 from plait.model.diagnostic import Diagnostic, Severity
 from plait.model.record import record
-from plait.plan import Endpoint
 
 HEALTH_PATH: Final = "/health"
 
@@ -63,29 +62,51 @@ def build_snapshot(
     Args:
         own: The gateway's own routes; no document can take their place.
         former: Routes served until now, by content hash: what did not change is not built
-            again.
+            again, and a document whose new version cannot be served keeps its last one.
     """
-    snapshot = Snapshot(deployments=tuple(deployments))
+    snapshot = Snapshot()
     findings: list[Finding] = []
     for route in own:
         snapshot.table.add(route.method, route.template, route)
-    for deployment in snapshot.deployments:
-        endpoint = deployment.plan.endpoint
-        if endpoint is None:
-            continue
-        route_findings = _add(snapshot, deployment, endpoint, shared, former)
-        findings.extend(Finding(deployment.source_name, found) for found in route_findings)
+    served = {
+        route.deployment.source_name: route.deployment
+        for route in former.values()
+        if route.deployment is not None
+    }
+    adopted: list[Deployment] = []
+    for deployment in _unchanged_first(deployments, served):
+        found = _add(snapshot, deployment, shared, former)
+        findings.extend(Finding(deployment.source_name, one) for one in found)
+        last_good = served.get(deployment.source_name)
+        if any(one.severity is Severity.ERROR for one in found) and last_good is not None:
+            _add(snapshot, last_good, shared, former)
+            deployment = last_good
+        adopted.append(deployment)
+    snapshot.deployments = tuple(adopted)
     return snapshot, findings
+
+
+def _unchanged_first(
+    deployments: Iterable[Deployment], served: Mapping[str, Deployment]
+) -> list[Deployment]:
+    """An edit cannot take the route of a document that nobody touched."""
+
+    def is_changed(one: Deployment) -> bool:
+        known = served.get(one.source_name)
+        return known is None or known.plan.content_hash != one.plan.content_hash
+
+    return sorted(deployments, key=is_changed)
 
 
 def _add(
     snapshot: Snapshot,
     deployment: Deployment,
-    endpoint: Endpoint,
     shared: Shared,
     former: Mapping[str, Route],
 ) -> list[Diagnostic]:
-    plan = deployment.plan
+    plan, endpoint = deployment.plan, deployment.plan.endpoint
+    if endpoint is None:
+        return []
     if plan.mode != "express":
         text = f"workflow '{plan.name}' is durable; an endpoint answers express ones only"
         return [_finding(deployment, "G002", text, "set `mode: express`")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,11 @@ def test_the_gateway_gets_good_and_bad_documents_alike(folder: Path) -> None:
     assert good.endpoint_span.line == 4
     assert isinstance(bad, Broken)
     assert bad.diagnostics[0].code == "D104"
+
+
+def test_what_is_no_regular_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    loaded = load_documents([str(tmp_path)], CATALOG)
+    assert [found.message for found in loaded[0].diagnostics] == [
+        "cannot be read: it is no regular file"
+    ]

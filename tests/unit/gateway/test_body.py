@@ -152,3 +152,9 @@ def test_pairs_are_read_with_repetitions_plus_signs_and_escapes() -> None:
 def test_a_form_that_is_none_is_refused(body: bytes) -> None:
     with pytest.raises(Malformed, match="form"):
         read_form(body)
+
+
+def test_depth_that_a_duplicate_key_hides_is_still_refused() -> None:
+    deep = b"[" * 1_000 + b"]" * 1_000
+    with pytest.raises(Malformed, match="nested deeper"):
+        read_json(b'{"a":' + deep + b',"a":1}', depth_max=64)

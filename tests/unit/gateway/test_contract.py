@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.gateway.contract import VIOLATIONS_MAX, InputContract
+from plait.gateway.contract import VIOLATIONS_MAX, InputContract, Shortened
 from plait.gateway.texts import GivenTwice, reader_for
 
 
@@ -177,3 +177,22 @@ def test_every_integer_is_read_back(number: int) -> None:
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_every_number_is_read_back(number: float) -> None:
     assert reader_for({"number"}, None)([repr(number)]) == number
+
+
+def test_a_body_that_is_wrong_everywhere_is_listed_without_looking_at_all_of_it() -> None:
+    schema: Any = {
+        "properties": {"items": {"items": {"type": "string"}, "minItems": 9_000}}
+    }
+    value: Any = {"items": [0] * 10_000, "more": [1]}
+    shortened = Shortened(value)
+    assert shortened.cut == {"/items", "/more"}
+    found = InputContract(schema).violations(value)
+    assert len(found) == VIOLATIONS_MAX
+    assert found[0] == {"path": "/items/0", "message": '0 is not of type "string"'}
+
+
+def test_what_is_wrong_beyond_what_is_looked_at_is_still_refused() -> None:
+    schema: Any = {"properties": {"items": {"items": {"type": "string"}}}}
+    value: Any = {"items": ["a"] * 9_999 + [0]}
+    found = InputContract(schema).violations(value)
+    assert found == [{"path": "", "message": "does not fit the schema"}]

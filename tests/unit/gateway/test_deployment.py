@@ -135,3 +135,33 @@ async def test_an_edit_is_answered_with_from_then_on() -> None:
     assert (await here.ask("/echo", "POST", json={"a": 1})).json == {"a": 1}
     here.gateway.deploy([deployed("0.yaml", ECHO.replace("${said.response}", "new"))])
     assert (await here.ask("/echo", "POST", json={"a": 1})).json == "new"
+
+
+SHOUT = ECHO.replace("name: echo", "name: shout").replace("/echo", "/shout")
+
+
+@pytest.mark.parametrize(
+    ("edited", "code"),
+    [
+        (SHOUT.replace("/shout", "/echo"), "G001"),
+        (SHOUT.replace("mode: express\n", ""), "G002"),
+        (SHOUT.replace("POST, path: /shout", "GET, path: /health"), "G003"),
+    ],
+)
+def test_an_edit_that_cannot_be_served_keeps_the_last_version(
+    edited: str, code: str
+) -> None:
+    gateway = scene().gateway
+    # `a` comes before `b`, and still cannot take what `b` has.
+    gateway.deploy([deployed("a", SHOUT), deployed("b", ECHO)])
+    findings = gateway.deploy([deployed("a", edited), deployed("b", ECHO)])
+    assert codes(findings) == [("a", code)]
+    assert sorted(served(gateway)) == ["POST /echo", "POST /shout"]
+    assert gateway.deploy([deployed("a", SHOUT), deployed("b", ECHO)]) == []
+
+
+def test_two_edits_may_exchange_their_routes() -> None:
+    gateway = scene().gateway
+    gateway.deploy([deployed("a", SHOUT), deployed("b", ECHO)])
+    assert gateway.deploy([deployed("a", ECHO), deployed("b", SHOUT)]) == []
+    assert sorted(served(gateway)) == ["POST /echo", "POST /shout"]

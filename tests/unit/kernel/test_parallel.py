@@ -115,6 +115,18 @@ def test_a_retried_race_begins_anew(join: Any) -> None:
     assert second.status == "completed"
 
 
+def test_a_retried_group_keeps_nothing_of_its_former_attempt() -> None:
+    plan = race("all", retry={"max_attempts": 2, "delay": "1s"})
+    answers = {
+        "p[a]/x": iter([reply("old"), reply("new", after_ms=50)]),
+        "p[b]/x": iter([error("connector.closed", after_ms=5), reply(2)]),
+        "p[c]/x": iter([reply(3), reply(3)]),
+    }
+    result = simulate(plan, lambda call: next(answers[call.step]))
+    assert result.output == {"a": "new", "b": 2, "c": 3}
+    assert result.elapsed_ms == 1_055
+
+
 def test_one_failed_branch_is_caught_by_the_steps_own_fallback() -> None:
     result = run(
         race("all", fallback={"none": True}),

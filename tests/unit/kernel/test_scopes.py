@@ -196,6 +196,24 @@ def test_sibling_branches_may_use_the_same_ids() -> None:
     }
 
 
+def test_sibling_branches_do_not_overwrite_each_others_steps() -> None:
+    steps = [
+        ask("fetch"),
+        ask("pause", "${fetch.status}"),
+        give("out", "${fetch.response}", depends_on=["pause"]),
+    ]
+    branches = {
+        name: {"steps": steps, "output": "${out.response}"} for name in ("left", "right")
+    }
+    plan = plan_with({"id": "fan", "type": "parallel", "branches": branches})
+    sim = Simulation(plan, lambda call: reply(call.step))
+    for step in ("fetch", "pause"):
+        for branch in ("left", "right"):
+            sim.happen(sim.pending_at(f"fan[{branch}]/{step}"))
+    output = {"left": "fan[left]/fetch", "right": "fan[right]/fetch"}
+    assert sim.result().output == {"fan": output}
+
+
 def test_inner_steps_see_outer_ones_through_three_scopes() -> None:
     deepest = {"id": "c", "type": "sequence", "steps": [give("d", "${a.response}")]}
     middle = {"id": "b", "type": "parallel", "branches": {"x": {"steps": [deepest]}}}

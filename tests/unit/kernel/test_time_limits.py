@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from plait.testing import HANG, error, reply, simulate
+from plait.testing import HANG, Simulation, error, reply, simulate
 from tests.simulation.asking import ask, give, plan_with
 
 
@@ -99,6 +99,21 @@ def test_a_containers_limit_covers_all_its_attempts_and_the_waits_between() -> N
     assert (len(result.calls), result.elapsed_ms) == (3, 1_000)
     assert result.failure is not None
     assert result.failure.code == "step.timeout"
+
+
+def test_a_containers_limit_is_one_timer_for_all_its_attempts() -> None:
+    group = {
+        "id": "g",
+        "type": "sequence",
+        "timeout": "9s",
+        "steps": [ask("x")],
+        "retry": {"max_attempts": 2, "delay": "1s"},
+    }
+    sim = Simulation(plan_with(group), lambda _: error("connector.closed"))
+    assert [one.step for one in sim.pending] == ["g/x", "g"]
+    sim.happen(sim.pending_at("g/x"))
+    sim.happen(min(sim.pending, key=lambda one: one.due_at_ms))
+    assert [one.step for one in sim.pending] == ["g/x", "g"]
 
 
 def test_a_containers_attempt_limit_leads_to_the_next_attempt() -> None:

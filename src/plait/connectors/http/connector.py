@@ -16,7 +16,13 @@ from __future__ import annotations
 
 import asyncio
 
-from plait.connectors.egress import ConnectorError, Egress, EgressPolicy, ResolveMap
+from plait.connectors.egress import (
+    ConnectorError,
+    Egress,
+    EgressPolicy,
+    InvalidRequest,
+    ResolveMap,
+)
 from plait.connectors.egress.resolver import Resolver
 from plait.connectors.http.body import BodyLimits
 from plait.connectors.http.deadlines import Deadlines
@@ -130,6 +136,11 @@ class HttpCalls:
         path = location.decode("utf-8", "surrogateescape")
         here, there = read_url(exchange.url), read_url(join_url(exchange.url, path))
         is_same = here.origin == there.origin
+        if not is_same and status in (307, 308) and exchange.outgoing.body is not None:
+            # The body may hold credentials as well as the headers may.
+            raise InvalidRequest(
+                "a redirect to another origin would take the request's body there"
+            )
         outgoing = for_redirect(exchange.outgoing, status, is_same_origin=is_same)
         pool = self._pools.open(
             there,

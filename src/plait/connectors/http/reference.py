@@ -52,6 +52,9 @@ names; those that some template reads). A status outside `expect` is the failure
   [the settings](settings.md).
 - A host that comes out of a template, and every other host of a redirect, is refused when
   it leads into a private network, unless the settings allow it (`[egress]`).
+- JSON is read as its numbers allow: an integer beyond 64 bits becomes a double, and of a
+  repeated key the last counts.
+- A body is not taken along by a redirect to another origin.
 - A kept connection that the other side has just closed is replaced once, without counting
   as an attempt, for requests that may be repeated.
 """

@@ -92,7 +92,7 @@ def retry_after_ms(value: bytes | None, *, now_s: float) -> int | None:
     if value.isdigit():
         return int(value[:_SECONDS_DIGITS_MAX]) * 1000
     try:
-        due_at = parsedate_to_datetime(value.decode("latin-1"))
-    except ValueError:
+        due_at_s = parsedate_to_datetime(value.decode("latin-1")).timestamp()
+    except (ValueError, OverflowError):
         return None
-    return max(0, round((due_at.timestamp() - now_s) * 1000))
+    return max(0, round((due_at_s - now_s) * 1000))

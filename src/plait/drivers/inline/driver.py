@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, assert_never
 
 from plait.drivers.inline.trace import Trace
+from plait.drivers.redact import redacted
 from plait.kernel import (
     BEHAVIOUR,
     Ambient,
@@ -199,7 +200,8 @@ class _Running:
                     step, attempt, outcome.response, outcome.facts, at_ms
                 )
             else:
-                event = CallFailed(step, attempt, outcome, at_ms)
+                failure = redacted(outcome, self.state.ambient.secrets)
+                event = CallFailed(step, attempt, failure, at_ms)
             self.feed(event)
 
         handle = self.calls.start(command, hear)

@@ -123,12 +123,15 @@ async def test_an_error_that_does_not_end_is_not_waited_for(name: str) -> None:
 async def test_retry_after_may_be_a_date() -> None:
     soon = formatdate(time.time() + 60, usegmt=True)
     past = formatdate(time.time() - 60, usegmt=True)
-    scripts = [reply(429, headers={"Retry-After": v}) for v in (soon, past, "soon", "-1")]
+    far = "Thu, 99999999999999999999 Jan 2026 00:00:00 GMT"
+    zone = "Thu, 01 Jan 2026 00:00:00 +99999999999999999999999"
+    said = (soon, past, "soon", "-1", far, zone)
+    scripts = [reply(429, headers={"Retry-After": value}) for value in said]
     async with http(in_turn(*scripts)) as scene:
-        waits = [(await scene.failure()).retry_after_ms for _ in range(4)]
+        waits = [(await scene.failure()).retry_after_ms for _ in said]
         assert waits[0] is not None
         assert 55_000 < waits[0] <= 60_000
-        assert waits[1:] == [0, None, None]
+        assert waits[1:] == [0, None, None, None, None]
 
 
 @on_both_loops
