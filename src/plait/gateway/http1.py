@@ -1,6 +1,6 @@
 """HTTP/1.1, one connection: requests to the gateway, replies out in the same order.
 
-Why the gateway reads HTTP itself, instead of standing behind a server: docs/decisions.
+Why the gateway reads HTTP itself, instead of standing behind a server: docs/decisions/0009.
 
 Rule 1. The client going away cancels what is being done for it.
 Rule 2. After anything that is not plainly a request the connection is closed: where the
