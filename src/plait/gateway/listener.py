@@ -27,6 +27,7 @@ _SWEEP_S_MIN: Final = 0.01
 _IDLE_GRACE_S: Final = 0.25
 # How long connections are still taken in while /health/ready says no.
 _ACCEPT_GRACE_S: Final = 0.2
+_ACCEPT_TURNS: Final = 5
 _BACKLOG: Final = 2048
 
 
@@ -115,6 +116,9 @@ class Listener:
                     await self.loop.connect_accepted_socket(
                         lambda: Connection(self), accepted
                     )
+        # What asyncio accepted by itself is a connection only a few turns later.
+        for _ in range(_ACCEPT_TURNS):
+            await asyncio.sleep(0)
 
     async def emptied(self) -> bool:
         """Return, always True, when there is no connection."""
