@@ -61,7 +61,14 @@ def load_documents(
     for path in paths:
         for name in document_files(path):
             if name not in loaded:
-                loaded[name] = load_document(name, catalog, limits)
+                # One that is named may be a pipe; in a folder it would be waited for.
+                is_readable = name == path or Path(name).is_file()
+                text = "cannot be read: it is no regular file"
+                loaded[name] = (
+                    load_document(name, catalog, limits)
+                    if is_readable
+                    else _unusable(name, "F001", text)
+                )
         if Path(path).is_dir() and not any(document_files(path)):
             text = "the directory holds no .yaml, .yml or .json file"
             loaded[path] = _unusable(path, "F002", text)
@@ -85,9 +92,6 @@ def load_document(
 ) -> LoadedFile:
     """Return the document in the file `name`; what is wrong with it is in it."""
     try:
-        path = Path(name)
-        if path.exists() and not path.is_file() and not path.is_dir():
-            return _unusable(name, "F001", "cannot be read: it is no regular file")
         with open(name, "rb") as file:
             data = file.read(READ_BYTES_MAX)
     except OSError as error:

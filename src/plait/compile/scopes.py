@@ -107,10 +107,18 @@ class ScopeCompiler:
             draft.scopes[name], reads = self.compile(scope_tree, inner)
             draft.reads |= reads
         if step.fallback is not None:
+            self._check_fallback_id(step, step.fallback)
             tree = ScopeTree("graph", (step.fallback,), step.path, {}, (), False)
             draft.fallback, reads = self.compile(tree, inner.with_extra("error"))
             draft.reads |= reads
         return draft
+
+    def _check_fallback_id(self, step: StepTree, fallback: StepTree) -> None:
+        """Equal paths would mean equal idempotency keys for different calls."""
+        inside = (one.model.id for scope in step.scopes.values() for one in scope.steps)
+        if fallback.model.id in inside:
+            text = f"the fallback's id '{fallback.model.id}' is taken inside the step"
+            self._findings.error("P005", text, "choose another id", fallback.path)
 
     def _output(self, draft: ScopeDraft) -> tuple[Template | None, set[str]]:
         tree = draft.tree
@@ -135,6 +143,9 @@ class ScopeCompiler:
             for position, name in enumerate(node.tree.model.depends_on):
                 if name in index_of:
                     needed.add(index_of[name])
+                elif name in draft.view.steps and name not in draft.view.later:
+                    # A step further out: what this scope is inside waits for it.
+                    node.reads.add(name)
                 elif name not in draft.view.extra:
                     self._report_dependency(node.tree, position, name, index_of)
             if index in needed:

@@ -57,3 +57,28 @@ def test_a_document_without_steps_is_still_looked_through() -> None:
         ("D102", 1),
         ("P001", 2),
     ]
+
+
+def test_a_fallback_may_not_have_the_id_of_a_step_inside() -> None:
+    text = """\
+name: bad
+steps:
+  - id: pay
+    type: sequence
+    steps: [{id: charge, type: set, value: 1}]
+    fallback: {id: charge, type: set, value: 2}
+"""
+    assert codes_of(text) == [("P005", 6)]
+
+
+def test_depends_on_may_name_a_step_further_out() -> None:
+    text = """
+name: fine
+steps:
+  - {id: outer, type: wait, for: 30ms}
+  - id: p
+    type: parallel
+    branches: {b: {steps: [{id: y, type: set, value: 1, depends_on: [outer]}]}}
+"""
+    plan = compile_text(text.encode(), name="w.yaml", catalog=CATALOG).plan
+    assert plan.scope.nodes[1].deps == (0,)

@@ -58,11 +58,11 @@ class Result:
 
     execution_id: str
     status: str
-    output: JsonValue
+    output: JsonValue = field(repr=False)
     failure: Failure | None
     is_degraded: bool
-    trace: Trace
-    state: Execution
+    trace: Trace = field(repr=False)
+    state: Execution = field(repr=False)
 
 
 @record
