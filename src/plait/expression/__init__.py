@@ -26,8 +26,9 @@ from plait.expression.errors import (
     WrongType,
 )
 from plait.expression.getter import Names
+from plait.expression.info import ExpressionInfo
 from plait.expression.paths import Read, format_path, parse_path
-from plait.expression.template import ExpressionInfo, Template, parse_template
+from plait.expression.template import Template, parse_template
 from plait.expression.text import Escape
 
 __all__ = [

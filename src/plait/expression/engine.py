@@ -124,7 +124,7 @@ def program_of(text: str, slot_count: int) -> Program:
 
 def _compiled(text: str, slot_count: int) -> Program:
     if len(text) > EXPRESSION_CHARS_MAX:
-        limit = f"at most {EXPRESSION_CHARS_MAX:,} are allowed"
+        limit = f"at most {EXPRESSION_CHARS_MAX:,} are allowed, paths not counted"
         raise Refused(TOO_LARGE, f"the expression has {len(text):,} characters; {limit}")
     if slot_count > SLOTS_MAX:
         raise Refused(TOO_LARGE, f"the expression reads more than {SLOTS_MAX} paths")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from plait.expression.info import ExpressionInfo
 from plait.model.diagnostic import Diagnostic
 from plait.model.errors import Advice, PlaitError
 from plait.model.failure import Failure
@@ -19,14 +20,25 @@ _SHOWN_CHARS_MAX = 120
 
 
 class TemplateErrors(PlaitError):
-    """A value holds templates that cannot be compiled. All findings at once."""
+    """A value holds templates that cannot be compiled. All findings at once.
+
+    Attributes:
+        diagnostics: What is wrong, in the order of the document.
+        expressions: The other expressions of the value, which are valid, in the order of
+            the document: the names that they read can be checked all the same.
+    """
 
     code: ClassVar[str] = "expression.invalid"
     advice: ClassVar[Advice] = Advice.FIX_REQUEST
 
-    def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
+    def __init__(
+        self,
+        diagnostics: tuple[Diagnostic, ...],
+        expressions: tuple[ExpressionInfo, ...] = (),
+    ) -> None:
         super().__init__("; ".join(found.message for found in diagnostics))
         self.diagnostics = diagnostics
+        self.expressions = expressions
 
 
 class ExpressionError(PlaitError):
@@ -107,7 +119,7 @@ class BadText(ExpressionError):
 
 
 class OverBudget(ExpressionError):
-    """The expression would work too long, or on too much."""
+    """The expression would work too long, or on too much, or make too large a value."""
 
     code: ClassVar[str] = "expression.budget"
 
@@ -125,7 +137,7 @@ class NotBool(ExpressionError):
 
 
 class NotForUrl(ExpressionError):
-    """A value may not stand in a URL: null, or a dot that would leave its folder."""
+    """A value may not stand in a URL: null, or what would change its path."""
 
     code: ClassVar[str] = "expression.not_for_url"
 

@@ -13,7 +13,7 @@ Not here: programs (plait.expression.engine), text around expressions
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeAlias
 
 from plait.expression.budget import TooMuch, check_budget
 from plait.expression.calls import CHARS_PER_NODE
@@ -37,7 +37,14 @@ from plait.expression.getter import (
 )
 from plait.expression.lift import Lifted, Slot, lift
 from plait.expression.paths import Read, format_path, parse_path, sort_key
-from plait.expression.problems import CompileFailed, Problem, Refused, problems_of
+from plait.expression.problems import (
+    SOURCE_CHARS_MAX,
+    CompileFailed,
+    Problem,
+    Refused,
+    problems_of,
+    too_large,
+)
 from plait.expression.reads import Need, pruned
 from plait.expression.values import (
     CelFault,
@@ -47,6 +54,7 @@ from plait.expression.values import (
     scalar_to_cel,
     to_json,
 )
+from plait.expression.weight import TooHeavy, weigh
 from plait.model.json import JsonValue
 from plait.model.place import Place
 
@@ -69,6 +77,10 @@ class PathExpression:
         self.place = place
         self.path = path
         self.reads = (path,)
+
+    def reader(self) -> Getter:
+        """Return what evaluates this expression; it may raise one of GETTER_ERRORS."""
+        return getter_of(self.path)
 
     def getter(self) -> Getter:
         """Return the function that evaluates this expression."""
@@ -114,6 +126,8 @@ class CelExpression:
         """
         if self._program is not None:
             return self._program
+        if (problem := too_large(self.source)) is not None:
+            raise NotCompiled([problem])
         lifted = lift(self.source)
         try:
             program = program_of(lifted.text, len(lifted.slots))
@@ -143,9 +157,11 @@ class CelExpression:
     def _slots(self) -> tuple[Slot, ...]:
         return () if self._lifted is None else self._lifted.slots
 
-    def getter(self) -> Getter:
+    def reader(self) -> Getter:
         """Return the function that evaluates this expression."""
         return self.evaluate
+
+    getter = reader
 
     def evaluate(self, names: Names) -> JsonValue:
         """Return the value of the expression.
@@ -172,9 +188,14 @@ class CelExpression:
         if nodes > program.free_nodes:
             self._check_budget(program, values)
         try:
-            return to_json(program.run(None, values))
+            result = to_json(program.run(None, values))
+            if type(result) in _CONTAINERS:
+                weigh(result)
+            return result
         except CelFault as fault:
             text = str(fault)
+        except TooHeavy as reason:
+            raise self._error(OverBudget, f"its value {reason}") from None
         except NoJson as refusal:
             raise self._error(NotJson, str(refusal)) from None
         except RuntimeError as failure:
@@ -245,13 +266,16 @@ class CelExpression:
         return error(message, expression=self.source, place=self.place, path=path)
 
 
-def expression_of(source: str, place: Place) -> PathExpression | CelExpression:
+Expression: TypeAlias = PathExpression | CelExpression
+
+
+def expression_of(source: str, place: Place) -> Expression:
     """Return the expression that `source` is, not yet compiled.
 
     >>> expression_of("a.b + 1", Place("", 1, 1)).evaluate({"a": {"b": 2}})
     3
     """
-    path = parse_path(source)
+    path = parse_path(source) if len(source) <= SOURCE_CHARS_MAX else None
     if path is not None:
         return PathExpression(source, place, path)
     return CelExpression(source, place)

@@ -17,12 +17,14 @@ Not here: reading a slot's value (plait.expression.getter), the syntax tree
 
 from __future__ import annotations
 
+import re
 from typing import Final, NamedTuple
 
 from plait.expression.catalogue import MACROS, NAMES, TYPES
 from plait.expression.lex import Token, tokens_of
 from plait.expression.paths import WORDS, Read, is_simple_key, step_of
 
+_WORD: Final = re.compile(r"[A-Za-z0-9_]")
 _END: Final = Token("end", "", -1, -1)
 _PADDING: Final = 5
 _NAMESPACES: Final = frozenset(name.split(".")[0] for name in NAMES if "." in name)
@@ -109,6 +111,8 @@ class _Lifter:
         token = self.tokens[index]
         if token.text in "{}":
             self._brace(index)
+        if token.text == "." and self._is_leading_dot(index):
+            return self._rooted(index)
         if token.kind != "ident" or self.tokens[index - 1].text in (".", ".?"):
             return index + 1
         if self.tokens[index + 1].text == "(":
@@ -119,6 +123,23 @@ class _Lifter:
             return end
         path, end = self._chain(index)
         self._put(Slot(path), token.start, self.tokens[end - 1].end)
+        return end
+
+    def _is_leading_dot(self, index: int) -> bool:
+        """Tell whether the dot at `index` begins a name: `.a` is `a` in CEL."""
+        before, after = self.tokens[index - 1], self.tokens[index + 1]
+        follows_value = before.text in (")", "]", "}") or (
+            before.kind in ("ident", "quoted", "string", "number") and before.text != "in"
+        )
+        return after.kind == "ident" and not follows_value
+
+    def _rooted(self, index: int) -> int:
+        """Lift the name after a leading dot, unless a macro has the same name."""
+        is_call = self.tokens[index + 2].text == "("
+        if is_call or self.tokens[index + 1].text in self.bound:
+            return index + 1
+        path, end = self._chain(index + 1)
+        self._put(Slot(path), self.tokens[index].start, self.tokens[end - 1].end)
         return end
 
     def _is_no_name(self, index: int) -> bool:
@@ -198,6 +219,12 @@ class _Lifter:
         self._copy(start)
         number = self.slots.setdefault(slot, len(self.slots))
         name = f"v{number}"
+        # `a[0]1` and `1ua` are no expressions; `v01` and `1uv0` would read like names.
+        if _WORD.match(self.expression, start - 1) and start:
+            self.pieces.append(" ")
+            self.length += 1
+        if _WORD.match(self.expression, end):
+            name += " "
         self.cuts.append((self.length, start))
         self.pieces.append(name)
         self.length += len(name)

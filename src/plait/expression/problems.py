@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from typing import Final, NamedTuple
 
 from plait.expression.catalogue import NAMES, OTHER_NAMES
-from plait.expression.lex import tokens_of
+from plait.expression.lex import is_nested_beyond, tokens_of
 from plait.expression.lift import Lifted
 from plait.expression.paths import format_path
 
@@ -25,6 +25,13 @@ UNKNOWN_FUNCTION: Final = "E005"
 TYPES: Final = "E006"
 TOO_LARGE: Final = "E007"
 NOT_OFFERED: Final = "E008"
+
+# 16,384: four times what CEL is given at most, which has short names for long paths.
+SOURCE_CHARS_MAX: Final = 16_384
+# 32: the library refuses what is deeper, but reads all of it first.
+NESTING_MAX: Final = 32
+_TOO_DEEP: Final = "the expression is too deeply nested"
+_SPLIT_HINT: Final = "split it over `set` steps; a long sum of texts is shorter as a join"
 
 _FOUND: Final = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*)")
 _UNDECLARED: Final = re.compile(r"undeclared reference to '([^']*)'")
@@ -77,20 +84,29 @@ class Refused(Exception):
         self.problem = Problem(code, message, hint, 0)
 
 
+def too_large(expression: str) -> Problem | None:
+    """Return what is wrong with an expression that is too large to be looked at."""
+    if len(expression) > SOURCE_CHARS_MAX:
+        text = f"the expression has {len(expression):,} characters"
+        text += f"; at most {SOURCE_CHARS_MAX:,} are allowed"
+        return Problem(TOO_LARGE, text, _SPLIT_HINT, 0)
+    if is_nested_beyond(expression, NESTING_MAX):
+        return Problem(TOO_LARGE, _TOO_DEEP, _SPLIT_HINT, 0)
+    return None
+
+
 def problems_of(complaint: str, expression: str, lifted: Lifted) -> list[Problem]:
     """Return what `complaint` says about `expression`, which was lifted before."""
     if "recursion" in complaint or "node count" in complaint:
-        hint = "split it over `set` steps; a long sum of texts is shorter as a join"
-        return [Problem(TOO_LARGE, "the expression is too deeply nested", hint, 0)]
-    found = [
-        _problem(int(line), int(column), text, expression, lifted)
-        for line, column, text in _FOUND.findall(complaint)
-        if int(line) > 0
-    ]
-    if not found:
-        return [Problem(SYNTAX, "the expression cannot be read", "", 0)]
-    syntax = [problem for problem in found if problem.code == SYNTAX]
-    return syntax[:1] or list(dict.fromkeys(found))
+        return [Problem(TOO_LARGE, _TOO_DEEP, _SPLIT_HINT, 0)]
+    found: dict[Problem, None] = {}
+    for line, column, text in _FOUND.findall(complaint):
+        if int(line) > 0:
+            problem = _problem(int(line), int(column), text, expression, lifted)
+            if problem.code == SYNTAX:
+                return [problem]
+            found[problem] = None
+    return list(found) or [Problem(SYNTAX, "the expression cannot be read", "", 0)]
 
 
 def is_only_mixed_types(complaint: str) -> bool:

@@ -3,6 +3,9 @@
 Rule 1. `$${` is a literal `${`, and begins nothing.
 Rule 2. An expression ends at the `}` that CEL's own tokens leave over: braces of map
         literals and braces in strings are part of it.
+Rule 3. One that is never closed does not hide the ones after it: they are looked for up
+        to the next `${` each. Only the first is told: the rest may follow from it.
+Rule 4. Time grows with the length of the text: nothing is read more than twice.
 
 Not here: what an expression means (plait.expression.evaluate).
 """
@@ -13,7 +16,10 @@ import re
 from typing import Final, NamedTuple
 
 from plait.expression.lex import closing_brace
-from plait.expression.problems import EMPTY_EXPRESSION, UNCLOSED, Problem
+from plait.expression.problems import EMPTY_EXPRESSION, TOO_LARGE, UNCLOSED, Problem
+
+# 1,000: looking at so many takes 2 ms, and no text that a person writes has more.
+MARKS_MAX: Final = 1_000
 
 _MARK: Final = re.compile(r"\$?\$\{")
 # None of these before the next `}`: then it is the right one.
@@ -42,35 +48,74 @@ def split(text: str) -> Pieces:
     >>> split("${a").problems[0].message
     "'${' is never closed"
     """
-    parts: list[str | Found] = []
-    problems: list[Problem] = []
-    literal, at = "", 0
-    while (mark := _MARK.search(text, at)) is not None:
-        literal += text[at : mark.start()]
-        if mark[0] == "$${":
-            literal, at = literal + "${", mark.end()
-            continue
-        end = _end(text, mark.end())
-        if end < 0:
-            problems.append(_unclosed(end, mark.start()))
-            return Pieces(tuple(parts), tuple(problems))
-        found = _stripped(text, mark.end(), end)
-        if literal:
-            parts.append(literal)
-        if found.source:
-            parts.append(found)
+    splitter = _Splitter(text)
+    splitter.run()
+    return Pieces(tuple(splitter.parts), tuple(splitter.problems))
+
+
+class _Splitter:
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.parts: list[str | Found] = []
+        self.problems: list[Problem] = []
+        self.literal = ""
+        self.is_broken = False
+
+    def run(self) -> None:
+        at, text = 0, self.text
+        for _ in range(MARKS_MAX):
+            mark = _MARK.search(text, at)
+            if mark is None:
+                self._finish(at)
+                return
+            self.literal += text[at : mark.start()]
+            if mark[0] == "$${":
+                self.literal, at = self.literal + "${", mark.end()
+            else:
+                at = self._expression(mark.start(), mark.end())
+        if (mark := _MARK.search(text, at)) is not None:
+            if not self.is_broken:
+                self.problems.append(_too_many(mark.start()))
         else:
-            problems.append(_empty(mark.start()))
-        literal, at = "", end + 1
-    literal += text[at:]
-    return Pieces((*parts, literal) if literal else tuple(parts), tuple(problems))
+            self._finish(at)
+
+    def _finish(self, at: int) -> None:
+        self.literal += self.text[at:]
+        if self.literal:
+            self.parts.append(self.literal)
+
+    def _expression(self, start: int, inside: int) -> int:
+        """Note the expression whose mark is at `start`; return where to go on."""
+        text = self.text
+        following = _MARK.search(text, inside) if self.is_broken else None
+        stop = len(text) if following is None else following.start()
+        end = _end(text, inside, stop)
+        if end < 0:
+            if not self.is_broken:
+                self.problems.append(_unclosed(end, start))
+            self.is_broken = True
+            return inside
+        if self.literal:
+            self.parts.append(self.literal)
+            self.literal = ""
+        found = _stripped(text, inside, end)
+        if found.source:
+            self.parts.append(found)
+        else:
+            self.problems.append(_empty(start))
+        return end + 1
 
 
-def _end(text: str, start: int) -> int:
-    end = text.find("}", start)
+def _end(text: str, start: int, stop: int) -> int:
+    end = text.find("}", start, stop)
     if end < 0 or _MAY_HIDE_BRACE.search(text, start, end):
-        return closing_brace(text, start)
+        return closing_brace(text, start, stop)
     return end
+
+
+def _too_many(offset: int) -> Problem:
+    message = f"a text has '${{' at most {MARKS_MAX:,} times"
+    return Problem(TOO_LARGE, message, "split it over several texts", offset)
 
 
 def _empty(offset: int) -> Problem:

@@ -14,18 +14,20 @@ values look in text (plait.expression.text).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
 
-from plait.expression.build import Builder, Constant, Expression, Render, Spot
+from plait.expression.build import Builder, Constant, Render, Spot
 from plait.expression.errors import ExpressionError, NotBool, TemplateErrors
 from plait.expression.evaluate import (
     CelExpression,
+    Expression,
     NotCompiled,
     PathExpression,
     expression_of,
 )
 from plait.expression.getter import Names
+from plait.expression.info import ExpressionInfo
 from plait.expression.paths import Read, sort_key
 from plait.expression.problems import Problem
 from plait.expression.text import Escape, json_text
@@ -36,14 +38,8 @@ from plait.model.place import NOWHERE, Place, Span
 PlaceOf: TypeAlias = Callable[[str], Place]
 Locate: TypeAlias = Callable[[str, int], Place]
 
-
-class ExpressionInfo(NamedTuple):
-    """One expression of a template, for diagnostics and explanations."""
-
-    source: str
-    place: Place
-    reads: tuple[Read, ...]
-    is_plain_path: bool
+# 100: more findings in one value help nobody, and each takes 0.1 ms to make.
+FINDINGS_MAX: Final = 100
 
 
 class Template:
@@ -80,10 +76,7 @@ class Template:
     @property
     def expressions(self) -> tuple[ExpressionInfo, ...]:
         """The expressions, in the order of the document."""
-        return tuple(
-            ExpressionInfo(e.source, e.place, e.reads, isinstance(e, PathExpression))
-            for e in self._expressions
-        )
+        return tuple(map(_info, self._expressions))
 
     def render_bool(self, names: Names) -> bool:
         """Return the value of a condition.
@@ -170,7 +163,8 @@ def parse_template(
             Without it, characters are counted from where a text of one line begins.
 
     Raises:
-        TemplateErrors: With every expression that is not valid.
+        TemplateErrors: With what is wrong with every expression that is not valid (the
+            first FINDINGS_MAX of it), and with the expressions that are valid.
 
     >>> template = parse_template("Hello ${user.name}", lambda at: Place(at, 1, 1))
     >>> template.render({"user": {"name": "Ada"}}), template.reads
@@ -184,22 +178,42 @@ def parse_template(
 
     builder = Builder(escape, lambda source, spot: expression_of(source, place(spot)))
     made = builder.build(value, pointer)
-    problems = [*builder.problems, *_compiled(builder)]
-    if problems:
-        raise TemplateErrors(tuple(_diagnostic(p, place(at)) for p, at in problems))
+    found, valid = _compiled(builder)
+    if found:
+        diagnostics = (_diagnostic(problem, place(spot)) for problem, spot in found)
+        raise TemplateErrors(tuple(diagnostics), tuple(map(_info, valid)))
     return _template(made, builder, value, escape)
 
 
-def _compiled(builder: Builder) -> Iterable[tuple[Problem, Spot]]:
-    """Compile the expressions that need it; yield what is wrong with them."""
+def _compiled(builder: Builder) -> tuple[list[tuple[Problem, Spot]], list[Expression]]:
+    """Compile the expressions; return what is wrong, and those that are valid.
+
+    Both are in the order of the document.
+    """
+    found, valid = builder.problems[:FINDINGS_MAX], []
     for expression, spot in builder.sites:
-        if not isinstance(expression, CelExpression):
-            continue
         try:
-            expression.compile()
+            if isinstance(expression, CelExpression):
+                expression.compile()
+            valid.append(expression)
         except NotCompiled as failed:
             for problem in failed.problems:
-                yield problem, spot._replace(offset=spot.offset + problem.offset)
+                found.append((problem, spot._replace(offset=spot.offset + problem.offset)))
+            if len(found) >= FINDINGS_MAX:
+                break
+    found.sort(key=_position)
+    return found[:FINDINGS_MAX], valid
+
+
+def _info(expression: Expression) -> ExpressionInfo:
+    is_plain_path = isinstance(expression, PathExpression)
+    return ExpressionInfo(
+        expression.source, expression.place, expression.reads, is_plain_path
+    )
+
+
+def _position(found: tuple[Problem, Spot]) -> tuple[int, int]:
+    return found[1].number, found[1].offset
 
 
 def _counted(place: Place, spot: Spot) -> Place:

@@ -6,7 +6,8 @@ Rule 2. In the path and the query of a URL every value is percent-encoded, so it
         leave its place. In the host it stands as it is, and may not end the host. A value
         at the very beginning is the address itself and stands as it is.
 Rule 3. A URL takes no null, and in its path no `.` or `..`, which servers resolve even
-        when they are encoded.
+        when they are encoded. Nor is a segment of the path left empty: `/users/` is
+        another resource than a user.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Final, TypeAlias
 
 import orjson
 
+from plait.expression.segments import DOTS, EMPTY, open_segments
 from plait.model.json import JsonValue
 
 Writer: TypeAlias = Callable[[JsonValue], str]
@@ -35,7 +37,6 @@ class NoText(ValueError):
     """A value may not stand here. The text says why, without the value."""
 
 
-_DOTS: Final = frozenset({".", ".."})
 # RFC 3986, unreserved.
 _SAFE: Final = re.compile(r"[A-Za-z0-9._~-]*").fullmatch
 _UNRESERVED: Final = frozenset(
@@ -95,11 +96,23 @@ def path_text(value: JsonValue) -> str:
     Raises:
         NoText: It is null, `.` or `..`.
     """
-    if type(value) is str and _SAFE(value) and value not in _DOTS:
+    if type(value) is str and _SAFE(value) and value not in DOTS:
         return value
     text = query_text(value)
-    if text in _DOTS:
+    if text in DOTS:
         raise NoText("is '.' or '..', which would change the path of the URL")
+    return text
+
+
+def segment_text(value: JsonValue) -> str:
+    """Return `value` as it may be a whole segment of the path of a URL.
+
+    Raises:
+        NoText: It is null, `.`, `..` or empty.
+    """
+    text = path_text(value)
+    if not text:
+        raise NoText(EMPTY)
     return text
 
 
@@ -148,8 +161,8 @@ def writers_for(parts: Sequence[object], escape: Escape) -> list[Writer]:
     Parts of type str are literals; their writers are not used.
 
     >>> [w.__name__ for w in writers_for([1, "/a/", 2, "?b=", 3], Escape.URL)]
-    ['address_text', 'path_text', 'path_text', 'query_text', 'query_text']
-    >>> [w.__name__ for w in writers_for(["http://", 1, ":80/", 2], Escape.URL)]
+    ['address_text', 'path_text', 'segment_text', 'query_text', 'query_text']
+    >>> [w.__name__ for w in writers_for(["http://", 1, ":80/a", 2], Escape.URL)]
     ['host_text', 'host_text', 'path_text', 'path_text']
     """
     if escape is Escape.NONE:
@@ -162,7 +175,18 @@ def writers_for(parts: Sequence[object], escape: Escape) -> list[Writer]:
         writers.append(writer)
         if writer is address_text:
             writer = path_text
+    for segment in open_segments(parts, path_values(parts, writers)):
+        if segment.is_one_value:
+            writers[segment.value] = segment_text
     return writers
+
+
+def path_values(parts: Sequence[object], writers: Sequence[Writer]) -> list[bool]:
+    """Tell of each of `parts` whether it is a value in the path of a URL."""
+    return [
+        not isinstance(part, str) and writer in (path_text, segment_text)
+        for part, writer in zip(parts, writers, strict=True)
+    ]
 
 
 def _after_literal(literal: str, writer: Writer) -> Writer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from plait.expression.lift import Slot, lift
+from tests.unit.expression.making import findings, value_of
 
 
 @pytest.mark.parametrize(
@@ -91,3 +92,19 @@ def test_every_character_is_found_again_in_the_original() -> None:
 
 def test_the_same_path_read_and_asked_for_takes_two_slots() -> None:
     assert lift("has(a.b) && a.b").slots == (Slot(("a", "b"), True), Slot(("a", "b")))
+
+
+@pytest.mark.parametrize("expression", ["a[0]0", "a[0]b", "a.`b`1", "has(a.b)c", "1ua"])
+def test_a_slot_does_not_grow_together_with_what_is_beside_it(expression: str) -> None:
+    # `v1` and `0` would be `v10`, which is another slot.
+    many = ", ".join(f"n{number}" for number in range(9))
+    (found,) = findings("${[x, " + many + f", y, {expression}]}}")
+    assert found.code == "E004"
+
+
+@pytest.mark.parametrize(
+    "expression", [".v0", "[.v0][0]", "v1 + .v0 - v1", "1 in .vs ? .v0 : 0", "-.v0 * -1"]
+)
+def test_a_name_with_a_leading_dot_is_that_name(expression: str) -> None:
+    # Left as it was, `.v0` would be the slot of that number.
+    assert value_of(expression, v0=7, v1=3, vs=[1]) == 7

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from plait.expression import TemplateErrors
 from plait.model.diagnostic import Diagnostic
 from plait.model.json import JsonValue
-from tests.unit.expression.making import NAME, findings
+from tests.unit.expression.making import NAME, findings, template
 
 
 @pytest.mark.parametrize(
@@ -45,15 +46,24 @@ def test_names_are_put_back_into_what_the_library_says() -> None:
     assert found.message == "unexpected 'd.e'"
 
 
-def test_every_mistake_of_a_value_is_found_at_once() -> None:
+def test_every_mistake_of_a_value_is_found_at_once_in_the_order_of_the_document() -> None:
     value: JsonValue = {
         "a": "${} and ${b.} and ${1 + 'a'}",
         "${k}": 1,
         "c": ["${foo(x)}", "${ok}", "${'open}"],
     }
     assert [found.code for found in findings(value)] == [
-        "E003", "E002", "E001", "E004", "E006", "E005",
+        "E003", "E004", "E006", "E002", "E005", "E001",
     ]  # fmt: skip
+
+
+def test_expressions_beside_a_mistake_are_known_with_what_they_read() -> None:
+    with pytest.raises(TemplateErrors) as caught:
+        template({"a": "${b +} ${c.d} ${e.", "f": ["${g + 1} ${h", "${i[0]"], "k": "${j}"})
+    valid = caught.value.expressions
+    assert [info.source for info in valid] == ["c.d", "g + 1", "j"]
+    assert [info.reads for info in valid] == [(("c", "d"),), (("g",),), (("j",),)]
+    assert [info.is_plain_path for info in valid] == [True, False, True]
 
 
 def test_two_mistakes_of_one_expression_are_both_told() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from plait.expression.scan import Found, split
+from tests.unit.expression.making import findings
 
 
 @pytest.mark.parametrize(
@@ -44,3 +45,7 @@ def test_what_is_wrong_is_told_with_its_offset(text: str, code: str, offset: int
 
 def test_an_empty_expression_does_not_hide_the_ones_after_it() -> None:
     assert split("${} ${a}").parts == (" ", Found("a", 6))
+
+
+def test_a_text_of_literals_around_a_mistake_is_refused_as_others_are() -> None:
+    assert [found.code for found in findings(["a ${} b"])] == ["E003"]

@@ -95,6 +95,52 @@ def test_a_value_that_would_change_the_url_is_refused(text: str, value: JsonValu
     assert caught.value.expression == "v"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://h/api/users/${e}",
+        "http://h/${e}/orders",
+        "http://h/${e}?q=1",
+        "http://h/${e}#x",
+        "http://h/a/${e}${e}",
+        "http://h/a/${e}${e}/x",
+        "/${e}",
+        "${base}/${e}",
+        "${folder}${e}",
+        "http://h/a/.${e}",
+        "http://h/a/${e}..",
+        "http://h/a/${e}.${e}/x",
+    ],
+)
+def test_a_segment_of_a_path_is_never_left_empty_or_made_of_dots(text: str) -> None:
+    with pytest.raises(NotForUrl, match="segment") as caught:
+        url(text, e="", base="http://h", folder="http://h/users/")
+    assert caught.value.code == "expression.not_for_url"
+    assert caught.value.expression == "e"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("http://h/user-${e}", "http://h/user-"),
+        ("http://h/${e}.json", "http://h/.json"),
+        ("http://h/${e}${x}", "http://h/x"),
+        ("http://h/a?q=${e}&r=${e}", "http://h/a?q=&r="),
+        ("http://h/a#${e}", "http://h/a#"),
+        ("http://h:80${e}/a", "http://h:80/a"),
+        ("${base}${e}", "http://h"),
+        ("${base}${e}/a", "http://h/a"),
+        ("${base}?${e}", "http://h?"),
+        ("${query}${e}", "http://h/?a=/"),
+    ],
+)
+def test_an_empty_text_may_stand_where_no_segment_is_left_empty(
+    text: str, expected: str
+) -> None:
+    names: dict[str, JsonValue] = {"base": "http://h", "query": "http://h/?a=/", "x": "x"}
+    assert url(text, e="", **names) == expected
+
+
 @given(st.text(st.characters(codec="utf-8")))
 def test_what_is_encoded_is_decoded_to_the_same_text(text: str) -> None:
     encoded = percent_encoded(text)
