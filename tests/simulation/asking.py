@@ -7,6 +7,7 @@ Also a proof: a new kind of call is a model handed to the catalog, and nothing e
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
@@ -22,7 +23,11 @@ from plait.testing import Answer, error, reply
 
 
 class AskStep(Step):
-    """Ask a system that answers as `request.play` says, attempt by attempt."""
+    """Ask a system that answers as `request.play` says, attempt by attempt.
+
+    The rounds of the groups around it count on: a group that is tried again meets a system
+    that is an answer further.
+    """
 
     machine: ClassVar[str] = "call"
     facts: ClassVar[tuple[str, ...]] = ("note",)
@@ -45,7 +50,7 @@ def play(call: StartCall) -> Answer:
     """Answer `call` as its own request says."""
     plays = call.request["play"]
     assert isinstance(plays, list)
-    played = plays[min(call.attempt, len(plays)) - 1]
+    played = plays[min(call.attempt + rounds_before(call.step), len(plays)) - 1]
     if played["code"] is not None:
         again_ms = played["retry_after"] or None
         return error(played["code"], after_ms=played["after"], retry_after_ms=again_ms)
@@ -53,6 +58,11 @@ def play(call: StartCall) -> Answer:
     n = call.attempt
     response: JsonObject = {"v": arg, "n": n, "ok": n % 2 == 1}
     return reply(response, after_ms=played["after"], facts={})
+
+
+def rounds_before(path: str) -> int:
+    """Return how many rounds the groups around a step have made before this one."""
+    return sum(int(number) - 1 for number in re.findall(r"~(\d+)", path))
 
 
 def plan_of(document: Mapping[str, Any]) -> Plan:

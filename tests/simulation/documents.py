@@ -35,6 +35,8 @@ ON = (
     "5xx",
     ["connector.protocol"],
     "${error.code == 'connector.http.404'}",
+    "${error.details.nope == 1}",
+    "${error.details.nope == 1}",
 )
 
 
@@ -142,9 +144,38 @@ class _Writer:
             step |= self.settings(self.retry, self.caught, one_in=one_in)
             if depth < DEPTH_MAX and self.perhaps(one_in + 2):
                 step["fallback"] = self.fallback(visible, depth)
+        if step["type"] in SCOPED and self.wishes.races and self.perhaps(2):
+            self.unsettle(step)
         if step["type"] in SCOPED and "unsafe" in json.dumps(step):
             step.pop("retry", None)
         return step
+
+    def unsettle(self, group: Json) -> None:
+        """Let something in `group` fail at first, and let the group be tried again."""
+        scopes = [*group["branches"].values()] if "branches" in group else [group]
+        steps = self.pick(scopes)["steps"]
+        plays = [self.play(fails=n < 2) for n in range(self.pick([2, 2, 3]))]
+        request = {"play": plays, "arg": "${input.a}"}
+        step: Json = {"id": f"s{self.next_number()}", "type": "ask", "request": request}
+        step |= self.limits() | ({"effect": "keyed"} if self.perhaps(2) else {})
+        if self.perhaps(3):
+            step["fallback"] = {**self.late(), "condition": "${input.a == 1}"}
+        steps.insert(self.lot.randint(0, len(steps)), step)
+        if self.perhaps(3):
+            steps.insert(self.lot.randint(0, len(steps)), self.late())
+        group |= self.retry()
+        group["retry"] |= {"max_attempts": self.pick([2, 3]), "on": ["any"]}
+
+    def late(self) -> Json:
+        """A step that does not end within its limit; mostly that is caught."""
+        step = {"id": f"s{self.next_number()}", "type": "wait", "for": self.duration(6, 9)}
+        step |= {"timeout": self.duration(0, 5)} if self.wishes.limits else {}
+        caught = [{"fallback": "late"}, {"on_error": "continue"}, {}]
+        return {**step, **self.pick([*caught, {"fallback": self.worse()}])}
+
+    def worse(self) -> Json:
+        """A step that fails in its turn."""
+        return {"id": f"s{self.next_number()}", "type": "fail", "code": "custom.worse"}
 
     def is_troubled(self, step: Json) -> bool:
         if step["type"] == "ask":
@@ -235,6 +266,8 @@ class _Writer:
         return {"on_error": self.pick(["continue", "continue", "fail"])}
 
     def fallback(self, seen: tuple[str, ...], depth: int) -> Json:
+        if self.wishes.races and self.perhaps(5):
+            return self.worse()
         if self.perhaps(2):
             return self.step(seen, (), depth + 1 if self.wishes.races else DEPTH_MAX)
         return self.pick([None, "none", {"told": "${error.code}"}, self.value(seen)])

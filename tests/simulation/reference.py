@@ -15,7 +15,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Json = Any
@@ -39,12 +39,19 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class Error:
-    """A failure: the step and attempt that the user is told of."""
+    """A failure: the step and attempt that the user is told of.
+
+    Attributes:
+        fallback: Why the fallback did not answer: a code, or `skipped`; empty if none.
+        retry_on: True when the expression in `retry.on` had no value.
+    """
 
     code: str
     step: str
     attempts: int
     retry_after_ms: int = 0
+    fallback: str = ""
+    retry_on: bool = False
 
 
 @dataclass(frozen=True)
@@ -198,10 +205,13 @@ class Reference:
                 return [self.settle(path, "completed", end.at, end.payload, None, attempt)]
             if end.kind == "returned" or len(ends) > 1:
                 return ends
-            again_at = self.retry_at(raw, end, names, path, attempt, deadline_at)
+            error = end.payload
+            try:
+                again_at = self.retry_at(raw, end, names, path, attempt, deadline_at)
+            except Unreadable:
+                again_at, error = None, replace(error, retry_on=True)
             if again_at is None:
-                return self.give_up(raw, names, end.at, path, end.payload, attempt)
-            self.cut_inside(path, 0)
+                return self.give_up(raw, names, end.at, path, error, attempt)
             now = again_at
         raise AssertionError
 
@@ -257,7 +267,7 @@ class Reference:
             return ends
         if len(set(passed)) < len(passed):
             raise Ambiguous
-        self.cut_inside(path, min(passed))
+        self.cut_inside(round_of(path, attempt), min(passed))
         return [End("failed", min(passed), Error("step.timeout", path, attempt))]
 
     def unlimited(
@@ -282,9 +292,10 @@ class Reference:
                 render(raw.get("details"), names)
                 return [End("failed", now, Error(raw["code"], path, attempt))]
             case "sequence":
-                return self.scope(raw, "sequence", names, now, path + "/")
+                prefix = round_of(path, attempt) + "/"
+                return self.scope(raw, "sequence", names, now, prefix)
             case "parallel":
-                return self.parallel(raw, names, now, path)
+                return self.parallel(raw, names, now, round_of(path, attempt))
             case other:
                 raise AssertionError(other)
 
@@ -305,7 +316,8 @@ class Reference:
         if limit <= 0:
             return End("failed", now, Error("step.timeout", path, attempt))
         request = render(raw["request"], names)
-        played = request["play"][min(attempt, len(request["play"])) - 1]
+        before = sum(int(number) - 1 for number in re.findall(r"~(\d+)", path))
+        played = request["play"][min(attempt + before, len(request["play"])) - 1]
         if played["after"] >= limit:
             return End("failed", now + limit, Error("connector.timeout", path, attempt))
         at = now + played["after"]
@@ -350,7 +362,8 @@ class Reference:
         retry, error = self.raw_setting(raw, "retry"), end.payload
         if retry is None or attempt >= retry.get("max_attempts", 3):
             return None
-        if deadline_at is not None and end.at >= deadline_at:
+        is_over = deadline_at is not None and end.at >= deadline_at
+        if is_over and raw["type"] != "ask":
             return None
         if not is_retried(retry.get("on"), error, names, raw.get("effect")):
             return None
@@ -394,19 +407,18 @@ class Reference:
         attempts: int,
     ) -> list[End]:
         """The attempts are used up: fallback, then on_error."""
+        ends = [End("failed", now, error)]
         if "fallback" in raw:
             ends = self.fallback(raw, names, now, path, error, attempts)
-            if ends[0].kind != "failed":
-                return ends
-            if len(ends) > 1 and self.raw_setting(raw, "on_error") == "continue":
-                raise Ambiguous
-            now, errors = ends[0].at, [end.payload for end in ends]
-        else:
-            errors = [error]
-        if self.raw_setting(raw, "on_error") == "continue":
-            return [self.settle(path, "failed", now, None, errors[0], attempts)]
-        self.records.append(Record(now, path, "failed"))
-        return [End("failed", now, one) for one in errors]
+        is_continued = self.raw_setting(raw, "on_error") == "continue"
+        if len(ends) > 1 and is_continued:
+            raise Ambiguous
+        end = ends[0]
+        if end.kind == "failed" and is_continued:
+            return [self.settle(path, "failed", end.at, None, end.payload, attempts)]
+        if end.kind == "failed":
+            self.records.append(Record(end.at, path, "failed"))
+        return ends
 
     def fallback(
         self,
@@ -417,19 +429,28 @@ class Reference:
         error: Error,
         attempts: int,
     ) -> list[End]:
+        """Return the fallback's answer, or the first failure with why there is none."""
         seen = {**names, "error": {"code": error.code}}
         answer = raw["fallback"]
         if not (isinstance(answer, dict) and "type" in answer):
             try:
                 value = render(answer, seen)
             except Unreadable:
-                return [End("failed", now, Error("expression", path, attempts))]
+                return [End("failed", now, replace(error, fallback="expression"))]
             return [self.settle(path, "completed", now, value, None, attempts)]
-        ends = self.step(answer, seen, now, path + "/")
-        if ends[0].kind == "settled":
-            value = ends[0].payload["response"]
-            return [self.settle(path, "completed", ends[0].at, value, None, attempts)]
-        return ends
+        ends = self.step(answer, seen, now, path + ".fallback/")
+        at, told = ends[0].at, ends[0].payload
+        if ends[0].kind != "settled":
+            return [
+                End("failed", at, replace(error, fallback=end.payload.code))
+                if end.kind == "failed"
+                else end
+                for end in ends
+            ]
+        if told["status"] == "completed":
+            return [self.settle(path, "completed", at, told["response"], None, attempts)]
+        why = "skipped" if told["error"] is None else told["error"]["code"]
+        return [End("failed", at, replace(error, fallback=why))]
 
     # -- small things --------------------------------------------------------------------
 
@@ -451,6 +472,11 @@ class Reference:
 
     def setting(self, raw: Json, name: str) -> int | None:
         return duration(self.raw_setting(raw, name))
+
+
+def round_of(path: str, attempt: int) -> str:
+    """Return what the paths inside a group begin with while it makes this attempt."""
+    return path + ("" if attempt < 2 else f"~{attempt}")
 
 
 def _told(end: End, path: str, attempt: int) -> End:
@@ -498,7 +524,7 @@ def orders(items: list[tuple[str, End]]) -> Iterator[tuple[tuple[str, End], ...]
 
 
 def is_retried(on: Json, error: Error, names: dict[str, Json], effect: Json) -> bool:
-    if error.code.startswith(("expression", "custom.")):
+    if error.code.startswith("expression"):
         return False
     if effect == "unsafe" and error.code != "connector.connect":
         return False
@@ -506,6 +532,8 @@ def is_retried(on: Json, error: Error, names: dict[str, Json], effect: Json) -> 
         return error.code in ADVISED
     if isinstance(on, str) and "${" in on:
         return truth(on, {**names, "error": {"code": error.code}})
+    if error.code.startswith("custom."):
+        return False
     words = on if isinstance(on, list) else [on]
     status = error.code.removeprefix("connector.http.")
     known = {"any", error.code, CLASSES.get(error.code), status, f"{status[0]}xx"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, get_args
@@ -10,6 +11,7 @@ from typing import Any, get_args
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from plait.compile.inside import all_steps
 from plait.kernel import (
     CancelCall,
     CancelTimer,
@@ -24,6 +26,10 @@ from plait.kernel.events import (
     CallFailed,
     ExecutionStarted,
     OutsideEvent,
+    StepCancelled,
+    StepCompleted,
+    StepFailed,
+    StepSkipped,
     TerminalEvent,
     TimerFired,
 )
@@ -156,6 +162,46 @@ def test_every_execution_ends_and_until_then_something_will_wake_it(
     assert not sim.state.timers
 
 
+@given(document=documents(), seed=SEEDS)
+def test_no_two_facts_are_of_the_same_step_and_attempt(document: Any, seed: int) -> None:
+    result = simulation(document).run(shuffled(seed))
+    facts = [fact_of(event) for event in result.events if hasattr(event, "step")]
+    assert len(set(facts)) == len(facts), sorted(facts)
+    made = [(call.step, call.attempt) for call in result.calls]
+    assert len(set(made)) == len(made), made
+
+
+def fact_of(event: Any) -> tuple[str, str, int]:
+    """Return what `event` is the one event of: how a step ended, what an attempt got."""
+    match event:
+        case CallCompleted() | CallFailed():
+            return "outcome", event.step, event.attempt
+        case StepSkipped() | StepCompleted() | StepFailed() | StepCancelled():
+            return "end", event.step, 0
+        case _:
+            return type(event).__name__, event.step, getattr(event, "attempt", 0)
+
+
+@given(document=documents(), seed=SEEDS)
+def test_a_path_leads_to_a_step_of_the_document_and_all_its_rounds_share_one_key(
+    document: Any, seed: int
+) -> None:
+    sim = simulation(document)
+    result = sim.run(shuffled(seed))
+    addresses = [step.path for step in all_steps(sim.kernel.plan)]
+    assert len(set(addresses)) == len(addresses)
+    assert {plain(path) for path in result.steps} <= set(addresses)
+    keyed = [call for call in result.calls if call.idempotency_key is not None]
+    assert [call.idempotency_key for call in keyed] == [
+        f"simulated/{plain(call.step)}" for call in keyed
+    ]
+
+
+def plain(path: str) -> str:
+    """Return `path` without the numbers of rounds."""
+    return re.sub("~[0-9]+", "", path)
+
+
 class Ledger:
     """What was started must be answered or cancelled, once."""
 
@@ -230,8 +276,7 @@ def test_late_repeated_and_unknown_outcomes_change_nothing(
 def noise(sim: Simulation, lot: random.Random) -> list[OutsideEvent]:
     """Return events that nobody waits for: what was heard or cancelled, what never was.
 
-    The steps of a group that is tried again have the same addresses again; an outcome of
-    the former round cannot be told from one of the new, so it is left out here.
+    Among them, in a group that is tried again, the outcomes of its former rounds.
     """
     now_ms = sim.now_ms + 1_000_000
     awaited = {(run.path, run.attempt) for run in sim.state.calls.values()}

@@ -7,9 +7,7 @@ from typing import Any
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
-from plait.kernel.events import (
-    RetryScheduled,
-)
+from plait.kernel.events import RetryScheduled
 from plait.model.failure import Failure
 from plait.testing import Simulated, Simulation
 from tests.simulation.asking import plan_of, play
@@ -52,10 +50,22 @@ def _told(value: Any) -> Any:
 
 
 def _is_same(error: Error, failure: Failure) -> bool:
-    code = error.code
-    is_code = failure.code.startswith("expression.") if code == "expression" else False
-    told = (failure.step, failure.attempts)
-    return (is_code or failure.code == code) and told == (error.step, error.attempts)
+    details = failure.details or {}
+    fallback: Any = details.get("fallback", "")
+    told = (
+        _told(failure.code),
+        failure.step,
+        failure.attempts,
+        _told(fallback["code"] if isinstance(fallback, dict) else fallback),
+        "retry_on" in details,
+    )
+    return told == (
+        error.code,
+        error.step,
+        error.attempts,
+        error.fallback,
+        error.retry_on,
+    )
 
 
 @settings(max_examples=6 * settings().max_examples)

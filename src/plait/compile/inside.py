@@ -1,7 +1,8 @@
 """What is inside a step: nested scopes and the fallback, with the paths of their steps.
 
 A step's path is the one that the kernel gives it while it runs: `orders`, `prepare/fetch`,
-`enrich[left]/fetch`, `offers/fallback`.
+`enrich[left]/fetch`, `offers.fallback/mirror`; without the rounds that a group makes when
+it is tried again (plait.kernel.paths).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ class Inner:
     """A scope inside a step.
 
     Attributes:
-        id: Path of the scope: `enrich[left]`, `prepare`, `offers/fallback`.
+        id: Path of the scope: `enrich[left]`, `prepare`, `offers.fallback`.
         label: What it is to the step: a branch's name, `fallback`; empty when the step
             is this scope and nothing else, as a sequence is.
         prefix: What the paths of its steps begin with.
@@ -49,8 +50,8 @@ def inner_scopes(node: Node, path: str) -> Iterator[Inner]:
         else:
             yield Inner(path, "", f"{path}/", scope)
     if node.fallback_scope is not None:
-        own = f"{path}/fallback"
-        yield Inner(own, "fallback", f"{path}/", node.fallback_scope, is_fallback=True)
+        own = f"{path}.fallback"
+        yield Inner(own, "fallback", f"{own}/", node.fallback_scope, is_fallback=True)
 
 
 def all_steps(plan: Plan) -> Iterator[Located]:

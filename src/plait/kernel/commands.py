@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from plait.model.record import record
+from plait.plan.nodes import Effect
 
 
 @record
@@ -17,10 +18,14 @@ class StartCall:
         host_is_literal: True when the host stands literally in the operator's own
             document, False when a template gave it (then egress rules apply).
         timeout_ms: The whole attempt: connecting, sending, receiving, decoding.
-        idempotency_key: The same for all attempts of this step; None for reads.
+        idempotency_key: The same for all attempts of this step, and in all rounds of the
+            groups around it; None for reads.
         headers_wanted: Response headers to report, lower-case; ("*",) for all.
-        execution_id, step, attempt: For tracing and error texts. Attempts count from 1.
+        execution_id, step, attempt: Together they name this call and no other. Attempts
+            count from 1; a group that is tried again gives its steps other paths.
         trace: Headers to pass on unless the request sets them (traceparent, …).
+        effect: What a repetition does: nothing (`read`), nothing more because the key
+            tells (`keyed`), or nobody knows (`unsafe`).
     """
 
     kind: str
@@ -33,6 +38,7 @@ class StartCall:
     step: str
     attempt: int
     trace: tuple[tuple[str, str], ...] = ()
+    effect: Effect = "keyed"
 
 
 @record

@@ -7,17 +7,19 @@ Rule 3. After each turn an open execution has a call or a timer outstanding that
         mere time limit: something will wake it. This is asserted.
 
 Not here: what one node kind does (plait.kernel.machines), a step's states
-(plait.kernel.lifecycle), which failures are retried (plait.kernel.backoff).
+(plait.kernel.lifecycle), which steps of a scope are ready (plait.kernel.frames), what a
+call says (plait.kernel.calls), whether it is made again (plait.kernel.retry), which timers
+are outstanding (plait.kernel.timers), addresses (plait.kernel.paths).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, assert_never, cast
+from typing import assert_never
 
 from plait.expression import ExpressionError
-from plait.kernel.backoff import is_retryable, next_delay_ms
-from plait.kernel.commands import CancelCall, CancelTimer, StartCall, StartTimer
+from plait.kernel.calls import call_of
+from plait.kernel.commands import CancelCall
 from plait.kernel.events import (
     CallCompleted,
     CallFailed,
@@ -39,21 +41,35 @@ from plait.kernel.events import (
     TerminalEvent,
     TimerFired,
 )
+from plait.kernel.failures import (
+    crowded,
+    execution_out_of_time,
+    history_full,
+    in_brief,
+    out_of_time,
+    with_detail,
+)
+from plait.kernel.frames import FRAME_DONE, Openings, leave, settle
 from plait.kernel.lifecycle import TRANSITIONS, InvariantBroken, StepState, advance
 from plait.kernel.machine import Machine
 from plait.kernel.machines import built_in_machines
+from plait.kernel.paths import beside, inside
+from plait.kernel.retry import retry_at_ms
 from plait.kernel.state import Ambient, Execution, Frame, Run
+from plait.kernel.timers import (
+    cancel_all_timers,
+    cancel_timers,
+    pending_count,
+    start_execution_deadline,
+    start_timer,
+    take_timer,
+    watch_deadlines,
+)
 from plait.kernel.turn import BEHAVIOUR, BehaviourUnknown, Limits, Turn
 from plait.kernel.views import absent_view, completed_view, default_output, first_names
-from plait.model.errors import Advice
 from plait.model.failure import Failure
 from plait.model.json import JsonObject, JsonValue
-from plait.plan import Plan, RetryPolicy, Scope
-
-CALL_TIMEOUT_MS_DEFAULT: Final = 30_000
-FALLBACK: Final = "fallback"
-FRAME_DONE: Final = -1
-DEADLINES: Final = ("timeout", "attempt_timeout")
+from plait.plan import Plan
 
 
 class Kernel:
@@ -69,7 +85,7 @@ class Kernel:
         self.plan = plan
         self._machines = machines if machines is not None else built_in_machines()
         self._limits = limits if limits is not None else Limits()
-        self._openings: dict[int, tuple[list[int], list[int]]] = {}
+        self._openings = Openings()
 
     # -- turns ---------------------------------------------------------------------
 
@@ -86,10 +102,9 @@ class Kernel:
         x = Execution(self.plan, event, ambient or Ambient(), event.at_ms)
         x.events.append(event)
         if self.plan.timeout_ms is not None:
-            x.deadline_count += 1
-            self._ask_timer(x, None, event.at_ms + self.plan.timeout_ms)
+            start_execution_deadline(x, event.at_ms + self.plan.timeout_ms)
         names = first_names(self.plan, event, x.ambient)
-        x.root = self._open(x, self.plan.scope, None, "", "", names)
+        x.root = self._openings.open(x, self.plan.scope, None, "", "", names)
         return x, self._end_turn(x)
 
     def decide(self, x: Execution, event: OutsideEvent) -> Turn:
@@ -152,42 +167,18 @@ class Kernel:
         if x.end is not None:
             return
         if x.event_count + len(x.events) > self._limits.events_max:
-            text = f"the execution's history reached {self._limits.events_max} events"
-            self._end(x, ExecutionFailed(Failure("limit.events", text), x.now_ms))
+            failure = history_full(self._limits.events_max)
+            self._end(x, ExecutionFailed(failure, x.now_ms))
         elif not x.calls and len(x.timers) == x.deadline_count:
             raise InvariantBroken(f"execution {x.started.execution_id} waits for nothing")
 
     # -- frames --------------------------------------------------------------------
 
-    def open_frame(self, x: Execution, run: Run, name: str, prefix: str) -> None:
+    def open_frame(self, x: Execution, run: Run, name: str, suffix: str) -> None:
         """Start the scope `name` of `run`'s node (see `plait.kernel.machine.Offers`)."""
-        scope = run.node.scopes[name]
+        prefix = inside(run.path, run.attempt) + suffix
         names = dict(run.frame.names)
-        run.frames[name] = self._open(x, scope, run, name, prefix, names)
-
-    def _open(
-        self,
-        x: Execution,
-        scope: Scope,
-        parent: Run | None,
-        name: str,
-        prefix: str,
-        names: dict[str, Any],
-    ) -> Frame:
-        waits, ready = self._opening(scope)
-        frame = Frame(scope, parent, name, prefix, names, waits.copy(), len(scope.nodes))
-        x.ready.extend([(frame, index) for index in ready])
-        return frame
-
-    def _opening(self, scope: Scope) -> tuple[list[int], list[int]]:
-        """Return how many deps each node of `scope` waits for, and which wait for none."""
-        known = self._openings.get(id(scope))
-        if known is None:
-            waits = [len(node.deps) for node in scope.nodes]
-            free = [index for index, count in enumerate(waits) if not count]
-            known = (waits, [0] if scope.order == "sequence" else free)
-            self._openings[id(scope)] = known
-        return known
+        self._openings.open(x, run.node.scopes[name], run, name, prefix, names)
 
     def _complete_frame(self, x: Execution, frame: Frame) -> None:
         template = frame.scope.output
@@ -196,20 +187,16 @@ class Kernel:
         except ExpressionError as error:
             self._fail_frame(x, frame, error.failure())
             return
-        self._leave(frame)
+        leave(frame)
         frame.runs.clear()
         parent = frame.parent
         if parent is None:
             self._end(x, ExecutionCompleted(output, x.now_ms))
         elif parent.state is StepState.FALLING_BACK:
-            self._complete(x, parent, self._fallback_response(frame), None)
+            self._end_fallback(x, parent, frame)
         else:
             machine = self._machines[parent.node.machine]
             machine.on_frame_completed(self, x, parent, frame, output)
-
-    def _fallback_response(self, frame: Frame) -> JsonValue:
-        response: JsonValue = frame.names[frame.scope.nodes[0].id]["response"]
-        return response
 
     def _fail_frame(self, x: Execution, frame: Frame, failure: Failure) -> None:
         self.close_frame(x, frame)
@@ -217,24 +204,19 @@ class Kernel:
         if parent is None:
             self._end(x, ExecutionFailed(failure, x.now_ms))
         elif parent.state is StepState.FALLING_BACK:
-            self._fail_for_good(x, parent, failure)
+            self._fail_unanswered(x, parent, in_brief(failure.as_json()))
         else:
             machine = self._machines[parent.node.machine]
             machine.on_frame_failed(self, x, parent, frame, failure)
 
     def close_frame(self, x: Execution, frame: Frame) -> None:
         """Cancel what runs in `frame` (see `plait.kernel.machine.Offers`)."""
-        self._leave(frame)
+        leave(frame)
         for run in frame.runs.values():
             if run.is_active:
                 self._drop(x, run)
                 self._note(x, run, StepCancelled(run.path, x.now_ms))
         frame.runs.clear()
-
-    def _leave(self, frame: Frame) -> None:
-        frame.is_open = False
-        if frame.parent is not None:
-            frame.parent.frames.pop(frame.name, None)
 
     # -- a step's beginning --------------------------------------------------------
 
@@ -261,78 +243,36 @@ class Kernel:
     def _skip(self, x: Execution, run: Run, reason: str) -> None:
         self._note(x, run, StepSkipped(run.path, reason, x.now_ms))
         run.frame.names[run.node.id] = absent_view(run.node, "skipped", 0, None)
-        self._settle(x, run)
+        settle(x, run)
 
     def _attempt(self, x: Execution, run: Run) -> None:
         run.attempt += 1
         machine = self._machines[run.node.machine]
         if not machine.watches_deadline:
-            self._watch_deadlines(x, run)
+            watch_deadlines(x, run)
         try:
             machine.start(self, x, run)
         except ExpressionError as error:
             self.fail(x, run, error.failure())
 
-    def _watch_deadlines(self, x: Execution, run: Run) -> None:
-        if run.deadline_at_ms is not None and run.attempt == 1:
-            self._ask_timer_for(x, run, "timeout", run.deadline_at_ms)
-        if run.node.attempt_timeout_ms is not None:
-            due_at_ms = x.now_ms + run.node.attempt_timeout_ms
-            self._ask_timer_for(x, run, "attempt_timeout", due_at_ms)
-
     def start_call(self, x: Execution, run: Run) -> None:
         """Start the node's call (see `plait.kernel.machine.Offers`)."""
-        node = run.node
-        timeout_ms = self._call_timeout_ms(x, run)
-        if timeout_ms <= 0:
-            self.fail(x, run, _out_of_time(run))
+        if pending_count(x) >= self._limits.pending_max:
+            self.fail(x, run, crowded(self._limits.pending_max))
             return
-        if self._is_crowded(x):
-            self.fail(x, run, self._crowded())
+        call = call_of(x, run)
+        if isinstance(call, Failure):
+            self.fail(x, run, call)
             return
-        key = self._idempotency_key(x, run)
-        if isinstance(key, Failure):
-            self.fail(x, run, key)
-            return
-        command = StartCall(
-            node.kind,
-            self._request(run),
-            node.options.get("host_is_literal") is True,
-            timeout_ms,
-            key,
-            node.headers_read,
-            x.started.execution_id,
-            run.path,
-            run.attempt,
-            x.ambient.trace,
-        )
         x.calls[run.path] = run
-        x.commands.append(command)
+        x.commands.append(call)
 
-    def _request(self, run: Run) -> dict[str, Any]:
-        names = run.frame.names
-        request: dict[str, Any] = {}
-        for name, template in run.node.templates.items():
-            if name == "request":
-                request.update(cast("JsonObject", template.render(names)))
-            else:
-                request[name] = template.render(names)
-        return request
-
-    def _call_timeout_ms(self, x: Execution, run: Run) -> int:
-        own_ms = run.node.attempt_timeout_ms
-        if run.deadline_at_ms is None:
-            return own_ms if own_ms is not None else CALL_TIMEOUT_MS_DEFAULT
-        left_ms = run.deadline_at_ms - x.now_ms
-        return left_ms if own_ms is None else min(own_ms, left_ms)
-
-    def _idempotency_key(self, x: Execution, run: Run) -> str | Failure | None:
-        node = run.node
-        if node.idempotency_key is not None:
-            return _as_key(node.idempotency_key.render(run.frame.names))
-        if node.effect != "keyed":
-            return None
-        return f"{x.started.execution_id}/{run.path}"
+    def start_timer(self, x: Execution, run: Run, due_at_ms: int) -> None:
+        """Ask for a timer for `run` (see `plait.kernel.machine.Offers`)."""
+        if pending_count(x) >= self._limits.pending_max:
+            self.fail(x, run, crowded(self._limits.pending_max))
+        else:
+            start_timer(x, run, "machine", due_at_ms)
 
     # -- a step's end --------------------------------------------------------------
 
@@ -354,13 +294,6 @@ class Kernel:
             view = {**view, "response": reshaped}
         self._settle_completed(x, run, view, by_fallback=False)
 
-    def _complete(
-        self, x: Execution, run: Run, response: JsonValue, facts: JsonObject | None
-    ) -> None:
-        """The fallback has answered. Its value is final: `output` does not reshape it."""
-        view = completed_view(run.node, response, run.attempt, facts)
-        self._settle_completed(x, run, view, by_fallback=True)
-
     def _settle_completed(
         self, x: Execution, run: Run, view: dict[str, JsonValue], *, by_fallback: bool
     ) -> None:
@@ -368,20 +301,12 @@ class Kernel:
             self._drop(x, run)
         self._note(x, run, StepCompleted(run.path, run.attempt, by_fallback, x.now_ms))
         run.frame.names[run.node.id] = view
-        self._settle(x, run)
+        settle(x, run)
 
     def fail(self, x: Execution, run: Run, failure: Failure) -> None:
         """End the attempt with a failure (see `plait.kernel.machine.Offers`)."""
         failure = failure.at(step=run.path, attempts=run.attempt, place=run.node.place)
-        try:
-            due_at_ms = self._retry_at_ms(x, run, failure)
-        except ExpressionError as error:
-            failure, due_at_ms = (
-                error.failure().at(
-                    step=run.path, attempts=run.attempt, place=run.node.place
-                ),
-                None,
-            )
+        failure, due_at_ms = retry_at_ms(x, run, failure)
         if due_at_ms is None:
             self._drop(x, run)
             self._fall_back(x, run, failure)
@@ -389,52 +314,53 @@ class Kernel:
         self._drop(x, run, keep="timeout")
         event = RetryScheduled(run.path, run.attempt, failure, due_at_ms, x.now_ms)
         self._note(x, run, event)
-        self._ask_timer_for(x, run, "retry", due_at_ms)
+        start_timer(x, run, "retry", due_at_ms)
 
-    def _retry_at_ms(self, x: Execution, run: Run, failure: Failure) -> int | None:
-        policy = run.node.retry
-        if policy is None or not 0 < run.attempt < policy.attempts_max:
-            return None
-        if not is_retryable(failure, policy, run.node.effect):
-            return None
-        if not self._retry_condition_holds(policy, run, failure):
-            return None
-        seed = f"{x.started.execution_id}/{run.path}"
-        delay_ms = next_delay_ms(
-            policy, run.attempt, seed=seed, asked_ms=failure.retry_after_ms
-        )
-        due_at_ms = x.now_ms + delay_ms
-        # Waiting past the step's own deadline would only delay the answer.
-        too_late = run.deadline_at_ms is not None and due_at_ms >= run.deadline_at_ms
-        return None if too_late else due_at_ms
-
-    def _retry_condition_holds(
-        self, policy: RetryPolicy, run: Run, failure: Failure
-    ) -> bool:
-        if policy.when is None:
-            return True
-        return policy.when.render_bool({**run.frame.names, "error": failure.as_json()})
+    # -- fallback --------------------------------------------------------------------
 
     def _fall_back(self, x: Execution, run: Run, failure: Failure) -> None:
+        """The attempts are used up: let the fallback answer, if there is one."""
         node = run.node
         if node.fallback_value is None and node.fallback_scope is None:
             self._fail_for_good(x, run, failure)
             return
         self._note(x, run, FallbackStarted(run.path, failure, x.now_ms))
+        run.failure = failure
         names = {**run.frame.names, "error": failure.as_json()}
         if node.fallback_scope is not None:
-            run.frames[FALLBACK] = self._open(
-                x, node.fallback_scope, run, FALLBACK, f"{run.path}/", names
-            )
+            prefix = beside(run.path)
+            self._openings.open(x, node.fallback_scope, run, "fallback", prefix, names)
         elif node.fallback_value is not None:
             try:
-                self._complete(x, run, node.fallback_value.render(names), None)
+                value = node.fallback_value.render(names)
             except ExpressionError as error:
-                self._fail_for_good(x, run, error.failure())
+                self._fail_unanswered(x, run, in_brief(error.failure().as_json()))
+                return
+            self._answer(x, run, value)
+
+    def _end_fallback(self, x: Execution, run: Run, frame: Frame) -> None:
+        """The step that ran in the place of `run` has settled; it may have no answer."""
+        view = frame.names[frame.scope.nodes[0].id]
+        if view["status"] == "completed":
+            self._answer(x, run, view["response"])
+        else:
+            error = view["error"]
+            self._fail_unanswered(x, run, in_brief(error) if error else view["status"])
+
+    def _answer(self, x: Execution, run: Run, response: JsonValue) -> None:
+        """The fallback has answered. Its value is final: `output` does not reshape it."""
+        view = completed_view(run.node, response, run.attempt, None)
+        self._settle_completed(x, run, view, by_fallback=True)
+
+    def _fail_unanswered(self, x: Execution, run: Run, why: JsonValue) -> None:
+        """The fallback has no answer either: what failed first is what failed."""
+        assert run.failure is not None
+        self._fail_for_good(x, run, with_detail(run.failure, "fallback", why))
+
+    # -- the end of a step, and of all -------------------------------------------------
 
     def _fail_for_good(self, x: Execution, run: Run, failure: Failure) -> None:
         node = run.node
-        failure = failure.at(step=run.path, attempts=run.attempt, place=node.place)
         self._drop(x, run)
         event = StepFailed(run.path, failure, node.continue_on_error, x.now_ms)
         self._note(x, run, event)
@@ -444,21 +370,7 @@ class Kernel:
         x.is_degraded = True
         view = absent_view(node, "failed", run.attempt, failure.as_json())
         run.frame.names[node.id] = view
-        self._settle(x, run)
-
-    def _settle(self, x: Execution, run: Run) -> None:
-        frame = run.frame
-        frame.unsettled -= 1
-        if not frame.unsettled:
-            x.ready.append((frame, FRAME_DONE))
-        elif frame.scope.order == "sequence":
-            x.ready.append((frame, run.node.index + 1))
-        else:
-            waits = frame.waits
-            for index in run.node.dependents:
-                waits[index] -= 1
-                if not waits[index]:
-                    x.ready.append((frame, index))
+        settle(x, run)
 
     def finish(self, x: Execution, run: Run, output: JsonValue) -> None:
         """End the whole execution (see `plait.kernel.machine.Offers`)."""
@@ -473,51 +385,25 @@ class Kernel:
     def _end(self, x: Execution, event: TerminalEvent) -> None:
         if x.root is not None and x.root.is_open:
             self.close_frame(x, x.root)
-        for timer in x.timers:
-            x.commands.append(CancelTimer(timer))
-        x.timers.clear()
+        cancel_all_timers(x)
         x.ready.clear()
         x.end = event
         x.events.append(event)
 
     # -- timers and bookkeeping ------------------------------------------------------
 
-    def start_timer(self, x: Execution, run: Run, purpose: str, due_at_ms: int) -> None:
-        """Ask for a timer for `run` (see `plait.kernel.machine.Offers`)."""
-        if self._is_crowded(x):
-            self.fail(x, run, self._crowded())
-        else:
-            self._ask_timer_for(x, run, purpose, due_at_ms)
-
-    def _ask_timer_for(self, x: Execution, run: Run, purpose: str, due_at_ms: int) -> None:
-        run.timers[self._ask_timer(x, run, due_at_ms)] = purpose
-        x.deadline_count += purpose in DEADLINES
-
-    def _ask_timer(self, x: Execution, run: Run | None, due_at_ms: int) -> int:
-        x.timer_count += 1
-        x.timers[x.timer_count] = run
-        step = run.path if run is not None else ""
-        x.commands.append(StartTimer(x.timer_count, due_at_ms, step))
-        return x.timer_count
-
     def _on_timer(self, x: Execution, event: TimerFired) -> bool:
         if event.timer not in x.timers:
             return False
         self._accept(x, event)
-        run = x.timers.pop(event.timer)
+        run, purpose = take_timer(x, event.timer)
         if run is not None:
-            self._on_timer_of(x, run, run.timers.pop(event.timer))
-            return True
-        failure = Failure(
-            "execution.timeout",
-            f"the workflow did not end within {self.plan.timeout_ms} ms",
-            classes=("timeout",),
-        )
-        self._end(x, ExecutionFailed(failure, x.now_ms))
+            self._on_timer_of(x, run, purpose)
+        else:
+            self._end(x, ExecutionFailed(execution_out_of_time(x), x.now_ms))
         return True
 
     def _on_timer_of(self, x: Execution, run: Run, purpose: str) -> None:
-        x.deadline_count -= purpose in DEADLINES
         match purpose:
             case "retry":
                 event = RetryStarted(run.path, run.attempt + 1, x.now_ms)
@@ -528,12 +414,12 @@ class Kernel:
             case "timeout":
                 self._time_out(x, run)
             case _:
-                self.fail(x, run, _out_of_time(run))
+                self.fail(x, run, out_of_time(run))
 
     def _time_out(self, x: Execution, run: Run) -> None:
         """All attempts together took too long: no further one is made."""
         self._drop(x, run)
-        failure = _out_of_time(run)
+        failure = out_of_time(run)
         failure = failure.at(step=run.path, attempts=run.attempt, place=run.node.place)
         self._fall_back(x, run, failure)
 
@@ -543,10 +429,7 @@ class Kernel:
             del x.calls[run.path]
             x.commands.append(CancelCall(run.path, run.attempt))
         if run.timers:
-            for timer in [t for t, purpose in run.timers.items() if purpose != keep]:
-                x.deadline_count -= run.timers.pop(timer) in DEADLINES
-                del x.timers[timer]
-                x.commands.append(CancelTimer(timer))
+            cancel_timers(x, run, keep=keep)
         if run.frames:
             for frame in list(run.frames.values()):
                 self.close_frame(x, frame)
@@ -555,31 +438,3 @@ class Kernel:
         known = TRANSITIONS.get((run.state, type(event)))
         run.state = known or advance(run.state, type(event), run.path)
         x.events.append(event)
-
-    def _is_crowded(self, x: Execution) -> bool:
-        pending = len(x.calls) + len(x.timers) - x.deadline_count
-        return pending >= self._limits.pending_max
-
-    def _crowded(self) -> Failure:
-        return Failure(
-            "limit.pending_steps",
-            f"more than {self._limits.pending_max} steps would be pending at once",
-            advice=Advice.FIX_REQUEST,
-        )
-
-
-def _as_key(value: JsonValue) -> str | Failure:
-    """Null as text would make one key of all executions that lack one."""
-    if isinstance(value, (int, str)) and not isinstance(value, bool) and value != "":
-        return str(value)
-    text = "the idempotency key is neither text nor a whole number"
-    return Failure("step.idempotency_key", text, advice=Advice.FIX_REQUEST)
-
-
-def _out_of_time(run: Run) -> Failure:
-    return Failure(
-        "step.timeout",
-        f"step '{run.path}' did not end within its time limit",
-        advice=Advice.RETRY,
-        classes=("timeout",),
-    )

@@ -4,7 +4,8 @@ Two sorts. *Outside* events are what a driver feeds to `Kernel.decide`; recordin
 enough to rebuild the state. *Derived* events are what the kernel concludes from them: the
 timeline that people read, and the check that a replay concludes the same.
 
-All moments are milliseconds since the Unix epoch, UTC. Steps are named by path.
+All moments are milliseconds since the Unix epoch, UTC. Steps are named by path; a path and
+an attempt never come twice in one execution (plait.kernel.paths).
 """
 
 from __future__ import annotations

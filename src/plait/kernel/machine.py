@@ -35,15 +35,20 @@ class Offers(Protocol):
         """
         ...
 
-    def open_frame(self, x: Execution, run: Run, name: str, prefix: str) -> None:
-        """Start the scope `name` of `run`'s node; its end comes back to the machine."""
+    def open_frame(self, x: Execution, run: Run, name: str, suffix: str) -> None:
+        """Start the scope `name` of `run`'s node; its end comes back to the machine.
+
+        Args:
+            suffix: What makes the addresses of its steps, behind that of the run's
+                attempt: `/` or `[left]/`. Two frames of one attempt need two suffixes.
+        """
         ...
 
     def close_frame(self, x: Execution, frame: Frame) -> None:
         """Cancel what runs in `frame`; its end does not come back."""
         ...
 
-    def start_timer(self, x: Execution, run: Run, purpose: str, due_at_ms: int) -> None:
+    def start_timer(self, x: Execution, run: Run, due_at_ms: int) -> None:
         """Ask for `on_timer`. It is dropped when the attempt ends."""
         ...
 

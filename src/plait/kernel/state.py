@@ -10,7 +10,7 @@ from typing import Any
 from plait.kernel.commands import Command
 from plait.kernel.events import Event, ExecutionStarted, TerminalEvent
 from plait.kernel.lifecycle import ACTIVE, StepState
-from plait.model.json import JsonObject
+from plait.model.failure import Failure
 from plait.plan import Node, Plan, Scope
 
 
@@ -19,7 +19,7 @@ class Run:
     """One step instance.
 
     Attributes:
-        path: Its address: `orders`, `enrich[left]/fetch`.
+        path: Its address (plait.kernel.paths): `orders`, `enrich[left]/fetch`.
         attempt: The attempt under way or last made; 0 before the first.
         deadline_at_ms: When all attempts together must be over; None: never.
         failure: What the fallback stands in for, while it does.
@@ -34,7 +34,7 @@ class Run:
     state: StepState = StepState.PENDING
     attempt: int = 0
     deadline_at_ms: int | None = None
-    failure: JsonObject | None = None
+    failure: Failure | None = None
     timers: dict[int, str] = field(default_factory=dict)
     frames: dict[str, Frame] = field(default_factory=dict)
     memory: Any = None

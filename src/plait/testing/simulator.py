@@ -100,7 +100,11 @@ class Simulated:
     events: list[Event]
 
     def status_of(self, step: str) -> str:
-        """Return how a step ended, or `not started`."""
+        """Return how a step ended, or `not started`.
+
+        A group that is tried again runs its steps under paths of their own: the second
+        round of `fan[left]/charge` is `fan~2[left]/charge`.
+        """
         trace = self.steps.get(step)
         return trace.status if trace is not None else "not started"
 

@@ -101,11 +101,11 @@ def test_cancel_reaches_a_step_that_waits_for_its_retry() -> None:
 
 def test_cancel_reaches_a_fallback_step() -> None:
     plan = plan_with(ask("a", fallback=ask("b")))
-    sim = Simulation(plan, {"a": error("connector.protocol"), "a/b": HANG})
+    sim = Simulation(plan, {"a": error("connector.protocol"), "a.fallback/b": HANG})
     sim.happen(sim.pending[0])
     sim.cancel()
     result = sim.result()
-    assert {result.status_of("a"), result.status_of("a/b")} == {"cancelled"}
+    assert {result.status_of("a"), result.status_of("a.fallback/b")} == {"cancelled"}
 
 
 def test_cancel_after_the_end_changes_nothing() -> None:

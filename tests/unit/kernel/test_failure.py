@@ -84,7 +84,7 @@ def test_a_fallback_comes_only_after_the_last_attempt() -> None:
 def test_a_fallback_step_runs_in_the_steps_place() -> None:
     second = ask("mirror", "${error.code}")
     plan = plan_with(ask("a", fallback=second), give("b", "${a.response}"))
-    result = simulate(plan, {"a": BROKEN, "a/mirror": reply(2, after_ms=5)})
+    result = simulate(plan, {"a": BROKEN, "a.fallback/mirror": reply(2, after_ms=5)})
     assert result.output == {"a": 2, "b": 2}
     assert result.calls[1].request["arg"] == "connector.http.500"
 
@@ -92,31 +92,92 @@ def test_a_fallback_step_runs_in_the_steps_place() -> None:
 def test_a_fallback_step_needs_no_id() -> None:
     plan = plan_with(ask("a", fallback={"type": "set", "value": 3}))
     result = simulate(plan, {"a": BROKEN})
-    assert (result.output, result.status_of("a/fallback")) == ({"a": 3}, "completed")
+    assert (result.output, result.status_of("a.fallback/fallback")) == (
+        {"a": 3},
+        "completed",
+    )
 
 
 def test_a_fallback_step_may_have_a_fallback() -> None:
     inner = {**ask("second"), "fallback": {"type": "set", "id": "third", "value": 3}}
     plan = plan_with(ask("a", fallback=inner))
-    result = simulate(plan, {"a": BROKEN, "a/second": BROKEN})
-    assert (result.output, result.status_of("a/second/third")) == ({"a": 3}, "completed")
+    result = simulate(plan, {"a": BROKEN, "a.fallback/second": BROKEN})
+    assert result.output == {"a": 3}
+    assert result.status_of("a.fallback/second.fallback/third") == "completed"
 
 
-def test_a_skipped_fallback_step_answers_null() -> None:
-    plan = plan_with(ask("a", fallback=give("no", 1, condition=False)))
+def test_a_fallback_step_that_completes_with_null_answers_null() -> None:
+    plan = plan_with(ask("a", fallback=give("none", None)))
     assert simulate(plan, {"a": BROKEN}).output == {"a": None}
 
 
-def test_a_fallback_step_that_fails_is_what_failed() -> None:
+@pytest.mark.parametrize("how", [{"condition": False}, {"disabled": True}])
+def test_a_skipped_fallback_step_is_no_answer(how: dict[str, Any]) -> None:
+    failure = failed(plan_with(ask("a", fallback=give("no", 1, **how))), {"a": BROKEN})
+    assert (failure.code, failure.step) == ("connector.http.500", "a")
+    assert failure.details == {"status_code": 500, "fallback": "skipped"}
+
+
+def test_on_error_continue_answers_when_the_fallback_step_is_skipped() -> None:
+    skipped = give("no", 1, condition="${error.code == 'never'}")
+    told = ["${a.status}", "${a.response}", "${a.error.details.fallback}"]
+    plan = plan_with(ask("a", fallback=skipped, on_error="continue"), give("b", told))
+    result = simulate(plan, {"a": BROKEN})
+    assert (result.output, result.is_degraded) == ({"b": ["failed", None, "skipped"]}, True)
+
+
+def test_a_fallback_step_that_fails_leaves_the_failure_it_was_to_answer() -> None:
     plan = plan_with(ask("a", fallback=ask("mirror")))
-    failure = failed(plan, {"a": BROKEN, "a/mirror": error("connector.closed")})
-    assert (failure.code, failure.step) == ("connector.closed", "a/mirror")
+    closed = error("connector.closed", "cut off", details={"body": "half"})
+    failure = failed(plan, {"a": BROKEN, "a.fallback/mirror": closed})
+    assert (failure.code, failure.message) == ("connector.http.500", "it broke")
+    assert (failure.step, failure.attempts) == ("a", 1)
+    told = failure.details["fallback"]
+    assert told.pop("place")["pointer"] == "/steps/0/fallback"
+    # What an upstream said of another failure stays out.
+    mirror = {"step": "a.fallback/mirror", "attempts": 1}
+    assert told == {"code": "connector.closed", "message": "cut off", **mirror}
 
 
-def test_a_fallback_that_cannot_be_rendered_fails_the_step() -> None:
+def test_a_fallback_step_that_fails_and_is_continued_is_no_answer() -> None:
+    mirror = ask("mirror", on_error="continue")
+    failure = failed(
+        plan_with(ask("a", fallback=mirror)),
+        {"a": BROKEN, "a.fallback/mirror": error("connector.closed")},
+    )
+    assert (failure.code, failure.step) == ("connector.http.500", "a")
+    told = failure.details["fallback"]
+    assert (told["code"], told["step"]) == ("connector.closed", "a.fallback/mirror")
+
+
+def test_a_fallback_of_a_fallback_tells_what_failed_at_each_step() -> None:
+    inner = ask("second", fallback=ask("third"))
+    failure = failed(plan_with(ask("a", fallback=inner)), lambda _: BROKEN)
+    assert (failure.step, failure.details["fallback"]["step"]) == (
+        "a",
+        "a.fallback/second",
+    )
+
+
+def test_a_fallback_that_cannot_be_rendered_is_no_answer() -> None:
     failure = failed(plan_with(ask("a", fallback="${error.details.nope}")), {"a": BROKEN})
-    assert failure.code == "expression.no_such_key"
-    assert failure.place.pointer == "/steps/0/fallback"
+    assert (failure.code, failure.place.pointer) == ("connector.http.500", "/steps/0")
+    told = failure.details["fallback"]
+    assert told["code"] == "expression.no_such_key"
+    assert told["place"]["pointer"] == "/steps/0/fallback"
+
+
+def test_a_fallback_step_has_an_address_and_a_key_of_its_own() -> None:
+    group = {
+        "id": "pay",
+        "type": "sequence",
+        "steps": [ask("charge", effect="keyed")],
+        "fallback": ask("card", effect="keyed"),
+    }
+    script = {"pay/charge": BROKEN, "pay.fallback/card": reply(2)}
+    result = simulate(plan_with(group), script)
+    assert result.output == {"pay": 2}
+    assert len({call.idempotency_key for call in result.calls}) == 2
 
 
 def test_a_fallback_is_told_as_events() -> None:
@@ -153,9 +214,11 @@ def test_on_error_continue_gives_a_null_response_and_the_error() -> None:
 
 def test_on_error_continue_comes_after_the_fallback() -> None:
     plan = plan_with(ask("a", on_error="continue", fallback=ask("mirror")))
-    answered = simulate(plan, {"a": BROKEN, "a/mirror": reply(2)})
+    answered = simulate(plan, {"a": BROKEN, "a.fallback/mirror": reply(2)})
     assert (answered.output, answered.is_degraded) == ({"a": 2}, False)
-    failed_too = simulate(plan, {"a": BROKEN, "a/mirror": error("connector.closed")})
+    failed_too = simulate(
+        plan, {"a": BROKEN, "a.fallback/mirror": error("connector.closed")}
+    )
     assert (failed_too.output, failed_too.is_degraded) == ({}, True)
 
 
@@ -250,6 +313,27 @@ def test_fail_has_an_error_of_its_own() -> None:
 def test_fail_keeps_details_that_are_no_mapping() -> None:
     failure = failed(plan_with({"id": "f", "type": "fail", "details": "${input}"}), input=5)
     assert failure.details == {"value": 5}
+
+
+@pytest.mark.parametrize("code", ["order.sold_out", "E-17", "a", "7", "x" * 200])
+def test_fail_takes_a_rendered_code(code: str) -> None:
+    failure = failed(plan_with({"id": "f", "type": "fail", "code": "${input}"}), input=code)
+    assert (failure.code, failure.details) == (code, {})
+
+
+@pytest.mark.parametrize("code", ["Not found!", "a..b", ".a", "ü", "a\n", "x" * 201, {}])
+def test_fail_keeps_its_message_when_a_rendered_code_is_none(code: Any) -> None:
+    step = {"id": "f", "type": "fail", "code": "${input}", "message": "sold out"}
+    failure = failed(plan_with({**step, "details": {"item": 7}}), input=code)
+    assert (failure.code, failure.message) == ("workflow.failed", "sold out")
+    shown = "{}" if code == {} else code[:200]
+    assert failure.details == {"item": 7, "code_refused": shown}
+
+
+@pytest.mark.parametrize("code", [None, ""])
+def test_fail_without_a_rendered_code_has_the_default(code: Any) -> None:
+    failure = failed(plan_with({"id": "f", "type": "fail", "code": "${input}"}), input=code)
+    assert (failure.code, failure.details) == ("workflow.failed", {})
 
 
 def test_fail_can_be_caught_like_any_failure() -> None:

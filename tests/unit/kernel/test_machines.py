@@ -62,7 +62,7 @@ class RepeatedMachine(Machine):
         if len(rounds) == run.memory["left"]:
             kernel.succeed(x, run, rounds)
             return
-        kernel.open_frame(x, run, "steps", f"{run.path}#{len(rounds) + 1}/")
+        kernel.open_frame(x, run, "steps", f"#{len(rounds) + 1}/")
 
     def on_frame_completed(
         self, kernel: Offers, x: Execution, run: Run, frame: Frame, output: JsonValue

@@ -105,24 +105,24 @@ def test_a_number_of_all_is_all() -> None:
 @pytest.mark.parametrize("join", ["all", "any", 2])
 def test_a_retried_race_begins_anew(join: Any) -> None:
     plan = race(join, retry={"max_attempts": 2, "delay": "1s"})
-    answers: dict[str, list[Answer]] = {
-        f"p[{name}]/x": [error("connector.closed")] for name in ("a", "b", "c")
+    script: dict[str, Answer] = {
+        f"p[{name}]/x": error("connector.closed") for name in ("a", "b", "c")
     }
-    first = simulate(plan, answers)
-    assert first.status == "failed"
-    made = {f"p[{name}]/x": iter([error("connector.closed"), reply(1)]) for name in "abc"}
-    second = simulate(plan, lambda call: next(made[call.step]))
-    assert second.status == "completed"
+    assert simulate(plan, script).status == "failed"
+    script |= {f"p~2[{name}]/x": reply(1) for name in ("a", "b", "c")}
+    assert simulate(plan, script).status == "completed"
 
 
 def test_a_retried_group_keeps_nothing_of_its_former_attempt() -> None:
     plan = race("all", retry={"max_attempts": 2, "delay": "1s"})
-    answers = {
-        "p[a]/x": iter([reply("old"), reply("new", after_ms=50)]),
-        "p[b]/x": iter([error("connector.closed", after_ms=5), reply(2)]),
-        "p[c]/x": iter([reply(3), reply(3)]),
+    script = {
+        "p[a]/x": reply("old"),
+        "p~2[a]/x": reply("new", after_ms=50),
+        "p[b]/x": error("connector.closed", after_ms=5),
+        "p~2[b]/x": reply(2),
+        "p[c]/x": reply(3),
     }
-    result = simulate(plan, lambda call: next(answers[call.step]))
+    result = simulate(plan, script)
     assert result.output == {"a": "new", "b": 2, "c": 3}
     assert result.elapsed_ms == 1_055
 

@@ -88,13 +88,33 @@ def test_defaults_are_for_calls_only() -> None:
     assert simulate(plan, {}).status == "failed"
 
 
-def test_a_retry_condition_that_is_no_bool_fails_the_step_and_says_where() -> None:
-    result = outcome({"on": "${error.code}"}, error("connector.closed"), reply(1))
-    assert result.failure is not None
-    assert result.failure.code.startswith("expression.")
-    assert result.failure.place is not None
-    assert result.failure.place.pointer == "/steps/0/retry/on"
-    assert (result.failure.step, result.failure.attempts) == ("a", 1)
+@pytest.mark.parametrize(
+    ("on", "code"),
+    [
+        ("${error.code}", "expression.not_bool"),
+        ("${error.details.nope == 1}", "expression.no_such_key"),
+    ],
+)
+def test_a_retry_condition_without_a_value_leaves_the_calls_own_failure(
+    on: str, code: str
+) -> None:
+    closed = error("connector.closed", "cut off", details={"body": "half"})
+    result = outcome({"on": on}, closed, reply(1))
+    failure = result.failure
+    assert failure is not None
+    told = (failure.code, failure.message, failure.step, failure.attempts)
+    assert told == ("connector.closed", "cut off", "a", 1)
+    assert len(result.calls) == 1
+    details: Any = failure.details
+    assert (details["body"], details["retry_on"]["code"]) == ("half", code)
+    assert details["retry_on"]["message"].startswith("${error.")
+    assert details["retry_on"]["place"]["pointer"] == "/steps/0/retry/on"
+
+
+def test_a_retry_condition_without_a_value_lets_the_fallback_answer() -> None:
+    told = "${error.details.retry_on.code}"
+    result = outcome({"on": "${error.code}"}, error("connector.closed"), fallback=told)
+    assert result.output == {"a": "expression.not_bool"}
 
 
 def test_an_unsafe_call_is_repeated_only_when_nothing_was_sent() -> None:
@@ -204,6 +224,7 @@ def test_a_failing_container_gives_up_after_its_attempts() -> None:
     }
     script = {"g[l]/x": reply(1), "g[r]/y": error("connector.http.503", after_ms=5)}
     result = simulate(plan_with(group), script)
-    assert [call.step for call in result.calls] == ["g[l]/x", "g[r]/y"] * 2
+    first, second = ["g[l]/x", "g[r]/y"], ["g~2[l]/x", "g~2[r]/y"]
+    assert [call.step for call in result.calls] == first + second
     assert result.failure is not None
-    assert result.failure.step == "g[r]/y"
+    assert (result.failure.step, result.failure.attempts) == ("g~2[r]/y", 1)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from plait.document import DocumentErrors
 from plait.testing import HANG, Simulation, error, reply, simulate
 from tests.simulation.asking import ask, give, plan_with
 
@@ -113,7 +116,7 @@ def test_a_containers_limit_is_one_timer_for_all_its_attempts() -> None:
     assert [one.step for one in sim.pending] == ["g/x", "g"]
     sim.happen(sim.pending_at("g/x"))
     sim.happen(min(sim.pending, key=lambda one: one.due_at_ms))
-    assert [one.step for one in sim.pending] == ["g/x", "g"]
+    assert [one.step for one in sim.pending] == ["g~2/x", "g"]
 
 
 def test_a_containers_attempt_limit_leads_to_the_next_attempt() -> None:
@@ -153,12 +156,47 @@ def test_a_wait_may_be_told_its_length() -> None:
     assert (result.status, result.elapsed_ms) == ("completed", 3_000)
 
 
-@pytest.mark.parametrize("told", ["soon", 5, None, ""])
-def test_a_wait_told_no_duration_fails(told: object) -> None:
-    result = simulate(plan_with(wait("w", "${input.time}")), {}, input={"time": told})  # type: ignore[dict-item]
+@pytest.mark.parametrize("told", ["soon", "", "5", "5s ", "-1s", "PT", "200000d"])
+def test_a_wait_told_text_that_is_no_duration_fails(told: str) -> None:
+    result = simulate(plan_with(wait("w", "${input.time}")), {}, input={"time": told})
     assert result.failure is not None
     assert result.failure.code == "wait.duration"
-    assert "is not a duration" in result.failure.message
+    assert result.failure.message.startswith((f"'{told}' is not", f"duration '{told}' is"))
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        (5, "5"),
+        (2.5, "2.5"),
+        (True, "true"),
+        (None, "null"),
+        (["5s"], "a list"),
+        ({}, "a mapping"),
+    ],
+)
+def test_a_wait_told_what_is_no_text_fails_and_says_what_to_write(
+    told: Any, shown: str
+) -> None:
+    result = simulate(plan_with(wait("w", "${input.time}")), {}, input={"time": told})
+    assert result.failure is not None
+    assert (result.failure.code, result.failure.advice) == ("wait.duration", "fix_request")
+    assert result.failure.message.startswith(f"{shown} is not a duration, which is text")
+    assert "write ${…}ms or ${…}s" in result.failure.message
+
+
+@pytest.mark.parametrize(
+    "text", ["800ms", "1.5s", "1h30m", "PT1M", "P1D", "5", "5 s", "s", "", "P", "1y"]
+)
+def test_a_rendered_wait_takes_just_what_a_literal_one_takes(text: str) -> None:
+    rendered = simulate(plan_with(wait("w", "${input.time}")), {}, input={"time": text})
+    try:
+        literal = simulate(plan_with(wait("w", text)), {})
+    except DocumentErrors:
+        assert rendered.failure is not None
+        assert rendered.failure.code == "wait.duration"
+    else:
+        assert rendered.elapsed_ms == literal.elapsed_ms > 0
 
 
 def test_the_workflows_limit_ends_everything() -> None:
@@ -167,6 +205,56 @@ def test_the_workflows_limit_ends_everything() -> None:
     assert result.failure is not None
     assert (result.failure.code, result.elapsed_ms) == ("execution.timeout", 1_000)
     assert (result.failure.classes, result.status_of("a")) == (("timeout",), "cancelled")
+
+
+def running_at_the_end(*steps: Any, **script: Any) -> tuple[list[Any], int]:
+    result = simulate(plan_with(*steps, timeout="1s"), script or (lambda _: HANG))
+    assert result.failure is not None
+    assert result.failure.code == "execution.timeout"
+    details: Any = result.failure.details
+    return details["running"], details["running_count"]
+
+
+def test_the_workflows_limit_tells_what_still_ran() -> None:
+    running, count = running_at_the_end(
+        ask("done"),
+        ask("slow"),
+        ask("later", depends_on=["slow"]),
+        done=reply(1),
+        slow=HANG,
+    )
+    (slow,) = running
+    assert (slow["step"], slow["attempts"], count) == ("slow", 1, 1)
+    assert slow["place"]["pointer"] == "/steps/1"
+    assert slow["place"]["line"] > 0
+
+
+def test_of_a_group_the_workflows_limit_tells_the_steps_inside() -> None:
+    group = {"id": "g", "type": "sequence", "retry": {}, "steps": [ask("x"), ask("y")]}
+    closed = error("connector.closed")
+    plan = plan_with(group, wait("w", "1h"), ask("r", retry={"delay": "1h"}), timeout="1s")
+    script = {"g/x": closed, "g~2/x": reply(1), "g~2/y": HANG, "r": closed}
+    failure = simulate(plan, script).failure
+    assert failure is not None
+    running: Any = (failure.details or {})["running"]
+    told = [(step["step"], step["attempts"]) for step in running]
+    assert told == [("g~2/y", 1), ("w", 1), ("r", 1)]
+
+
+def test_a_fallback_that_still_runs_is_told_in_the_place_of_its_step() -> None:
+    fails = ask("a", fallback=ask("b"))
+    script = {"a": error("connector.decode"), "a.fallback/b": HANG}
+    running, _ = running_at_the_end(fails, **script)
+    assert [step["step"] for step in running] == ["a.fallback/b"]
+
+
+@pytest.mark.parametrize("count", [20, 21])
+def test_of_many_steps_that_still_ran_twenty_are_told_and_all_are_counted(
+    count: int,
+) -> None:
+    running, told_count = running_at_the_end(*(ask(f"s{n}") for n in range(count)))
+    assert [step["step"] for step in running] == [f"s{n}" for n in range(20)]
+    assert told_count == count
 
 
 def test_a_workflow_in_time_is_not_bothered_by_its_limit() -> None:

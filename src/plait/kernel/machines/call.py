@@ -2,7 +2,7 @@
 
 Its timeouts travel with the call, so no timer of the kernel's runs beside it.
 
-Not here: making the call (plait.connectors), trying it again (plait.kernel.engine).
+Not here: making the call (plait.connectors), trying it again (plait.kernel.retry).
 """
 
 from __future__ import annotations

@@ -1,19 +1,26 @@
 """Fail node: fails with the error that the document names.
 
-It fails as any step does, so `on_error`, an enclosing `try` and the rest apply.
+It fails as any step does, so `on_error`, an enclosing `try` and the rest apply. A code that
+a template got wrong does not hide the failure: message and details are kept, and the code
+becomes CODE_DEFAULT.
 """
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar, Final
 
 from plait.kernel.machine import Machine, Offers
 from plait.kernel.state import Execution, Run
 from plait.model.errors import Advice
 from plait.model.failure import Failure
-from plait.model.json import JsonValue, canonical_bytes
+from plait.model.json import JsonObject, JsonValue, canonical_bytes
 
 CODE_DEFAULT: Final = "workflow.failed"
+CODE_CHARS_MAX: Final = 200
+
+# Programs compare codes, `retry.on` and `endpoint.status` name them, logs index them.
+_CODE: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*", re.ASCII)
 
 
 class FailMachine(Machine):
@@ -24,14 +31,24 @@ class FailMachine(Machine):
     def start(self, kernel: Offers, x: Execution, run: Run) -> None:
         """Fail; never retried, since the document itself asked for it."""
         names, templates = run.frame.names, run.node.templates
-        details = templates["details"].render(names)
-        failure = Failure(
-            code=_text(templates["code"].render(names)) or CODE_DEFAULT,
-            message=_text(templates["message"].render(names)),
-            details=details if isinstance(details, dict) else {"value": details},
-            advice=Advice.FIX_REQUEST,
-        )
+        code = _text(templates["code"].render(names)) or CODE_DEFAULT
+        message = _text(templates["message"].render(names))
+        given = templates["details"].render(names)
+        details: JsonObject = given if isinstance(given, dict) else {"value": given}
+        if not is_code(code):
+            details = {**details, "code_refused": code[:CODE_CHARS_MAX]}
+            code = CODE_DEFAULT
+        failure = Failure(code, message, details, Advice.FIX_REQUEST)
         kernel.fail(x, run, failure)
+
+
+def is_code(text: str) -> bool:
+    """Tell whether `text` can be an error's code: words, joined by dots.
+
+    >>> [is_code(text) for text in ("order.sold_out", "E-17", "sold out", "a..b", "")]
+    [True, True, False, False, False]
+    """
+    return len(text) <= CODE_CHARS_MAX and _CODE.fullmatch(text) is not None
 
 
 def _text(value: JsonValue) -> str:

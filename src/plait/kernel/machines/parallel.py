@@ -37,7 +37,7 @@ class ParallelMachine(Machine):
         assert isinstance(needed, int)
         run.memory = Tally(needed)
         for name in branches:
-            kernel.open_frame(x, run, name, f"{run.path}[{name}]/")
+            kernel.open_frame(x, run, name, f"[{name}]/")
 
     def on_frame_completed(
         self, kernel: Offers, x: Execution, run: Run, frame: Frame, output: JsonValue

@@ -16,7 +16,7 @@ class SequenceMachine(Machine):
 
     def start(self, kernel: Offers, x: Execution, run: Run) -> None:
         """Open the frame; its paths continue this step's own: `prepare/fetch`."""
-        kernel.open_frame(x, run, "steps", f"{run.path}/")
+        kernel.open_frame(x, run, "steps", "/")
 
     def on_frame_completed(
         self, kernel: Offers, x: Execution, run: Run, frame: Frame, output: JsonValue

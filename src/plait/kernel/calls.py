@@ -1,0 +1,84 @@
+"""Calls: what a StartCall says. Its request, its time limit, its idempotency key.
+
+Not here: making the call (plait.connectors), what its outcome leads to
+(plait.kernel.engine), whether it is made again (plait.kernel.retry).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, cast
+
+from plait.kernel.commands import StartCall
+from plait.kernel.failures import out_of_time
+from plait.kernel.paths import without_rounds
+from plait.kernel.state import Execution, Run
+from plait.model.errors import Advice
+from plait.model.failure import Failure
+from plait.model.json import JsonObject, JsonValue
+
+CALL_TIMEOUT_MS_DEFAULT: Final = 30_000
+
+
+def call_of(x: Execution, run: Run) -> StartCall | Failure:
+    """Return the command for the attempt that `run` begins, or why none can be made.
+
+    Raises:
+        ExpressionError: A template of the request has no value.
+    """
+    node = run.node
+    timeout_ms = _timeout_ms(x, run)
+    if timeout_ms <= 0:
+        return out_of_time(run)
+    key = _idempotency_key(x, run)
+    if isinstance(key, Failure):
+        return key
+    return StartCall(
+        node.kind,
+        _request(run),
+        node.options.get("host_is_literal") is True,
+        timeout_ms,
+        key,
+        node.headers_read,
+        x.started.execution_id,
+        run.path,
+        run.attempt,
+        x.ambient.trace,
+        node.effect,
+    )
+
+
+def _request(run: Run) -> dict[str, Any]:
+    names = run.frame.names
+    request: dict[str, Any] = {}
+    for name, template in run.node.templates.items():
+        if name == "request":
+            request.update(cast("JsonObject", template.render(names)))
+        else:
+            request[name] = template.render(names)
+    return request
+
+
+def _timeout_ms(x: Execution, run: Run) -> int:
+    own_ms = run.node.attempt_timeout_ms
+    if run.deadline_at_ms is None:
+        return own_ms if own_ms is not None else CALL_TIMEOUT_MS_DEFAULT
+    left_ms = run.deadline_at_ms - x.now_ms
+    return left_ms if own_ms is None else min(own_ms, left_ms)
+
+
+def _idempotency_key(x: Execution, run: Run) -> str | Failure | None:
+    """A group that is tried again repeats its calls, so the round is not in the key."""
+    node = run.node
+    if node.idempotency_key is not None:
+        return _as_key(node.idempotency_key.render(run.frame.names))
+    if node.effect != "keyed":
+        return None
+    return f"{x.started.execution_id}/{without_rounds(run.path)}"
+
+
+def _as_key(value: JsonValue) -> str | Failure:
+    """Null as text would make one key of all executions that lack one."""
+    if isinstance(value, (int, str)) and not isinstance(value, bool) and value != "":
+        return str(value)
+    text = "the idempotency key is neither text nor a whole number"
+    return Failure("step.idempotency_key", text, advice=Advice.FIX_REQUEST)

@@ -1,0 +1,75 @@
+"""Frames: opening and leaving one, and which of its steps may start when.
+
+Nothing here knows what a step does. A frame's steps that have become ready go to
+`Execution.ready`; the engine takes them from there.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from plait.kernel.state import Execution, Frame, Run
+from plait.plan import Scope
+
+# Stands in `Execution.ready` where a node's index would: all of the frame has settled.
+FRAME_DONE: Final = -1
+
+
+class Openings:
+    """How each scope of one plan begins, worked out once.
+
+    Keyed by identity: the plan that holds the scopes lives as long as its kernel.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[list[int], list[int]]] = {}
+
+    def of(self, scope: Scope) -> tuple[list[int], list[int]]:
+        """Return how many deps each node waits for, and which nodes wait for none."""
+        known = self._known.get(id(scope))
+        if known is None:
+            waits = [len(node.deps) for node in scope.nodes]
+            free = [index for index, count in enumerate(waits) if not count]
+            known = (waits, [0] if scope.order == "sequence" else free)
+            self._known[id(scope)] = known
+        return known
+
+    def open(
+        self,
+        x: Execution,
+        scope: Scope,
+        parent: Run | None,
+        name: str,
+        prefix: str,
+        names: dict[str, Any],
+    ) -> Frame:
+        """Start `scope`: what waits for nothing is ready (see `Frame` for the rest)."""
+        waits, ready = self.of(scope)
+        frame = Frame(scope, parent, name, prefix, names, waits.copy(), len(scope.nodes))
+        if parent is not None:
+            parent.frames[name] = frame
+        x.ready.extend([(frame, index) for index in ready])
+        return frame
+
+
+def leave(frame: Frame) -> None:
+    """End `frame`: nothing in it starts any more, and its parent no longer has it."""
+    frame.is_open = False
+    if frame.parent is not None:
+        frame.parent.frames.pop(frame.name, None)
+
+
+def settle(x: Execution, run: Run) -> None:
+    """Note that `run` has settled, and which steps have become ready by that."""
+    frame = run.frame
+    frame.unsettled -= 1
+    if not frame.unsettled:
+        x.ready.append((frame, FRAME_DONE))
+    elif frame.scope.order == "sequence":
+        x.ready.append((frame, run.node.index + 1))
+    else:
+        waits = frame.waits
+        for index in run.node.dependents:
+            waits[index] -= 1
+            if not waits[index]:
+                x.ready.append((frame, index))

@@ -1,0 +1,55 @@
+"""Addresses of step instances: `orders`, `fan[left]/charge`, `pay.fallback/charge`.
+
+Rule 1. An address is unique in an execution: what a group runs again, it runs under
+        another one. Its second attempt puts `~2` behind the group's own name
+        (`fan~2[left]/charge`); the first puts nothing, which is what nearly all make.
+Rule 2. Without the rounds an address says where the step stands in the document.
+Rule 3. Ids and names of branches have letters, digits and `_` only, so the signs between
+        them mean one thing each.
+
+Not here: the same addresses for a plan that does not run (plait.compile.inside).
+"""
+
+from __future__ import annotations
+
+import re
+
+_ROUND = re.compile(r"~\d+", re.ASCII)
+_ID = re.compile(r"\w*", re.ASCII)
+
+
+def inside(path: str, attempt: int) -> str:
+    """Return what the addresses inside a group begin with, in its attempt `attempt`.
+
+    >>> inside("fan", 1), inside("fan", 2)
+    ('fan', 'fan~2')
+    """
+    return path if attempt == 1 else f"{path}~{attempt}"
+
+
+def beside(path: str) -> str:
+    """Return what the address of the step that runs in the place of another begins with.
+
+    >>> beside("pay")
+    'pay.fallback/'
+    """
+    return f"{path}.fallback/"
+
+
+def without_rounds(path: str) -> str:
+    """Return the address of the same step in the first round of every group around it.
+
+    >>> without_rounds("outer~2/fan~13[left]/charge")
+    'outer/fan[left]/charge'
+    """
+    return _ROUND.sub("", path) if "~" in path else path
+
+
+def outermost_id(path: str) -> str:
+    """Return the id of the step of the document's own scope that `path` leads into.
+
+    >>> [outermost_id(path) for path in ("pay", "fan~2[left]/charge", "pay.fallback/card")]
+    ['pay', 'fan', 'pay']
+    """
+    found = _ID.match(path)
+    return found.group() if found is not None else ""
