@@ -14,10 +14,11 @@ from plait.compile.findings import Findings
 from plait.compile.input_schema import InputShape
 from plait.compile.input_validity import check_input_schema
 from plait.compile.names import NameChecker, View, whole_view
+from plait.compile.nodes import NodeBuilder
 from plait.compile.pause import collector_paused
-from plait.compile.scopes import ScopeCompiler, with_headers
+from plait.compile.scopes import ScopeCompiler
 from plait.document import Catalog, Document, DocumentErrors, parse_document
-from plait.document.source import SourceErrors, SourceLimits, read_source
+from plait.document.source import SourceErrors, SourceLimits, read_as_meant
 from plait.model.diagnostic import Diagnostic
 from plait.model.record import record
 from plait.plan import Plan
@@ -51,7 +52,7 @@ def compile_text(
     """
     with collector_paused():
         try:
-            source = read_source(data, name=name, limits=limits or SourceLimits())
+            source = read_as_meant(data, name=name, limits=limits or SourceLimits())
         except SourceErrors as error:
             raise CompileErrors(error.diagnostics) from None
         return compile_document(parse_document(source, catalog))
@@ -70,10 +71,9 @@ def compile_document(document: Document) -> Compiled:
     is_valid = check_input_schema(schema, findings)
     names = NameChecker(findings, InputShape(schema if is_valid else None))
     compiler = ScopeCompiler(findings, names, document.model.defaults)
-    # A step whose own shape is wrong has been reported; reading it is no second mistake.
-    scope, _ = compiler.compile(document.root, View({}, extra=document.broken))
-    view = whole_view(document.root).with_extra(*document.broken)
-    endpoint = compile_endpoint(document, findings, names, view, scope)
+    draft, _ = compiler.compile(document.root, View({}, extra=document.unsure))
+    view = whole_view(document.root).with_extra(*document.unsure)
+    endpoint = compile_endpoint(document, findings, names, view)
     ordered = findings.found.in_order()
     if findings.found.has_errors:
         raise CompileErrors(ordered)
@@ -83,7 +83,7 @@ def compile_document(document: Document) -> Compiled:
         version="" if model.version is None else str(model.version),
         description=model.description or "",
         mode=model.mode,
-        scope=with_headers(scope, names.headers),
+        scope=NodeBuilder(document, names.headers).scope(draft),
         input_schema=schema,
         timeout_ms=model.timeout,
         endpoint=endpoint,

@@ -8,30 +8,33 @@ from collections.abc import Iterator
 from plait.compile.findings import Findings
 from plait.compile.input_schema import InputShape
 from plait.compile.names import NameChecker, View
+from plait.compile.nodes import setting
 from plait.compile.templates import parse
 from plait.document import Document
 from plait.document import Endpoint as EndpointModel
+from plait.document.nearest import nearest_hint
+from plait.document.step import StepSettings
+from plait.document.tree import StepTree
 from plait.document.workflow import EndpointCache
 from plait.expression import Template
-from plait.model.diagnostic import did_you_mean
-from plait.plan import Endpoint, Node, Scope
+from plait.model.json import JsonValue
+from plait.plan import Endpoint
 
 
 def compile_endpoint(
-    document: Document, findings: Findings, names: NameChecker, view: View, scope: Scope
+    document: Document, findings: Findings, names: NameChecker, view: View
 ) -> Endpoint | None:
     """Return the endpoint of `document`, or None if it has none.
 
     Args:
         view: What its templates see: all steps, and `error` for a failed execution.
-        scope: The compiled steps.
     """
     model = document.model.endpoint
     if model is None:
         return None
     _check_parameters(document, model, findings)
     if not model.partial:
-        _warn_of_optional_steps(scope, findings)
+        _warn_of_optional_steps(document, findings)
     ttl_ms, stale_ms = _cache_times(model)
     compiler = _EndpointTemplates(document, findings, names, view)
     return Endpoint(
@@ -68,11 +71,10 @@ class _EndpointTemplates:
             return None
         return self._template(self._raw["headers"], ("endpoint", "headers"))
 
-    def _template(self, value: object, path: tuple[str, ...]) -> Template | None:
-        template = parse(value, path, self._findings)  # type: ignore[arg-type]
-        if template is not None:
-            self._names.step_reads(template, self._view)
-        return template
+    def _template(self, value: JsonValue, path: tuple[str, ...]) -> Template | None:
+        parsed = parse(value, path, self._findings)
+        self._names.step_reads(parsed.expressions, self._view)
+        return parsed.template
 
 
 def _cache_times(model: EndpointModel) -> tuple[int, int]:
@@ -96,18 +98,25 @@ def _check_parameters(document: Document, model: EndpointModel, findings: Findin
     for name in path_parameters(model.path):
         if is_closed and name not in properties:
             text = f"path parameter '{name}' is no property of the input schema"
-            hint = did_you_mean(name, properties)
+            hint = nearest_hint(name, properties)
             findings.error("P014", text, hint, ("endpoint", "path"))
 
 
-def _warn_of_optional_steps(scope: Scope, findings: Findings) -> None:
-    for node in scope.nodes:
-        if _may_be_missing(node):
-            text = f"when '{node.id}' fails, the endpoint answers with an error"
+def _warn_of_optional_steps(document: Document, findings: Findings) -> None:
+    for step in document.root.steps:
+        if step.model.id and _may_be_missing(step, document.model.defaults):
+            text = f"when '{step.model.id}' fails, the endpoint answers with an error"
             hint = "set `partial: true` to answer without it"
-            findings.warning_at("P015", text, hint, node.place)
+            findings.warning("P015", text, hint, step.path)
 
 
-def _may_be_missing(node: Node) -> bool:
-    has_fallback = node.fallback_value is not None or node.fallback_scope is not None
-    return node.continue_on_error and not has_fallback
+def _may_be_missing(step: StepTree, defaults: StepSettings | None) -> bool:
+    is_optional = setting(step.model, defaults, "on_error") == "continue"
+    return is_optional and not _always_falls_back(step)
+
+
+def _always_falls_back(step: StepTree) -> bool:
+    """Tell whether something answers for the step; a call in its place may fail too."""
+    if step.fallback is None:
+        return "fallback" in step.raw
+    return step.fallback.model.machine != "call" and "condition" not in step.fallback.raw

@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from plait.document.nearest import nearest_hint
 from plait.expression import Read
-from plait.model.diagnostic import did_you_mean
 from plait.model.json import JsonObject
 from plait.model.record import record
 
@@ -21,6 +21,8 @@ _BRANCHES: Final = frozenset(
     "unevaluatedProperties".split()
 )
 _REF_HOPS_MAX = 16
+# 100: each takes up to 1 ms, and of the warnings that follow, 50 are listed.
+_GUESSES_MAX: Final = 100
 
 
 @record
@@ -37,6 +39,7 @@ class InputShape:
 
     def __init__(self, schema: JsonObject | bool | None) -> None:
         self._root: Any = schema
+        self._guesses_left = _GUESSES_MAX
 
     def problem_with(self, read: Read) -> Problem | None:
         """Return what is wrong with reading `read`, whose first word is `input`."""
@@ -44,12 +47,32 @@ class InputShape:
         for key in read[1:]:
             if not isinstance(schema, dict) or _BRANCHES & schema.keys():
                 return None
-            problem = _problem_at(schema, key, path)
+            problem = self._problem_at(schema, key, path)
             if problem is not None:
                 return problem
             path = f"{path}[{key}]" if isinstance(key, int) else f"{path}.{key}"
             schema = self._resolved(_inner(schema, key))
         return None
+
+    def _problem_at(
+        self, schema: dict[str, Any], key: str | int, path: str
+    ) -> Problem | None:
+        wrong_kind = _wrong_kind(schema, key, path)
+        properties = schema.get("properties", {})
+        if wrong_kind or isinstance(key, int) or not isinstance(properties, dict):
+            return wrong_kind
+        if key in properties:
+            return None
+        if schema.get("additionalProperties") is False:
+            known = ", ".join(sorted(properties)) or "none"
+            hint = nearest_hint(key, properties) or f"known keys: {known}"
+            return Problem(f"'{path}' has no key '{key}'", hint, True)
+        if "additionalProperties" in schema or not self._guesses_left:
+            return None
+        self._guesses_left -= 1
+        hint = nearest_hint(key, properties)
+        text = f"'{path}' names no key '{key}' in its schema"
+        return Problem(text, hint, False) if hint else None
 
     def properties(self) -> tuple[dict[str, Any], bool]:
         """Return the named properties of `input`, and whether there can be no others."""
@@ -82,26 +105,14 @@ class InputShape:
         return found
 
 
-def _problem_at(schema: dict[str, Any], key: str | int, path: str) -> Problem | None:
+def _wrong_kind(schema: dict[str, Any], key: str | int, path: str) -> Problem | None:
     kinds = schema.get("type")
     kinds = [kinds] if isinstance(kinds, str) else kinds
     needed = "array" if isinstance(key, int) else "object"
-    if isinstance(kinds, list) and needed not in kinds:
-        kind = " or ".join(str(kind) for kind in kinds)
-        return Problem(f"'{path}' is {kind}: it has no '{key}'", "", True)
-    if isinstance(key, int) or not isinstance(schema.get("properties", {}), dict):
+    if not isinstance(kinds, list) or needed in kinds:
         return None
-    properties = schema.get("properties", {})
-    if key in properties:
-        return None
-    hint = did_you_mean(key, properties)
-    if schema.get("additionalProperties") is False:
-        known = ", ".join(sorted(properties)) or "none"
-        text = f"'{path}' has no key '{key}'"
-        return Problem(text, hint or f"known keys: {known}", True)
-    if hint and "additionalProperties" not in schema:
-        return Problem(f"'{path}' names no key '{key}' in its schema", hint, False)
-    return None
+    kind = " or ".join(str(kind) for kind in kinds)
+    return Problem(f"'{path}' is {kind}: it has no '{key}'", "", True)
 
 
 def _inner(schema: dict[str, Any], key: str | int) -> Any:

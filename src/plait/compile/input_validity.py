@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
 
 import jsonschema_rs
 
@@ -12,6 +13,8 @@ from plait.compile.input_schema import outside_references
 _META = jsonschema_rs.validator_for(
     {"$ref": "https://json-schema.org/draft/2020-12/schema"}
 )
+_LONG_KEYS: Final = ("properties", "$defs")
+_BATCH: Final = 100
 
 
 def check_input_schema(schema: Any, findings: Findings) -> bool:
@@ -22,12 +25,37 @@ def check_input_schema(schema: Any, findings: Findings) -> bool:
     for reference in outside:
         text = f"the input schema refers to '{reference}', which would have to be fetched"
         findings.error("P013", text, "copy it under `$defs`", ("input",))
-    errors = list(_META.iter_errors(schema))
-    if not errors and not outside:
-        errors = _beyond_the_meta_schema(schema)
-    for error in errors:
+    is_valid = not outside
+    for error in _errors_in(schema):
         _report(error, findings)
-    return not errors and not outside
+        is_valid = False
+    if is_valid:
+        for error in _beyond_the_meta_schema(schema):
+            _report(error, findings)
+            is_valid = False
+    return is_valid
+
+
+def _errors_in(schema: Any) -> Iterator[jsonschema_rs.ValidationError]:
+    """Yield what the meta-schema says, of long mappings a batch at a time.
+
+    The validator makes all its errors before it gives the first: 5,000 take 150 ms.
+    """
+    for part in _batches(schema):
+        yield from _META.iter_errors(part)
+
+
+def _batches(schema: Any) -> Iterator[Any]:
+    """Yield `schema` in parts, with every key at its place in one of them."""
+    whole = dict(schema) if isinstance(schema, dict) else schema
+    for key in _LONG_KEYS:
+        inner = schema.get(key) if isinstance(schema, dict) else None
+        if isinstance(inner, dict) and len(inner) > _BATCH:
+            del whole[key]
+            names = list(inner)
+            for start in range(0, len(names), _BATCH):
+                yield {key: {name: inner[name] for name in names[start : start + _BATCH]}}
+    yield whole
 
 
 def _beyond_the_meta_schema(schema: Any) -> list[jsonschema_rs.ValidationError]:

@@ -8,30 +8,36 @@ the scopes around it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
 from plait.compile.findings import Findings
 from plait.compile.input_schema import InputShape
-from plait.document.tree import ScopeTree
-from plait.expression import ExpressionInfo, Read, Template
-from plait.model.diagnostic import did_you_mean
+from plait.document.nearest import nearest_hint
+from plait.document.salvage import UnknownStep
+from plait.document.tree import ScopeTree, StepTree
+from plait.expression import ExpressionInfo, Read
 from plait.model.place import Place
+from plait.model.record import record
 
 FIXED_NAMES: Final = ("input", "env", "execution", "trigger")
 STEP_KEYS: Final = ("response", "status", "error", "attempts")
 EXECUTION_KEYS: Final = ("id", "workflow", "version", "started_at", "attempt")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Visible:
-    """A step that templates can read: its id and its value's extra keys."""
+    """A step that templates can read.
+
+    Attributes:
+        facts: Its value's extra keys; None when they are not known.
+    """
 
     id: str
-    facts: tuple[str, ...]
+    facts: tuple[str, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class View:
     """What is visible from one spot.
 
@@ -48,10 +54,16 @@ class View:
     later: Set[str] = frozenset()
     extra: frozenset[str] = frozenset()
     elsewhere: Mapping[str, str] = field(default_factory=dict)
+    _wider: dict[tuple[str, ...], View] = field(default_factory=dict, init=False)
 
     def with_extra(self, *names: str) -> View:
-        """Return this view with more names in it."""
-        return replace(self, extra=self.extra | set(names))
+        """Return this view with more names in it: one and the same for the same names.
+
+        All steps of a scope ask for the same few.
+        """
+        if names not in self._wider:
+            self._wider[names] = replace(self, extra=self.extra | set(names))
+        return self._wider[names]
 
 
 class NameChecker:
@@ -63,10 +75,10 @@ class NameChecker:
         self.roots: set[str] = set()
         self.headers: dict[str, set[str]] = {}
 
-    def step_reads(self, template: Template, view: View) -> set[str]:
-        """Return the ids of the steps that `template` reads; report what it may not."""
+    def step_reads(self, expressions: Iterable[ExpressionInfo], view: View) -> set[str]:
+        """Return the ids of the steps that are read; report what may not be."""
         ids: set[str] = set()
-        for info in template.expressions:
+        for info in expressions:
             for read in info.reads:
                 root = str(read[0])
                 self.roots.add(root)
@@ -82,12 +94,14 @@ class NameChecker:
         return ids
 
     def _check_step_read(self, step: Visible, read: Read, info: ExpressionInfo) -> None:
-        known = (*STEP_KEYS, *step.facts)
         if len(read) == 1:
             self.headers.setdefault(step.id, set()).add("*")
             return
+        if step.facts is None:
+            return
+        known = (*STEP_KEYS, *step.facts)
         if read[1] not in known:
-            hint = did_you_mean(str(read[1]), known) or f"a step has {', '.join(known)}"
+            hint = nearest_hint(str(read[1]), known) or f"a step has {', '.join(known)}"
             text = f"step '{step.id}' has no '{read[1]}'"
             self._findings.error_at("P002", text, hint, info.place)
         elif read[1] == "headers":
@@ -120,7 +134,7 @@ class NameChecker:
 
     def _check_execution_read(self, read: Read, place: Place) -> None:
         if len(read) > 1 and read[1] not in EXECUTION_KEYS:
-            hint = did_you_mean(str(read[1]), EXECUTION_KEYS)
+            hint = nearest_hint(str(read[1]), EXECUTION_KEYS)
             hint = hint or f"it has {', '.join(EXECUTION_KEYS)}"
             self._findings.error_at("P002", f"'execution' has no '{read[1]}'", hint, place)
 
@@ -140,14 +154,19 @@ class NameChecker:
         else:
             known = [*FIXED_NAMES, *view.steps, *view.extra]
             text = f"'{root}' is neither a step that can be read here nor a known name"
-            hint = did_you_mean(root, known)
+            hint = nearest_hint(root, known)
             self._findings.error_at("P001", text, hint, place)
 
 
 def whole_view(tree: ScopeTree) -> View:
     """Return what is visible once every step of `tree` has settled."""
-    steps = (step.model for step in tree.steps)
-    return View({model.id: Visible(model.id, model.facts) for model in steps})
+    return View({step.model.id: visible(step) for step in tree.steps})
+
+
+def visible(step: StepTree) -> Visible:
+    """Return what templates may know of `step`."""
+    is_known = not isinstance(step.model, UnknownStep)
+    return Visible(step.model.id, step.model.facts if is_known else None)
 
 
 def merged_headers(names: Iterable[str]) -> tuple[str, ...]:

@@ -1,65 +1,83 @@
-"""A step with its templates and edges becomes a node of the plan."""
+"""Drafts become scopes and nodes of the plan."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from itertools import count
 from typing import Any
 
+from plait.compile.drafts import Draft, ScopeDraft
+from plait.compile.names import merged_headers
+from plait.compile.order import reversed_edges
 from plait.compile.templates import StepTemplates, inherits
 from plait.document.retry import Retry
-from plait.document.step import Step, StepSettings
-from plait.document.tree import StepTree
-from plait.model.place import Place
+from plait.document.step import Effect, Step, StepSettings
+from plait.document.tree import Document, StepTree
 from plait.plan import Node, RetryPolicy, Scope
 
 
-@dataclass(slots=True)
-class Draft:
-    """A node in the making; `reads` are the steps that anything in it reads."""
+class NodeBuilder:
+    """Builds the scopes of one document, in which nothing is wrong.
 
-    tree: StepTree
-    templates: StepTemplates
-    scopes: dict[str, Scope] = field(default_factory=dict)
-    fallback: Scope | None = None
-    reads: set[str] = field(default_factory=set)
+    Args:
+        headers: For each step id, the response headers that templates read.
+    """
+
+    def __init__(self, document: Document, headers: Mapping[str, set[str]]) -> None:
+        self._document = document
+        self._defaults = document.model.defaults
+        self._headers = headers
+
+    def scope(self, draft: ScopeDraft) -> Scope:
+        """Return the scope that `draft` describes."""
+        is_graph = draft.tree.order == "graph"
+        edges = draft.edges if is_graph else [[] for _ in draft.nodes]
+        nodes = tuple(map(self._node, count(), draft.nodes, edges, reversed_edges(edges)))
+        return Scope("graph" if is_graph else "sequence", nodes, draft.output)
+
+    def _node(
+        self, index: int, draft: Draft, deps: list[int], dependents: list[int]
+    ) -> Node:
+        step, templates, defaults = draft.tree, draft.templates, self._defaults
+        model = step.model
+        retry: Retry | None = setting(model, defaults, "retry")
+        fallback = draft.fallback
+        return Node(
+            index=index,
+            id=model.id,
+            kind=model.type_name(),
+            machine=model.machine,
+            place=self._document.place(step.path),
+            deps=tuple(deps),
+            dependents=tuple(dependents),
+            facts=model.facts,
+            headers_read=self._headers_read(model),
+            disabled=model.disabled,
+            condition=templates.condition,
+            timeout_ms=setting(model, defaults, "timeout"),
+            attempt_timeout_ms=setting(model, defaults, "attempt_timeout"),
+            retry=_retry_policy(retry, templates) if retry is not None else None,
+            continue_on_error=setting(model, defaults, "on_error") == "continue",
+            fallback_value=templates.fallback,
+            fallback_scope=None if fallback is None else self.scope(fallback),
+            effect=effect_of(step),
+            idempotency_key=templates.idempotency_key,
+            output=templates.output,
+            templates=templates.own,
+            scopes={name: self.scope(inner) for name, inner in draft.scopes.items()},
+            options=step.parts.options or {},
+        )
+
+    def _headers_read(self, model: Step) -> tuple[str, ...]:
+        return merged_headers(self._headers.get(model.id, ())) if model.facts else ()
 
 
-def build_node(
-    draft: Draft,
-    index: int,
-    deps: tuple[int, ...],
-    dependents: tuple[int, ...],
-    place: Place,
-    defaults: StepSettings | None,
-) -> Node:
-    """Return the node that `draft` describes."""
-    step, templates = draft.tree, draft.templates
+def effect_of(step: StepTree) -> Effect:
+    """Return the effect of a step: its own, or that of the call that it makes."""
     model = step.model
-    retry: Retry | None = setting(model, defaults, "retry")
-    return Node(
-        index=index,
-        id=model.id,
-        kind=model.type_name(),
-        machine=model.machine,
-        place=place,
-        deps=deps,
-        dependents=dependents,
-        facts=model.facts,
-        disabled=model.disabled,
-        condition=templates.condition,
-        timeout_ms=setting(model, defaults, "timeout"),
-        attempt_timeout_ms=setting(model, defaults, "attempt_timeout"),
-        retry=_retry_policy(retry, templates) if retry is not None else None,
-        continue_on_error=setting(model, defaults, "on_error") == "continue",
-        fallback_value=templates.fallback,
-        fallback_scope=draft.fallback,
-        effect=model.effect or model.own_effect(step.raw),
-        idempotency_key=templates.idempotency_key,
-        output=templates.output,
-        templates=templates.own,
-        scopes=draft.scopes,
-        options=step.parts.options or {},
-    )
+    if step.is_broken:
+        return model.effect or "read"
+    return model.effect or model.own_effect(step.raw)
 
 
 def setting(model: Step, defaults: StepSettings | None, name: str) -> Any:

@@ -7,30 +7,79 @@ from collections.abc import Sequence
 Edges = Sequence[Sequence[int]]
 
 
-def find_circle(deps: Edges) -> list[int] | None:
-    """Return one circle among `deps`, as the nodes on it in reading order, or None.
+def find_circles(deps: Edges) -> list[list[int]]:
+    """Return a circle out of every knot of `deps`, each as its nodes in reading order.
 
-    `deps[n]` are the nodes that n waits for. The circle starts at its smallest node, so
-    equal graphs give equal answers.
+    `deps[n]` are the nodes that n waits for. A knot is a strongly connected component:
+    all its nodes wait for each other, maybe in many circles; one of them is enough to
+    mend next. Each circle starts at its smallest node, so equal graphs give equal answers.
 
-    >>> find_circle([[1], [2], [0]])
-    [0, 1, 2]
-    >>> find_circle([[], [0]]) is None
-    True
+    >>> find_circles([[1], [2], [0], [4], [3], [0]])
+    [[0, 1, 2], [3, 4]]
+    >>> find_circles([[], [0]])
+    []
     """
     left = _on_or_behind_circles(deps)
-    if not left:
-        return None
-    node = min(left)
+    knots = _knots(deps, left) if left else []
+    return sorted(_circle_in(knot, deps) for knot in knots)
+
+
+def _circle_in(knot: set[int], deps: Edges) -> list[int]:
+    node = min(knot)
     seen: dict[int, int] = {}
     walk: list[int] = []
     while node not in seen:
         seen[node] = len(walk)
         walk.append(node)
-        node = min(dep for dep in deps[node] if dep in left)
+        node = min(dep for dep in deps[node] if dep in knot)
     circle = walk[seen[node] :]
     start = circle.index(min(circle))
     return circle[start:] + circle[:start]
+
+
+def _knots(deps: Edges, nodes: set[int]) -> list[set[int]]:
+    """Return the strongly connected components that hold a circle (Kosaraju).
+
+    All nodes in the order in which a walk along the edges leaves them, last one first; a
+    walk against the edges from each then stays inside its component.
+    """
+    left = _leaving_order(deps, nodes)
+    against = reversed_edges(deps)
+    seen: set[int] = set()
+    knots: list[set[int]] = []
+    for start in reversed(left):
+        if start in seen:
+            continue
+        knot, stack = {start}, [start]
+        seen.add(start)
+        while stack:
+            for node in against[stack.pop()]:
+                if node in nodes and node not in seen:
+                    seen.add(node)
+                    knot.add(node)
+                    stack.append(node)
+        if len(knot) > 1 or start in deps[start]:
+            knots.append(knot)
+    return knots
+
+
+def _leaving_order(deps: Edges, nodes: set[int]) -> list[int]:
+    """Return `nodes`, each after all that a walk from it along `deps` comes to first."""
+    left: list[int] = []
+    seen: set[int] = set()
+    for start in sorted(nodes):
+        stack = [] if start in seen else [(start, iter(deps[start]))]
+        seen.add(start)
+        while stack:
+            node, rest = stack[-1]
+            new = next((dep for dep in rest if dep in nodes and dep not in seen), None)
+            if new is None:
+                left.append(node)
+                stack.pop()
+            else:
+                seen.add(new)
+                stack.append((new, iter(deps[new])))
+    return left
 
 
 def _on_or_behind_circles(deps: Edges) -> set[int]:

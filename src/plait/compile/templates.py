@@ -7,12 +7,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from plait.compile.findings import Findings
-from plait.compile.names import NameChecker, View, Visible
+from plait.compile.names import NameChecker, View, visible
 from plait.document.step import Step, StepSettings, TemplatePart
 from plait.document.tree import Path, StepTree
-from plait.expression import Escape, Template, TemplateErrors, parse_template
+from plait.expression import (
+    Escape,
+    ExpressionInfo,
+    Template,
+    TemplateErrors,
+    parse_template,
+)
 from plait.model.json import JsonValue
 from plait.model.place import Place, pointer_to, segments_of
+from plait.model.record import record
 
 
 @dataclass(slots=True)
@@ -28,26 +35,38 @@ class StepTemplates:
     reads: set[str] = field(default_factory=set)
 
 
+@record
+class Parsed:
+    """A value's template and the expressions in it.
+
+    Attributes:
+        template: None when an expression is wrong.
+        expressions: Those that are right, in the order of the document.
+    """
+
+    template: Template | None
+    expressions: tuple[ExpressionInfo, ...]
+
+
 def parse(
     value: JsonValue, path: Path, findings: Findings, *, escape: Escape = Escape.NONE
-) -> Template | None:
-    """Return the template that `value`, which stands at `path`, holds.
-
-    None when an expression in it is wrong; the findings then say what.
-    """
-    source = findings.document.source
+) -> Parsed:
+    """Return what `value`, which stands at `path`, holds; report what is wrong with it."""
+    source, own = findings.document.source, pointer_to(*path)
 
     def locate(pointer: str, offset: int) -> Place:
-        return Place(pointer, *source.column_in(segments_of(pointer), offset))
+        at = path if pointer == own else segments_of(pointer)
+        return Place(pointer, *source.column_in(at, offset))
 
     try:
-        return parse_template(
-            value, source.place_of, escape=escape, pointer=pointer_to(*path), locate=locate
+        template = parse_template(
+            value, source.place_of, escape=escape, pointer=own, locate=locate
         )
     except TemplateErrors as error:
         for diagnostic in error.diagnostics:
             findings.found.add(diagnostic)
-        return None
+        return Parsed(None, error.expressions)
+    return Parsed(template, template.expressions)
 
 
 def inherits(model: Step, defaults: StepSettings | None, name: str) -> bool:
@@ -78,15 +97,15 @@ class StepTemplateCompiler:
         """Return the templates; what is wrong with them is among the findings."""
         step, view, found = self._step, self._view, self._found
         raw = step.raw
-        own = Visible(step.model.id, step.model.facts)
         if step.model.condition is not None:
             found.condition = self._setting("condition", view)
         if step.model.idempotency_key is not None:
             found.idempotency_key = self._setting("idempotency_key", view)
-        found.output = self._setting("output", replace(view, own=own))
+        if "output" in raw:
+            found.output = self._setting("output", replace(view, own=visible(step)))
         if "fallback" in raw and step.fallback is None:
             found.fallback = self._setting("fallback", view.with_extra("error"))
-        found.retry_when = self._retry_when(view.with_extra("error"))
+        found.retry_when = self._retry_when(view)
         for part in step.parts.templates:
             template = self._part(part)
             if template is not None:
@@ -100,7 +119,7 @@ class StepTemplateCompiler:
             retry, path = self._defaults.retry, ("defaults", "retry", "on")
         if retry is None or not isinstance(retry.on, str):
             return None
-        return self._checked(retry.on, path, view)
+        return self._checked(retry.on, path, view.with_extra("error"))
 
     def _setting(self, key: str, view: View) -> Template | None:
         raw = self._step.raw
@@ -110,6 +129,8 @@ class StepTemplateCompiler:
 
     def _part(self, part: TemplatePart) -> Template | None:
         view = self._view.with_extra("secrets") if part.may_read_secrets else self._view
+        if part.names:
+            view = view.with_extra(*part.names)
         value: Any = self._step.raw
         for key in part.path:
             value = value.get(key, part.default) if isinstance(value, dict) else value
@@ -121,7 +142,6 @@ class StepTemplateCompiler:
     def _checked(
         self, value: JsonValue, path: Path, view: View, *, escape: Escape = Escape.NONE
     ) -> Template | None:
-        template = parse(value, path, self._findings, escape=escape)
-        if template is not None:
-            self._found.reads |= self._names.step_reads(template, view)
-        return template
+        parsed = parse(value, path, self._findings, escape=escape)
+        self._found.reads |= self._names.step_reads(parsed.expressions, view)
+        return parsed.template

@@ -16,7 +16,7 @@ from typing import Final
 
 from plait.compile.inside import inner_scopes, waits_of
 from plait.compile.layers import topological
-from plait.kernel.engine import CALL_TIMEOUT_MS_DEFAULT
+from plait.kernel.calls import CALL_TIMEOUT_MS_DEFAULT
 from plait.model.duration import format_ms, parse_duration_ms
 from plait.model.record import record
 from plait.plan import Node, Plan, RetryPolicy, Scope

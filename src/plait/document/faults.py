@@ -21,6 +21,7 @@ from plait.document.limits import SourceLimits
 from plait.document.lines import Lines
 from plait.document.spans import Offsets
 from plait.model.diagnostic import Diagnostic
+from plait.model.json import JsonValue
 from plait.model.place import Span
 
 # A text with more mistakes than this is no document: reading on helps nobody, and a
@@ -35,12 +36,17 @@ class Unreadable(Exception):
 
 
 class Faults:
-    """The findings in one text, in the order of reading, and how many there were."""
+    """The findings in one text, in the order of reading, and how many there were.
+
+    Attributes:
+        lost: Values that are in the text and not in the tree: their key came once more.
+    """
 
     def __init__(self, text: str, limits: SourceLimits) -> None:
         self.lines = Lines(text)
         self.limits = limits
         self.count = 0
+        self.lost: list[JsonValue] = []
         self._kept: list[Diagnostic] = []
         self._last: Offsets = (0, 0)
         self._is_cut = False
@@ -77,8 +83,11 @@ class Faults:
         span = self.lines.span(*self._last)
         return (*shown, Diagnostic("D099", message, "", span))
 
-    def duplicate_key(self, key: str, first: Offsets, second: Offsets) -> None:
-        """Note that a mapping has `key` at both places."""
+    def duplicate_key(
+        self, key: str, first: Offsets, second: Offsets, lost: JsonValue
+    ) -> None:
+        """Note that a mapping has `key` at both places, the first time with `lost`."""
+        self.lost.append(lost)
         line, column = self.lines.position(first[0])
         message = (
             f"key '{shown(key)}' stands twice in this mapping: "
@@ -102,6 +111,14 @@ class Faults:
         """Stop at the first value past the limit."""
         message = f"more than {self.limits.nodes_max} values"
         self.stop("D007", message, "split the document", *place)
+
+    def unquoted_template(self, text: str, place: Offsets) -> None:
+        """Note that YAML cuts a template, or takes part of it for its own."""
+        quote = "'" if '"' in text else '"'
+        hint = f"write {quote}{text}{quote}"
+        if len(text) > _SHOWN_CHARS_MAX or (quote == "'" and "'" in text):
+            hint = "put the whole value in quotes"
+        self.add("D026", "this template needs quotes", hint, *place)
 
     def number_range(self, literal: str, place: Offsets) -> None:
         """Note that a number does not fit 64 bits."""

@@ -10,6 +10,7 @@ import re
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic.config import JsonDict
 
 from plait.expression.scan import Found, split
 from plait.model.duration import parse_duration_ms
@@ -38,6 +39,17 @@ class Strict(BaseModel):
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True
     )
+
+
+def keys_of(model: type[BaseModel]) -> frozenset[str]:
+    """Return the keys that a mapping of this model may have.
+
+    >>> class Timer(Strict):
+    ...     length: Annotated[str, Field(alias="for")]
+    >>> keys_of(Timer)
+    frozenset({'for'})
+    """
+    return frozenset(f.alias or name for name, f in model.model_fields.items())
 
 
 def _duration(value: Any) -> int:
@@ -75,6 +87,8 @@ def is_one_expression(text: str) -> bool:
     >>> [is_one_expression(t) for t in ("${a && b}", "${a} && ${b}", "a", "${a")]
     [True, False, False, True]
     """
+    if text.startswith("${") and text.find("}") == len(text) - 1:
+        return True  # its only brace closes the expression, or is part of a broken one
     pieces = split(text)
     if pieces.problems:
         return text.startswith("${")
@@ -93,18 +107,13 @@ DurationMs = Annotated[
         }
     ),
 ]
-Identifier = Annotated[
-    str,
-    BeforeValidator(_identifier),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "pattern": _IDENTIFIER.pattern.join("^$"),
-            "maxLength": _IDENTIFIER_CHARS_MAX,
-            "not": {"enum": sorted(RESERVED_NAMES)},
-        }
-    ),
-]
+IDENTIFIER_SCHEMA: Final[JsonDict] = {
+    "type": "string",
+    "pattern": _IDENTIFIER.pattern.join("^$"),
+    "maxLength": _IDENTIFIER_CHARS_MAX,
+    "not": {"enum": [*sorted(RESERVED_NAMES)]},
+}
+Identifier = Annotated[str, BeforeValidator(_identifier), WithJsonSchema(IDENTIFIER_SCHEMA)]
 Condition = Annotated[
     str | bool,
     BeforeValidator(_condition),

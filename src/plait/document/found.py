@@ -6,6 +6,7 @@ an accident, and looking for the nearest right one of each would take minutes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import ClassVar
 
@@ -14,6 +15,8 @@ from plait.model.diagnostic import Diagnostic, Severity
 from plait.model.errors import Advice, PlaitError
 
 _MESSAGE_CHARS_MAX = 400
+# What is wrong with a value's text makes the value wrong too; saying so once is enough.
+_OF_VALUES = frozenset("D010 D013 D015 D018 D019 D022 D023 D025".split())
 
 
 class DocumentErrors(PlaitError):
@@ -29,10 +32,19 @@ class DocumentErrors(PlaitError):
 
 
 class Found:
-    """Diagnostics, as they are found."""
+    """Diagnostics, as they are found.
 
-    def __init__(self) -> None:
-        self._errors: list[Diagnostic] = []
+    Args:
+        faults: What was found wrong with the text, before anything else.
+    """
+
+    def __init__(self, faults: Iterable[Diagnostic] = ()) -> None:
+        self._errors = list(faults)
+        self._unread = {
+            (one.span.line, one.span.column)
+            for one in self._errors
+            if one.code in _OF_VALUES
+        }
         self._warnings: list[Diagnostic] = []
         self._unlisted_count = 0
 
@@ -42,6 +54,8 @@ class Found:
         Raises:
             DocumentErrors: It is one error more than is worth listing.
         """
+        if (one.span.line, one.span.column) in self._unread:
+            return
         if len(one.message) > _MESSAGE_CHARS_MAX:
             one = replace(one, message=one.message[: _MESSAGE_CHARS_MAX - 1] + "…")
         limit = DEFAULT_LIMITS.diagnostics_max

@@ -264,7 +264,7 @@ class JsonReader:
         place = (start, end)
         first = self._nodes.key_places.get(key)
         if first is not None:
-            faults.duplicate_key(key, offsets_of(first), place)
+            faults.duplicate_key(key, offsets_of(first), place, self._value[key])
         if len(key) > faults.limits.key_length_max:
             faults.long_key(len(key), place)
         pos = skip_blanks(text, end, faults)

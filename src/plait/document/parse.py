@@ -11,22 +11,39 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from plait.document import planned
+from plait.document import planned, salvage
 from plait.document.catalog import Catalog
+from plait.document.faults import shown
+from plait.document.fields import keys_of
 from plait.document.found import Found
+from plait.document.nearest import nearest_hint, surely_meant
 from plait.document.source import Source
-from plait.document.step import Parts, Step
+from plait.document.step import ScopePart, Step
 from plait.document.tree import Document, Path, ScopeTree, StepTree
 from plait.document.workflow import WorkflowModel
-from plait.model.diagnostic import Diagnostic, did_you_mean
+from plait.model.diagnostic import Diagnostic
+from plait.model.json import JsonObject
+from plait.model.place import pointer_to
 
 _PYDANTIC_SUBJECT = re.compile(r"^(?:Input|String|List|Dictionary|Value) should")
+# Pydantic's kinds of errors, in words of the document.
+_KINDS = {
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "dict_type": "a mapping",
+    "list_type": "a list",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+}
 _PYDANTIC_COUNT = " after validation, not 0"
 _ONLY_IN_STEPS = frozenset({"request", "steps", "branches"})
 
@@ -44,87 +61,100 @@ class _Parser:
     def __init__(self, source: Source, catalog: Catalog) -> None:
         self.source = source
         self.catalog = catalog
-        self.found = Found()
-        self.broken: set[str] = set()
+        self.found = Found(source.faults)
+        self.unsure = {name for value in source.lost for name in salvage.ids_in(value)}
 
     def document(self) -> Document:
         raw = self.source.value
         assert isinstance(raw, dict)
         model = self._validated(WorkflowModel, raw, ())
-        root = self._scope(raw, (), "graph", (), has_output=True)
-        if raw.get("order") == "sequence":
-            root = replace(root, order="sequence")
-        broken = frozenset(self.broken)
-        return Document(model or _stand_in(raw), raw, root, self.source, self.found, broken)
+        order = "sequence" if raw.get("order") == "sequence" else "graph"
+        root = self._scope(raw, (), order, (), has_output=True)
+        unsure = frozenset(self.unsure)
+        model = model or salvage.workflow_model(raw)
+        return Document(model, raw, root, self.source, self.found, unsure)
 
     def _scope(
-        self, raw: Any, path: Path, order: str, names: tuple[str, ...], *, has_output: bool
+        self,
+        raw: JsonObject,
+        path: Path,
+        order: str,
+        names: tuple[str, ...],
+        *,
+        has_output: bool,
     ) -> ScopeTree:
-        items = raw.get("steps") if isinstance(raw, dict) else None
+        key = salvage.steps_key(raw)
+        items = raw.get(key)
         steps = [
-            self._step(item, (*path, "steps", index))
+            self._step(item, (*path, key, index))
             for index, item in enumerate(items if isinstance(items, list) else ())
         ]
         known = tuple(step for step in steps if step is not None)
         return ScopeTree(order, known, path, raw, names, has_output)
 
     def _step(self, raw: Any, path: Path, *, default_id: str = "") -> StepTree | None:
-        kind = self._kind(raw, path)
-        if kind is None:
-            self._note_broken(raw)
+        if not isinstance(raw, dict):
+            self._report("D103", "a step is a mapping with `id` and `type`", "", path)
             return None
         if default_id and "id" not in raw:
             raw = {**raw, "id": default_id}
+        kind = self._kind(raw, path)
+        if kind is None:
+            return self._broken(kind, raw, path)
+        if raw.get("type") != kind.type_name():
+            raw = {**raw, "type": kind.type_name()}
         model = self._validated(kind, raw, path)
         if model is None:
-            self._note_broken(raw)
-            self._look_inside(raw, path)
-            return None
+            return self._broken(kind, raw, path)
         parts = model.parts(raw)
-        scopes = {
-            part.name: self._nested(raw, path, parts, i)
-            for i, part in enumerate(parts.scopes)
-        }
+        scopes = {part.name: self._nested(raw, path, part) for part in parts.scopes}
         return StepTree(model, raw, path, parts, scopes, self._fallback(raw, path))
 
-    def _note_broken(self, raw: Any) -> None:
-        step_id = raw.get("id") if isinstance(raw, dict) else None
-        if isinstance(step_id, str):
-            self.broken.add(step_id)
-
-    def _nested(self, raw: Any, path: Path, parts: Parts, index: int) -> ScopeTree:
-        part = parts.scopes[index]
+    def _nested(self, raw: Any, path: Path, part: ScopePart) -> ScopeTree:
         for key in part.path:
             raw = raw[key]
         inner: Path = (*path, *part.path)
         return self._scope(raw, inner, part.order, part.names, has_output=bool(part.path))
 
-    def _look_inside(self, raw: dict[str, Any], path: Path) -> None:
-        """Report on the steps inside a step that is itself wrong."""
-        self._scope(raw, path, "graph", (), has_output=False)
-        branches = raw.get("branches")
-        for name, branch in branches.items() if isinstance(branches, dict) else ():
-            self._scope(branch, (*path, "branches", name), "graph", (), has_output=True)
+    def _broken(self, kind: type[Step] | None, raw: JsonObject, path: Path) -> StepTree:
+        """Return what can be saved of a step whose shape is wrong."""
+        self.unsure.update(salvage.unsure_names(raw))
+        scopes = {}
+        for one in salvage.scopes_in(kind, raw):
+            inner: Path = (*path, *one.path)
+            scopes[pointer_to(*one.path)] = self._scope(
+                one.holder, inner, one.order, one.names, has_output=bool(one.path)
+            )
+        return StepTree(
+            salvage.step_model(kind, raw),
+            raw,
+            path,
+            salvage.step_parts(kind, raw),
+            scopes,
+            self._fallback(raw, path),
+            is_broken=True,
+        )
 
-    def _fallback(self, raw: dict[str, Any], path: Path) -> StepTree | None:
+    def _fallback(self, raw: JsonObject, path: Path) -> StepTree | None:
         fallback = raw.get("fallback")
         if not is_step(fallback, self.catalog):
             return None
         return self._step(fallback, (*path, "fallback"), default_id="fallback")
 
-    def _kind(self, raw: Any, path: Path) -> type[Step] | None:
-        if not isinstance(raw, dict):
-            self._report("D103", "a step is a mapping with `id` and `type`", "", path)
-            return None
-        name = raw.get("type")
+    def _kind(self, raw: JsonObject, path: Path) -> type[Step] | None:
+        """Return the model of a step's type, or of the one that was surely meant."""
+        models, name = self.catalog.models, raw.get("type")
         if name is None:
             hint = "for example `type: http`"
             self._report("D102", "missing key 'type'", hint, path)
+            meant = raw.get(salvage.meant_key(raw, "type"))
+            return models.get(meant) if isinstance(meant, str) else None
+        if isinstance(name, str) and name in models:
+            return models[name]
+        self._report_kind(name, (*path, "type"))
+        if not isinstance(name, str) or name in planned.STEP_TYPES:
             return None
-        kind = self.catalog.models.get(name) if isinstance(name, str) else None
-        if kind is None:
-            self._report_kind(name, (*path, "type"))
-        return kind
+        return models.get(surely_meant(name, models))
 
     def _report_kind(self, name: Any, path: Path) -> None:
         if isinstance(name, str) and name in planned.STEP_TYPES:
@@ -132,8 +162,8 @@ class _Parser:
             self._report("D105", text, "", path)
             return
         known = sorted(self.catalog.models)
-        hint = did_you_mean(str(name), known) or f"known types: {', '.join(known)}"
-        self._report("D104", f"unknown step type '{name}'", hint, path)
+        hint = nearest_hint(str(name), known) or f"known types: {', '.join(known)}"
+        self._report("D104", f"unknown step type '{shown(str(name))}'", hint, path)
 
     def _validated(self, model: type[Any], raw: Any, path: Path) -> Any:
         try:
@@ -168,7 +198,10 @@ class _Parser:
             text = f"'{found[-1]}: {details['input']}' is not available in this version"
             self._report("D105", text, "", where)
         else:
-            self._report("D103", *_wrong_value(details, found), where)
+            is_key = details["loc"][-1:] == ("[key]",)
+            description = _description(model, found)
+            wrong = _wrong_value(details, found, description)
+            self._report("D103", *wrong, where, key=is_key)
 
     def _report_unknown(self, model: type[BaseModel], found: Path, where: Path) -> None:
         name = str(found[-1])
@@ -177,7 +210,7 @@ class _Parser:
             text = f"'{name}' is not available in this version"
             self._report("D105", text, "", where, key=True)
             return
-        hint = did_you_mean(name, known) or f"known keys: {', '.join(sorted(known))}"
+        hint = nearest_hint(name, known) or f"known keys: {', '.join(sorted(known))}"
         self._report("D101", f"unknown key '{name}'", hint, where, key=True)
 
     def _report(
@@ -185,13 +218,6 @@ class _Parser:
     ) -> None:
         span = self.source.span_of(path, key=key)
         self.found.add(Diagnostic(code, message, hint, span))
-
-
-def _stand_in(raw: dict[str, Any]) -> WorkflowModel:
-    """Return a model for a document whose own keys are wrong, to look at its steps by."""
-    schema = raw.get("input")
-    known = schema if isinstance(schema, dict) else None
-    return WorkflowModel.model_construct(name="", steps=[], input=known)
 
 
 def is_step(value: Any, catalog: Catalog) -> bool:
@@ -219,16 +245,34 @@ def _existing(raw: Any, loc: tuple[str | int, ...]) -> tuple[Path, str | int]:
     return tuple(found), loc[-1] if loc else ""
 
 
-def _wrong_value(details: ErrorDetails, found: Path) -> tuple[str, str]:
+def _wrong_value(details: ErrorDetails, found: Path, description: str) -> tuple[str, str]:
+    """Return what is wrong with a value, and a hint, in words of the document."""
     name = f"'{found[-1]}': " if found and isinstance(found[-1], str) else ""
+    kind, value = details["type"], details["input"]
+    if kind in _KINDS:
+        return f"{name}should be {_KINDS[kind]}", ""
+    if kind == "string_pattern_mismatch":
+        return f"{name}'{shown(str(value))}' does not fit", _in_a_line(description)
     text = details["msg"].removeprefix("Value error, ")
     text = _PYDANTIC_SUBJECT.sub("should", text).removesuffix(_PYDANTIC_COUNT)
     hint = ""
-    if details["type"] == "literal_error":
+    if kind == "literal_error":
         expected = str(details.get("ctx", {}).get("expected", ""))
         words = [word.strip(" '") for word in expected.replace(" or ", ",").split(",")]
-        hint = did_you_mean(str(details["input"]), words)
-    return name + text, hint
+        meant = surely_meant(str(value), words)
+        hint = f"did you mean '{meant}'?" if meant else ""
+    is_named = bool(found) and text.startswith(f"'{found[-1]}'")
+    return (text if is_named else name + text), hint
+
+
+def _in_a_line(text: str) -> str:
+    return " ".join(text.split()).removesuffix(".").lower()
+
+
+def _description(model: type[BaseModel], path: Path) -> str:
+    """Return what a top-level field of `model` is described by."""
+    field = _field_named(model, path[0]) if len(path) == 1 else None
+    return "" if field is None else field.description or ""
 
 
 def _keys_at(model: type[BaseModel], path: Path) -> set[str]:
@@ -240,9 +284,7 @@ def _keys_at(model: type[BaseModel], path: Path) -> set[str]:
             field = _field_named(one, segment)
             inner.extend(_models_in(field.annotation) if field else ())
         models = inner or models
-    return {
-        field.alias or name for one in models for name, field in one.model_fields.items()
-    }
+    return {key for one in models for key in keys_of(one)}
 
 
 def _field_named(model: type[BaseModel], segment: str | int) -> Any:

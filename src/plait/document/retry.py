@@ -6,6 +6,7 @@ import re
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic.config import JsonDict
 
 from plait.document.fields import DurationMs, Strict, is_one_expression
 from plait.model.diagnostic import did_you_mean
@@ -14,13 +15,14 @@ ERROR_CLASSES: Final = ("any", "connect", "timeout")
 
 _STATUS = re.compile(r"[1-5](?:\d\d|xx)", re.ASCII)
 _CODE = re.compile(r"[a-z_]+(?:\.[a-z0-9_]+)*(?:\.\*)?", re.ASCII)
+# Words that errors can match, as JSON Schema.
+WORDS: Final[tuple[JsonDict, ...]] = (
+    {"enum": list(ERROR_CLASSES)},
+    {"type": "string", "pattern": r"^[1-5](?:\d\d|xx)$"},
+    {"type": "string", "pattern": r"^[a-z_]+(?:\.[a-z0-9_]+)*\.(?:[a-z0-9_]+|\*)$"},
+)
 _WORD_SCHEMA: Final = {
-    "anyOf": [
-        {"type": "integer", "minimum": 100, "maximum": 599},
-        {"enum": list(ERROR_CLASSES)},
-        {"type": "string", "pattern": r"^[1-5](?:\d\d|xx)$"},
-        {"type": "string", "pattern": r"^[a-z_]+(?:\.[a-z0-9_]+)*\.(?:[a-z0-9_]+|\*)$"},
-    ]
+    "anyOf": [{"type": "integer", "minimum": 100, "maximum": 599}, *WORDS]
 }
 
 

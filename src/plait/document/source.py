@@ -11,7 +11,7 @@ values make a workflow (plait.document.parse).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, NoReturn
 
 from plait.document.alignment import source_offset
@@ -59,12 +59,23 @@ class Source:
 
     Attributes:
         value: The root; plain dicts, lists and scalars.
+        faults: What is wrong with the text, when it can be understood all the same.
+        lost: Values of the text that are not in the tree: their key came once more.
     """
 
-    __slots__ = ("_lines", "_places", "_text", "value")
+    __slots__ = ("_lines", "_places", "_text", "faults", "lost", "value")
 
-    def __init__(self, text: str, value: JsonValue, places: Node) -> None:
+    def __init__(
+        self,
+        text: str,
+        value: JsonValue,
+        places: Node,
+        faults: tuple[Diagnostic, ...] = (),
+        lost: tuple[JsonValue, ...] = (),
+    ) -> None:
         self.value = value
+        self.faults = faults
+        self.lost = lost
         self._text = text
         self._places = places
         self._lines = Lines(text)
@@ -150,12 +161,33 @@ def read_source(data: bytes, *, name: str, limits: SourceLimits = DEFAULT_LIMITS
     Traceback (most recent call last):
     plait.document.source.SourceErrors: line 1: key 'a' stands twice in this mapping: ...
     """
+    source = read_as_meant(data, name=name, limits=limits)
+    if source.faults:
+        raise SourceErrors(source.faults)
+    return source
+
+
+def read_as_meant(
+    data: bytes, *, name: str, limits: SourceLimits = DEFAULT_LIMITS
+) -> Source:
+    """Return what the text of a document holds, if it is plain to see what was meant.
+
+    As `read_source`, but its findings are in `faults` when they hide nothing: a key that
+    stands twice, a comma too many, a template without quotes.
+
+    Raises:
+        SourceErrors: The text cannot be understood, or is no mapping.
+
+    >>> source = read_as_meant(b"{a: 1, a: 2}", name="w.yaml")
+    >>> source.value, [found.code for found in source.faults], source.lost
+    ({'a': 2}, ['D009'], (1,))
+    """
     text = _decoded(data, limits)
     ending = name.lower().rpartition(".")[2]
     if ending == "json":
-        return _read(JsonReader, text, limits)
+        return _read_json(text, limits)
     if ending in ("yaml", "yml") or not _OPENS_LIKE_JSON.match(text):
-        return _read(YamlReader, text, limits)
+        return _read_yaml(text, limits)
     return _read_either(text, limits)
 
 
@@ -183,35 +215,66 @@ def _refuse(faults: Faults, code: str, message: str, hint: str, *, at: int = 0) 
     raise SourceErrors(faults.diagnostics())
 
 
-def _read(
-    reader: type[JsonReader] | type[YamlReader], text: str, limits: SourceLimits
-) -> Source:
+def _read_json(text: str, limits: SourceLimits) -> Source:
+    faults = Faults(text, limits)
+    return _read(lambda: JsonReader(text, faults).read(), text, faults)
+
+
+def _read_yaml(text: str, limits: SourceLimits) -> Source:
     faults = Faults(text, limits)
     try:
-        value, places = reader(text, faults).read()
+        return _read(lambda: YamlReader(text, faults).read(), text, faults)
+    except SourceErrors as errors:
+        if "${" not in text or _is_past_limit(errors):
+            raise
+        again = Faults(text, limits)
+        try:
+            reader = YamlReader(text, again, templates=True)
+            source = _read(reader.read, text, again)
+        except SourceErrors:
+            raise errors from None
+        if not source.faults:
+            raise
+        return source
+
+
+def _read(read: Callable[[], tuple[JsonValue, Node]], text: str, faults: Faults) -> Source:
+    try:
+        value, places = read()
         if not isinstance(value, dict):
             start, _ = offsets_of(places)
             hint = "a workflow starts with `name:` and `steps:`"
             faults.stop("D004", "a document is a mapping", hint, start, start + 1)
     except Unreadable:
         raise SourceErrors(faults.diagnostics()) from None
-    if faults.count:
+    if faults.count > faults.limits.diagnostics_max:
         raise SourceErrors(faults.diagnostics())
-    return Source(text, value, places)
+    return Source(text, value, places, faults.diagnostics(), tuple(faults.lost))
 
 
 def _read_either(text: str, limits: SourceLimits) -> Source:
     """Read text that opens with a bracket: JSON, or YAML in flow style."""
-    try:
-        return _read(JsonReader, text, limits)
-    except SourceErrors as json_errors:
-        if any(found.code in _LIMIT_CODES for found in json_errors.diagnostics):
-            raise  # the other format would find the same, and take as long again
+    found: list[Source | SourceErrors] = []
+    for read in (_read_json, _read_yaml):
         try:
-            return _read(YamlReader, text, limits)
-        except SourceErrors as yaml_errors:
-            is_json = _IS_MEANT_AS_JSON.match(text) is not None
-            raise (json_errors if is_json else yaml_errors) from None
+            found.append(read(text, limits))
+        except SourceErrors as errors:
+            found.append(errors)
+        first = found[0]
+        if isinstance(first, Source) and not first.faults:
+            return first
+        if isinstance(first, SourceErrors) and _is_past_limit(first):
+            raise first  # the other format would find the same, and take as long again
+    as_json, as_yaml = found
+    is_yaml = isinstance(as_yaml, Source) and not as_yaml.faults
+    best = as_json if _IS_MEANT_AS_JSON.match(text) and not is_yaml else as_yaml
+    if isinstance(best, SourceErrors):
+        raise best
+    return best
+
+
+def _is_past_limit(errors: SourceErrors) -> bool:
+    return any(found.code in _LIMIT_CODES for found in errors.diagnostics)
 
 
 def _segments(pointer: str) -> list[str]:

@@ -30,6 +30,7 @@ class TemplatePart:
         without: Keys of the value to leave out, because they are parts of their own.
         default: Its value when the step does not give it.
         may_read_secrets: True for what only a connector sees.
+        names: Names that only it sees (`item`, `index`).
     """
 
     name: str
@@ -38,6 +39,7 @@ class TemplatePart:
     without: tuple[str, ...] = ()
     default: JsonValue = None
     may_read_secrets: bool = False
+    names: tuple[str, ...] = ()
 
 
 @record
@@ -56,11 +58,17 @@ class ScopePart:
 
 @record
 class Parts:
-    """What one step is made of, beside what all steps have."""
+    """What one step is made of, beside what all steps have.
+
+    Attributes:
+        scopes_needed: How many of the scopes must complete for the step to complete; 0
+            when that is not known before it runs.
+    """
 
     templates: tuple[TemplatePart, ...] = ()
     scopes: tuple[ScopePart, ...] = ()
     options: JsonObject | None = None
+    scopes_needed: int = 0
 
 
 class StepSettings(Strict):

@@ -16,7 +16,12 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class StepTree:
-    """One step. `path` leads to it from the document's root."""
+    """One step. `path` leads to it from the document's root.
+
+    Attributes:
+        is_broken: Its shape is wrong, and has been reported. Model and parts are then what
+            could be saved of it (plait.document.salvage), to check the names in it.
+    """
 
     model: Step
     raw: JsonObject
@@ -24,6 +29,7 @@ class StepTree:
     parts: Parts
     scopes: dict[str, ScopeTree]
     fallback: StepTree | None
+    is_broken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,8 @@ class Document:
     Attributes:
         found: What is wrong with its shape. If anything is, the rest can still be
             compiled for what else is wrong, but not to a plan.
-        broken: Ids of steps that are not in the tree, because their shape is wrong.
+        unsure: Names that may be those of steps, but nobody can tell: a key stands twice,
+            or an id is none. Reading them is no second mistake.
     """
 
     model: WorkflowModel
@@ -53,7 +60,7 @@ class Document:
     root: ScopeTree
     source: Source
     found: Found
-    broken: frozenset[str]
+    unsure: frozenset[str]
 
     def place(self, path: Path, *, key: bool = False) -> Place:
         """Return where the value at `path` (or its key) stands."""

@@ -7,12 +7,14 @@ from collections import Counter
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic.config import JsonDict
 
 from plait.document.fields import DurationMs, Steps, Strict, Templated
-from plait.document.retry import error_word
+from plait.document.retry import WORDS, error_word
 from plait.document.step import StepSettings
 
 _PATH = re.compile(r"/(?:[A-Za-z0-9_.~!$&'()*+,;=:@%-]+|\{[A-Za-z_]\w*\})?", re.ASCII)
+_HAS_TEMPLATE: JsonDict = {"pattern": re.escape("${")}
 _HTTP_STATUS = Annotated[int, Field(ge=200, le=599)]
 
 
@@ -43,7 +45,7 @@ EndpointPath = Annotated[
     BeforeValidator(_path),
     WithJsonSchema({"type": "string", "pattern": r"^/"}),
 ]
-StatusKey = Annotated[str, BeforeValidator(_status_key), WithJsonSchema({"type": "string"})]
+StatusKey = Annotated[str, BeforeValidator(_status_key)]
 
 
 class EndpointCache(Strict):
@@ -65,7 +67,13 @@ class Endpoint(Strict):
     partial: bool = False
     """True: a failed step with `on_error: continue` leaves its part null, and the reply
     says `Plait-Completed: false`. False: any failed step fails the reply."""
-    status: Annotated[dict[StatusKey, _HTTP_STATUS], Field(default_factory=dict)]
+    status: Annotated[
+        dict[StatusKey, _HTTP_STATUS],
+        Field(
+            default_factory=dict,
+            json_schema_extra={"propertyNames": {"anyOf": [*WORDS, _HAS_TEMPLATE]}},
+        ),
+    ]
     """HTTP status by error code, class or upstream status, or by ${ condition }."""
     headers: dict[str, Any] | None = None
     """Headers of the reply; values may be templates."""

@@ -128,7 +128,7 @@ def _stop_at_template(text: str, at: int, faults: Faults) -> None:
     start = text.rfind("${", _line_start(text, at), at + 1)
     if start < 0 or _is_after_quote(text, at):
         return
-    end = _template_end(text, start)
+    end = template_end(text, start)
     if start < at < end:
         template = text[start:end]
         quote = "'" if '"' in template else '"'
@@ -136,7 +136,7 @@ def _stop_at_template(text: str, at: int, faults: Faults) -> None:
         faults.stop("D026", "this template needs quotes", hint, start, end)
 
 
-def _template_end(text: str, start: int) -> int:
+def template_end(text: str, start: int) -> int:
     """Return where the template at `start` ends: its brace closes, or else its line."""
     depth = 0
     for brace in _BRACES.finditer(text, start):

@@ -4,9 +4,12 @@ Rule 1. libyaml reads the text, event by event; scalars are resolved here, by th
     schema of YAML 1.2 (plait.document.yaml_scalars), not by PyYAML's YAML 1.1.
 Rule 2. Events are taken one at a time and limits are checked at each: libyaml needs
     quadratic time for brackets nested 10,000 deep, so it must not see them.
+    A key is text; a plain integer as a key is the text that it is written as.
 Rule 3. No anchors, aliases, merge keys or tags: a document is a tree of JSON values.
 Rule 4. `{path: /profiles/{user_id}}` is what people write, though YAML wants quotes: a
     `{name}` that clings to a word stands for itself.
+Rule 5. What YAML takes for its own inside a template without quotes is a fault; so that
+    it hides no other, the text is read again with templates shielded from YAML.
 
 Not here: what the parser complains about (plait.document.yaml_faults).
 """
@@ -31,7 +34,7 @@ from yaml.events import (
 
 from plait.document.faults import Faults, Unreadable, shown
 from plait.document.spans import SHIFT, Items, Members, Node, Offsets, offsets_of, packed
-from plait.document.yaml_faults import stop_at
+from plait.document.yaml_faults import stop_at, template_end
 from plait.document.yaml_scalars import SPECIAL_STARTS, is_text, resolve
 from plait.model.json import JsonValue
 
@@ -47,18 +50,25 @@ _TAG_DIRECTIVE = re.compile(r"^%TAG[^\n\r]*", re.MULTILINE)
 _BLOCK_STYLES = ("|", ">")
 # Behind a word, a brace cannot begin a mapping: this text is an error, or it is a scalar.
 _CLINGING_NAME = re.compile(r"(?<=[\w/.~%=&?;@+-])\{([A-Za-z_]\w*)\}", re.ASCII)
-_UNSHIELD = str.maketrans("\ue000\ue001", "{}")
+# Private characters, as long, stand for those that YAML takes for its own.
+_SHIELD = str.maketrans("{}[],:#?", "\ue000\ue001\ue002\ue003\ue004\ue005\ue006\ue007")
+_UNSHIELD = {mark: char for char, mark in _SHIELD.items()}
 # The marks themselves, or escapes that stand for them.
-_HAS_MARKS = re.compile(r"[\ue000\ue001]|\\[uU](?:0000)?[eE]00[01]")
+_HAS_MARKS = re.compile(r"[\ue000-\ue007]|\\[uU](?:0000)?[eE]00[0-7]")
+# Where a plain scalar outside brackets ends.
+_CUTS_TEMPLATE = re.compile(r":(?:\s|$)|\s#")
+# `404: 404`: what else than the text could be meant? Not so `0x10`, `007` and `1.10`.
+_INTEGER_KEY = re.compile(r"0|-?[1-9][0-9]*", re.ASCII)
 _PROPERTY = re.compile(r"[ \t]*([&*!][^\s,\[\]{}]*)")
 
 
 class YamlReader:
     """Reads one text. `_value` and `_nodes` are the mapping or list being filled."""
 
-    def __init__(self, text: str, faults: Faults) -> None:
+    def __init__(self, text: str, faults: Faults, *, templates: bool = False) -> None:
         self._text = text
         self._faults = faults
+        self._shields_templates = templates
         self._count = 0
         self._count_max = faults.limits.nodes_max
         self._depth_max = faults.limits.depth_max
@@ -81,7 +91,7 @@ class YamlReader:
             Unreadable: What follows a fault cannot be understood.
         """
         self._check_characters()
-        shielded = _shielded(self._text)
+        shielded = _shielded(self._text, templates=self._shields_templates)
         self._is_shielded = shielded is not self._text
         parser = LOADER(shielded)
         try:
@@ -122,16 +132,13 @@ class YamlReader:
                 self._open(event, [], Items())
             elif kind is AliasEvent:
                 self._refuse_alias(event)
-            elif kind is DocumentStartEvent:
-                self._begin_document(event)
             elif kind is StreamEndEvent:
                 return
-
-    def _begin_document(self, event: Any) -> None:
-        if self._root is not None:
-            message = "a second document starts here"
-            hint = "put each document into a file of its own"
-            self._faults.stop("D016", message, hint, *_place(event))
+            elif kind is DocumentStartEvent and self._root is not None:
+                message = "a second document starts here"
+                hint = "put each document into a file of its own"
+                self._faults.add("D016", message, hint, *_place(event))
+                return
 
     def _take_scalar(self, event: Any) -> None:
         text, is_plain, start = event.value, not event.style, event.start_mark.index
@@ -142,6 +149,8 @@ class YamlReader:
             # For libyaml, it ends after the blank lines that follow.
             end = start + len(self._text[start:end].rstrip())
         self._end = end
+        if is_plain and self._shields_templates and "${" in text:
+            self._check_template(text, (start, end))
         place = start << SHIFT | end
         if event.tag is not None or event.anchor is not None:
             self._refuse_properties(start)
@@ -152,12 +161,19 @@ class YamlReader:
         else:
             self._store(text, place)
 
+    def _check_template(self, text: str, place: Offsets) -> None:
+        """Note a plain scalar that YAML would cut if it were not shielded."""
+        is_flow = self._nodes is not None and self._text[self._nodes.start] in "{["
+        if is_flow or _CUTS_TEMPLATE.search(text):
+            self._faults.unquoted_template(text, place)
+
     def _take_key(self, text: str, is_plain: bool, place: int) -> None:
         if text not in self._plain_keys:
             self._check_key(text, is_plain, offsets_of(place))
         first = self._nodes.key_places.get(text)
         if first is not None:
-            self._faults.duplicate_key(text, offsets_of(first), offsets_of(place))
+            places = offsets_of(first), offsets_of(place)
+            self._faults.duplicate_key(text, *places, self._value[text])
         self._key, self._key_place = text, place
 
     def _check_key(self, text: str, is_plain: bool, place: Offsets) -> None:
@@ -167,7 +183,7 @@ class YamlReader:
         elif is_plain and text == "<<":
             hint = "write the keys out; `defaults` holds settings that steps share"
             faults.add("D014", "merge keys are not supported", hint, *place)
-        elif is_plain and not is_text(text):
+        elif is_plain and not is_text(text) and not _INTEGER_KEY.fullmatch(text):
             message = f"a key is text, and {shown(text) or 'nothing'} is not"
             faults.add("D017", message, f'write "{shown(text)}"', *place)
         elif is_plain:
@@ -240,15 +256,27 @@ class YamlReader:
             start = found.end()
 
 
-def _shielded(text: str) -> str:
+def _shielded(text: str, *, templates: bool) -> str:
     """Return `text`, as long, with clinging braces made ordinary characters.
 
     Wherever YAML takes them as they are (quoted, in a block) they are turned back all the
     same, so what a text without such an error means does not change.
+
+    Args:
+        templates: Whether to do so in templates too.
     """
     if _HAS_MARKS.search(text):
         return text
-    return _CLINGING_NAME.sub("\ue000\\1\ue001", text)
+    text = _CLINGING_NAME.sub("\ue000\\1\ue001", text)
+    if not templates:
+        return text
+    pieces: list[str] = []
+    at = 0
+    while (start := text.find("${", at)) >= 0:
+        end = template_end(text, start)
+        pieces += text[at : start + 1], text[start + 1 : end].translate(_SHIELD)
+        at = end
+    return "".join((*pieces, text[at:]))
 
 
 def _members() -> Members:

@@ -70,23 +70,24 @@ def _hash_of(data: bytes) -> str:
 
 
 def _dump(value: Any) -> JsonValue:
+    if type(value) in _SCALARS:
+        plain: JsonValue = value
+        return plain
     if isinstance(value, Template):
         return {"template": value.dump()}
     if type(value) in _DEFAULTS:
         return _dump_fields(value)
-    if isinstance(value, tuple):
-        return [_dump(item) for item in value]
     if isinstance(value, Mapping):
         return {key: _dump(item) for key, item in value.items()}
-    plain: JsonValue = value
-    return plain
+    return [_dump(item) for item in value]
 
 
 def _dump_fields(value: Any) -> JsonValue:
     dumped: dict[str, JsonValue] = {}
     for name, default in _DEFAULTS[type(value)].items():
         content = getattr(value, name)
-        if default is MISSING or content != default:
+        # Most fields hold the very object that is their default: no need to compare.
+        if content is not default and content != default:
             dumped[name] = _dump(content)
     return dumped
 
@@ -143,6 +144,7 @@ def _raw(content: Any) -> Any:
     return content
 
 
+_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 _DEFAULTS: Final = {
     kind: _defaults_of(kind) for kind in (Plan, Scope, Node, Endpoint, RetryPolicy)
 }

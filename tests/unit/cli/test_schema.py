@@ -229,6 +229,15 @@ BAD: dict[str, dict[str, Any]] = {
     "branch step wrong": with_only(
         type="parallel", branches={"b": {"steps": [{"id": "x"}]}}
     ),
+    "branch name that is no id": with_only(
+        type="parallel", branches={"a-b": {"steps": [HTTP]}}
+    ),
+    "branch name that templates use": with_only(
+        type="parallel", branches={"input": {"steps": [HTTP]}}
+    ),
+    "error word that means nothing": with_document(
+        endpoint={"path": "/", "status": {"no": 502}}
+    ),
     "join zero": with_only(type="parallel", join=0, branches={"b": {"steps": [HTTP]}}),
     "sequence step wrong": {
         "name": "n",
@@ -242,17 +251,11 @@ ONLY_MODELS_TELL: dict[str, dict[str, Any]] = {
     "join of more than there are": with_only(
         type="parallel", join=2, branches={"b": {"steps": [HTTP]}}
     ),
-    "branch name that is no id": with_only(
-        type="parallel", branches={"a-b": {"steps": [HTTP]}}
-    ),
     "condition of two expressions": with_step(condition="${input.x} ${input.y}"),
     "duration above a century": with_step(timeout="999999d"),
     "parameter twice": with_document(endpoint={"path": "/{a}/{a}"}),
     "url that is none": with_request(url="users/1"),
     "path segment that is half a parameter": with_document(endpoint={"path": "/a{b}"}),
-    "error word that means nothing": with_document(
-        endpoint={"path": "/", "status": {"no": 502}}
-    ),
     "fallback step that is wrong": with_step(fallback={"type": "http", "request": {}}),
 }
 

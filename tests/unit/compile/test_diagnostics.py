@@ -119,7 +119,7 @@ def test_p003_a_long_circle_is_shortened() -> None:
     ]
     (line,) = lines_of(json.dumps({"name": "x", "steps": steps}), "x.json")
     assert "s0 → s1 → s2" in line
-    assert "→ … → s498 → s499 → s0" in line
+    assert "s15 → … 482 more … → s498 → s499 → s0" in line
     assert len(line) < 250
 
 
@@ -243,6 +243,20 @@ def test_p009_in_a_sequence_everything_behind_the_end() -> None:
 def test_p009_is_silent_where_the_workflow_may_go_on(end: str) -> None:
     steps = f"- {end}\n- {{id: a, type: set, value: 1, depends_on: [end]}}"
     assert lines_of_steps(steps) == []
+
+
+def test_p003_every_knot_of_circles_is_printed_once() -> None:
+    lines = lines_of_steps("""
+        - {id: a, type: set, value: "${b.response}"}
+        - {id: b, type: set, value: "${a.response}"}
+        - {id: c, type: set, value: ["${d.response}", "${a.response}"]}
+        - {id: d, type: set, value: "${e.response}"}
+        - {id: e, type: set, value: ["${c.response}", "${d.response}"]}
+    """)
+    assert [line.partition(" (")[0].rpartition(": ")[2] for line in lines] == [
+        "a → b → a",
+        "c → d → e → c",
+    ]
 
 
 def test_p010_a_key_that_a_closed_input_lacks_is_an_error() -> None:
@@ -426,7 +440,8 @@ def test_p016_a_retried_group_would_repeat_an_unsafe_call() -> None:
         ("${1 + 'a'}", "34: E006 '+' does not take (int, string)"),
         (
             f"${{{'1 + ' * 1_024}1}}",
-            "32: E007 the expression has 4,097 characters; at most 4,096 are allowed",
+            "32: E007 the expression has 4,097 characters; "
+            "at most 4,096 are allowed, paths not counted",
         ),
         (
             "${Foo{a: 1}}",

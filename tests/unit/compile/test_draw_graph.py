@@ -62,14 +62,14 @@ def test_steps_inside_a_step_stand_in_its_groups() -> None:
         "p[b1]/s/x": "p[b1]/s",
         "p[b1]/s/y": "p[b1]/s",
         "o": None,
-        "o/instead": "o/fallback",
+        "o.fallback/instead": "o.fallback",
     }
     keys = ("id", "step", "is_fallback")
     assert [tuple(group[key] for key in keys) for group in found["groups"]] == [
         ("p[b0]", "p", False),
         ("p[b1]", "p", False),
         ("p[b1]/s", "p[b1]/s", False),
-        ("o/fallback", "o", True),
+        ("o.fallback", "o", True),
     ]
     assert {"from": "p[b1]/s/x", "to": "p[b1]/s/y"}.items() <= found["edges"][0].items()
 

@@ -76,7 +76,7 @@ def test_the_output_of_a_branch_and_a_fallback_step_count_as_inside() -> None:
         ("user", "reads user.response in output of enrich[b0]")
     ]
     assert reasons(found["extra"]) == [
-        ("user", "reads user.response.id in request.params.user of extra/instead")
+        ("user", "reads user.response.id in request.params.user of extra.fallback/instead")
     ]
 
 
@@ -108,7 +108,7 @@ def test_a_fallback_runs_beside_what_is_outside_but_not_beside_what_it_stands_in
 ):
     outer = parallel("p", [call("x")], [call("y")], fallback=call("instead"))
     found = explained(outer, call("other"))
-    assert found["p/instead"].beside == ("other",)
+    assert found["p.fallback/instead"].beside == ("other",)
     assert found["p[b0]/x"].beside == ("p[b1]", "other")
 
 

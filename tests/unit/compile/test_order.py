@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.compile.order import behind, find_circle, reversed_edges
+from plait.compile.order import behind, find_circles, reversed_edges
 
 GRAPHS = st.integers(1, 12).flatmap(
     lambda size: st.lists(
@@ -31,34 +31,45 @@ def reaches(deps: list[list[int]], start: int) -> set[int]:
 
 
 def test_no_edges_no_circle() -> None:
-    assert find_circle([]) is None
-    assert find_circle([[], [], []]) is None
+    assert find_circles([]) == []
+    assert find_circles([[], [], []]) == []
 
 
 def test_a_diamond_is_no_circle() -> None:
-    assert find_circle([[], [0], [0], [1, 2]]) is None
+    assert find_circles([[], [0], [0], [1, 2]]) == []
 
 
 def test_a_step_that_waits_for_itself_is_a_circle_of_one() -> None:
-    assert find_circle([[], [1]]) == [1]
+    assert find_circles([[], [1]]) == [[1]]
 
 
 def test_a_circle_starts_at_its_smallest_step_in_the_order_of_waiting() -> None:
-    assert find_circle([[], [3], [1], [2]]) == [1, 3, 2]
+    assert find_circles([[], [3], [1], [2]]) == [[1, 3, 2]]
 
 
 def test_steps_behind_a_circle_are_not_on_it() -> None:
-    assert find_circle([[1], [2], [1], [0]]) == [1, 2]
+    assert find_circles([[1], [2], [1], [0]]) == [[1, 2]]
+
+
+def test_each_knot_shows_one_circle_and_knots_that_wait_for_each_other_are_two() -> None:
+    # 0 and 1 in a circle, 2 to 4 in two, and the latter wait for the former.
+    assert find_circles([[1], [0], [0, 3, 4], [2], [2]]) == [[0, 1], [2, 3]]
 
 
 @given(GRAPHS)
-def test_a_circle_is_found_exactly_when_some_step_waits_for_itself(
+def test_there_is_one_circle_for_each_set_of_steps_that_wait_for_each_other(
     deps: list[list[int]],
 ) -> None:
-    has_circle = any(node in reaches(deps, node) for node in range(len(deps)))
-    circle = find_circle(deps)
-    assert (circle is not None) is has_circle
-    if circle is not None:
+    behind_each = [reaches(deps, node) for node in range(len(deps))]
+    knots = {
+        frozenset(other for other in behind_each[node] if node in behind_each[other])
+        for node in range(len(deps))
+        if node in behind_each[node]
+    }
+    circles = find_circles(deps)
+    assert len(circles) == len(knots)
+    assert {knot for knot in knots for circle in circles if set(circle) <= knot} == knots
+    for circle in circles:
         assert circle[0] == min(circle)
         assert len(set(circle)) == len(circle)
         for node, dep in zip(circle, [*circle[1:], circle[0]], strict=True):
@@ -81,7 +92,7 @@ def test_reversing_edges_twice_changes_nothing(deps: list[list[int]]) -> None:
 
 def test_a_chain_of_a_hundred_thousand_needs_no_recursion() -> None:
     deps = [[], *([node] for node in range(99_999))]
-    assert find_circle(deps) is None
+    assert find_circles(deps) == []
     assert len(behind(deps, [0])) == 99_999
     deps[0] = [99_999]
-    assert find_circle(deps) == [0, *range(99_999, 0, -1)]
+    assert find_circles(deps) == [[0, *range(99_999, 0, -1)]]

@@ -79,13 +79,13 @@ def test_d102_a_missing_key() -> None:
         ("condition", "'yes'", "a condition is true, false or one expression: ${ … }"),
         (
             "condition",
-            "'${a} && ${b}'",
+            "'${input.a} && ${input.b}'",
             "a condition is true, false or one expression: ${ … }",
         ),
         ("condition", "1", "a condition is true, false or one expression: ${ … }"),
-        ("depends_on", "b", "should be a valid list"),
-        ("disabled", "'no'", "should be a valid boolean"),
-        ("retry", "3", "should be a valid dictionary or instance of Retry"),
+        ("depends_on", "5", "should be a list"),
+        ("disabled", "'no'", "should be true or false"),
+        ("retry", "3", "should be a mapping"),
     ],
 )
 def test_d103_a_value_of_the_wrong_shape(key: str, value: str, message: str) -> None:
@@ -109,7 +109,7 @@ def test_d103_a_word_that_no_error_could_match(word: str) -> None:
     assert "is no status (503, 5xx), class (any, connect, timeout) or error code" in line
 
 
-@pytest.mark.parametrize("on", ["'a ${error.code}'", "'${a} ${b}'"])
+@pytest.mark.parametrize("on", ["'a ${error.code}'", "'${error.code} ${error.x}'"])
 def test_d103_an_expression_over_the_error_stands_alone(on: str) -> None:
     (line,) = lines_of_steps(f"- {{id: a, type: set, value: 1, retry: {{on: {on}}}}}")
     assert "D103 'on': an expression stands alone" in line
@@ -188,7 +188,7 @@ def test_d103_steps_that_are_none(steps: str) -> None:
 
 def test_d104_an_unknown_step_type() -> None:
     assert lines_of_steps("""
-        - {id: a, type: paralel, branches: {}}
+        - {id: a, type: paralel, branches: {b: {steps: [{id: x, type: set, value: 1}]}}}
         - {id: b, type: zzz}
         - {id: c, type: 5}
     """) == [
@@ -267,7 +267,7 @@ def test_mistakes_inside_nested_steps_are_found_wherever_they_stand() -> None:
           type: parallel
           brnches: 1
           branches:
-            l: {steps: [{id: x, type: sett}], outptu: 1}
+            l: {steps: [{id: x, type: sett, value: 1}], outptu: 1}
         - id: b
           type: sequence
           steps:
@@ -275,9 +275,10 @@ def test_mistakes_inside_nested_steps_are_found_wherever_they_stand() -> None:
     """) == [
         "5:3: D101 unknown key 'brnches' (did you mean 'branches'?)",
         "7:31: D104 unknown step type 'sett' (did you mean 'set'?)",
-        "7:39: D101 unknown key 'outptu' (did you mean 'output'?)",
+        "7:49: D101 unknown key 'outptu' (did you mean 'output'?)",
         "11:7: D102 missing key 'value'",
         "11:26: D101 unknown key 'vlue' (did you mean 'value'?)",
+        "11:45: D102 missing key 'value'",
     ]
 
 

@@ -190,7 +190,7 @@ HOSTILE_YAML = {
     "directives": fill("%A\n"),
     "documents": fill("---\n"),
     "merge keys": fill("<<: 1\n"),
-    "keys that are numbers": "".join(f"{i}: 1\n" for i in range(25_000)),
+    "keys that are numbers": "".join(f"{i}.5: 1\n" for i in range(25_000)),
     "pairs in a list": fill("a: b, ", start="[", end="a: b]"),
     "one plain text": fill("a"),
     "one plain text, by line": fill("a\n"),

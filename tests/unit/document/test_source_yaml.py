@@ -89,6 +89,8 @@ def test_a_value_is_read_by_the_core_schema(
     [
         ("on: 1\nyes: 2\nno: 3", {"on": 1, "yes": 2, "no": 3}),
         ("'404': 1\n\"true\": 2", {"404": 1, "true": 2}),
+        ("404: 1\n-1: 2\n0: 3", {"404": 1, "-1": 2, "0": 3}),
+        ("a: {404: 404}", {"a": {"404": 404}}),
         ("? a\n: b", {"a": "b"}),
         ("%YAML 1.2\n--- # x\na: 1\n...\n", {"a": 1}),
         ('a: "\\ue000 \\U0000E001 x{b}"', {"a": "\ue000 \ue001 x{b}"}),
@@ -117,7 +119,11 @@ def test_a_document_is_read_as_yaml_means_it(document: str, value: JsonValue) ->
         ("a: 1\n---\nb: 2", "D016", 2, 1),
         ("a: 1\n...\nb", "D016", 3, 1),
         ('"a" b', "D016", 1, 5),
-        ("404: x", "D017", 1, 1),
+        ("1.10: x", "D017", 1, 1),
+        ("007: x", "D017", 1, 1),
+        ("0x10: x", "D017", 1, 1),
+        ("~: x", "D017", 1, 1),
+        ("404: x\n'404': y", "D009", 2, 1),
         ("true: x", "D017", 1, 1),
         ("a: {1.5: x}", "D017", 1, 5),
         ("? \n: x", "D017", 1, 2),
@@ -176,7 +182,7 @@ def test_a_mistake_is_found_where_it_stands(
 
 
 def test_mistakes_do_not_hide_each_other() -> None:
-    document = "a: &x 1\nb: *x\n404: !t .nan\na: 2\n<<: 3\nc: [1"
+    document = "a: &x 1\nb: *x\ntrue: !t .nan\na: 2\n<<: 3\nc: [1"
     assert [(f.span.line, f.code) for f in findings(document)] == [
         (1, "D013"),
         (2, "D013"),
@@ -214,7 +220,7 @@ def test_a_key_that_stands_twice_is_reported_with_both_places() -> None:
 @pytest.mark.parametrize(
     ("document", "message", "hint"),
     [
-        ("404: x", "a key is text, and 404 is not", 'write "404"'),
+        ("1.5: x", "a key is text, and 1.5 is not", 'write "1.5"'),
         ("a: {b: ${c.d}}", "this template needs quotes", 'write "${c.d}"'),
         ('a: {b: ${c["d"]}}', "this template needs quotes", "write '${c[\"d\"]}'"),
         ("a: `b`", "text cannot start with '`'", "put the whole text in quotes"),

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from plait.document import Catalog
 from plait.document.fields import RESERVED_NAMES
 from plait.document.planned import STEP_TYPES
 from plait.document.step import Parts, ScopePart, Step, TemplatePart
 from plait.document.steps import built_in_steps
+from plait.document.steps.fail import FailStep
 from plait.kernel.machines import built_in_machines
 from tests.simulation.asking import AskStep, plan_with
 
@@ -96,3 +98,15 @@ def test_no_step_may_have_the_name_of_something_else(name: str) -> None:
     model = Catalog().models["set"]
     with pytest.raises(ValueError, match="is a name that templates use for something else"):
         model.model_validate({"id": name, "type": "set", "value": 1})
+
+
+@pytest.mark.parametrize("code", ["sold out", "a..b", ".a", "a.", "ä"])
+def test_a_fail_code_that_no_program_could_name_is_refused(code: str) -> None:
+    with pytest.raises(ValidationError, match="words between dots"):
+        FailStep.model_validate({"id": "f", "type": "fail", "code": code})
+
+
+@pytest.mark.parametrize("code", ["sold_out", "order.Out-of-stock.2", "${input.code}"])
+def test_a_fail_code_of_words_or_out_of_a_template_is_taken(code: str) -> None:
+    step = FailStep.model_validate({"id": "f", "type": "fail", "code": code})
+    assert step.code == code

@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+import re
+from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from plait.document.fields import Templated
 from plait.document.step import Parts, Step, TemplatePart
 from plait.model.json import JsonObject
+
+_WORD: Final = r"[A-Za-z0-9_-]+"
+_CODE: Final = re.compile(rf"{_WORD}(?:\.{_WORD})*", re.ASCII)
+
+
+def _code(value: str) -> str:
+    if "${" not in value and not _CODE.fullmatch(value):
+        raise ValueError("a code is words between dots: order.out_of_stock")
+    return value
+
+
+ErrorCode = Annotated[
+    str,
+    Field(min_length=1, max_length=200),
+    AfterValidator(_code),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 200,
+            "pattern": rf"^{_WORD}(\.{_WORD})*$|\$\{{",
+        }
+    ),
+]
 
 
 class FailStep(Step):
@@ -18,7 +43,7 @@ class FailStep(Step):
     ends_scope: ClassVar[bool] = True
 
     type: Literal["fail"]
-    code: Annotated[str, Field(min_length=1, max_length=200)] = "workflow.failed"
+    code: ErrorCode = "workflow.failed"
     """Stable, for programs: `order.out_of_stock`."""
     message: str = "the workflow failed on purpose"
     """For people."""

@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from plait.document.fields import Identifier, Steps, Strict, Templated
+from plait.document.fields import IDENTIFIER_SCHEMA, Identifier, Steps, Strict, Templated
 from plait.document.step import Parts, ScopePart, Step
 from plait.model.json import JsonObject
+
+
+def _join(value: Any) -> Any:
+    is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    if not is_count and value not in ("all", "any"):
+        raise ValueError("should be all, any, or how many branches must complete, from 1")
+    return value
+
+
+Join = Annotated[
+    Literal["all", "any"] | int,
+    BeforeValidator(_join),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "enum": ["all", "any"]},
+                {"type": "integer", "minimum": 1},
+            ]
+        }
+    ),
+]
 
 
 class Branch(Strict):
@@ -30,9 +51,16 @@ class ParallelStep(Step):
     machine: ClassVar[str] = "parallel"
 
     type: Literal["parallel"]
-    branches: Annotated[dict[Identifier, Branch], Field(min_length=1, max_length=1000)]
+    branches: Annotated[
+        dict[Identifier, Branch],
+        Field(
+            min_length=1,
+            max_length=1000,
+            json_schema_extra={"propertyNames": IDENTIFIER_SCHEMA},
+        ),
+    ]
     """By name. They do not see each other's steps."""
-    join: Literal["all", "any"] | Annotated[int, Field(ge=1)] = "all"
+    join: Join = "all"
     """How many branches must complete: all, any one, or a number. The others are then
     cancelled."""
 
@@ -55,6 +83,7 @@ class ParallelStep(Step):
                 for name, branch in self.branches.items()
             ),
             options={"join_count": join_count},
+            scopes_needed=join_count,
         )
 
 

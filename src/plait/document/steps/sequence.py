@@ -21,7 +21,7 @@ class SequenceStep(Step):
     def parts(self, raw: JsonObject) -> Parts:
         """One scope."""
         del raw
-        return Parts(scopes=(ScopePart("steps", (), "sequence"),))
+        return Parts(scopes=(ScopePart("steps", (), "sequence"),), scopes_needed=1)
 
 
 STEP = SequenceStep

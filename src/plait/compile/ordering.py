@@ -1,0 +1,81 @@
+"""The order of a scope's steps: circles, what is read too early, what never runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from plait.compile.findings import Findings
+from plait.compile.order import Edges, behind, find_circles
+from plait.document.tree import ScopeTree, StepTree
+
+# Past this the middle is left out: nobody reads a circle of 4,000 steps.
+_CIRCLE_SHOWN_MAX: Final = 20
+# What a condition may be that never changes.
+_CONSTANT: Final = {"${true}": True, "${false}": False}
+
+
+def check_order(tree: ScopeTree, edges: Edges, findings: Findings) -> None:
+    """Report what is wrong with the order of a scope.
+
+    Args:
+        edges: For each step of `tree`, the steps that it waits for.
+    """
+    steps = tree.steps
+    ends = [index for index, step in enumerate(steps) if _always_ends(step)]
+    if tree.order == "sequence":
+        _check_sequence(steps, edges, findings)
+        never = list(range(ends[0] + 1, len(steps))) if ends else []
+    else:
+        for circle in find_circles(edges):
+            _report_circle([steps[index] for index in circle], findings)
+        never = behind(edges, ends) if ends else []
+    for index in never:
+        _warn_unreachable(steps[index], findings)
+
+
+def _report_circle(circle: Sequence[StepTree], findings: Findings) -> None:
+    ids = [step.model.id for step in (*circle, circle[0])]
+    if len(ids) > _CIRCLE_SHOWN_MAX:
+        count = len(ids) - _CIRCLE_SHOWN_MAX + 1
+        ids = [*ids[: _CIRCLE_SHOWN_MAX - 4], f"… {count} more …", *ids[-3:]]
+    text = f"steps wait for each other in a circle: {' → '.join(ids)}"
+    findings.error("P003", text, "a → b means that a waits for b", circle[0].path)
+
+
+def _check_sequence(steps: Sequence[StepTree], edges: Edges, findings: Findings) -> None:
+    for index, deps in enumerate(edges):
+        for dep in deps:
+            if dep > index:
+                step, name = steps[index], steps[dep].model.id
+                position = step.model.depends_on.index(name)
+                path = (*step.path, "depends_on", position)
+                findings.error("P008", f"step '{name}' runs only later", "move it up", path)
+
+
+def _warn_unreachable(step: StepTree, findings: Findings) -> None:
+    text = f"step '{step.model.id}' never runs: the workflow ends before it"
+    hint = "give the step that ends it a condition"
+    if step.model.id:
+        findings.warning("P009", text, hint, step.path)
+
+
+def _always_ends(step: StepTree) -> bool:
+    """Tell whether the workflow ends with this step, whatever happens.
+
+    So it does with a `return`, with a `fail` that nothing catches, and with a step that
+    cannot complete because too many of the scopes in it end the workflow.
+    """
+    model = step.model
+    is_caught = model.on_error == "continue" or "fallback" in step.raw
+    if model.disabled or is_caught or not _always_runs(model.condition):
+        return False
+    if model.ends_scope or not step.parts.scopes_needed:
+        return model.ends_scope
+    scopes = step.scopes.values()
+    going_on = sum(not any(map(_always_ends, scope.steps)) for scope in scopes)
+    return going_on < step.parts.scopes_needed
+
+
+def _always_runs(condition: object) -> bool:
+    return condition is None or condition is True or _CONSTANT.get(str(condition), False)

@@ -1,0 +1,37 @@
+"""What a retry of a group would make again: calls that must never be repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from plait.compile.findings import Findings
+from plait.compile.nodes import effect_of, setting
+from plait.document.step import StepSettings
+from plait.document.tree import ScopeTree, StepTree
+
+
+def check_repeats(
+    step: StepTree, defaults: StepSettings | None, findings: Findings
+) -> None:
+    """Report unsafe calls in a group that is tried again: those that were made as well."""
+    if not step.scopes:
+        return
+    retry = setting(step.model, defaults, "retry")
+    if retry is None or retry.max_attempts == 1:
+        return
+    for scope in step.scopes.values():
+        for inner in _unsafe_in(scope):
+            text = f"a retry of '{step.model.id}' would repeat the unsafe call '{inner}'"
+            hint = "retry the call itself, or make it `keyed`"
+            findings.error("P016", text, hint, (*step.path, "retry"))
+
+
+def _unsafe_in(scope: ScopeTree) -> Iterator[str]:
+    """Yield the ids of the unsafe calls in `scope`, however deep."""
+    for step in scope.steps:
+        if effect_of(step) == "unsafe":
+            yield step.model.id
+        for inner in step.scopes.values():
+            yield from _unsafe_in(inner)
+        if step.fallback is not None:
+            yield from _unsafe_in(ScopeTree("graph", (step.fallback,), (), {}, (), False))
