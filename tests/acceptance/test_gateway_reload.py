@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 from plait.testing.upstream import Upstream
@@ -52,6 +53,41 @@ async def test_an_edit_is_served_and_a_broken_one_keeps_the_last_good_version(
         write(tmp_path, "a", "three")
         await until_reloaded(gateway, 3)
         assert (await gateway.ask("/a")).body == b'"three"'
+
+
+async def test_a_wrong_edit_among_many_documents_keeps_that_one_s_last_good_version(
+    tmp_path: Path,
+) -> None:
+    names = [f"w{number}" for number in range(20)]
+    for name in names:
+        write(tmp_path, name, "one")
+    async with serving(tmp_path, arguments=RELOAD) as gateway:
+
+        async def told() -> list[bytes]:
+            return [(await gateway.ask(f"/{name}")).body for name in names]
+
+        async def health() -> tuple[int, int]:
+            said = json.loads((await gateway.ask("/health")).body)
+            assert (await gateway.ask("/health/ready")).status == 200
+            return said["endpoints"], said["broken_documents"]
+
+        assert await health() == (20, 0)
+        wrong = tmp_path / "w7.yaml"
+        wrong.write_text(FIXED.format(name="w7", value="${nobody.response}"))
+        await gateway.until_said("P001")
+        assert await told() == [b'"one"'] * 20
+        assert await health() == (20, 1)
+        write(tmp_path, "w8", "two")
+        await until_reloaded(gateway, 2)
+        expected = [b'"one"'] * 20
+        expected[8] = b'"two"'
+        assert await told() == expected
+        assert await health() == (20, 1)
+        write(tmp_path, "w7", "three")
+        await until_reloaded(gateway, 3)
+        expected[7] = b'"three"'
+        assert await told() == expected
+        assert await health() == (20, 0)
 
 
 async def test_new_documents_are_served_and_deleted_ones_no_more(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -280,6 +281,213 @@ async def test_head_options_and_the_gateway_s_own_pages_answer(
             assert (await ask(client, path)).status == 200
         openapi = json.loads((await ask(client, "/openapi.json")).body)
     assert openapi["paths"].keys() == {"/call", "/echo/{id}"}
+
+
+EXTRA = {
+    "slow": """
+name: slow
+mode: express
+endpoint: {path: /slow}
+steps: [{id: upstream, type: http, request: {url: "http://upstream/slow"}}]
+output: ${upstream.response}
+""",
+    "find": """
+name: find
+mode: express
+endpoint: {path: /find}
+input: {properties: {what: {type: [string, "null"]}}}
+steps: [{id: upstream, type: http, request: {url: "http://upstream/find/${input.what}"}}]
+output: ${upstream.response}
+""",
+    "fetch": """
+name: fetch
+mode: express
+endpoint: {path: /fetch}
+input: {properties: {host: {type: string}}}
+steps: [{id: upstream, type: http, request: {url: "http://${input.host}/"}}]
+output: ${upstream.response}
+""",
+    "mine": """
+name: mine
+mode: express
+endpoint: {path: /mine, cache: 1h}
+steps: [{id: upstream, type: http, request: {url: "http://upstream/mine"}}]
+output: ${trigger.headers.authorization} ${upstream.response}
+""",
+    "all": """
+name: all
+mode: express
+endpoint: {path: /all, cache: 1h}
+steps: [{id: upstream, type: http, request: {url: "http://upstream/all"}}]
+output: ${trigger.headers.size() > 0} ${upstream.response}
+""",
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def extra(
+    tmp_path_factory: pytest.TempPathFactory, upstream: Upstream
+) -> AsyncIterator[GatewayProcess]:
+    """A gateway with a short time for each request, and endpoints that keep replies."""
+    folder = tmp_path_factory.mktemp("extra")
+    for name, text in EXTRA.items():
+        (folder / f"{name}.yaml").write_text(text)
+    settings = {"PLAIT_GATEWAY_REQUEST_TIMEOUT": "200ms"}
+    async with serving(
+        folder, upstreams={"upstream": upstream}, settings=settings
+    ) as process:
+        yield process
+
+
+async def test_the_gateway_s_own_time_limit_has_the_headers_of_every_reply(
+    extra: GatewayProcess, upstream: Upstream
+) -> None:
+    upstream.on("/slow", raw_then_hang())
+    answer = await extra.ask("/slow", X_Request_Id="r-2")
+    assert (answer.status, answer.error_code) == (504, "request.timeout")
+    assert answer.headers["x-request-id"] == "r-2"
+    assert answer.headers["plait-completed"] == "false"
+    assert re.fullmatch("[0-9a-f]{32}", answer.headers["plait-execution-id"])
+    timing = re.fullmatch(r"total;dur=([\d.]+)", answer.headers["server-timing"])
+    assert timing is not None
+    assert 150 < float(timing[1]) < 5_000
+    asked = upstream.requests[-1].headers["traceparent"].split("-")[1]
+    assert asked == answer.headers["plait-execution-id"]
+
+
+@pytest.mark.parametrize(
+    ("target", "code"),
+    [
+        ("/find?what=..", "expression.not_for_url"),
+        ("/find?what=%2e", "expression.not_for_url"),
+        ("/fetch?host=127.0.0.1:1", "connector.forbidden_address"),
+        ("/fetch?host=169.254.169.254", "connector.forbidden_address"),
+        ("/fetch?host=a%20b", None),
+    ],
+)
+async def test_what_the_caller_s_input_makes_impossible_is_the_caller_s_mistake(
+    extra: GatewayProcess, upstream: Upstream, target: str, code: str | None
+) -> None:
+    asked_before = len(upstream.requests)
+    answer = await extra.ask(target)
+    assert answer.status == 400
+    assert code is None or answer.error_code == code
+    assert len(upstream.requests) == asked_before
+
+
+async def test_a_kept_reply_that_depends_on_a_header_is_for_its_own_callers(
+    extra: GatewayProcess, upstream: Upstream
+) -> None:
+    upstream.on("/mine", reply(json="x"))
+    told = []
+    for who, more in (("a", "1"), ("a", "2"), ("b", "3"), ("a", "4")):
+        answer = await extra.ask("/mine", Authorization=who, X_Other=more)
+        told.append((answer.body, answer.headers["plait-cache"]))
+        assert answer.headers["cache-control"] == "private, max-age=3600"
+        assert answer.headers["vary"] == "authorization"
+    assert told == [
+        (b'"a x"', "miss"), (b'"a x"', "hit"), (b'"b x"', "miss"), (b'"a x"', "hit"),
+    ]  # fmt: skip
+
+
+async def test_a_reply_that_depends_on_all_headers_is_not_kept_and_that_is_told(
+    extra: GatewayProcess, upstream: Upstream
+) -> None:
+    upstream.on("/all", reply(json="x"))
+    for _ in range(2):
+        answer = await extra.ask("/all")
+        assert answer.status == 200
+        assert not {"plait-cache", "cache-control"} & answer.headers.keys()
+    assert any("all.yaml" in line and "G006" in line for line in extra.lines)
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"GET /nothing HTTP/1.1\r\nHost: x\r\nX-Request-Id: ID\r\n\r\n", 404),
+        (b"PUT /slow HTTP/1.1\r\nHost: x\r\nX-Request-Id: ID\r\n\r\n", 405),
+        (b"GET / HTTP/1.1\r\nX-Request-Id: ID\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX-Request-Id: ID\r\nA: b\r\nC\r\n\r\n", 400),
+        (
+            b"POST / HTTP/1.1\r\nHost: x\r\nX-Request-Id: ID\r\n"
+            b"Content-Length: 9999999\r\n\r\n",
+            413,
+        ),
+        (
+            b"GET / HTTP/1.1\r\nHost: x\r\nX-Request-Id: ID\r\nA: "
+            + b"a" * 40_000
+            + b"\r\n\r\n",
+            431,
+        ),
+    ],
+)
+async def test_replies_of_no_endpoint_have_the_request_s_id_or_one_of_their_own(
+    extra: GatewayProcess, data: bytes, status: int
+) -> None:
+    for given, expected in ((b"r-3", "r-3"), (b"not one", "[0-9a-f]{32}")):
+        async with extra.client() as client:
+            answer = await client.ask(data.replace(b"ID", given))
+            assert answer.status == status
+            assert re.fullmatch(expected, answer.headers["x-request-id"])
+
+
+async def test_a_refusal_has_not_the_id_of_the_request_before(
+    extra: GatewayProcess,
+) -> None:
+    async with extra.client() as client:
+        assert (await ask(client, "/health", X_Request_Id="r-4")).status == 200
+        answer = await client.ask(b"rubbish\r\n\r\n")
+        assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-request-id"])
+
+
+@pytest.mark.parametrize(
+    ("target", "content_type", "status"),
+    [
+        ("/nothing", "application/json", 404),
+        ("/call", "application/json", 405),
+        ("/echo/%ff", "application/json", 400),
+        ("/echo/1", "text/xml", 415),
+        ("/echo/1", "application/json", 100),
+    ],
+)
+async def test_a_body_that_is_held_back_is_asked_for_only_if_it_is_wanted(
+    gateway: GatewayProcess, target: str, content_type: str, status: int
+) -> None:
+    waiting = request_bytes(
+        target, "POST", Content_Type=content_type, Content_Length="2", Expect="100-continue"
+    )
+    async with gateway.client() as client:
+        answer = await client.ask(waiting)
+        assert answer.status == status
+        if status == 100:
+            assert (await client.ask(b"{}")).status == 200
+        else:
+            assert answer.headers["x-request-id"]
+            assert await client.closed() == b""
+
+
+async def test_a_client_that_says_that_it_sends_no_more_gets_its_reply(
+    gateway: GatewayProcess, upstream: Upstream
+) -> None:
+    upstream.on("/x", reply(json="well"))
+    async with gateway.client() as client:
+        client.send(request_bytes("/call"))
+        client.writer.write_eof()
+        answer = await client.answer()
+        assert (answer.body, answer.headers["connection"]) == (b'"well"', "close")
+        assert await client.closed() == b""
+
+
+async def test_an_integer_that_would_lose_digits_is_refused_with_its_place(
+    gateway: GatewayProcess,
+) -> None:
+    body = b'{"more": [1, 123456789012345678901]}'
+    answer = await gateway.ask(
+        "/echo/1", "POST", body=body, Content_Type="application/json"
+    )
+    error = json.loads(answer.body)["error"]
+    assert (answer.status, error["code"]) == (400, "request.invalid")
+    assert [found["path"] for found in error["details"]["violations"]] == ["/more/1"]
 
 
 async def test_rubbish_harms_nobody(gateway: GatewayProcess) -> None:

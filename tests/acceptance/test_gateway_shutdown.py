@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from plait.testing.upstream import Upstream
 from plait.testing.upstream_scripts import after, raw_then_hang, reply
 from tests.acceptance.gateways import GatewayProcess, ask, request_bytes, serving
-from tests.unit.gateway.wires import Client
+from tests.unit.gateway.wires import WAIT_S, Client
 
 CALL = """
 name: call
@@ -142,6 +143,51 @@ async def test_under_load_no_request_is_lost(document: Path) -> None:
         assert await gateway.ended() == 0
     assert tally.broken == 0
     assert tally.answered == len(upstream.requests)
+
+
+async def test_under_load_with_a_connection_each_no_request_is_lost(document: Path) -> None:
+    """Whoever got a connection gets a reply; whoever got none is told so, not reset."""
+    async with (
+        Upstream(reply(json="done")) as upstream,
+        serving(document, upstreams={"upstream": upstream}) as gateway,
+    ):
+        clients = 12
+        asking = asyncio.gather(
+            *(asyncio.to_thread(ask_until_refused, gateway.address) for _ in range(clients))
+        )
+        await upstream.until_requests(clients * 10)
+        gateway.stop()
+        tallies = await asking
+        assert await gateway.ended() == 0
+    assert [tally.broken for tally in tallies] == [0] * clients
+    assert sum(tally.answered for tally in tallies) == len(upstream.requests)
+
+
+def ask_until_refused(address: tuple[str, int]) -> Tally:
+    """Ask with a new connection each time, until nobody listens any more."""
+    tally = Tally()
+    while True:
+        try:
+            connection = socket.create_connection(address, WAIT_S)
+        except ConnectionRefusedError:
+            return tally
+        with connection:
+            if answered_in_full(connection):
+                tally.answered += 1
+            else:
+                tally.broken += 1
+
+
+def answered_in_full(connection: socket.socket) -> bool:
+    """Ask, read to the end, and tell whether that was the whole reply."""
+    try:
+        connection.sendall(request_bytes("/call", Connection="close"))
+        told = b""
+        while piece := connection.recv(65_536):
+            told += piece
+    except OSError:
+        return False
+    return told.startswith(b"HTTP/1.1 200 ") and told.endswith(b'"done"')
 
 
 async def one_client(gateway: GatewayProcess, tally: Tally) -> None:

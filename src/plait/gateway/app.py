@@ -11,10 +11,11 @@ Not here: sockets (plait.gateway.http1, plait.gateway.asgi), the layers around a
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from plait.drivers.inline import InlineDriver
-from plait.gateway.body import JSON_DEPTH_MAX
+from plait.gateway.binding import METHODS_WITH_BODY
+from plait.gateway.body import JSON_DEPTH_MAX, body_type
 from plait.gateway.builtin import own_routes
 from plait.gateway.cache import BYTES_MAX_DEFAULT, ReplyCache
 from plait.gateway.deadlines import Deadlines
@@ -24,8 +25,8 @@ from plait.gateway.layers import Exchange, Room, is_keepable
 from plait.gateway.message import Reply, Request
 from plait.gateway.metrics import Metrics
 from plait.gateway.pipeline import Shared
-from plait.gateway.refusal import Malformed, MethodNotAllowed, NotFound
-from plait.gateway.routes import Found, Missing
+from plait.gateway.refusal import Malformed, MethodNotAllowed, NotFound, Refused
+from plait.gateway.routes import Found
 from plait.gateway.snapshot import Route, Snapshot, build_snapshot
 from plait.kernel import Kernel
 from plait.model.record import record
@@ -65,6 +66,8 @@ class Gateway:
 
     Attributes:
         state: `starting`, `ready` or `draining`.
+        refused: The documents that are not served as they stand now; some of them in their
+            last good version.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Gateway:
         settings = settings or GatewaySettings()
         room = Room(settings.in_flight_max)
         self.state = "starting"
+        self.refused: tuple[str, ...] = ()
         self.metrics = Metrics(lambda: room.taken)
         self._nowhere = self.metrics.for_route("", "", "")
         self._cache = ReplyCache(
@@ -121,7 +125,10 @@ class Gateway:
         }
         following, findings = next_deployments(self._snapshot.deployments, loaded)
         self._snapshot, more = build_snapshot(following, self._own, self._shared, former)
-        return [*findings, *more]
+        told = [*findings, *more]
+        wrong = {one.source_name for one in told if one.is_error}
+        self.refused = tuple(sorted(wrong))
+        return told
 
     def serves(self, loaded: Sequence[Loaded]) -> bool:
         """Tell whether the good ones of these documents are just what is served now."""
@@ -134,32 +141,58 @@ class Gateway:
         Raises:
             asyncio.CancelledError: The client left; calls under way were cancelled.
         """
-        table = self._snapshot.table
-        method = "GET" if request.method == "HEAD" else request.method
-        try:
-            found: Found[Route] | Missing | Malformed = table.find(method, request.path)
-        except Malformed as refused:
-            found = refused
+        found = self._find(request)
         if isinstance(found, Found):
             return await found.target.handler(Exchange(request, found.values, _NOBODY))
-        reply = self._unrouted(request, found)
+        if isinstance(found, Refused):
+            return self.refuse(found, request.headers)
+        return self._outside(found, request.headers)
+
+    def screen(self, request: Request) -> Refused | None:
+        """Return what speaks against a request whose body has not come yet."""
+        found = self._find(request)
+        if isinstance(found, Refused):
+            return found
+        if isinstance(found, Found) and request.method in METHODS_WITH_BODY:
+            try:
+                body_type(request)
+            except Refused as refused:
+                return refused
+        return None
+
+    def refuse(self, refused: Refused, headers: Mapping[bytes, bytes]) -> Reply:
+        """Return the reply to a request that reaches no route, and count it.
+
+        Args:
+            headers: Those of the request, as far as they have come.
+        """
+        return self._outside(refused.as_reply(), headers)
+
+    def _outside(self, reply: Reply, headers: Mapping[bytes, bytes]) -> Reply:
+        request_id = self._shared.identities.request_id(headers)
+        reply.headers.append((b"x-request-id", request_id.encode()))
         self._nowhere.answered(reply.status, 0.0)
         return reply
 
-    def _unrouted(self, request: Request, found: Missing | Malformed) -> Reply:
-        """Return the reply to a request that no route takes."""
-        method, path = request.method, request.path
+    def _find(self, request: Request) -> Found[Route] | Refused | Reply:
+        """Return the route, or why there is none; a reply if no route is needed."""
+        table, path = self._snapshot.table, request.path
+        method = "GET" if request.method == "HEAD" else request.method
         if method == "OPTIONS" and path == "*":
-            return Reply(204, [_allow(self._snapshot.table.methods())])
-        if isinstance(found, Malformed):
-            return found.as_reply()
+            return Reply(204, [_allow(table.methods())])
+        try:
+            found = table.find(method, path)
+        except Malformed as refused:
+            return refused
+        if isinstance(found, Found):
+            return found
         if not found.methods:
-            return NotFound(f"nothing answers at {path[:_SHOWN_LENGTH_MAX]}").as_reply()
+            return NotFound(f"nothing answers at {path[:_SHOWN_LENGTH_MAX]}")
         allow = _allow(found.methods)
         if method == "OPTIONS":
             return Reply(204, [allow])
         text = f"{method} is not answered here; {allow[1].decode()} are"
-        return MethodNotAllowed(text, headers=(allow,)).as_reply()
+        return MethodNotAllowed(text, headers=(allow,))
 
     def begin(self) -> None:
         """Be ready: what /health/ready answers with 200."""

@@ -78,7 +78,8 @@ class AsgiApp:
         try:
             request = await self._read(scope, receive)
         except Refused as refused:
-            await _send_reply(send, refused.as_reply(), "")
+            told = {name.lower(): value for name, value in scope["headers"]}
+            await _send_reply(send, gateway.refuse(refused, told), "")
             return
         except ClientLeft:
             return

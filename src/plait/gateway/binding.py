@@ -14,7 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from plait.gateway.body import JSON_DEPTH_MAX, body_type, read_form, read_json, read_pairs
+from plait.gateway.body import (
+    JSON_DEPTH_MAX,
+    body_type,
+    read_form,
+    read_json,
+    read_pairs,
+    wide_integers,
+)
 from plait.gateway.contract import InputContract, Violation, violation_at
 from plait.gateway.message import Request
 from plait.gateway.refusal import BadInput, Malformed
@@ -67,7 +74,7 @@ class Binder:
         if self._takes_body and request.body:
             body = self._from_body(request, violations)
             if not isinstance(body, dict):
-                return self._whole(body, data)
+                return self._whole(body, data, violations)
             self._merge(data, body, violations)
         elif not self._contract.may_be_object and not data:
             return self._checked(None, violations)
@@ -104,13 +111,17 @@ class Binder:
     def _from_body(self, request: Request, violations: list[Violation]) -> JsonValue:
         if body_type(request) == "form":
             return self._read(read_form(request.body), violations)
-        return read_json(request.body, depth_max=self._json_depth_max)
+        body = read_json(request.body, depth_max=self._json_depth_max)
+        violations.extend(self._contract.without_room(wide_integers(request.body)))
+        return body
 
-    def _whole(self, body: JsonValue, data: JsonObject) -> JsonValue:
+    def _whole(
+        self, body: JsonValue, data: JsonObject, violations: list[Violation]
+    ) -> JsonValue:
         """Return a body that is no object as the input, where nothing speaks against it."""
         if self._contract.must_be_object or data:
             raise _bad_input([violation_at([], "the body must be a JSON object")])
-        return self._checked(body, [])
+        return self._checked(body, violations)
 
     def _merge(
         self, data: JsonObject, more: JsonObject, violations: list[Violation]

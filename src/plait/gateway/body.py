@@ -8,8 +8,9 @@ Not here: how large a body may be (whoever reads the socket), what it must hold
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import orjson
 
@@ -17,7 +18,15 @@ from plait.gateway.message import Request, percent_decode
 from plait.gateway.refusal import Malformed, UnsupportedMediaType
 from plait.model.json import JsonValue
 
+Path: TypeAlias = "tuple[str | int, ...]"
+
 JSON_DEPTH_MAX: Final = 64
+# Integers that all readers of JSON here read exactly: signed and unsigned 64 bits.
+INT_MIN: Final = -(2**63)
+INT_MAX: Final = 2**64 - 1
+_LENGTH_MAX: Final = 20
+_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+_WIDE: Final = object()
 FORM: Final = "application/x-www-form-urlencoded"
 _ACCEPTED = f"application/json, any …+json, or {FORM}"
 
@@ -123,6 +132,36 @@ def _repeated(pairs: list[tuple[str, Any]]) -> str:
             return name
         seen.add(name)
     raise AssertionError("every key stands once")
+
+
+def wide_integers(body: bytes) -> list[Path]:
+    """Return where `body`, which `read_json` read, has integers beyond 64 bits.
+
+    They were read as doubles, which are other numbers.
+
+    >>> wide_integers(b'{"a": [1, 18446744073709551616], "b": 18446744073709551616.0}')
+    [('a', 1)]
+    """
+    if not _LONG_NUMBER.search(body):
+        return []
+    value = json.loads(body, parse_int=_wide_or_zero, parse_float=str)
+    found: list[Path] = []
+    following: list[tuple[Path, Any]] = [((), value)]
+    while following:
+        path, item = following.pop()
+        if item is _WIDE:
+            found.append(path)
+        elif isinstance(item, dict):
+            following.extend(((*path, key), inner) for key, inner in item.items())
+        elif isinstance(item, list):
+            following.extend(((*path, n), inner) for n, inner in enumerate(item))
+    return sorted(found, key=str)
+
+
+def _wide_or_zero(digits: str) -> object:
+    # A longer one is wide, whatever it is; converting a million digits takes minutes.
+    is_wide = len(digits) > _LENGTH_MAX or not INT_MIN <= int(digits) <= INT_MAX
+    return _WIDE if is_wide else 0
 
 
 def read_pairs(text: str) -> dict[str, list[str]]:

@@ -1,6 +1,7 @@
 """What the gateway answers by itself: health, the OpenAPI document, its page, metrics.
 
-`/health`, `/health/live`  200 as long as the process answers at all
+`/health`, `/health/live`  200 as long as the process answers at all; how many endpoints
+                           are served, and how many documents not as they stand
 `/health/ready`            503 while starting or draining, so that nobody sends more
 `/openapi.json`, `/docs`   what is served
 `/metrics`                 Prometheus' text format
@@ -34,6 +35,7 @@ class Served(Protocol):
     """What the built-in endpoints tell of."""
 
     state: str
+    refused: tuple[str, ...]
     metrics: Metrics
 
     @property
@@ -68,8 +70,14 @@ def _handler(answer: Callable[[], Reply]) -> Handler:
 
 
 def _health(served: Served, status: int) -> Reply:
-    body = orjson.dumps({"status": served.state, "version": __version__})
-    return Reply(status, [JSON_TYPE, _NEVER_KEPT], body)
+    told = {
+        "status": served.state,
+        "version": __version__,
+        "endpoints": len(served.snapshot.served),
+        # A number only: names of files are nobody's business here.
+        "broken_documents": len(served.refused),
+    }
+    return Reply(status, [JSON_TYPE, _NEVER_KEPT], orjson.dumps(told))
 
 
 def _metrics(metrics: Metrics) -> Reply:

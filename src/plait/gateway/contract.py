@@ -8,12 +8,13 @@ Not here: where a value comes from (plait.gateway.binding).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final, TypeAlias
 
 import jsonschema_rs
 
+from plait.gateway.body import Path
 from plait.gateway.texts import Reader, reader_for
 from plait.model.json import JsonObject, JsonValue
 from plait.model.place import pointer_to
@@ -97,6 +98,34 @@ class InputContract:
             for violation in _violations_of(error)
         )
         return list(islice(found, VIOLATIONS_MAX)) or _unless_valid(self.is_valid(value))
+
+    def without_room(self, paths: Iterable[Path]) -> list[Violation]:
+        """Return the violations of integers beyond 64 bits that stand at `paths`.
+
+        Where the schema says `number` they are read as such, and nothing is wrong.
+
+        >>> InputContract({"items": {"type": "number"}}).without_room([(0,)])
+        []
+        """
+        text = "the integer does not fit 64 bits; send it as a string"
+        wrong = (path for path in paths if not self._is_number(path))
+        return [violation_at([*path], text) for path in islice(wrong, VIOLATIONS_MAX)]
+
+    def _is_number(self, path: Path) -> bool:
+        schema: Any = resolve(self.schema, self.schema)
+        for step in path:
+            schema = resolve(self.schema, _inner(schema, step))
+        return "number" in (types_of(schema) or ())
+
+
+def _inner(schema: Any, step: str | int) -> Any:
+    """Return the schema of one property or item, as far as it is plain."""
+    if not isinstance(schema, dict):
+        return None
+    if isinstance(step, str):
+        return raw_properties(schema).get(step, schema.get("additionalProperties"))
+    first = schema.get("prefixItems", ())
+    return first[step] if step < len(first) else schema.get("items")
 
 
 class Shortened:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
-from plait.model.diagnostic import Diagnostic
+from plait.model.diagnostic import Diagnostic, Severity
 from plait.model.place import Span
 from plait.model.record import record
 from plait.plan import Plan
@@ -53,6 +53,11 @@ class Finding:
 
     source_name: str
     diagnostic: Diagnostic
+
+    @property
+    def is_error(self) -> bool:
+        """True when the document cannot be served as it stands."""
+        return self.diagnostic.severity is Severity.ERROR
 
     def render(self) -> str:
         """Return `file:line:col: code message (hint)`."""

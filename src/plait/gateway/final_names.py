@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from plait.drivers.inline import Result
+from plait.kernel.paths import outermost_id
 from plait.kernel.views import absent_view
 from plait.model.failure import Failure
 
@@ -25,10 +26,7 @@ def final_names(result: Result, failure: Failure | None) -> dict[str, Any]:
     for node in state.plan.scope.nodes:
         if node.id in names:
             continue
-        if (
-            failure is not None
-            and failure.step.split("/", 1)[0].split("[", 1)[0] == node.id
-        ):
+        if failure is not None and outermost_id(failure.step) == node.id:
             names[node.id] = absent_view(node, "failed", failure.attempts, error)
         else:
             names[node.id] = absent_view(node, "skipped", 0, None)

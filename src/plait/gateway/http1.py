@@ -2,11 +2,16 @@
 
 Why the gateway reads HTTP itself, instead of standing behind a server: docs/decisions/0009.
 
-Rule 1. The client going away cancels what is being done for it.
+Rule 1. The client going away cancels what is being done for it. One that only says that
+        it sends no more (as `nc -N` does) gets its reply. On the wire both look the same,
+        until something is written: interim replies, which every client of HTTP/1.1 passes
+        over, find out within about a second who has gone. HTTP/1.0 has none; there, who
+        sends no more has gone.
 Rule 2. After anything that is not plainly a request the connection is closed: where the
         next one would begin is anyone's guess.
 Rule 3. There is always a moment (`due_s`) at which waiting ends, except while the gateway
         works on a reply, which has its own.
+Rule 4. What goes wrong in here is logged and ends the connection; nobody is left waiting.
 
 Not here: reading requests (plait.gateway.incoming), accepting connections and looking at
 the clock (plait.gateway.listener).
@@ -18,33 +23,47 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Protocol, TypeAlias, cast
 
 from plait.gateway.incoming import Held, HttpLimits, RequestReader
-from plait.gateway.message import Reply, Request, error_reply
-from plait.gateway.refusal import Refused, RequestTimedOut
+from plait.gateway.message import Reply, Request
+from plait.gateway.refusal import Refused, RequestTimedOut, Unforeseen
 from plait.gateway.wire import render_reply
 
-__all__ = ["Connection", "Handle", "Host", "HttpLimits"]
+__all__ = ["Connection", "Handle", "Host", "HttpLimits", "Refuse", "Screen"]
 
 logger = logging.getLogger("plait.gateway")
 
 Handle: TypeAlias = Callable[[Request], Awaitable[Reply]]
+Screen: TypeAlias = Callable[[Request], Refused | None]
+Refuse: TypeAlias = Callable[[Refused, Mapping[bytes, bytes]], Reply]
 
 # Requests that came before their turn; past this the client's socket is not read.
 _WAITING_MAX: Final = 16
 # A reply that refuses half a body is read by the client only if we take the rest in.
 _LINGER_MS: Final = 2_000
+_UNFORESEEN: Final = "something went wrong inside"
 _NEVER: Final = math.inf
+# Most replies are there before this; each further probe waits twice as long as the last.
+_PROBE_S: Final = 0.25
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Host(Protocol):
-    """What a connection needs of its listener."""
+    """What a connection needs of its listener.
+
+    Attributes:
+        handle: Answers a request.
+        screen: Returns what speaks against a request whose body has not come yet.
+        refuse: Makes the reply to what cannot be answered, given the headers that came.
+    """
 
     limits: HttpLimits
     loop: asyncio.AbstractEventLoop
     handle: Handle
+    screen: Screen
+    refuse: Refuse
     held: Held
     is_draining: bool
 
@@ -70,7 +89,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_held_bytes", "_host", "_is_deaf", "_is_paused", "_is_stuffed", "_limits",
-        "_reader", "_task", "_transport", "_waiting", "due_s",
+        "_probing", "_reader", "_task", "_transport", "_waiting", "due_s",
     )  # fmt: skip
 
     def __init__(self, host: Host) -> None:
@@ -80,6 +99,7 @@ class Connection(asyncio.Protocol):
         self._reader = RequestReader(self, host.limits, host.held)
         self._waiting: deque[tuple[Request | Reply, bool]] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._probing: asyncio.TimerHandle | None = None
         self._held_bytes = 0
         self._is_deaf = False  # what still comes in is thrown away
         self._is_stuffed = False  # the client does not take in what was written
@@ -96,14 +116,25 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """The client is gone, whatever the reason: nobody needs the reply any more."""
+        self._host.lost(self)
         self._is_deaf = True
         self.due_s = _NEVER
-        self._waiting.clear()
         if self._task is not None:
             self._task.cancel()
+        if self._probing is not None:
+            self._probing.cancel()
+        self._waiting.clear()
         self._reader.abandon()
         self._release(self._held_bytes)
-        self._host.lost(self)
+
+    def eof_received(self) -> bool:
+        """The client sends no more. Return whether it may still be waiting for replies."""
+        if self._reader.is_old or (self._task is None and not self._waiting):
+            return False
+        self._is_deaf = True
+        self._reader.abandon()
+        self._probe_after(_PROBE_S)
+        return True
 
     def data_received(self, data: bytes) -> None:
         """Take in what the client sent."""
@@ -114,6 +145,9 @@ class Connection(asyncio.Protocol):
                 self._is_deaf = True
         except Refused as refusal:
             self._refuse(refusal)
+        except Exception:
+            logger.exception("a request could not be read")
+            self._refuse(Unforeseen(_UNFORESEEN))
 
     def pause_writing(self) -> None:
         """The client is slower than its replies."""
@@ -133,13 +167,21 @@ class Connection(asyncio.Protocol):
         if self._task is None:
             self._wait_ms(self._limits.head_timeout_ms)
 
-    def body_follows(self, *, is_waiting: bool) -> None:
-        """A body follows; tell a client that waits for it to go on."""
+    def body_follows(self) -> Refused | None:
+        """A body follows; return what speaks against reading it, if it is its turn."""
         if self._task is not None or self._waiting:
-            return
+            return None
         self._wait_ms(self._limits.body_timeout_ms)
-        if is_waiting:
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return self._invite_body()
+
+    def _invite_body(self) -> Refused | None:
+        """Tell a client that waits for a word to go on, or return why it should not."""
+        if not self._reader.is_awaited:
+            return None
+        refusal = self._host.screen(self._reader.head())
+        if refusal is None:
+            self._transport.write(_CONTINUE)
+        return refusal
 
     def complete(self, request: Request, *, keep_alive: bool) -> None:
         """Put a request in line, and begin with it if it is the first."""
@@ -157,7 +199,8 @@ class Connection(asyncio.Protocol):
         """Answer with `refusal` when it is its turn, then close."""
         self._is_deaf = True
         self._reader.abandon()
-        self._waiting.append((refusal.as_reply(), False))
+        reply = self._host.refuse(refusal, self._reader.headers)
+        self._waiting.append((reply, False))
         if self._task is None:
             self._proceed()
 
@@ -170,6 +213,9 @@ class Connection(asyncio.Protocol):
             # The next request may have begun while the last one was answered.
             is_begun = self._reader.is_reading
             self._wait_ms(limits.body_timeout_ms if is_begun else limits.idle_timeout_ms)
+            refusal = self._invite_body()
+            if refusal is not None:
+                self._refuse(refusal)
             return
         item, keep_alive = self._waiting.popleft()
         if isinstance(item, Reply):
@@ -184,7 +230,18 @@ class Connection(asyncio.Protocol):
             reply = await self._host.handle(request)
         except Exception:
             logger.exception("a request could not be answered")
-            reply = error_reply(500, code="internal", message="something went wrong inside")
+            reply = self._host.refuse(Unforeseen(_UNFORESEEN), request.headers)
+        except asyncio.CancelledError:
+            # Its own task was cancelled: the client is gone. Or it gave up by itself.
+            self._transport.abort()
+            raise
+        try:
+            self._reply(request, reply, keep_alive=keep_alive)
+        except Exception:
+            logger.exception("a reply could not be sent")
+            self._transport.abort()
+
+    def _reply(self, request: Request, reply: Reply, *, keep_alive: bool) -> None:
         self._task = None
         self._release(len(request.body))
         if self._transport.is_closing():
@@ -220,6 +277,15 @@ class Connection(asyncio.Protocol):
         self._host.held.byte_count -= byte_count
 
     # -- time ------------------------------------------------------------------------
+
+    def _probe_after(self, delay_s: float) -> None:
+        self._probing = self._host.loop.call_later(delay_s, self._probe, 2 * delay_s)
+
+    def _probe(self, next_delay_s: float) -> None:
+        """Write something that means nothing: if the client has gone, that fails."""
+        if self._task is not None and not self._transport.is_closing():
+            self._transport.write(_CONTINUE)
+            self._probe_after(next_delay_s)
 
     def _wait_ms(self, timeout_ms: int) -> None:
         self.due_s = self._host.loop.time() + timeout_ms / 1000

@@ -62,13 +62,13 @@ class IdentitySource:
     def identify(self, headers: Mapping[bytes, bytes]) -> Identity:
         """Return the ids of a request with these `headers`."""
         execution_id = self._draw(_ID_BYTES)
-        given_id = headers.get(b"x-request-id")
-        if given_id is not None and _REQUEST_ID.fullmatch(given_id):
-            request_id = given_id.decode("ascii")
-        else:
-            request_id = execution_id
+        request_id = _given_id(headers) or execution_id
         trace = self._trace(headers, execution_id)
         return Identity(execution_id, request_id, (*trace, ("x-request-id", request_id)))
+
+    def request_id(self, headers: Mapping[bytes, bytes]) -> str:
+        """Return the id of a request that starts no execution."""
+        return _given_id(headers) or self._draw(_ID_BYTES)
 
     def _trace(self, headers: Mapping[bytes, bytes], trace_id: str) -> TraceHeaders:
         span = self._draw(_SPAN_BYTES)
@@ -89,6 +89,13 @@ class IdentitySource:
         self._position = end
         drawn = self._pool[begin:end]
         return drawn if drawn.strip("0") else self._draw(byte_count)
+
+
+def _given_id(headers: Mapping[bytes, bytes]) -> str | None:
+    given = headers.get(b"x-request-id")
+    if given is None or not _REQUEST_ID.fullmatch(given):
+        return None
+    return given.decode("ascii")
 
 
 def _passed_on(

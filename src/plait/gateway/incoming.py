@@ -3,7 +3,7 @@
 Parsed by httptools (llhttp, Node's parser) in its strict mode.
 
 Rule 1. Whatever is not plainly one request is refused: two lengths, a length and chunks,
-        another transfer coding, a missing Host.
+        another transfer coding, a Host that is missing or is none.
 Rule 2. Nothing is kept beyond its limit: a head, a body, the bodies of all connections.
 
 Not here: the connection, its replies and its time limits (plait.gateway.http1).
@@ -11,6 +11,8 @@ Not here: the connection, its replies and its time limits (plait.gateway.http1).
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Final, Protocol
 
 import httptools
@@ -30,6 +32,9 @@ _RAW_BODY_FACTOR: Final = 8
 _ONCE: Final = frozenset(
     (b"host", b"content-length", b"transfer-encoding", b"content-type", b"content-encoding")
 )
+
+# What the authority of a URL may be made of, without user names; empty for none.
+_HOST: Final = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%:\[\]-]*")
 
 
 @record
@@ -69,8 +74,8 @@ class Sink(Protocol):
         """A request's first byte has come."""
         ...
 
-    def body_follows(self, *, is_waiting: bool) -> None:
-        """A head is whole and has a body; the client may wait to be told to go on."""
+    def body_follows(self) -> Refused | None:
+        """A head is whole and has a body; return what speaks against reading that."""
         ...
 
     def complete(self, request: Request, *, keep_alive: bool) -> None:
@@ -83,13 +88,16 @@ class RequestReader:
 
     Attributes:
         is_reading: True from a request's first byte to its last.
+        is_awaited: The client sends the body only when it is told to go on
+            (`Expect: 100-continue`), and none of it has come.
+        is_old: The last request is HTTP/1.0: one a connection, and no interim replies.
         body_byte_count: Of the body that is being read.
     """
 
     __slots__ = (
-        "_body", "_head_bytes", "_headers", "_held", "_in_head", "_is_old", "_limits",
-        "_parser", "_raw_bytes", "_refusal", "_sink", "_url", "body_byte_count",
-        "is_reading",
+        "_body", "_head_bytes", "_headers", "_held", "_in_head", "_limits", "_parser",
+        "_raw_bytes", "_refusal", "_sink", "_url", "body_byte_count", "is_awaited",
+        "is_old", "is_reading",
     )  # fmt: skip
 
     def __init__(self, sink: Sink, limits: HttpLimits, held: Held) -> None:
@@ -98,9 +106,8 @@ class RequestReader:
         self._held = held
         self._parser = httptools.HttpRequestParser(self)
         self._refusal: Refused | None = None
-        self._is_old = False  # HTTP/1.0: one request a connection
         self._raw_bytes = 0
-        self.is_reading = False
+        self.is_old = self.is_reading = False
         self._reset()
 
     def _reset(self) -> None:
@@ -109,12 +116,14 @@ class RequestReader:
         self._body: list[bytes] = []
         self._head_bytes = self.body_byte_count = 0
         self._in_head = True
+        self.is_awaited = False
 
     def feed(self, data: bytes) -> bool:
         """Read on; return False when no further request can follow.
 
         Raises:
             Refused: The bytes are no request, or more than they may be.
+            Exception: Whatever went wrong in the sink.
         """
         self._raw_bytes += len(data)
         try:
@@ -122,9 +131,10 @@ class RequestReader:
         except httptools.HttpParserUpgrade:
             # What follows would be another protocol; the request itself is answered.
             return False
+        except httptools.HttpParserCallbackError as error:
+            raise self._refusal or error.__context__ or error from None
         except httptools.HttpParserError as error:
-            refusal = self._refusal or Malformed(f"this is not HTTP/1.1: {error}")
-            raise refusal from None
+            raise Malformed(f"this is not HTTP/1.1: {error}") from None
         if self.is_reading:
             self._check_raw()
         return True
@@ -133,6 +143,20 @@ class RequestReader:
         """Forget the request that is being read."""
         self._held.byte_count -= self.body_byte_count
         self.body_byte_count = 0
+        self.is_awaited = False
+
+    @property
+    def headers(self) -> Mapping[bytes, bytes]:
+        """What has come of the headers of the request that is being read."""
+        return self._headers if self.is_reading else {}
+
+    def head(self, body: bytes = b"") -> Request:
+        """Return the request whose head is whole, with `body`."""
+        path, _, query = self._url.decode("latin-1").partition("?")
+        method = self._parser.get_method().decode("latin-1")
+        if not path.startswith("/"):
+            path = path_of(method, path)
+        return Request(method, path, query, self._headers, body)
 
     # -- from the parser -------------------------------------------------------------
 
@@ -168,27 +192,40 @@ class RequestReader:
         # The request line around its target, and the empty line at the end.
         self._count_head(len(parser.get_method()) + len("  HTTP/1.1\r\n\r\n"))
         version = parser.get_http_version()
-        self._is_old = version == "1.0"
+        self.is_old = version == "1.0"
         if version not in ("1.1", "1.0"):
             self._give_up(Malformed(f"HTTP/{version} is not spoken here"))
-        if b"host" not in headers and not self._is_old:
-            self._give_up(Malformed("header 'host' is missing"))
+        self._check_host(headers)
         if b"content-length" in headers or b"transfer-encoding" in headers:
             self._check_body(headers)
             expect = headers.get(b"expect", b"").lower()
-            self._sink.body_follows(is_waiting=expect == b"100-continue")
+            self.is_awaited = expect == b"100-continue" and not self.is_old
+            refusal = self._sink.body_follows()
+            if refusal is not None:
+                self._give_up(refusal)
+
+    def _check_host(self, headers: dict[bytes, bytes]) -> None:
+        if b"host" not in headers and not self.is_old:
+            self._give_up(Malformed("header 'host' is missing"))
+        if not self._url.startswith(b"/"):
+            authority = authority_of(self._url)
+            if authority is not None:
+                headers[b"host"] = authority
+        if not _HOST.fullmatch(headers.get(b"host", b"")):
+            self._give_up(Malformed("header 'host' is no host"))
 
     def _check_body(self, headers: dict[bytes, bytes]) -> None:
         bytes_max = self._limits.body_bytes_max
         coding = headers.get(b"transfer-encoding")
         if coding is not None:
-            if coding.lower() != b"chunked" or b"content-length" in headers or self._is_old:
+            if coding.lower() != b"chunked" or b"content-length" in headers or self.is_old:
                 self._give_up(Malformed("this transfer-encoding is not read here"))
         elif int(headers[b"content-length"]) > bytes_max:
             self._give_up(BodyTooLarge.above(bytes_max))
 
     def on_body(self, data: bytes) -> None:
         """A part of the body."""
+        self.is_awaited = False
         limits, held = self._limits, self._held
         self._body.append(data)
         self.body_byte_count += len(data)
@@ -201,16 +238,10 @@ class RequestReader:
 
     def on_message_complete(self) -> None:
         """A request is whole."""
-        self.is_reading = False
-        path, _, query = self._url.decode("latin-1").partition("?")
-        method = self._parser.get_method().decode("latin-1")
-        if not path.startswith("/"):
-            path = path_of(method, path)
-        body = b"".join(self._body)
+        self.is_reading = self.is_awaited = False
         self.body_byte_count = 0
-        keep_alive = self._parser.should_keep_alive() and not self._is_old
-        request = Request(method, path, query, self._headers, body)
-        self._sink.complete(request, keep_alive=keep_alive)
+        keep_alive = self._parser.should_keep_alive() and not self.is_old
+        self._sink.complete(self.head(b"".join(self._body)), keep_alive=keep_alive)
 
     def _count_head(self, byte_count: int) -> None:
         self._head_bytes += byte_count
@@ -249,3 +280,15 @@ def path_of(method: str, target: str) -> str:
     if separator and scheme.lower() in ("http", "https"):
         return "/" + rest.partition("/")[2]
     return target
+
+
+def authority_of(target: bytes) -> bytes | None:
+    """Return the host and port of a whole URL, which count in place of the Host header.
+
+    >>> authority_of(b"http://shop:8080/health?a=b"), authority_of(b"*")
+    (b'shop:8080', None)
+    """
+    scheme, separator, rest = target.partition(b"://")
+    if not separator or scheme.lower() not in (b"http", b"https"):
+        return None
+    return rest.partition(b"/")[0].partition(b"?")[0]

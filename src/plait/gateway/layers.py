@@ -22,8 +22,10 @@ from plait.gateway.message import Reply, Request, error_reply
 from plait.gateway.metrics import RouteMetrics
 from plait.gateway.refusal import Overloaded, Refused
 from plait.gateway.reply import COMPLETED, NOT_COMPLETED, ReplyWriter
+from plait.gateway.timing import total_timing
+from plait.gateway.trigger import TriggerReads, trigger_of
 from plait.kernel import Kernel
-from plait.model.json import JsonObject, JsonValue, canonical_bytes
+from plait.model.json import JsonValue, canonical_bytes
 from plait.plan import Endpoint
 
 logger = logging.getLogger("plait.gateway")
@@ -75,36 +77,21 @@ def run_workflow(
     return handle
 
 
-def trigger_of(request: Request) -> JsonObject:
-    """Return what templates read as `trigger`."""
-    headers: JsonObject = {
-        name.decode("latin-1"): value.decode("latin-1")
-        for name, value in request.headers.items()
-    }
-    return {
-        "type": "http",
-        "method": request.method,
-        "path": request.path,
-        "headers": headers,
-    }
-
-
 def with_cache(
     handler: Handler,
     cache: ReplyCache,
     endpoint: Endpoint,
     key: Callable[[Exchange], bytes],
     *,
-    reads_trigger: bool,
+    varies_by: tuple[str, ...],
 ) -> Handler:
-    """Give a complete reply again to who asks the same within the endpoint's `cache`."""
+    """Give a complete reply again to who asks the same within the endpoint's `cache`.
+
+    Args:
+        varies_by: The request's headers that the reply depends on.
+    """
     ttl_s, stale_s = endpoint.cache_ms / 1000, endpoint.stale_ms / 1000
-    # What depends on the caller's headers is nobody else's.
-    scope = "private, " if reads_trigger else ""
-    told = f"{scope}max-age={int(ttl_s)}"
-    if stale_s:
-        told += f", stale-while-revalidate={int(stale_s)}"
-    control = (b"cache-control", told.encode())
+    told_to_caches = _cache_headers(endpoint, varies_by)
 
     async def handle(exchange: Exchange) -> Reply:
         reply, how, age_s = await cache.get(
@@ -113,12 +100,25 @@ def with_cache(
         # A copy: what is kept must not collect the headers of everyone it is given to.
         headers = [*reply.headers, (b"plait-cache", how.encode())]
         if is_keepable(reply):
-            if not any(name == b"cache-control" for name, _ in headers):
-                headers.append(control)
+            names = {name for name, _ in headers}
+            headers.extend(one for one in told_to_caches if one[0] not in names)
             headers.append((b"age", b"%d" % age_s))
         return Reply(reply.status, headers, reply.body)
 
     return handle
+
+
+def _cache_headers(
+    endpoint: Endpoint, varies_by: tuple[str, ...]
+) -> list[tuple[bytes, bytes]]:
+    told = f"max-age={endpoint.cache_ms // 1000}"
+    if endpoint.stale_ms:
+        told += f", stale-while-revalidate={endpoint.stale_ms // 1000}"
+    if not varies_by:
+        return [(b"cache-control", told.encode())]
+    # What depends on the caller's headers is nobody else's.
+    vary = (b"vary", ", ".join(varies_by).encode())
+    return [(b"cache-control", b"private, " + told.encode()), vary]
 
 
 def is_keepable(reply: Reply) -> bool:
@@ -126,15 +126,14 @@ def is_keepable(reply: Reply) -> bool:
     return reply.status == 200 and COMPLETED in reply.headers
 
 
-def cache_key(plan_hash: str, *, reads_trigger: bool) -> Callable[[Exchange], bytes]:
+def cache_key(plan_hash: str, reads: TriggerReads) -> Callable[[Exchange], bytes]:
     """Return what tells apart the requests that may get different replies."""
     prefix = plan_hash.encode()
 
     def key(exchange: Exchange) -> bytes:
-        if not reads_trigger:
+        if not reads:
             return prefix + canonical_bytes(exchange.input)
-        trigger = trigger_of(exchange.request)
-        return prefix + canonical_bytes([exchange.input, trigger])
+        return prefix + canonical_bytes([exchange.input, reads.of(exchange.request)])
 
     return key
 
@@ -147,6 +146,7 @@ def with_deadline(handler: Handler, deadlines: Deadlines) -> Handler:
     async def handle(exchange: Exchange) -> Reply:
         task = asyncio.current_task()
         assert task is not None
+        began_s = time.perf_counter()
         deadlines.watch(task)
         try:
             reply = await handler(exchange)
@@ -155,8 +155,9 @@ def with_deadline(handler: Handler, deadlines: Deadlines) -> Handler:
                 raise
             task.uncancel()
             reply = error_reply(504, code="request.timeout", message=message)
-            told = exchange.identity.execution_id.encode()
-            reply.headers += (NOT_COMPLETED, (b"plait-execution-id", told))
+            total = total_timing(time.perf_counter() - began_s).encode()
+            reply.headers += (NOT_COMPLETED, _execution_id(exchange.identity))
+            reply.headers.append((b"server-timing", total))
             return reply
         except BaseException:
             deadlines.forget(task)
@@ -192,10 +193,15 @@ def with_error_reply(handler: Handler) -> Handler:
                 f"something went wrong inside; the server's log says what ({execution_id})"
             )
             reply = error_reply(500, code="internal", message=text)
+            reply.headers.append(_execution_id(exchange.identity))
         reply.headers.append(NOT_COMPLETED)
         return reply
 
     return handle
+
+
+def _execution_id(identity: Identity) -> tuple[bytes, bytes]:
+    return b"plait-execution-id", identity.execution_id.encode()
 
 
 class Room:

@@ -12,30 +12,54 @@ Not here: one connection (plait.gateway.http1), signals (plait.gateway.serving).
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from email.utils import formatdate
 from typing import Final
 
-from plait.gateway.http1 import Connection, Handle
+from plait.gateway.http1 import Connection, Handle, Refuse, Screen
 from plait.gateway.incoming import Held, HttpLimits
+from plait.gateway.last_calls import begin_no_more
+from plait.gateway.message import Reply, Request
+from plait.gateway.refusal import Refused
+
+logger = logging.getLogger("plait.gateway")
 
 _SWEEP_S_MAX: Final = 0.5
 _SWEEP_S_MIN: Final = 0.01
 _IDLE_GRACE_S: Final = 0.25
 # How long connections are still taken in while /health/ready says no.
 _ACCEPT_GRACE_S: Final = 0.2
+# For the last packet of connections that have begun: longer than a way round the world.
+_HANDSHAKE_S: Final = 0.3
 _ACCEPT_TURNS: Final = 5
 _BACKLOG: Final = 2048
 
 
 class Listener:
-    """Serves HTTP/1.1 on one address."""
+    """Serves HTTP/1.1 on one address.
 
-    def __init__(self, handle: Handle, *, limits: HttpLimits | None = None) -> None:
+    Args:
+        handle: Answers requests.
+        screen: Looks at requests whose bodies have not come yet; None: all are welcome.
+        refuse: Makes the replies to what cannot be answered; None: plain ones.
+    """
+
+    def __init__(
+        self,
+        handle: Handle,
+        *,
+        limits: HttpLimits | None = None,
+        screen: Screen | None = None,
+        refuse: Refuse | None = None,
+    ) -> None:
         self.handle = handle
+        self.screen: Screen = screen or _all_welcome
+        self.refuse: Refuse = refuse or _plain_reply
         self.limits = limits or HttpLimits()
         self.loop = asyncio.get_running_loop()
         self.is_draining = False
@@ -78,7 +102,7 @@ class Listener:
         self.is_draining = True
         with suppress(TimeoutError):
             await asyncio.wait_for(insist.wait(), _ACCEPT_GRACE_S)
-        await self._stop_listening()
+        await self._stop_listening(insist)
         idle_until_s = self.loop.time() + _IDLE_GRACE_S
         for connection in list(self._connections):
             connection.begin_drain(idle_until_s)
@@ -97,7 +121,7 @@ class Listener:
             self._sweeper.cancel()
         return cut_off
 
-    async def _stop_listening(self) -> None:
+    async def _stop_listening(self, insist: asyncio.Event) -> None:
         """Close the socket, after taking in who connected while it was open.
 
         Closing it alone would reset connections that the kernel has accepted already.
@@ -106,6 +130,17 @@ class Listener:
         if server is None:
             return
         spares = [socket.socket(fileno=os.dup(one.fileno())) for one in server.sockets]
+        are_shut = [begin_no_more(spare) for spare in spares]
+        if all(are_shut):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(insist.wait(), _HANDSHAKE_S)
+        # asyncio's own loop loses what it has accepted if the server closes before that is
+        # a connection: stop its accepting, let it finish, then close. uvloop has no reader
+        # here, and nothing to finish.
+        for one in server.sockets:
+            with suppress(RuntimeError, NotImplementedError):
+                self.loop.remove_reader(one.fileno())
+        await self._take_turns()
         server.close()
         for spare in spares:
             spare.setblocking(False)
@@ -116,7 +151,10 @@ class Listener:
                     await self.loop.connect_accepted_socket(
                         lambda: Connection(self), accepted
                     )
-        # What asyncio accepted by itself is a connection only a few turns later.
+        await self._take_turns()
+
+    async def _take_turns(self) -> None:
+        """Let what was accepted become a connection, which takes the loop a few turns."""
         for _ in range(_ACCEPT_TURNS):
             await asyncio.sleep(0)
 
@@ -164,9 +202,21 @@ class Listener:
         if self._sweeper is not None:
             self._sweeper.cancel()
         due_s = self.loop.time() + self._sweep_s
-        for connection in [one for one in self._connections if one.due_s <= due_s]:
-            connection.time_out()
         self._sweeper = self.loop.call_later(self._sweep_s, self._sweep)
+        for connection in [one for one in self._connections if one.due_s <= due_s]:
+            try:
+                connection.time_out()
+            except Exception:  # one that fails must not keep the others from their ends
+                logger.exception("a connection could not be ended in good order")
+                connection.abort()
+
+
+def _all_welcome(_: Request) -> Refused | None:
+    return None
+
+
+def _plain_reply(refusal: Refused, _: Mapping[bytes, bytes]) -> Reply:
+    return refusal.as_reply()
 
 
 def url_of(host: str, port: int) -> str:

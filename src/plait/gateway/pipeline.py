@@ -29,6 +29,7 @@ from plait.gateway.layers import (
 from plait.gateway.metrics import Metrics
 from plait.gateway.reply import ReplyWriter
 from plait.gateway.routes import parameter_names
+from plait.gateway.trigger import trigger_reads
 from plait.kernel import Kernel
 from plait.model.record import record
 from plait.plan import Endpoint, Plan
@@ -67,10 +68,12 @@ def build_pipeline(plan: Plan, endpoint: Endpoint, shared: Shared) -> Handler:
     if plan.timeout_ms is None:  # else the kernel keeps the workflow's own time
         handler = with_deadline(handler, shared.deadlines)
     if endpoint.cache_ms and endpoint.method == "GET":
-        key = cache_key(plan.content_hash, reads_trigger=reads_trigger)
-        handler = with_cache(
-            handler, shared.cache, endpoint, key, reads_trigger=reads_trigger
-        )
+        reads = trigger_reads(plan)
+        if not reads.all_headers:  # no two requests have the same
+            key = cache_key(plan.content_hash, reads)
+            handler = with_cache(
+                handler, shared.cache, endpoint, key, varies_by=reads.headers
+            )
     handler = with_input(handler, binder)
     handler = with_room(handler, shared.room)
     handler = with_error_reply(handler)

@@ -98,6 +98,14 @@ class HeadersTooLarge(Refused):
     status: ClassVar[int] = 431
 
 
+class Unforeseen(Refused):
+    """The gateway itself failed; its log says how."""
+
+    code: ClassVar[str] = "internal"
+    advice: ClassVar[Advice] = Advice.REPORT
+    status: ClassVar[int] = 500
+
+
 class Overloaded(Refused):
     """The gateway has as much under way as it may."""
 

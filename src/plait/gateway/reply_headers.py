@@ -42,7 +42,12 @@ def header_problem(name: str) -> str:
     key = name.lower().encode()
     if key in RESERVED:
         return f"'{name}' is set by the gateway itself"
-    return "" if _NAME.fullmatch(key) else f"'{name}' is no header name"
+    return "" if is_header_name(name) else f"'{name}' is no header name"
+
+
+def is_header_name(name: str) -> bool:
+    """Tell whether a header can be called so."""
+    return _NAME.fullmatch(name.encode()) is not None
 
 
 def render_headers(rendered: JsonValue) -> list[tuple[bytes, bytes]]:
@@ -61,7 +66,7 @@ def render_headers(rendered: JsonValue) -> list[tuple[bytes, bytes]]:
     found: list[tuple[bytes, bytes]] = []
     for name, value in rendered.items():
         key = name.lower().encode()
-        if key in RESERVED or not _NAME.fullmatch(key):
+        if key in RESERVED or not is_header_name(name):
             continue
         items = value if isinstance(value, list) else [value]
         found.extend((key, _value(name, item)) for item in items if item is not None)

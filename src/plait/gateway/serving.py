@@ -27,10 +27,10 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import watchfiles
 
@@ -53,13 +53,16 @@ DRAIN_MS_MAX_DEFAULT: Final = 25_000
 # Editors write a file in several steps; what changes within this is one change.
 _SETTLE_MS: Final = 50
 
+_Found: TypeAlias = "set[tuple[watchfiles.Change, str]]"
+
 
 @record
 class Watch:
     """What `--reload` needs.
 
     Attributes:
-        paths: Files and folders whose changes matter; folders with all below them.
+        paths: Files and folders whose changes matter; folders with all below them, files
+            alone.
         load: What every document says now. Called in a thread, never twice at once.
         report: Hears what is to be told of each round.
     """
@@ -107,7 +110,9 @@ async def _serve(
     stop = _Stop.on_signals(asyncio.get_running_loop())
     gateway = build()
     _settle_memory()
-    listener = Listener(gateway.handle, limits=limits)
+    listener = Listener(
+        gateway.handle, limits=limits, screen=gateway.screen, refuse=gateway.refuse
+    )
     watching: asyncio.Task[None] | None = None
     try:
         if watch is not None:
@@ -162,22 +167,70 @@ async def _watch(gateway: Gateway, watch: Watch, begun: asyncio.Event) -> None:
     Args:
         begun: Set once no change can be missed any more.
     """
-    changes = watchfiles.awatch(*watch.paths, step=_SETTLE_MS)
-    following = asyncio.ensure_future(anext(changes))
+    changes = Changes(watch.paths)
     try:
         # One turn of the loop, and it watches; what changed before that, nobody saw.
         await asyncio.sleep(0)
         await _reload(gateway, watch, is_first=True)
         begun.set()
         while True:
-            await following
-            following = asyncio.ensure_future(anext(changes))
+            await changes.wait()
             await _reload(gateway, watch, is_first=False)
     except Exception:
         logger.exception("edits are not watched any more")
     finally:
         begun.set()
-        following.cancel()
+        await changes.close()
+
+
+class Changes:
+    """Tells when something changes at `paths`. Watches from the loop's next turn on.
+
+    A file is watched through its folder, because saving may put a new file in its place;
+    without the folders below that: they may be a whole disk.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        folders = [path for path in paths if path.is_dir()]
+        files = [path for path in paths if path not in folders]
+        self._sources: list[AsyncIterator[_Found]] = []
+        if folders:
+            self._sources.append(watchfiles.awatch(*folders, step=_SETTLE_MS))
+        if files:
+            parents = {path.parent for path in files}
+            names = {path.name for path in files}
+            self._sources.append(
+                watchfiles.awatch(
+                    *parents,
+                    step=_SETTLE_MS,
+                    recursive=False,
+                    # A link may lead to a folder that is exchanged as a whole.
+                    watch_filter=lambda _, path: (
+                        Path(path).name in names or Path(path).is_symlink()
+                    ),
+                )
+            )
+        self._following = [self._next_of(source) for source in self._sources]
+
+    async def wait(self) -> set[str]:
+        """Return after the next change: the paths that changed."""
+        changed: set[str] = set()
+        await asyncio.wait(self._following, return_when=asyncio.FIRST_COMPLETED)
+        for index, future in enumerate(self._following):
+            if future.done():
+                changed.update(path for _, path in future.result())
+                self._following[index] = self._next_of(self._sources[index])
+        return changed
+
+    async def close(self) -> None:
+        """Watch no more."""
+        for future in self._following:
+            future.cancel()
+        await asyncio.gather(*self._following, return_exceptions=True)
+
+    @staticmethod
+    def _next_of(source: AsyncIterator[_Found]) -> asyncio.Future[_Found]:
+        return asyncio.ensure_future(anext(source))
 
 
 async def _reload(gateway: Gateway, watch: Watch, *, is_first: bool) -> None:

@@ -9,6 +9,7 @@ Findings about routes:
 | G003 | the path belongs to the gateway itself |
 | G004 | a header that the document sets is not sent (warning) |
 | G005 | the input schema cannot be checked |
+| G006 | replies are not kept, because they depend on all headers (warning) |
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from plait.gateway.output_schema import source_of
 from plait.gateway.pipeline import Shared, build_pipeline
 from plait.gateway.reply_headers import header_problem
 from plait.gateway.routes import RouteTable
+from plait.gateway.trigger import trigger_reads
 from plait.model.diagnostic import Diagnostic, Severity
 from plait.model.record import record
+from plait.plan import Endpoint
 
 HEALTH_PATH: Final = "/health"
 
@@ -121,7 +124,10 @@ def _add(
     if holder is not None:
         return [_taken(deployment, route, holder)]
     snapshot.served.append(route)
-    return _header_warnings(deployment, endpoint.headers)
+    return [
+        *_header_warnings(deployment, endpoint.headers),
+        *_cache_warnings(deployment, endpoint),
+    ]
 
 
 def _taken(deployment: Deployment, route: Route, holder: Route) -> Diagnostic:
@@ -141,6 +147,14 @@ def _header_warnings(deployment: Deployment, headers: Template | None) -> list[D
         _finding(deployment, "G004", f"{problem}; it is not sent", "", Severity.WARNING)
         for problem in problems
     ]
+
+
+def _cache_warnings(deployment: Deployment, endpoint: Endpoint) -> list[Diagnostic]:
+    if not (endpoint.cache_ms and trigger_reads(deployment.plan).all_headers):
+        return []
+    text = "'cache' has no effect: a template reads all headers, or one by a computed name"
+    hint = "read single headers: ${trigger.headers.name}"
+    return [_finding(deployment, "G006", text, hint, Severity.WARNING)]
 
 
 def _finding(

@@ -11,13 +11,13 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+from plait.gateway.body import INT_MAX, INT_MIN
 from plait.model.json import JsonValue
 
 Reader: TypeAlias = Callable[[Sequence[str]], JsonValue]
 
-_INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,18})", re.ASCII)
+_INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,19})", re.ASCII)
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d{1,3})?", re.ASCII)
-_INT64_MAX = 2**63 - 1
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -87,7 +87,7 @@ def _integer(text: str) -> JsonValue:
     if not _INTEGER.fullmatch(text):
         return text
     value = int(text)
-    return value if -_INT64_MAX - 1 <= value <= _INT64_MAX else text
+    return value if INT_MIN <= value <= INT_MAX else text
 
 
 def _number(text: str) -> JsonValue:

@@ -35,8 +35,17 @@ def server_timing(trace: Trace) -> str:
             entries.append(f'more;desc="{left_out} more steps"')
             break
         entries.append(entry)
-    entries.append(f"total;dur={(trace.ended_s - began_s) * 1000:.1f}")
+    entries.append(total_timing(trace.ended_s - began_s))
     return ", ".join(entries)
+
+
+def total_timing(took_s: float) -> str:
+    """Return the header's last entry, or all of it where no step is known.
+
+    >>> total_timing(0.05)
+    'total;dur=50.0'
+    """
+    return f"total;dur={took_s * 1000:.1f}"
 
 
 def _entry(step: StepTrace, began_s: float, ended_s: float) -> str:

@@ -147,6 +147,49 @@ def test_a_schema_that_is_no_object_needs_a_body() -> None:
     assert bind({"type": ["array", "null"]}) is None
 
 
+WIDE = str(2**64)
+
+
+@pytest.mark.parametrize(
+    ("schema", "body", "places"),
+    [
+        (None, '{"n": W}', {"/n"}),
+        (None, '{"n": -W, "m": [1, {"k": W}], "ok": W.0, "text": "W"}', {"/n", "/m/1/k"}),
+        ({"properties": {"n": {"type": "integer"}}}, '{"n": W}', {"/n"}),
+        ({"properties": {"n": {"type": "number"}}}, '{"n": W, "m": W}', {"/m"}),
+        ({"additionalProperties": {"type": "number"}}, '{"n": W}', set()),
+        ({"properties": {"n": {"items": {"type": "number"}}}}, '{"n": [W, 1]}', set()),
+        ({"properties": {"n": {"prefixItems": [{}]}}}, '{"n": [W]}', {"/n/0"}),
+        ({"properties": {"n": {"type": ["number", "null"]}}}, '{"n": W}', set()),
+        (
+            {
+                "$defs": {"x": {"type": "number"}},
+                "properties": {"n": {"$ref": "#/$defs/x"}},
+            },
+            '{"n": W}',
+            set(),
+        ),
+        ({"type": "array"}, "[1, W]", {"/1"}),
+        ({"type": "number"}, "W", set()),
+    ],
+)
+def test_an_integer_beyond_64_bits_is_refused_unless_it_may_be_a_number(
+    schema: Any, body: str, places: set[str]
+) -> None:
+    data = body.replace("W", WIDE).encode()
+    if places:
+        found = violations(schema, body=data)
+        assert found.keys() == places
+        assert "64 bits" in found[min(places)]
+    else:
+        bind(schema, body=data)
+
+
+def test_integers_of_64_bits_arrive_as_they_are() -> None:
+    body = {"least": -(2**63), "most": 2**64 - 1, "double": 2.0**70}
+    assert bind(None, body=orjson.dumps(body)) == body
+
+
 def test_a_form_is_read_by_the_schema_and_keeps_other_names() -> None:
     body = b"user_id=7&tags=a&tags=b&other=x"
     assert bind(USER, body=body, headers=FORM_HEADERS) == {

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from plait.gateway.http1 import Connection, Handle
+from plait.gateway.http1 import Connection, Handle, Refuse, Screen
 from plait.gateway.incoming import Held, HttpLimits
 from plait.gateway.message import Reply, Request
 
@@ -50,6 +50,8 @@ class FakeHost:
         self.begun = 0
         self.gate = asyncio.Event()
         self.handle: Handle = self._handle
+        self.screen: Screen = lambda _: None
+        self.refuse: Refuse = lambda refused, _: refused.as_reply()
 
     async def _handle(self, _: Request) -> Reply:
         self.begun += 1
@@ -137,6 +139,23 @@ async def test_a_client_that_waits_in_line_is_not_told_to_go_on_out_of_turn(
     )
     wire.connection.data_received(GET + waiting)
     assert b"100" not in wire.transport.written
+    wire.host.gate.set()
+    await wire.turns()
+    assert wire.transport.written.endswith(b"\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n")
+    wire.connection.data_received(b"hello")
+    await wire.turns()
+    assert wire.transport.written.count(b"HTTP/1.1 200 ") == 2
+
+
+async def test_a_client_whose_body_comes_before_its_turn_is_told_nothing(
+    wire: Wire,
+) -> None:
+    waiting = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n"
+    wire.connection.data_received(GET + waiting + b"\r\nhel")
+    wire.host.gate.set()
+    await wire.turns()
+    assert wire.transport.reply_count == 1
+    assert b" 100 " not in wire.transport.written
 
 
 @pytest.mark.parametrize("data", [POST, POST * 3, POST + POST[:-2], POST[:-2]])

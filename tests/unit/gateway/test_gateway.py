@@ -64,6 +64,9 @@ async def test_unknown_paths_and_methods_have_their_own_replies() -> None:
     assert (seen.status, seen.error["code"]) == (405, "request.method_not_allowed")
     assert seen.headers["allow"] == "GET, HEAD, OPTIONS"
     assert (await here.ask("/profiles/%ff")).status == 400
+    for target in ("/nothing", "/profiles/%ff"):
+        seen = await here.ask(target, headers={"x-request-id": "abc"})
+        assert seen.headers["x-request-id"] == "abc"
 
 
 async def test_head_is_answered_by_get_and_options_by_the_methods() -> None:
@@ -194,6 +197,47 @@ async def test_replies_that_depend_on_headers_are_kept_apart() -> None:
     here = scene(text, script=ALL_WELL)
     for who in ("a", "b"):
         assert (await here.ask("/profiles/7", headers={"who": who})).json["offers"] == who
+    again = await here.ask("/profiles/7", headers={"who": "a", "x-other": "c"})
+    assert (again.headers["plait-cache"], again.json["offers"]) == ("hit", "a")
+    assert again.headers["cache-control"] == "private, max-age=3600"
+    assert again.headers["vary"] == "who"
+
+
+@pytest.mark.parametrize(
+    ("read", "how"),
+    [
+        ("trigger.type", "hit"),
+        ("trigger.path", "hit"),
+        ("trigger.method", "hit"),
+        ("trigger.headers.who", "hit"),
+        ("has(trigger.headers.who)", "hit"),
+        ("trigger.headers.?Who.orValue('')", "hit"),
+        ("trigger.headers.other", "miss"),
+        ("trigger.headers[input.user_id]", None),
+        ("'who' in trigger.headers", None),
+        ("trigger", None),
+    ],
+)
+async def test_only_what_is_read_of_a_request_tells_kept_replies_apart(
+    read: str, how: str | None
+) -> None:
+    text = CACHED.replace('"${offers.response}"', f'"${{{read}}}"')
+    here = scene(text, script=ALL_WELL)
+    for other in ("a", "b"):
+        headers = {"who": "me", "other": other, "7": "x"}
+        seen = await here.ask("/profiles/7", headers=headers)
+        assert seen.status == 200
+    assert seen.headers.get("plait-cache") == how
+    warned = [one.diagnostic.code for one in here.findings]
+    assert warned == ([] if how else ["G006"])
+    assert (await here.ask("/profiles/7", "HEAD", headers=headers)).status == 200
+
+
+async def test_a_reply_to_head_is_not_given_to_get_where_the_method_is_read() -> None:
+    text = CACHED.replace('"${offers.response}"', '"${trigger.method}"')
+    here = scene(text, script=ALL_WELL)
+    assert (await here.ask("/profiles/7", "HEAD")).json["offers"] == "HEAD"
+    assert (await here.ask("/profiles/7")).json["offers"] == "GET"
 
 
 async def test_health_tells_alive_from_ready() -> None:
@@ -206,6 +250,13 @@ async def test_health_tells_alive_from_ready() -> None:
         assert (await here.ask("/health")).json["status"] == state
         assert (await here.ask("/health/live")).status == 200
         assert (await here.ask("/health/ready")).status == ready
+
+
+async def test_health_tells_how_much_is_served_and_what_is_not() -> None:
+    here = scene(PROFILE, ECHO, PROFILE)
+    told = (await here.ask("/health")).json
+    assert (told["endpoints"], told["broken_documents"]) == (2, 1)
+    assert here.gateway.refused == ("2.yaml",)
 
 
 async def test_metrics_count_requests_steps_and_what_nobody_answers() -> None:

@@ -70,10 +70,10 @@ class Client:
 
 @asynccontextmanager
 async def listening(
-    handle: Handle, limits: HttpLimits | None = None
+    handle: Handle, limits: HttpLimits | None = None, **options: Any
 ) -> AsyncIterator[tuple[Listener, tuple[str, int]]]:
     """A listener on a free port."""
-    listener = Listener(handle, limits=limits)
+    listener = Listener(handle, limits=limits, **options)
     address = await listener.listen("127.0.0.1", 0)
     at_once = asyncio.Event()
     try:
@@ -85,11 +85,11 @@ async def listening(
 
 @asynccontextmanager
 async def connected(
-    handle: Handle, limits: HttpLimits | None = None
+    handle: Handle, limits: HttpLimits | None = None, **options: Any
 ) -> AsyncIterator[Client]:
     """A client of a listener of its own."""
     async with (
-        listening(handle, limits) as (_, address),
+        listening(handle, limits, **options) as (_, address),
         client_of(*address) as client,
     ):
         yield client
