@@ -12,7 +12,7 @@ from tests.acceptance.cli import ROOT, plait
 
 PROFILE = ROOT / "examples" / "shop" / "workflows" / "profile.yaml"
 GOOD = "name: good\nsteps: [{id: a, type: set, value: 1}]\n"
-BAD = "name: bad\nsteps:\n  - {id: a, type: sett}\n  - {id: b, type: set, valu: 1}\n"
+BAD = "name: bad\nsteps:\n  - {id: a, type: sett, value: 1}\n  - {id: b, type: set, valu: 1}\n"
 NEVER = "{id: a, type: set, value: 1, depends_on: [r]}"
 WARNED = f"name: warned\nsteps: [{{id: r, type: return}}, {NEVER}]\n"
 
@@ -121,11 +121,33 @@ async def test_init_writes_a_workflow_that_validates_and_runs(tmp_path: Path) ->
 async def test_init_makes_directories_and_overwrites_nothing(tmp_path: Path) -> None:
     assert (await plait("init", "new/folder/", cwd=tmp_path)).code == 0
     assert (await plait("init", "own.yaml", cwd=tmp_path)).code == 0
+    for name, said in (
+        ("own.json", "own.json: the starter is YAML; name a file that ends in .yaml\n"),
+        ("own.yaml/x.yaml", "own.yaml: is no directory, nor can it be one: File exists\n"),
+    ):
+        done = await plait("init", name, cwd=tmp_path)
+        assert (done.code, done.err) == (2, said)
     (tmp_path / "own.yaml").write_text("mine")
     done = await plait("init", "own.yaml", cwd=tmp_path)
     assert (done.code, done.err) == (2, "own.yaml: is there already; name another file\n")
     assert (tmp_path / "own.yaml").read_text() == "mine"
     assert (tmp_path / "new" / "folder" / "hello.yaml").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["good.yaml", "--host", ""], "--host: write an address; "),
+        (["good.yaml", "warned.yaml"], "no `endpoint` in good.yaml, warned.yaml; for"),
+        (["bad.yaml"], "nothing to serve: no document here is valid\n"),
+    ],
+)
+async def test_serve_tells_why_it_serves_nothing(
+    folder: Path, arguments: list[str], said: str
+) -> None:
+    done = await plait("serve", *arguments, cwd=folder)
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
 
 
 async def test_version_and_help_are_printed() -> None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,14 @@ from tests.acceptance.cli import ROOT, Done, finish, interrupt, on_terminal, pla
 REGISTRATION = ROOT / "examples" / "language" / "registration.json"
 PROFILE = ROOT / "examples" / "language" / "user-profile.yaml"
 HANG = raw_then_hang()
+DOUBTFUL = """\
+name: doubtful
+mode: express
+endpoint: {method: GET, path: /a}
+steps:
+  - {id: a, type: http, request: {url: "http://service/a"}}
+  - {id: b, type: set, value: "${a.response}", on_error: continue}
+"""
 ONE_CALL = """\
 name: one
 steps:
@@ -38,6 +50,11 @@ async def run_one(
     file = write(folder, text)
     resolve = f"service={upstream.address}"
     return await plait("run", file, "--resolve", resolve, *more, cwd=folder, **settings)
+
+
+def steps_of(done: Done) -> dict[str, Any]:
+    lines = map(orjson.loads, done.lines)
+    return {line["step"]: line for line in lines if line["type"] == "step"}
 
 
 def once_there_are(upstream: Upstream, count: int, script: Script) -> Script:
@@ -99,7 +116,7 @@ async def test_the_profile_calls_what_is_independent_at_the_same_time() -> None:
             "orders": [1, 2],
             "offers": ["10 % off"],
         }
-        lines = {line["step"]: line for line in orjson.loads(done.err)}
+        lines = steps_of(done)
         assert lines["user"]["started_ms"] < lines["orders"]["ended_ms"]
         assert lines["orders"]["started_ms"] < lines["user"]["ended_ms"]
         assert lines["offers"]["started_ms"] >= lines["user"]["ended_ms"]
@@ -115,7 +132,7 @@ async def test_the_profile_goes_on_without_offers_and_tries_again_what_may_pass(
         done = await run_profile(service, "--json-timeline")
         assert done.code == 0
         assert orjson.loads(done.out)["offers"] is None
-        lines = {line["step"]: line for line in orjson.loads(done.err)}
+        lines = steps_of(done)
         assert (lines["user"]["attempt"], lines["user"]["status"]) == (2, "completed")
         assert lines["offers"]["status"] == "failed"
         assert lines["offers"]["error"]["code"] == "connector.http.404"
@@ -144,12 +161,26 @@ async def test_a_refused_connection_has_its_own_code(tmp_path: Path) -> None:
     assert (done.code, done.error["code"]) == (1, "connector.connect")
 
 
-async def test_timeline_and_error_are_a_line_each(tmp_path: Path) -> None:
+async def test_every_line_of_a_json_timeline_is_an_object_of_a_known_type(
+    tmp_path: Path,
+) -> None:
     async with Upstream(reply(500)) as service:
-        done = await run_one(service, tmp_path, "--json-timeline")
-    timeline, error = done.lines
-    assert orjson.loads(timeline)[0]["error"]["code"] == "connector.http.500"
-    assert orjson.loads(error)["error"]["code"] == "connector.http.500"
+        done = await run_one(service, tmp_path, "--json-timeline", text=DOUBTFUL)
+    warning, step, execution, error = map(orjson.loads, done.lines)
+    assert (warning["type"], warning["code"]) == ("warning", "P015")
+    assert (step["type"], step["step"]) == ("step", "a")
+    assert step["error"]["code"] == "connector.http.500"
+    assert (execution["type"], execution["status"]) == ("execution", "failed")
+    assert execution["ended_ms"] >= step["ended_ms"]
+    assert (error["type"], error["error"]["code"]) == ("error", "connector.http.500")
+
+
+async def test_quiet_spares_people_and_not_the_script_that_asked(tmp_path: Path) -> None:
+    async with Upstream(reply(500)) as service:
+        more = ("--json-timeline", "--quiet")
+        done = await run_one(service, tmp_path, *more, text=DOUBTFUL)
+    types = [orjson.loads(line)["type"] for line in done.lines]
+    assert types == ["step", "execution", "error"]
 
 
 async def test_the_timeout_option_ends_an_execution_that_takes_too_long(
@@ -179,7 +210,7 @@ async def test_an_address_out_of_a_template_is_refused_unless_allowed(
 BROKEN = """\
 name: broken
 steps:
-  - {id: a, type: htpp}
+  - {id: a, type: htpp, request: {url: "http://h"}}
   - {id: b, type: set, value: "${usr.response}", conditoin: true}
   - {id: c, type: wait, for: soon}
 """
@@ -200,6 +231,7 @@ async def test_every_finding_of_a_document_is_told_with_its_place(tmp_path: Path
     assert (done.code, done.out) == (2, "")
     assert done.lines == [
         "w.yaml:3:19: D104 unknown step type 'htpp' (did you mean 'http'?)",
+        "w.yaml:4:34: P001 'usr' is neither a step that can be read here nor a known name",
         "w.yaml:4:50: D101 unknown key 'conditoin' (did you mean 'condition'?)",
         "w.yaml:5:30: D103 'for': 'soon' is not a duration; "
         "write 800ms, 2s, 5m, 1h, 3d or ISO 8601",
@@ -221,15 +253,23 @@ async def test_every_violation_of_the_input_schema_is_told_with_its_path(
     ("arguments", "said"),
     [
         (["missing.yaml"], "missing.yaml:1:1: F001 cannot be read: No such file"),
-        (["."], ".:1:1: F001 cannot be read: Is a directory"),
+        (["."], ".: is a directory of 4 documents; name one of them"),
+        (["none"], "none:1:1: F002 the directory holds no .yaml"),
         (["binary.yaml"], "binary.yaml:1:1: D001 byte 0xFE is not UTF-8"),
         (["empty.yaml"], "empty.yaml:1:1: D0"),
         (["list.json"], "list.json:1:1: D004 a document is a mapping"),
         (["good.yaml", "-i", "{"], "input:1:2: the input is not JSON"),
         (["good.yaml", "-i", "@no.json"], "no.json: cannot be read: No such file"),
         (["good.yaml", "-i", "@."], ".: cannot be read: Is a directory"),
-        (["good.yaml", "--resolve", "users"], "--resolve users: write NAME=VALUE"),
-        (["good.yaml", "--resolve", "a=b:c:d"], "command line: resolve: "),
+        (["good.yaml", "-i", "@"], "--input @: name a file after the @"),
+        (["good.yaml", "-i", "list.json"], "(to read the file, write --input @list.json)"),
+        (["good.yaml", "-i", "@binary.yaml"], "binary.yaml:1:1: byte 0xFE is not UTF-8"),
+        (["good.yaml", "--resolve", "users"], "--resolve users: write HOST=ADDRESS[:PORT]"),
+        (["good.yaml", "--resolve", "a=b:c:d"], "--resolve a=b:c:d: '[b:c:d]' in the"),
+        (
+            ["good.yaml", "--resolve", "http://a=b"],
+            "'http://a' in the resolve map is a URL",
+        ),
         (["good.yaml", "--env", "=1"], "--env =1: write NAME=VALUE"),
         (["good.yaml", "--config", "no.toml"], "no.toml: cannot be read: No such file"),
         (["good.yaml", "--config", "bad.toml"], "bad.toml: unknown key 'gatway' (did you"),
@@ -247,6 +287,7 @@ async def test_a_mistake_is_told_in_words_and_ends_with_code_2(
     write(tmp_path, "[1]", "list.json")
     write(tmp_path, "[gatway]\n", "bad.toml")
     (tmp_path / "binary.yaml").write_bytes(b"\xfe\x00")
+    (tmp_path / "none").mkdir()
     done = await plait("run", *arguments, cwd=tmp_path)
     assert (done.code, done.out) == (2, "")
     assert said in done.err
@@ -363,11 +404,73 @@ async def test_ctrl_c_cancels_the_calls_and_ends_with_130(tmp_path: Path) -> Non
         await asyncio.wait_for(service.until_open(0), 20)
 
 
-async def test_a_reader_that_leaves_early_is_no_error() -> None:
+async def test_a_reader_that_leaves_early_is_told_nothing() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     try:
         done = await finish(await start("schema", stdout=writer))
     finally:
         os.close(writer)
-    assert done.err == ""
+    assert (done.code, done.err) == (1, "")
+
+
+@contextmanager
+def unwritable() -> Iterator[int]:
+    """Yield a descriptor that is open, and refuses what is written to it."""
+    descriptor = os.open(os.devnull, os.O_RDONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", [["run", "w.yaml"], ["schema"], ["run", "--help"]])
+async def test_output_that_cannot_be_written_is_told_and_is_no_success(
+    tmp_path: Path, arguments: list[str], unbuffered: str
+) -> None:
+    write(tmp_path, "name: n\nsteps: [{id: a, type: set, value: 1}]\n")
+    env = {"PYTHONUNBUFFERED": unbuffered}
+    with unwritable() as nowhere:
+        process = await start(*arguments, cwd=tmp_path, stdout=nowhere, env=env)
+        done = await finish(process)
+    assert done.code == 1
+    assert done.err == "standard output cannot be written: Bad file descriptor\n"
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+async def test_a_log_that_cannot_be_written_changes_neither_output_nor_exit_code(
+    tmp_path: Path, unbuffered: str
+) -> None:
+    file = write(tmp_path, "name: n\nsteps: [{id: a, type: set, value: 1}]\n")
+    env = {"PYTHONUNBUFFERED": unbuffered}
+    with unwritable() as nowhere:
+        process = await start("run", file, "--json-timeline", stderr=nowhere, env=env)
+        done = await finish(process)
+    assert (done.code, done.out) == (0, '{"a":1}\n')
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code", "out", "err"),
+    [
+        ("<&-", 2, "", "standard input cannot be read: it is closed\n"),
+        (">&-", 1, "", "standard output cannot be written: it is closed\n"),
+        ("2>&-", 0, '{"given":7,"region":"eu"}\n', ""),
+    ],
+)
+async def test_a_closed_standard_stream_is_told_in_words(
+    tmp_path: Path, redirection: str, code: int, out: str, err: str
+) -> None:
+    own = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    write(tmp_path, ECHO)
+    line = f"-m plait.cli run w.yaml --env region=eu -i - {redirection}"
+    process = await asyncio.create_subprocess_shell(
+        f"'{sys.executable}' {line}",
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=PIPE,
+        cwd=tmp_path,
+        env=own,
+    )
+    done = await finish(process, b"7")
+    assert (done.code, done.out, done.err) == (code, out, err)

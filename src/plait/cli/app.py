@@ -8,14 +8,13 @@ Rule. `plait --version` and `--help` import no command: a command's module, with
 from __future__ import annotations
 
 import importlib
-import sys
-from io import TextIOWrapper
 from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from plait import __version__
+from plait.cli import streams
 
 # Name → module, and what `plait --help` says of it: the first line of its own help.
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
@@ -84,8 +83,9 @@ def _plait(
 
 def main() -> None:
     """Run the command line; ends the process."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            # A terminal that cannot show a letter shows its code instead of an error.
-            stream.reconfigure(errors="backslashreplace")
-    app(prog_name="plait")
+    streams.prepare()
+    try:
+        app(prog_name="plait")
+    except OSError as error:
+        # Commands deal with their own; what is left is help that typer could not write.
+        streams.leave_unwritten(error)

@@ -12,6 +12,7 @@ from plait.cli.output import stop, write
 
 STARTER: Final = "starter.yaml"
 FILE_NAME: Final = "hello.yaml"
+_ENDINGS: Final = (".yaml", ".yml")
 
 
 def command(
@@ -36,6 +37,8 @@ def command(
     path = Path(target)
     if path.is_dir() or not path.suffix:
         path = path / FILE_NAME
+    if path.suffix.lower() not in _ENDINGS:
+        stop(f"{path}: the starter is YAML; name a file that ends in .yaml")
     _write_new(path, starter_text())
     write(
         f"wrote {path}; now try:\n"
@@ -53,6 +56,9 @@ def starter_text() -> str:
 def _write_new(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        stop(f"{path.parent}: is no directory, nor can it be one: {error.strerror}")
+    try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:

@@ -12,6 +12,7 @@ import typer
 from plait.assembly.connectors import Connector, ConnectorUnusable, installed_connectors
 from plait.assembly.sources import Configured, SettingsInvalid, read_settings
 from plait.cli.output import stop
+from plait.connectors.egress import ResolveMap
 
 ConfigOption: TypeAlias = Annotated[
     Path | None,
@@ -50,7 +51,7 @@ def configured(
 ) -> Configured:
     """Return the settings; ends with EXIT_INVALID when they are wrong."""
     overrides: dict[str, Any] = {
-        "resolve": pairs("--resolve", resolve or (), "users=127.0.0.1:8001"),
+        "resolve": _resolved(resolve or ()),
         "env": pairs("--env", env or (), "region=eu"),
         "gateway": {k: v for k, v in (gateway or {}).items() if v is not None},
     }
@@ -61,8 +62,22 @@ def configured(
         stop(*error.problems)
 
 
-def pairs(option: str, texts: Iterable[str], example: str) -> dict[str, str]:
-    """Return `NAME=VALUE` texts as a mapping; the last of a name wins.
+def _resolved(texts: Iterable[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in texts:
+        given = pairs("--resolve", [text], "users=127.0.0.1:8001", "HOST=ADDRESS[:PORT]")
+        try:
+            ResolveMap(given)
+        except ValueError as error:
+            stop(f"--resolve {text}: {error}")
+        found.update(given)
+    return found
+
+
+def pairs(
+    option: str, texts: Iterable[str], example: str, form: str = "NAME=VALUE"
+) -> dict[str, str]:
+    """Return texts of the form `NAME=VALUE` as a mapping; the last of a name wins.
 
     >>> pairs("--env", ["a=1", "b=x=y"], "a=1")
     {'a': '1', 'b': 'x=y'}
@@ -71,7 +86,7 @@ def pairs(option: str, texts: Iterable[str], example: str) -> dict[str, str]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not (name and equals):
-            stop(f"{option} {text}: write NAME=VALUE, for example {option} {example}")
+            stop(f"{option} {text}: write {form}, for example {option} {example}")
         found[name] = value
     return found
 

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable
 from typing import Any, Final, NoReturn
 
 import orjson
 import typer
 
-EXIT_FAILED: Final = 1
+from plait.cli.streams import EXIT_FAILED, is_terminal, say, write
+from plait.model.failure import Failure
+from plait.model.json import JsonObject, JsonValue
+
+__all__ = [
+    "EXIT_FAILED",
+    "EXIT_INVALID",
+    "error_json",
+    "is_terminal",
+    "json_text",
+    "say",
+    "stop",
+    "write",
+]
+
 EXIT_INVALID: Final = 2
-
-
-def say(line: str) -> None:
-    """Write a line to standard error."""
-    typer.echo(line, err=True)
+# orjson writes 254 levels; what an error quotes is for reading, and stays far below.
+_QUOTED_DEPTH_MAX: Final = 32
+_CUT: Final = "…"
 
 
 def stop(*lines: str, code: int = EXIT_INVALID) -> NoReturn:
@@ -25,19 +35,35 @@ def stop(*lines: str, code: int = EXIT_INVALID) -> NoReturn:
     raise typer.Exit(code)
 
 
-def stop_unless_fine(findings: Iterable[str]) -> None:
-    """Go on if there are no findings; else write them all and end with EXIT_INVALID."""
-    lines = list(findings)
-    if lines:
-        stop(*lines)
-
-
 def json_text(value: Any, *, is_pretty: bool) -> str:
-    """Return `value` as JSON: on one line, or indented by two spaces."""
+    """Return `value` as JSON: on one line, or indented by two spaces.
+
+    Raises:
+        TypeError: it is nested deeper than 254 levels, or nothing that JSON can hold.
+    """
     return orjson.dumps(value, option=orjson.OPT_INDENT_2 if is_pretty else None).decode()
 
 
-def write(text: str) -> None:
-    """Write `text`, which ends in a line end, to standard output, as UTF-8."""
-    sys.stdout.flush()
-    typer.echo(text.encode(), nl=False)
+def error_json(failure: Failure) -> JsonObject:
+    """Return `failure` as `error` shows it; what its details nest too deep is cut off.
+
+    >>> error_json(Failure("a.b", "m", {"x": [1]}))
+    {'code': 'a.b', 'message': 'm', 'details': {'x': [1]}}
+    """
+    shown = failure.as_json()
+    return {**shown, "details": cut_deep(shown["details"])}
+
+
+def cut_deep(value: JsonValue, depth_max: int = _QUOTED_DEPTH_MAX) -> JsonValue:
+    """Return `value` with `…` in place of what stands deeper than `depth_max` levels.
+
+    >>> cut_deep({"a": [[1], 2]}, 2)
+    {'a': ['…', 2]}
+    """
+    if not isinstance(value, (list, dict)):
+        return value
+    if not depth_max:
+        return _CUT
+    if isinstance(value, list):
+        return [cut_deep(one, depth_max - 1) for one in value]
+    return {key: cut_deep(one, depth_max - 1) for key, one in value.items()}

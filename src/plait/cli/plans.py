@@ -9,6 +9,9 @@ from plait.assembly import compose
 from plait.assembly.documents import LoadedFile, load_documents
 from plait.cli.options import configured, connectors
 from plait.cli.output import say, stop
+from plait.compile import Compiled
+from plait.document import Catalog
+from plait.document.limits import SourceLimits
 from plait.plan import Plan
 
 
@@ -24,11 +27,24 @@ def plan_of(file: str, config: Path | None) -> Plan:
 
     Warnings go to standard error. Ends with EXIT_INVALID when there are errors.
     """
-    loaded = files_of([file], config)
-    if len(loaded) != 1:
-        stop(f"{file}: is a directory of {len(loaded)} documents; name one of them")
-    if loaded[0].compiled is None:
-        stop(*loaded[0].findings())
-    for warning in loaded[0].findings():
+    loaded, compiled = the_one(files_of([file], config), file)
+    for warning in loaded.findings():
         say(warning)
-    return loaded[0].compiled.plan
+    return compiled.plan
+
+
+def load_one(
+    file: str, catalog: Catalog, limits: SourceLimits
+) -> tuple[LoadedFile, Compiled]:
+    """Return the document in `file`; ends with EXIT_INVALID when there are errors."""
+    return the_one(load_documents([file], catalog, limits), file)
+
+
+def the_one(files: list[LoadedFile], path: str) -> tuple[LoadedFile, Compiled]:
+    """Return the only document at `path`; ends with EXIT_INVALID when it has errors."""
+    if len(files) != 1:
+        stop(f"{path}: is a directory of {len(files)} documents; name one of them")
+    loaded = files[0]
+    if loaded.compiled is None:
+        stop(*loaded.findings())
+    return loaded, loaded.compiled

@@ -22,7 +22,8 @@ What a command yields goes to standard output, what it says about it to standard
 | exit code | meaning |
 |---|---|
 | 0 | done |
-| 1 | the execution failed (`run`), or requests were cut off (`serve`) |
+| 1 | the execution failed (`run`), requests were cut off (`serve`), or the output could \
+not be written |
 | 2 | a document, an input, a setting or an argument is invalid |
 | 130 | stopped by Ctrl-C (`run`) |
 

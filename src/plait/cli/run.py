@@ -7,13 +7,12 @@ import secrets
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 
 from plait.assembly import compose
 from plait.assembly.connectors import Connector
-from plait.assembly.documents import load_document
 from plait.assembly.sources import Configured
 from plait.cli.inputs import checked_input, read_input
 from plait.cli.options import (
@@ -24,27 +23,38 @@ from plait.cli.options import (
     configured,
     connectors,
 )
-from plait.cli.output import EXIT_FAILED, json_text, say, stop, write
-from plait.cli.timeline import print_timeline
+from plait.cli.outcome import Manner, tell_error, tell_timeline, tell_warnings
+from plait.cli.output import EXIT_FAILED, is_terminal, json_text, stop, write
+from plait.cli.plans import load_one
 from plait.drivers.inline import Result, Start
-from plait.model.duration import format_ms, parse_duration_ms
+from plait.model.duration import parse_duration_ms
+from plait.model.failure import Failure
 from plait.model.json import JsonValue
 from plait.plan import Plan
 
+InputOption: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--input",
+        "-i",
+        metavar="JSON|@FILE|-",
+        help="The input: JSON, a file that holds it, or - for standard input.",
+    ),
+]
+PrettyOption: TypeAlias = Annotated[
+    bool | None,
+    typer.Option(
+        "--pretty/--compact",
+        help="Indent the output, or not. Default: indent on a terminal.",
+        show_default=False,
+    ),
+]
 _EXECUTION_ID_BYTES = 16
 
 
 def command(
     file: FileArgument,
-    input_: Annotated[
-        str,
-        typer.Option(
-            "--input",
-            "-i",
-            metavar="JSON|@FILE|-",
-            help="The input: JSON, a file that holds it, or - for standard input.",
-        ),
-    ] = "{}",
+    input_: InputOption = "{}",
     resolve: ResolveOption = None,
     env: EnvOption = None,
     config: ConfigOption = None,
@@ -52,21 +62,20 @@ def command(
         str | None,
         typer.Option(metavar="DURATION", help="Give up after so long: 800ms, 2s, 5m."),
     ] = None,
-    pretty: Annotated[
-        bool | None,
-        typer.Option(
-            "--pretty/--compact",
-            help="Indent the output, or not. Default: indent on a terminal.",
-            show_default=False,
-        ),
-    ] = None,
+    pretty: PrettyOption = None,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No timeline and no warnings.")
+        bool,
+        typer.Option(
+            "--quiet",
+            "-q",
+            help="No warnings, and no timeline but the one of --json-timeline.",
+        ),
     ] = False,
     json_timeline: Annotated[
         bool,
         typer.Option(
-            "--json-timeline", help="Write the timeline as JSON to standard error."
+            "--json-timeline",
+            help="Write warnings, timeline and error to standard error as JSON Lines.",
         ),
     ] = False,
 ) -> None:
@@ -74,7 +83,12 @@ def command(
 
     The output goes to standard output as JSON; a timeline goes to standard error when that
     is a terminal. Exit code 0: completed. 1: the execution failed; the error goes to
-    standard error as JSON. 2: the document, the input or a setting is invalid.
+    standard error as JSON: the last line, unless a terminal reads it. 2: the document, the
+    input or a setting is invalid; nothing ran, and standard error says why in words.
+
+    With --json-timeline every line on standard error is one JSON object with a `type`:
+    `warning` for each of the document's, then `step` for each step, `execution`, and, if
+    there is one, `error`.
 
     Examples:
 
@@ -87,20 +101,29 @@ def command(
     settings = configured(config, resolve, env)
     available = connectors()
     limits = compose.source_limits(settings.settings)
-    loaded = load_document(file, compose.catalog(available), limits)
-    if loaded.compiled is None:
-        stop(*loaded.findings())
-    for warning in () if quiet else loaded.findings():
-        say(warning)
-    plan = _limited(loaded.compiled.plan, timeout)
+    loaded, compiled = load_one(file, compose.catalog(available), limits)
+    plan = _limited(compiled.plan, timeout)
     value = checked_input(plan, read_input(input_))
+    manner = Manner(quiet=quiet, as_json=json_timeline)
+    tell_warnings(loaded, manner)
     result = asyncio.run(execute(settings, available, plan, value))
-    _show_timeline(result, quiet=quiet, as_json=json_timeline)
-    if result.failure is not None:
-        error: JsonValue = {"error": result.failure.as_json()}
-        stop(json_text(error, is_pretty=sys.stderr.isatty()), code=EXIT_FAILED)
-    is_pretty = sys.stdout.isatty() if pretty is None else pretty
-    write(json_text(result.output, is_pretty=is_pretty) + "\n")
+    tell_timeline(result, manner)
+    is_pretty = is_terminal(sys.stdout) if pretty is None else pretty
+    text = result.failure or output_text(result.output, is_pretty=is_pretty)
+    if isinstance(text, Failure):
+        tell_error(text, manner)
+        stop(code=EXIT_FAILED)
+    write(text)
+
+
+def output_text(output: JsonValue, *, is_pretty: bool) -> str | Failure:
+    """Return what goes to standard output, or why it cannot be written."""
+    try:
+        return json_text(output, is_pretty=is_pretty) + "\n"
+    except TypeError as error:
+        too_deep = "Recursion limit" in str(error)
+        why = "it is nested too deep" if too_deep else str(error)
+        return Failure("reply.not_json", f"the output cannot be written as JSON: {why}")
 
 
 def _limited(plan: Plan, timeout: str | None) -> Plan:
@@ -128,13 +151,3 @@ async def execute(
         return await driver.run(kernel, Start(execution_id, value, {"type": "cli"}))
     finally:
         await performer.close()
-
-
-def _show_timeline(result: Result, *, quiet: bool, as_json: bool) -> None:
-    lines = result.trace.as_json()
-    if as_json:
-        say(json_text(lines, is_pretty=False))
-    elif sys.stderr.isatty() and not quiet:
-        took = format_ms(result.trace.ms(result.trace.ended_s))
-        optional = ", without a step that failed" if result.is_degraded else ""
-        print_timeline(lines, title=f"{result.status} in {took}{optional}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -15,11 +17,14 @@ from plait.assembly.documents import LoadedFile, load_documents
 from plait.assembly.sources import Configured
 from plait.cli.options import ConfigOption, EnvOption, ResolveOption, configured, connectors
 from plait.cli.output import EXIT_FAILED, say, stop
+from plait.cli.streams import write_if_heard
 from plait.document import Catalog
 from plait.document.source import SourceLimits
 from plait.gateway.app import Gateway
 from plait.gateway.deployment import Finding, Loaded
 from plait.gateway.serving import Watch, serve_forever
+
+_NAMES_SHOWN_MAX: Final = 8
 
 
 def command(
@@ -64,6 +69,8 @@ def command(
 
     - `plait serve profile.yaml --resolve users=127.0.0.1:8001`
     """
+    if host == "":  # the system would take it for every address of the machine
+        stop("--host: write an address; 0.0.0.0 or :: for all that this machine has")
     settings = configured(config, resolve, env, {"host": host, "port": port})
     available = connectors()
     catalog = compose.catalog(available)
@@ -73,7 +80,7 @@ def command(
         for file in files:
             for line in file.findings():
                 say(line)
-        stop("nothing to serve: no document here is valid and declares an `endpoint`")
+        stop(_nothing_to_serve(files))
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     watch = _watch(paths, catalog, limits) if reload else None
     _serve(_Service(settings, available, files), watch)
@@ -104,11 +111,11 @@ class _Service:
         for route in self._gateway.snapshot.served if self._gateway is not None else ():
             if route.deployment is not None:
                 name, source = route.deployment.plan.name, route.deployment.source_name
-                typer.echo(f"  {route.method:6} {route.template}  →  {name} ({source})")
+                write_if_heard(f"  {route.method:6} {route.template}  →  {name} ({source})")
         url = listening.rpartition(" ")[2]
         has_page = self.settings.settings.gateway.docs
         page = f"API page: {url}/docs; " if has_page else ""
-        typer.echo(f"{listening} ({page}Ctrl-C stops)")
+        write_if_heard(f"{listening} ({page}Ctrl-C stops)")
 
 
 def _serve(service: _Service, watch: Watch | None) -> None:
@@ -124,9 +131,31 @@ def _serve(service: _Service, watch: Watch | None) -> None:
             announce=service.announce,
         )
     except OSError as error:
-        stop(f"cannot listen on {own.host}:{own.port}: {error.strerror or error}")
+        stop(f"cannot listen on {own.host}:{own.port}: {_why_not(error)}")
     if cut_off:
         stop(f"{cut_off} requests were cut off", code=EXIT_FAILED)
+
+
+def _why_not(error: OSError) -> str:
+    """Return the system's own words; asyncio puts the address before them once more."""
+    if error.errno == errno.EADDRINUSE:
+        return "it is already in use; stop what listens there, or choose another --port"
+    if error.errno is None or error.errno <= 0:  # of looking up a name
+        return error.strerror or str(error)
+    return os.strerror(error.errno).lower()
+
+
+def _nothing_to_serve(files: Sequence[LoadedFile]) -> str:
+    valid = [file.name for file in files if file.compiled is not None]
+    if not valid:
+        return "nothing to serve: no document here is valid"
+    shown = ", ".join(valid[:_NAMES_SHOWN_MAX])
+    more = len(valid) - _NAMES_SHOWN_MAX
+    others = f" … and {more} more" if more > 0 else ""
+    return (
+        f"nothing to serve: no `endpoint` in {shown}{others}; "
+        "for example endpoint: {method: GET, path: /hello}"
+    )
 
 
 def report(findings: Iterable[Finding]) -> None:
@@ -140,7 +169,7 @@ def _has_endpoint(file: LoadedFile) -> bool:
 
 
 def _watch(paths: Sequence[str], catalog: Catalog, limits: SourceLimits) -> Watch:
-    """Watch folders, not files: saving may put a new file in the old one's place."""
+    """Watch what was named; a file is watched through its folder."""
 
     def load() -> list[Loaded]:
         return serving.deployments(load_documents(paths, catalog, limits))
@@ -149,5 +178,4 @@ def _watch(paths: Sequence[str], catalog: Catalog, limits: SourceLimits) -> Watc
         say("reloaded")
         report(findings)
 
-    folders = {path if path.is_dir() else path.parent for path in map(Path, paths)}
-    return Watch(tuple(sorted(folders)), load, hear)
+    return Watch(tuple(sorted(map(Path, paths))), load, hear)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 from typing import Any, ClassVar, Literal
 
+import orjson
 import pytest
 
 from plait.assembly import compose
 from plait.assembly.connectors import Connector
 from plait.assembly.settings import Settings
 from plait.assembly.sources import Configured
-from plait.cli.run import execute
+from plait.cli.outcome import Manner, tell_error
+from plait.cli.run import execute, output_text
 from plait.compile import compile_text
 from plait.document import Step
 from plait.document.step import Parts
-from plait.model.json import JsonObject
+from plait.model.failure import Failure
+from plait.model.json import JsonObject, JsonValue
 from plait.ports.calls import Call, CallReply, Done
 
 TEXT = b"name: n\nsteps: [{id: a, type: ask}]"
@@ -77,3 +80,29 @@ async def test_calls_are_cancelled_and_closed_when_the_execution_is_given_up() -
         await task
     assert calls.is_cancelled
     assert calls.is_closed
+
+
+def nested(levels: int) -> JsonValue:
+    value: JsonValue = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("is_pretty", [True, False])
+def test_an_output_nested_too_deep_is_a_failure_with_a_code(is_pretty: bool) -> None:
+    assert isinstance(output_text(nested(200), is_pretty=is_pretty), str)
+    failure = output_text(nested(300), is_pretty=is_pretty)
+    assert isinstance(failure, Failure)
+    assert failure.code == "reply.not_json"
+    assert "nested too deep" in failure.message
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_details_nested_too_deep_are_cut_and_the_error_is_told(
+    capsys: pytest.CaptureFixture[str], as_json: bool
+) -> None:
+    failure = Failure("a.b", "m", {"x": nested(300)})
+    tell_error(failure, Manner(quiet=False, as_json=as_json))
+    error = orjson.loads(capsys.readouterr().err)["error"]
+    assert (error["code"], "…" in str(error["details"]["x"])) == ("a.b", True)

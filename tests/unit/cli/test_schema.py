@@ -153,6 +153,7 @@ GOOD: dict[str, dict[str, Any]] = {
 BAD: dict[str, dict[str, Any]] = {
     "no name": {"steps": [HTTP]},
     "no steps": {"name": "n"},
+    "url that is none": with_request(url="users/1"),
     "empty steps": {"name": "n", "steps": []},
     "steps as mapping": {"name": "n", "steps": {"a": HTTP}},
     "name with space": with_document(name="a b"),
@@ -254,7 +255,6 @@ ONLY_MODELS_TELL: dict[str, dict[str, Any]] = {
     "condition of two expressions": with_step(condition="${input.x} ${input.y}"),
     "duration above a century": with_step(timeout="999999d"),
     "parameter twice": with_document(endpoint={"path": "/{a}/{a}"}),
-    "url that is none": with_request(url="users/1"),
     "path segment that is half a parameter": with_document(endpoint={"path": "/a{b}"}),
     "fallback step that is wrong": with_step(fallback={"type": "http", "request": {}}),
 }

@@ -23,6 +23,14 @@ def answered(response: Any) -> CallReply:
     return CallReply(response, {"note": None})
 
 
+@pytest.mark.parametrize("effect", ["read", "keyed", "unsafe"])
+async def test_a_call_says_what_its_repetition_would_do(effect: str) -> None:
+    calls = Calls(lambda _: answered(1))
+    plan = plan_with(ask("a", effect=effect))
+    await InlineDriver(calls).run(Kernel(plan), START)
+    assert [handle.call.effect for handle in calls.handles] == [effect]
+
+
 class Handle:
     """One call that somebody answers, or that is cancelled."""
 

@@ -50,17 +50,20 @@ def test_a_failed_step_has_its_error() -> None:
 
 def test_a_step_answered_by_its_fallback_says_so_and_keeps_the_error() -> None:
     plan = plan_with(ask("a", fallback=ask("b")))
-    script = {"a": error("connector.closed", after_ms=3), "a/b": reply(1, after_ms=4)}
+    script = {
+        "a": error("connector.closed", after_ms=3),
+        "a.fallback/b": reply(1, after_ms=4),
+    }
     told = lines(simulate(plan, script))
     assert (told["a"]["by_fallback"], told["a"]["status"]) == (True, "completed")
     assert told["a"]["error"]["code"] == "connector.closed"
     assert told["a"]["attempts"] == [{"started_ms": 0.0, "ended_ms": 3.0}]
-    assert (told["a"]["ended_ms"], told["a/b"]["ended_ms"]) == (7.0, 7.0)
+    assert (told["a"]["ended_ms"], told["a.fallback/b"]["ended_ms"]) == (7.0, 7.0)
 
 
 def test_an_attempt_cut_off_by_a_time_limit_ends_there_not_with_the_fallback() -> None:
     wait = {"id": "w", "type": "wait", "for": "9s", "timeout": "1s", "fallback": ask("b")}
-    told = lines(simulate(plan_with(wait), {"w/b": reply(1, after_ms=500)}))["w"]
+    told = lines(simulate(plan_with(wait), {"w.fallback/b": reply(1, after_ms=500)}))["w"]
     assert told["attempts"] == [{"started_ms": 0.0, "ended_ms": 1_000.0}]
     assert told["ended_ms"] == 1_500.0
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from plait.model.duration import format_ms
 from plait.model.errors import Advice, PlaitError
 from plait.model.failure import Failure
 from plait.model.json import JsonObject
@@ -65,15 +66,19 @@ class ForbiddenAddress(ConnectorError):
 
 
 class UnknownHost(ConnectorError):
-    """The host's name leads to no address."""
+    """The host's name leads to no address, or was not looked up in time."""
 
     code = "connector.unknown_host"
     advice = Advice.RETRY
     classes = ("connect",)
 
-    def __init__(self, *, host: str) -> None:
+    def __init__(self, *, host: str, waited_ms: int | None = None) -> None:
+        if waited_ms is None:
+            said = "is unknown"
+        else:
+            said = f"was not found: no name server answered within {format_ms(waited_ms)}"
         super().__init__(
-            f"host '{host}' is unknown; for local work, give its address: "
+            f"host '{host}' {said}; for local work, give its address: "
             f"--resolve {host}=127.0.0.1:8080",
             host=host,
         )

@@ -51,6 +51,8 @@ class ResolveMap:
 
 def _read_end(text: str) -> tuple[str, int | None]:
     """Read `host`, `host:port`, `[v6]:port` or a bare IPv6 address."""
+    if "://" in text:
+        raise ValueError(f"'{text}' in the resolve map is a URL; leave its scheme out")
     if text.count(":") > 1 and not text.startswith("["):
         text = f"[{text}]"
     host, colon, port = text, "", ""
@@ -98,19 +100,22 @@ class Egress:
         """
         mapped = self._resolve.find(host, port)
         if mapped is not None:
-            return await self._look_up(*mapped)
+            return await self._look_up(*mapped, is_trusted=True)
         is_free = is_trusted or self._policy.allows_host(host)
         if host.is_odd and not is_free and not self._policy.allow_private:
             raise ForbiddenAddress(host=host.name, reason="it is an address in disguise")
-        addresses = await self._look_up(host.name, port)
+        addresses = await self._look_up(host.name, port, is_trusted=is_free)
         if not is_free:
             self._check(host, addresses)
         return addresses
 
-    async def _look_up(self, name: str, port: int) -> tuple[Address, ...]:
+    async def _look_up(
+        self, name: str, port: int, *, is_trusted: bool
+    ) -> tuple[Address, ...]:
         if ":" in name or read_host(name).is_address:
             return ((name, port),)
-        return tuple((found, port) for found in await self._resolver.addresses(name))
+        found = await self._resolver.addresses(name, is_trusted=is_trusted)
+        return tuple((address, port) for address in found)
 
     def _check(self, host: Host, addresses: tuple[Address, ...]) -> None:
         for address, _ in addresses:

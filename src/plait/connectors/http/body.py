@@ -18,6 +18,8 @@ from plait.model.record import record
 
 # Below this an unusual ratio is only a repetitive reply, not a bomb.
 RATIO_BYTES_MIN: Final = 1024 * 1024
+# What no coding can make smaller grows by less than a 64th, and by its own head.
+_PACKED_SLACK_BYTES: Final = 4096
 
 
 @record
@@ -26,6 +28,11 @@ class BodyLimits:
 
     bytes_max: int
     ratio_max: int
+
+    @property
+    def packed_bytes_max(self) -> int:
+        """How large it may be while packed: what cannot be packed grows a little."""
+        return self.bytes_max + self.bytes_max // 64 + _PACKED_SLACK_BYTES
 
 
 class Body(Protocol):
@@ -90,6 +97,7 @@ class PackedBody:
     def feed(self, data: bytes) -> None:
         """See Body."""
         self._size_packed += len(data)
+        self._check_packed()
         try:
             for piece in self._unpacker.pieces(data):
                 self._size += len(piece)
@@ -98,6 +106,11 @@ class PackedBody:
         except Corrupt:
             reason = "it is not in the content encoding that it names"
             raise Undecodable(host=self._host, reason=reason) from None
+
+    def _check_packed(self) -> None:
+        """A stream may go on for ever without yielding a byte: empty gzip members do."""
+        if self._size_packed > self._limits.packed_bytes_max:
+            raise too_large(self._host, self._limits)
 
     def _check(self) -> None:
         if self._size > self._limits.bytes_max:

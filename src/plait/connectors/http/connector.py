@@ -64,7 +64,10 @@ class HttpCalls:
         self._options = default_options(settings.body_bytes_max)
         self._limits = BodyLimits(settings.body_bytes_max, settings.ratio_max)
         policy = EgressPolicy(allow_private=settings.allow_private, allow=settings.allow)
-        resolver = Resolver(ttl_s=settings.name_ttl_ms / 1000)
+        resolver = Resolver(
+            ttl_s=settings.name_ttl_ms / 1000,
+            timeout_s=settings.connect_timeout_ms / 1000,
+        )
         self._egress = Egress(policy, ResolveMap(settings.resolve), resolver)
         self._pools = Pools(settings, self._egress)
         self._deadlines: Deadlines[Exchange] | None = None

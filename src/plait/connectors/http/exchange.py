@@ -110,7 +110,12 @@ class Exchange:
         self.message = message
         method = outgoing.method
         self.takes_body = method != "HEAD"
-        self.may_repeat = method in IDEMPOTENT or self.call.idempotency_key is not None
+        # The step's own word counts before the method: a search by POST is a `read`, and
+        # a PUT that moves money may be `unsafe`.
+        call, effect = self.call, self.call.effect
+        self.may_repeat = effect == "read" or (
+            effect == "keyed" and (method in IDEMPOTENT or call.idempotency_key is not None)
+        )
         self.needs_fresh = not self.may_repeat
 
     def begin(self, deadlines: Deadlines[Exchange]) -> None:
@@ -141,7 +146,8 @@ class Exchange:
             size_max = min(limits.bytes_max, _UNWANTED_BYTES_MAX)
             return open_body(self.host, coding, BodyLimits(size_max, limits.ratio_max))
         length = head.first(CONTENT_LENGTH)
-        if length is not None and self.takes_body and int(length) > limits.bytes_max:
+        length_max = limits.bytes_max if coding is None else limits.packed_bytes_max
+        if length is not None and self.takes_body and int(length) > length_max:
             raise too_large(self.host, limits)
         return open_body(self.host, coding, limits)
 

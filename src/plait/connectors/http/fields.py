@@ -69,7 +69,15 @@ def read_fields(headers: object) -> tuple[str, frozenset[str]]:
             lines += [field_line(name, one) for one in value if one is not None]
         else:
             lines.append(field_line(name, value))
+    if "host" in names:
+        _check_host(lines)
     return "".join(lines), frozenset(names)
+
+
+def _check_host(lines: list[str]) -> None:
+    """Two hosts: a proxy may check the one, and the server behind it serve the other."""
+    if sum(line[:5].lower() == "host:" for line in lines) != 1:
+        raise InvalidRequest("header 'Host' does not stand exactly once")
 
 
 def _learn(name: object) -> str:

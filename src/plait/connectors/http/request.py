@@ -164,9 +164,10 @@ def for_redirect(outgoing: Outgoing, status: int, *, is_same_origin: bool) -> Ou
         dropped = {"content-type"}
     kept: dict[str, None] = {}
     lines: list[str] = []
-    for line in outgoing.fields.splitlines(keepends=True):
+    # Not `splitlines`: U+2028 may stand in a value, and is no end of a line here.
+    for line in outgoing.fields.split("\r\n")[:-1]:
         name = line.partition(":")[0].lower()
         if name not in dropped and (is_same_origin or name in HARMLESS_NAMES):
-            lines.append(line)
+            lines.append(f"{line}\r\n")
             kept[name] = None
     return Outgoing(method, "".join(lines), frozenset(kept), body)

@@ -23,7 +23,8 @@ class HttpSettings:
         allow: Hosts, `*.suffix`, addresses and CIDR ranges to open to them.
         connection_count_max: Connections to one origin; further calls wait.
         idle_ms_max: How long a connection is kept unused; closed within half of it.
-        connect_timeout_ms: For connecting, TLS included; a call's own limit cuts it.
+        connect_timeout_ms: For looking up a name, and again for connecting, TLS included;
+            a call's own limit cuts both.
         body_bytes_max: The largest body, unpacked, unless a request says otherwise.
         ratio_max: The largest unpacked body, in multiples of its packed size.
         name_ttl_ms: How long a looked-up address is kept.

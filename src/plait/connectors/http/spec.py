@@ -134,7 +134,11 @@ class HttpRequest(BaseModel):
 
     method: Annotated[Method, OrTemplate] = "GET"
     """The method."""
-    url: Annotated[str, AfterValidator(_check_url)]
+    url: Annotated[
+        str,
+        AfterValidator(_check_url),
+        WithJsonSchema({"type": "string", "pattern": r"^[hH][tT][tT][pP][sS]?://|\$\{"}),
+    ]
     """Absolute URL, http or https. A host that stands here literally may be private; a
     host out of a template has to be public, unless the operator's egress settings allow
     it."""

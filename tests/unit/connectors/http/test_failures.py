@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from plait.connectors.egress.resolver import Resolver
 from plait.connectors.http import HttpCalls, HttpSettings
 from plait.model.errors import Advice
 from plait.model.failure import Failure
@@ -138,10 +137,10 @@ async def test_retry_after_may_be_a_date() -> None:
 async def test_an_unknown_host_comes_with_the_option_that_helps(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def nowhere(*name: Any) -> tuple[str, ...]:
-        return ()
+    def nowhere(*asked: Any, **more: Any) -> list[Any]:
+        raise socket.gaierror(socket.EAI_NONAME, "unknown")
 
-    monkeypatch.setattr(Resolver, "_ask", nowhere)
+    monkeypatch.setattr(socket, "getaddrinfo", nowhere)
     calls = HttpCalls()
     url = "http://users.invalid/x"
     failure = failure_of(await outcome_of(calls, call_to({"url": url})))
@@ -208,6 +207,8 @@ BAD_REQUESTS: dict[str, dict[str, Any]] = {
     "header nested": {"headers": {"X-A": [["s3cret"]]}},
     "no mapping": {"headers": "s3cret"},
     "surrogate": {"headers": {"X-A": "\ud800s3cret"}},
+    "two hosts": {"headers": {"Host": ["a", "s3cret"]}},
+    "two hosts, spelled": {"headers": {"Host": "a", "host": "s3cret"}},
     "connection": {"headers": {"Connection": "s3cret"}},
     "length": {"headers": {"content-length": "5"}},
     "transfer": {"headers": {"Transfer-Encoding": "s3cret"}},

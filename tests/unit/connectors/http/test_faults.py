@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
 import io
+import random
 import zlib
 from typing import Any
 
@@ -273,6 +275,37 @@ async def test_a_bomb_is_cut_off_by_its_size(coding: str) -> None:
     async with http(script, ratio_max=10_000_000) as scene:
         failure = await scene.failure(max_bytes=1_000_000)
         assert (failure.code, "1000000" in failure.message) == ("connector.too_large", True)
+
+
+NOTHINGS = {"gzip": gzip.compress(b""), "zstd": zstandard.compress(b"")}
+
+
+@pytest.mark.parametrize("coding", list(NOTHINGS))
+@on_both_loops
+async def test_a_packed_stream_that_never_yields_a_byte_is_cut_off(coding: str) -> None:
+    opening = head(200, {"Content-Encoding": coding, "Connection": "close"})
+    script = endless(opening, NOTHINGS[coding] * 100)
+    async with http(script) as scene:
+        assert (await scene.failure(max_bytes=10_000)).code == "connector.too_large"
+        await scene.upstream.until_open(0)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd", "deflate"])
+@on_both_loops
+async def test_a_body_at_the_cap_that_packing_made_larger_is_taken(coding: str) -> None:
+    data = random.Random(7).randbytes(100_000)
+    pack = {
+        "gzip": gzip.compress,
+        "br": brotli.compress,
+        "zstd": zstandard.compress,
+        "deflate": zlib.compress,
+    }[coding]
+    packed = pack(data)
+    assert len(packed) > len(data)
+    script = reply(200, packed, headers={"Content-Encoding": coding})
+    async with http(script) as scene:
+        got = await scene.reply(max_bytes=len(data), decode="binary")
+        assert got.response == base64.b64encode(data).decode()
 
 
 BROKEN_CODINGS = {

@@ -138,6 +138,31 @@ async def test_a_keyed_request_is_repeated_with_the_same_key() -> None:
 
 
 @on_both_loops
+async def test_a_read_by_post_rides_kept_connections_and_is_repeated() -> None:
+    async with http(closing_race(raw_then_close())) as scene:
+        call = {"effect": "read"}
+        for number in (1, 2):
+            got = await scene.reply(method="POST", body={"query": "x"}, call=call)
+            assert got.response == number
+        bodies = [request.body for request in scene.upstream.requests]
+        assert bodies == [b'{"query":"x"}'] * 3
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+@on_both_loops
+async def test_what_a_step_calls_unsafe_is_sent_once_whatever_its_method(
+    method: str,
+) -> None:
+    async with http(in_turn(reply(json=1), raw_then_close())) as scene:
+        call = {"effect": "unsafe", "idempotency_key": "key-1"}
+        await scene.reply(method=method, call=call)
+        failure = await scene.failure(method=method, call=call)
+        assert (failure.code, failure.sent) == ("connector.closed", True)
+        assert len(scene.upstream.requests) == 2
+        assert scene.upstream.connection_count == 2
+
+
+@on_both_loops
 async def test_a_repetition_that_fails_too_is_a_failure() -> None:
     async def script(peer: Peer, request: Request) -> None:
         if peer.number == 1 and peer.request_count == 1:

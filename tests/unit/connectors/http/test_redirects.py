@@ -137,6 +137,20 @@ async def test_another_origin_gets_only_harmless_headers() -> None:
         assert seen["host"] == other.address
 
 
+@on_both_loops
+async def test_what_looks_like_a_line_end_in_a_value_is_none_after_a_redirect() -> None:
+    odd = "a\u2028accept: s3cret"
+    async with http(show, allow=("127.0.0.1",)) as scene, Upstream(show) as other:
+        scene.upstream.on("/here", to("/b"))
+        headers = {"X-Odd": odd, "X-Next": "1"}
+        here = await scene.reply("/here", headers=headers, redirects=1)
+        assert isinstance(here.response, dict)
+        sent = odd.encode().decode("latin-1")
+        assert (here.response["x-odd"], here.response["x-next"]) == (sent, "1")
+        seen = await follow_elsewhere(scene, other, headers=headers)
+        assert "s3cret" not in str(seen)
+
+
 @pytest.mark.parametrize("status", [307, 308])
 @on_both_loops
 async def test_a_body_is_not_taken_to_another_origin(status: int) -> None:
