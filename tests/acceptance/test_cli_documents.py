@@ -12,7 +12,12 @@ from tests.acceptance.cli import ROOT, plait
 
 PROFILE = ROOT / "examples" / "shop" / "workflows" / "profile.yaml"
 GOOD = "name: good\nsteps: [{id: a, type: set, value: 1}]\n"
-BAD = "name: bad\nsteps:\n  - {id: a, type: sett, value: 1}\n  - {id: b, type: set, valu: 1}\n"
+BAD = """\
+name: bad
+steps:
+  - {id: a, type: sett, value: 1}
+  - {id: b, type: set, valu: 1}
+"""
 NEVER = "{id: a, type: set, value: 1, depends_on: [r]}"
 WARNED = f"name: warned\nsteps: [{{id: r, type: return}}, {NEVER}]\n"
 
