@@ -9,6 +9,7 @@ Not here: the gateway around it (plait.assembly.serving).
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from plait.assembly.connectors import Connector, ConnectorContext, installed_connectors
@@ -20,6 +21,7 @@ from plait.connectors.egress.resolver import Resolver
 from plait.document import Catalog
 from plait.document.source import SourceLimits
 from plait.drivers.inline import InlineDriver
+from plait.drivers.journal import JournalDriver, Store
 from plait.kernel import Kernel, Limits
 from plait.plan import Plan
 from plait.ports.calls import Calls
@@ -65,6 +67,20 @@ def kernel(settings: Settings, plan: Plan) -> Kernel:
     own = settings.execution
     return Kernel(
         plan, limits=Limits(events_max=own.events_max, pending_max=own.pending_max)
+    )
+
+
+def journal_driver(
+    configured: Configured, store: Store, performer: Calls, *, worker_id: str
+) -> JournalDriver:
+    """Return what runs durable executions. Call it inside the event loop."""
+    return JournalDriver(
+        store,
+        performer,
+        partial(kernel, configured.settings),
+        worker_id=worker_id,
+        env=configured.settings.env,
+        secrets=configured.secrets,
     )
 
 

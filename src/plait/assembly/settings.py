@@ -153,6 +153,13 @@ class ExecutionSection(Section):
     """Calls and timers outstanding at once."""
 
 
+class StoreSection(Section):
+    """Where durable executions are kept."""
+
+    url: str = ".plait/plait.db"
+    """A file for SQLite (`PATH` or `sqlite:PATH`), `postgresql://…` or `redis://…`."""
+
+
 class Settings(BaseSettings):
     """All settings. Durations are milliseconds here, text such as `5s` where written."""
 
@@ -179,6 +186,7 @@ class Settings(BaseSettings):
     http: HttpSection = HttpSection()
     document: DocumentSection = DocumentSection()
     execution: ExecutionSection = ExecutionSection()
+    store: StoreSection = StoreSection()
     connectors: dict[str, dict[str, Any]] = {}
     """Settings of connectors that other packages bring, by step type."""
 

@@ -24,6 +24,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "explain": ("plait.cli.explain", "Say what waits for what, and the worst case."),
     "graph": ("plait.cli.graph", "Draw a workflow's graph."),
     "init": ("plait.cli.init", "Write a commented workflow to start from."),
+    "executions": ("plait.cli.executions", "Look at durable executions; change them."),
     "schema": ("plait.cli.schema", "Print the JSON Schema of workflow documents."),
 }
 
@@ -45,6 +46,8 @@ class LazyGroup(TyperGroup):
 def load_command(name: str) -> Any:
     """Import the command called `name` and return it, as typer makes it."""
     module = importlib.import_module(COMMANDS[name][0])
+    if hasattr(module, "group"):
+        return typer.main.get_command(module.group)
     single = _typer(add_completion=False)
     single.command(name)(module.command)
     return typer.main.get_command(single)

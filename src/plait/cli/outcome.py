@@ -9,15 +9,25 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from typing import Protocol
 
 from plait.assembly.documents import LoadedFile
-from plait.cli.output import cut_deep, error_json, is_terminal, json_text, say
+from plait.cli.output import (
+    EXIT_FAILED,
+    cut_deep,
+    error_json,
+    is_terminal,
+    json_text,
+    say,
+    stop,
+    write,
+)
 from plait.cli.timeline import print_timeline
 from plait.cli.validate import finding_json
-from plait.drivers.inline import Result
+from plait.drivers.inline import Trace
 from plait.model.duration import format_ms
 from plait.model.failure import Failure
-from plait.model.json import JsonObject
+from plait.model.json import JsonObject, JsonValue
 from plait.model.record import record
 
 
@@ -41,7 +51,66 @@ def tell_warnings(loaded: LoadedFile, manner: Manner) -> None:
         say(line)
 
 
-def tell_timeline(result: Result, manner: Manner) -> None:
+class Ended(Protocol):
+    """An execution that has ended, however it was run."""
+
+    @property
+    def execution_id(self) -> str:
+        """Its id."""
+        ...
+
+    @property
+    def status(self) -> str:
+        """`completed`, `failed` or `cancelled`."""
+        ...
+
+    @property
+    def output(self) -> JsonValue:
+        """What it yielded."""
+        ...
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why it did not."""
+        ...
+
+    @property
+    def is_degraded(self) -> bool:
+        """True when a step failed and the workflow went on without it."""
+        ...
+
+    @property
+    def trace(self) -> Trace:
+        """What happened when."""
+        ...
+
+
+def tell_ended(result: Ended, manner: Manner, *, is_pretty: bool | None) -> None:
+    """Say all there is to say; ends with EXIT_FAILED when there is no output.
+
+    Args:
+        is_pretty: Whether to indent the output; None: when a terminal reads it.
+    """
+    tell_timeline(result, manner)
+    wanted = is_terminal(sys.stdout) if is_pretty is None else is_pretty
+    text = result.failure or output_text(result.output, is_pretty=wanted)
+    if isinstance(text, Failure):
+        tell_error(text, manner)
+        stop(code=EXIT_FAILED)
+    write(text)
+
+
+def output_text(output: JsonValue, *, is_pretty: bool) -> str | Failure:
+    """Return what goes to standard output, or why it cannot be written."""
+    try:
+        return json_text(output, is_pretty=is_pretty) + "\n"
+    except TypeError as error:
+        too_deep = "Recursion limit" in str(error)
+        why = "it is nested too deep" if too_deep else str(error)
+        return Failure("reply.not_json", f"the output cannot be written as JSON: {why}")
+
+
+def tell_timeline(result: Ended, manner: Manner) -> None:
     """Say what happened when."""
     steps = result.trace.as_json()
     total_ms = result.trace.ms(result.trace.ended_s)

@@ -35,11 +35,18 @@ codes mean is in [errors](errors.md). Settings that are not options are in
 
 def page() -> str:
     """Return the page."""
-    return "\n".join([_HEAD, *(_section(name) for name in COMMANDS)])
+    sections = [_section(*one) for name in COMMANDS for one in _commands(name)]
+    return "\n".join([_HEAD, *sections])
 
 
-def _section(name: str) -> str:
+def _commands(name: str) -> Iterator[tuple[str, Any]]:
+    """Yield the command called `name`; of a group, each of its own."""
     command = load_command(name)
+    for inner, one in getattr(command, "commands", {"": command}).items():
+        yield f"{name} {inner}".rstrip(), one
+
+
+def _section(name: str, command: Any) -> str:
     text, _, examples = command.help.partition("Examples:\n\n")
     arguments = [one for one in command.params if one.param_type_name == "argument"]
     options = [one for one in command.params if one.param_type_name == "option"]

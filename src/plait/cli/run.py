@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, TypeAlias
@@ -14,6 +13,7 @@ import typer
 from plait.assembly import compose
 from plait.assembly.connectors import Connector
 from plait.assembly.sources import Configured
+from plait.cli.durable import Bench, new_id, start_and_finish
 from plait.cli.inputs import checked_input, read_input
 from plait.cli.options import (
     ConfigOption,
@@ -23,14 +23,17 @@ from plait.cli.options import (
     configured,
     connectors,
 )
-from plait.cli.outcome import Manner, tell_error, tell_timeline, tell_warnings
-from plait.cli.output import EXIT_FAILED, is_terminal, json_text, stop, write
+from plait.cli.outcome import Ended, Manner, tell_ended, tell_warnings
+from plait.cli.output import stop
 from plait.cli.plans import load_one
-from plait.drivers.inline import Result, Start
+from plait.cli.stores import StoreOption
+from plait.drivers.inline import Result
+from plait.drivers.inline import Start as InlineStart
+from plait.drivers.journal import Start
 from plait.model.duration import parse_duration_ms
-from plait.model.failure import Failure
 from plait.model.json import JsonValue
 from plait.plan import Plan
+from plait.plan.codec import hash_plan
 
 InputOption: TypeAlias = Annotated[
     str,
@@ -49,6 +52,42 @@ PrettyOption: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
+TimeoutOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(metavar="DURATION", help="Give up after so long: 800ms, 2s, 5m."),
+]
+DurableOption: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--durable", help="Keep every step in the store, so that a crash loses none."
+    ),
+]
+KeyOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KEY",
+        help="With --durable: a second start with it gives the first execution.",
+    ),
+]
+TagOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(metavar="WORD", help="With --durable: a word to find the execution by."),
+]
+QuietOption: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--quiet",
+        "-q",
+        help="No warnings, and no timeline but the one of --json-timeline.",
+    ),
+]
+JsonTimelineOption: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--json-timeline",
+        help="Write warnings, timeline and error to standard error as JSON Lines.",
+    ),
+]
 _EXECUTION_ID_BYTES = 16
 
 
@@ -58,26 +97,14 @@ def command(
     resolve: ResolveOption = None,
     env: EnvOption = None,
     config: ConfigOption = None,
-    timeout: Annotated[
-        str | None,
-        typer.Option(metavar="DURATION", help="Give up after so long: 800ms, 2s, 5m."),
-    ] = None,
+    timeout: TimeoutOption = None,
     pretty: PrettyOption = None,
-    quiet: Annotated[
-        bool,
-        typer.Option(
-            "--quiet",
-            "-q",
-            help="No warnings, and no timeline but the one of --json-timeline.",
-        ),
-    ] = False,
-    json_timeline: Annotated[
-        bool,
-        typer.Option(
-            "--json-timeline",
-            help="Write warnings, timeline and error to standard error as JSON Lines.",
-        ),
-    ] = False,
+    durable: DurableOption = False,
+    key: KeyOption = None,
+    tag: TagOption = None,
+    store: StoreOption = None,
+    quiet: QuietOption = False,
+    json_timeline: JsonTimelineOption = False,
 ) -> None:
     """Run a workflow once and print its output.
 
@@ -96,6 +123,8 @@ def command(
 
     - `plait run profile.yaml -i @input.json --resolve users=127.0.0.1:8001`
 
+    - `plait run order.yaml -i @order.json --durable --key order-17`
+
     - `echo '{"name": "Ada"}' | plait run hello.yaml -i - --json-timeline`
     """
     settings = configured(config, resolve, env)
@@ -106,24 +135,16 @@ def command(
     value = checked_input(plan, read_input(input_))
     manner = Manner(quiet=quiet, as_json=json_timeline)
     tell_warnings(loaded, manner)
-    result = asyncio.run(execute(settings, available, plan, value))
-    tell_timeline(result, manner)
-    is_pretty = is_terminal(sys.stdout) if pretty is None else pretty
-    text = result.failure or output_text(result.output, is_pretty=is_pretty)
-    if isinstance(text, Failure):
-        tell_error(text, manner)
-        stop(code=EXIT_FAILED)
-    write(text)
-
-
-def output_text(output: JsonValue, *, is_pretty: bool) -> str | Failure:
-    """Return what goes to standard output, or why it cannot be written."""
-    try:
-        return json_text(output, is_pretty=is_pretty) + "\n"
-    except TypeError as error:
-        too_deep = "Recursion limit" in str(error)
-        why = "it is nested too deep" if too_deep else str(error)
-        return Failure("reply.not_json", f"the output cannot be written as JSON: {why}")
+    if not durable and (key or tag or store):
+        stop("--key, --tag and --store are for executions that are kept: add --durable")
+    bench = Bench(settings, available, store)
+    result: Ended
+    if durable:
+        started = Start(new_id(), value, {"type": "cli"}, key, tuple(tag or ()))
+        result = start_and_finish(bench, plan, started)
+    else:
+        result = asyncio.run(execute(settings, available, plan, value))
+    tell_ended(result, manner, is_pretty=pretty)
 
 
 def _limited(plan: Plan, timeout: str | None) -> Plan:
@@ -136,7 +157,7 @@ def _limited(plan: Plan, timeout: str | None) -> Plan:
         stop(f"--timeout: {error}")
     if plan.timeout_ms is not None:
         timeout_ms = min(timeout_ms, plan.timeout_ms)
-    return replace(plan, timeout_ms=timeout_ms)
+    return hash_plan(replace(plan, timeout_ms=timeout_ms))
 
 
 async def execute(
@@ -148,6 +169,6 @@ async def execute(
         driver = compose.driver(settings, performer)
         execution_id = secrets.token_hex(_EXECUTION_ID_BYTES)
         kernel = compose.kernel(settings.settings, plan)
-        return await driver.run(kernel, Start(execution_id, value, {"type": "cli"}))
+        return await driver.run(kernel, InlineStart(execution_id, value, {"type": "cli"}))
     finally:
         await performer.close()

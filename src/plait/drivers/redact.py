@@ -25,18 +25,33 @@ def redacted(failure: Failure, secrets: Mapping[str, str]) -> Failure:
     >>> redacted(Failure("x", "GET /a/s3cr3t failed"), {"token": "s3cr3t"}).message
     'GET /a/*** failed'
     """
+    longest_first = _forms_of(secrets)
+    if not longest_first:
+        return failure
+    details = cast("JsonObject | None", _masked(failure.details, longest_first))
+    message = str(_masked(failure.message, longest_first))
+    return replace(failure, message=message, details=details)
+
+
+def redacted_value(value: JsonValue, secrets: Mapping[str, str]) -> JsonValue:
+    """Return `value` with every value of `secrets` masked wherever it stands in a text.
+
+    >>> redacted_value({"seen": ["Bearer s3cr3t"]}, {"token": "s3cr3t"})
+    {'seen': ['Bearer ***']}
+    """
+    longest_first = _forms_of(secrets)
+    return _masked(value, longest_first) if longest_first else value
+
+
+def _forms_of(secrets: Mapping[str, str]) -> list[str]:
+    """Return every way in which a secret may be written, the longest first."""
     forms = {
         form
         for value in secrets.values()
         if len(value) >= _LENGTH_MIN
         for form in (value, quote(value, safe=""), quote(value))
     }
-    if not forms:
-        return failure
-    longest_first = sorted(forms, key=len, reverse=True)
-    details = cast("JsonObject | None", _masked(failure.details, longest_first))
-    message = str(_masked(failure.message, longest_first))
-    return replace(failure, message=message, details=details)
+    return sorted(forms, key=len, reverse=True)
 
 
 def _masked(value: JsonValue, forms: list[str]) -> JsonValue:

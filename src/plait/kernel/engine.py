@@ -27,6 +27,7 @@ from plait.kernel.events import (
     ExecutionCancelled,
     ExecutionCompleted,
     ExecutionFailed,
+    ExecutionResumed,
     ExecutionStarted,
     FallbackStarted,
     OutsideEvent,
@@ -49,7 +50,7 @@ from plait.kernel.failures import (
     out_of_time,
     with_detail,
 )
-from plait.kernel.frames import FRAME_DONE, Openings, leave, settle
+from plait.kernel.frames import FRAME_DONE, Openings, active_runs, leave, settle
 from plait.kernel.lifecycle import TRANSITIONS, InvariantBroken, StepState, advance
 from plait.kernel.machine import Machine
 from plait.kernel.machines import built_in_machines
@@ -124,11 +125,21 @@ class Kernel:
                 is_expected = True
                 self._accept(x, event)
                 self._end(x, ExecutionCancelled(event.reason, x.now_ms))
-            case ExecutionStarted():
-                raise InvariantBroken("an execution starts once")
+            case ExecutionStarted() | ExecutionResumed():
+                raise InvariantBroken("a history begins with its start, and is retold")
             case _:
                 assert_never(event)
         return self._end_turn(x) if is_expected else Turn([], [])
+
+    def resume(self, x: Execution, pause_ms: int) -> None:
+        """Let `x` go on after a pause, in which time stood still for its time limits.
+
+        Whoever keeps its timers moves them by as much.
+        """
+        x.now_ms += pause_ms
+        for run in active_runs(x):
+            if run.deadline_at_ms is not None:
+                run.deadline_at_ms += pause_ms
 
     def _accept(self, x: Execution, event: OutsideEvent) -> None:
         x.events.append(event)

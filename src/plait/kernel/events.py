@@ -72,6 +72,20 @@ class CancelRequested:
 
 
 @record
+class ExecutionResumed:
+    """An execution that had ended goes on, as if `again` had not come to anything yet.
+
+    Attributes:
+        again: Paths of steps that are run again, with whatever is inside them; empty when
+            it is enough to go on with what was under way.
+        at_ms: When it goes on. In between, time stood still.
+    """
+
+    again: list[str]
+    at_ms: int
+
+
+@record
 class StepStarted:
     """A step's condition held and its first attempt begins."""
 
@@ -170,7 +184,12 @@ class ExecutionCancelled:
 
 
 OutsideEvent: TypeAlias = (
-    ExecutionStarted | CallCompleted | CallFailed | TimerFired | CancelRequested
+    ExecutionStarted
+    | ExecutionResumed
+    | CallCompleted
+    | CallFailed
+    | TimerFired
+    | CancelRequested
 )
 StepEvent: TypeAlias = (
     StepStarted

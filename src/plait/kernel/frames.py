@@ -6,6 +6,7 @@ Nothing here knows what a step does. A frame's steps that have become ready go t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from plait.kernel.state import Execution, Frame, Run
@@ -57,6 +58,16 @@ def leave(frame: Frame) -> None:
     frame.is_open = False
     if frame.parent is not None:
         frame.parent.frames.pop(frame.name, None)
+
+
+def active_runs(x: Execution) -> Iterator[Run]:
+    """Yield every step instance under way, groups before what is inside them."""
+    waiting = [] if x.root is None else [x.root]
+    while waiting:
+        for run in waiting.pop().runs.values():
+            if run.is_active:
+                yield run
+                waiting.extend(run.frames.values())
 
 
 def settle(x: Execution, run: Run) -> None:

@@ -45,6 +45,17 @@ def without_rounds(path: str) -> str:
     return _ROUND.sub("", path) if "~" in path else path
 
 
+def is_within(path: str, group: str) -> bool:
+    """Tell whether `path` is `group` or stands inside it, in whatever round.
+
+    >>> [is_within(path, "fan") for path in ("fan", "fan~2[left]/x", "fan.fallback/y")]
+    [True, True, True]
+    >>> [is_within(path, "fan") for path in ("fa", "fancy/x")]
+    [False, False]
+    """
+    return path == group or (path.startswith(group) and path[len(group)] in "/[~.")
+
+
 def outermost_id(path: str) -> str:
     """Return the id of the step of the document's own scope that `path` leads into.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,6 @@ def test_the_page_is_what_the_commands_say() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_a_section_with_examples(name: str) -> None:
-    section = page().split(f"## plait {name}\n")[1].split("## plait ")[0]
+    section = re.split(rf"## plait {name}(?: \w+)?\n", page())[1].split("## plait ")[0]
     assert f"\n    plait {name}" in section
     assert "```sh\n" in section

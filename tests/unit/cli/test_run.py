@@ -12,8 +12,8 @@ from plait.assembly import compose
 from plait.assembly.connectors import Connector
 from plait.assembly.settings import Settings
 from plait.assembly.sources import Configured
-from plait.cli.outcome import Manner, tell_error
-from plait.cli.run import execute, output_text
+from plait.cli.outcome import Manner, output_text, tell_error
+from plait.cli.run import execute
 from plait.compile import compile_text
 from plait.document import Step
 from plait.document.step import Parts

@@ -13,6 +13,7 @@ from typing import Any, Final
 from plait.kernel.events import (
     CallFailed,
     Event,
+    ExecutionResumed,
     FallbackStarted,
     RetryScheduled,
     RetryStarted,
@@ -22,6 +23,7 @@ from plait.kernel.events import (
     StepSkipped,
     StepStarted,
 )
+from plait.kernel.paths import is_within
 from plait.model.failure import Failure
 from plait.model.json import JsonObject
 
@@ -149,6 +151,17 @@ def _close_attempt(step: StepTrace, now_s: float) -> None:
         step.attempts[-1] = (step.attempts[-1][0], now_s)
 
 
+def _resume(trace: Trace, event: ExecutionResumed, now_s: float) -> None:
+    """What failed for good or was cancelled is under way once more."""
+    for step in trace.steps.values():
+        is_again = any(
+            is_within(step.step, one) or is_within(one, step.step) for one in event.again
+        )
+        if step.status == "cancelled" or (is_again and step.status != "skipped"):
+            step.status, step.ended_s, step.failure = "running", None, None
+            step.attempts.append((now_s, None))
+
+
 _NOTES: Final[dict[type, Callable[[Trace, Any, float], None]]] = {
     StepStarted: _begin,
     StepSkipped: _skip,
@@ -159,4 +172,5 @@ _NOTES: Final[dict[type, Callable[[Trace, Any, float], None]]] = {
     StepCompleted: _complete,
     StepFailed: _fail,
     StepCancelled: _cancel,
+    ExecutionResumed: _resume,
 }

@@ -1,0 +1,179 @@
+"""`plait executions cancel`, `resume`, `restart`, `fork`: end, go on, begin again."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from plait.assembly import compose
+from plait.cli.durable import Bench, change_and_finish, hand_of, new_id
+from plait.cli.inputs import checked_input, read_input
+from plait.cli.options import ConfigOption, ResolveOption, configured, connectors
+from plait.cli.outcome import Manner, tell_ended
+from plait.cli.plans import load_one
+from plait.cli.stores import IdArgument, StoreOption, found, with_store
+from plait.drivers.journal import Store
+from plait.operations import Fork, Hand
+from plait.operations import cancel as cancel_it
+from plait.operations import fork as fork_it
+from plait.operations import restart as restart_it
+from plait.operations import resume as resume_it
+from plait.plan import load_plan
+from plait.ports.journal import Summary
+
+DetachOption: TypeAlias = Annotated[
+    bool,
+    typer.Option("--detach", help="Leave it to whoever runs executions, or to later."),
+]
+QuietOption: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="No timeline.")]
+
+
+def cancel(
+    execution: IdArgument,
+    reason: Annotated[
+        str, typer.Option(metavar="TEXT", help="Kept with the execution.")
+    ] = "by hand",
+    store: StoreOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """End an execution.
+
+    One that nobody runs ends at once. One that a worker runs is stopped by that worker,
+    within a second or so. One that has ended already stays as it is: exit code 2.
+
+    Examples:
+
+    - `plait executions cancel 7f3a --reason "wrong customer"`
+    """
+    bench = _bench(config, None, store)
+
+    async def change(opened: Store) -> Summary:
+        execution_id = (await found(opened, execution)).new.execution_id
+        return await cancel_it(hand_of(bench, opened), execution_id, reason)
+
+    with_store(store, config, change)
+
+
+def resume(
+    execution: IdArgument,
+    detach: DetachOption = False,
+    quiet: QuietOption = False,
+    store: StoreOption = None,
+    resolve: ResolveOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Let an execution that failed or was cancelled go on where it ended.
+
+    The step that failed gets all its attempts anew; what had completed stays. Runs it to
+    its end and prints its output, as `plait run` does, unless it is detached.
+
+    Examples:
+
+    - `plait executions resume 7f3a`
+    """
+
+    async def change(hand: Hand) -> Summary:
+        return await resume_it(hand, await _id(hand, execution))
+
+    _change(_bench(config, resolve, store), change, detach=detach, quiet=quiet)
+
+
+def restart(
+    execution: IdArgument,
+    detach: DetachOption = False,
+    quiet: QuietOption = False,
+    store: StoreOption = None,
+    resolve: ResolveOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Begin a new execution with the same plan and input.
+
+    Examples:
+
+    - `plait executions restart 7f3a`
+    """
+
+    async def change(hand: Hand) -> Summary:
+        return await restart_it(hand, await _id(hand, execution), new_id())
+
+    _change(_bench(config, resolve, store), change, detach=detach, quiet=quiet)
+
+
+def fork(
+    execution: IdArgument,
+    from_: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="STEP",
+            help="The step instance to begin from: `pay`, `fan[left]/charge`.",
+        ),
+    ],
+    input_: Annotated[
+        str | None,
+        typer.Option(
+            "--input",
+            "-i",
+            metavar="JSON|@FILE|-",
+            help="Another input than before.",
+        ),
+    ] = None,
+    document: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="A newer version of the workflow."),
+    ] = None,
+    detach: DetachOption = False,
+    quiet: QuietOption = False,
+    store: StoreOption = None,
+    resolve: ResolveOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Begin a new execution that keeps what came before a step of an old one.
+
+    Examples:
+
+    - `plait executions fork 7f3a --from charge`
+
+    - `plait executions fork 7f3a --from 'fan[left]/charge' --document order.yaml`
+    """
+    bench = _bench(config, resolve, store)
+    settings = bench.settings.settings
+    plan = None
+    if document is not None:
+        limits = compose.source_limits(settings)
+        plan = load_one(document, compose.catalog(bench.available), limits)[1].plan
+    given = None if input_ is None else read_input(input_)
+
+    async def change(hand: Hand) -> Summary:
+        old = (await found(hand.store, execution)).new
+        value = None
+        if given is not None:
+            checked_by = plan or load_plan(await hand.store.load_plan(old.plan_hash))
+            value = checked_input(checked_by, given)
+        wanted = Fork(old.execution_id, from_, value, given is not None, plan)
+        return await fork_it(hand, wanted, new_id())
+
+    _change(bench, change, detach=detach, quiet=quiet)
+
+
+def _bench(config: Path | None, resolve: list[str] | None, store: str | None) -> Bench:
+    return Bench(configured(config, resolve, None), connectors(), store)
+
+
+async def _id(hand: Hand, execution: str) -> str:
+    return (await found(hand.store, execution)).new.execution_id
+
+
+def _change(
+    bench: Bench,
+    change: Callable[[Hand], Awaitable[Summary]],
+    *,
+    detach: bool,
+    quiet: bool,
+) -> None:
+    shown = change_and_finish(bench, change, is_left=detach)
+    if not detach:
+        tell_ended(shown, Manner(quiet=quiet, as_json=False), is_pretty=None)

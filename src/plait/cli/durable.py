@@ -1,0 +1,115 @@
+"""Durable executions run here and now: a worker that lives as long as one of them takes.
+
+While it lives it takes up whatever else in its store is due and has nobody to run it, and
+gives it back at its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+
+from plait.assembly import compose
+from plait.assembly.connectors import Connector
+from plait.assembly.sources import Configured
+from plait.assembly.stores import open_store
+from plait.cli.output import say
+from plait.cli.stores import give_up, now_ms
+from plait.drivers.journal import JournalDriver, Start, Store
+from plait.model.errors import PlaitError
+from plait.model.record import record
+from plait.operations import Hand, Shown, show
+from plait.plan import Plan
+from plait.ports.journal import Summary
+
+_ID_BYTES = 8
+
+
+@record
+class Bench:
+    """Where durable executions are worked on.
+
+    Attributes:
+        place: Which store, in the words of `--store`; None: what the settings say.
+    """
+
+    settings: Configured
+    available: Sequence[Connector]
+    place: str | None = None
+
+
+def new_id() -> str:
+    """Return an id that no other execution or worker has."""
+    return secrets.token_hex(_ID_BYTES)
+
+
+def hand_of(bench: Bench, store: Store) -> Hand:
+    """Return what changes the course of executions in `store`."""
+    kernel_for = partial(compose.kernel, bench.settings.settings)
+    return Hand(store, kernel_for, f"hand-{new_id()}", now_ms(), bench.settings.secrets)
+
+
+def start_and_finish(bench: Bench, plan: Plan, start: Start) -> Shown:
+    """Start an execution, run it to its end, and return it.
+
+    A key that was used before gives the first execution, which is run to its end as well.
+    """
+
+    async def begin(driver: JournalDriver, _: Store) -> Summary:
+        summary = await driver.start(plan, start)
+        if summary.new.execution_id != start.execution_id:
+            say(f"execution {summary.new.execution_id} was started with this key before")
+        return summary
+
+    return _run(bench, begin)
+
+
+def change_and_finish(
+    bench: Bench, change: Callable[[Hand], Awaitable[Summary]], *, is_left: bool
+) -> Shown:
+    """Change an execution's course, and run it to its end unless it `is_left`."""
+
+    async def begin(driver: JournalDriver, store: Store) -> Summary:
+        summary = await change(hand_of(bench, store))
+        driver.stir()
+        return summary
+
+    return _run(bench, begin, is_left=is_left)
+
+
+def _run(
+    bench: Bench,
+    begin: Callable[[JournalDriver, Store], Awaitable[Summary]],
+    *,
+    is_left: bool = False,
+) -> Shown:
+    async def main() -> Shown:
+        async with _worker(bench) as (driver, store):
+            execution_id = (await begin(driver, store)).new.execution_id
+            say(f"execution {execution_id}")
+            if not is_left:
+                await driver.ended(execution_id)
+            return show(await store.read(execution_id), now_ms())
+
+    try:
+        return asyncio.run(main())
+    except PlaitError as error:
+        give_up(error)
+
+
+@asynccontextmanager
+async def _worker(bench: Bench) -> AsyncIterator[tuple[JournalDriver, Store]]:
+    settings = bench.settings.settings
+    store = await open_store(bench.place or settings.store.url)
+    performer = compose.calls(settings, bench.available)
+    driver = compose.journal_driver(bench.settings, store, performer, worker_id=new_id())
+    try:
+        await driver.open()
+        yield driver, store
+    finally:
+        await driver.close()
+        await performer.close()
+        await store.close()

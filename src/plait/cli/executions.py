@@ -1,0 +1,236 @@
+"""`plait executions`: durable executions, listed, shown and watched.
+
+Not here: ending one, letting it go on or begin again (plait.cli.course; its commands
+join those here).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from typing import Annotated, Final, TypeAlias
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from plait.cli.course import cancel, fork, restart, resume
+from plait.cli.options import ConfigOption
+from plait.cli.output import EXIT_FAILED, error_json, is_terminal, json_text, stop, write
+from plait.cli.stores import IdArgument, StoreOption, found, now_ms, with_store
+from plait.cli.timeline import print_timeline
+from plait.drivers.journal import Store
+from plait.kernel.codec import load_turn
+from plait.kernel.events import Event
+from plait.kernel.views import moment_text
+from plait.model.duration import format_ms, parse_duration_ms
+from plait.operations import Shown, row_json, show, shown_json
+from plait.ports.journal import RUNNING, Search, Summary
+
+JsonOption: TypeAlias = Annotated[
+    bool, typer.Option("--json", help="Write JSON, for programs.")
+]
+_LOOK_EVERY_S: Final = 0.2
+# Where no terminal says how wide it is: wide enough that no line is folded.
+_TABLE_CELLS: Final = 400
+
+group = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@group.callback()
+def _executions() -> None:
+    """Look at durable executions; change them."""
+
+
+@group.command("list")
+def list_(
+    workflow: Annotated[
+        str | None, typer.Option("--workflow", "-w", metavar="NAME", help="Of this one.")
+    ] = None,
+    status: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STATUS",
+            help="running, completed, failed, cancelled. Several may be given.",
+        ),
+    ] = None,
+    error: Annotated[
+        str | None, typer.Option(metavar="CODE", help="Failed with this error code.")
+    ] = None,
+    tag: Annotated[str | None, typer.Option(metavar="WORD", help="With this tag.")] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="With this text somewhere in the input's JSON."),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Started within: 1h, 3d.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(metavar="COUNT", min=1, max=10_000, help="At most so many.")
+    ] = 50,
+    as_json: JsonOption = False,
+    store: StoreOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """List executions, the latest first.
+
+    Examples:
+
+    - `plait executions list --status failed --since 1d`
+
+    - `plait executions list -w order --text ada@example.org --json`
+    """
+    search = Search(
+        workflow=workflow,
+        statuses=tuple(status or ()),
+        error_code=error,
+        tag=tag,
+        text=text,
+        since_ms=None if since is None else now_ms() - _duration_ms("--since", since),
+        limit=limit,
+    )
+    rows_found = with_store(store, config, lambda opened: opened.find(search))
+    if as_json:
+        rows = [row_json(one) for one in rows_found]
+        write(json_text(rows, is_pretty=is_terminal(sys.stdout)) + "\n")
+    else:
+        _print_table(rows_found)
+
+
+@group.command("show")
+def show_(
+    execution: IdArgument,
+    as_json: JsonOption = False,
+    store: StoreOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Show one execution: its timeline, input, output or error.
+
+    With --json also what every step was answered.
+
+    Examples:
+
+    - `plait executions show 7f3a`
+
+    - `plait executions show 7f3a --json`
+    """
+    shown = with_store(store, config, lambda opened: _shown(opened, execution))
+    if as_json:
+        text = json_text(shown_json(shown), is_pretty=is_terminal(sys.stdout))
+        write(text + "\n")
+    else:
+        _print_shown(shown)
+
+
+@group.command()
+def watch(
+    execution: IdArgument,
+    store: StoreOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Follow an execution until it ends: a line for whatever happens in it.
+
+    Exit code 0: it completed. 1: it failed or was cancelled.
+
+    Examples:
+
+    - `plait executions watch 7f3a`
+    """
+    status = with_store(store, config, lambda opened: _watch(opened, execution))
+    if status != "completed":
+        stop(code=EXIT_FAILED)
+
+
+for _command in (cancel, resume, restart, fork):
+    group.command()(_command)
+
+
+async def _shown(opened: Store, execution: str) -> Shown:
+    summary = await found(opened, execution)
+    return show(await opened.read(summary.new.execution_id), now_ms())
+
+
+def _print_table(rows: list[Summary]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for name in ("ID", "WORKFLOW", "STATUS", "STARTED", "TOOK", "ERROR"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        new, standing = row.new, row.standing
+        took_ms = standing.at_ms - new.created_at_ms
+        table.add_row(
+            new.execution_id,
+            new.workflow,
+            standing.status,
+            moment_text(new.created_at_ms),
+            format_ms(took_ms),
+            standing.error_code or "",
+        )
+    width = None if is_terminal(sys.stdout) else _TABLE_CELLS
+    Console(highlight=False, width=width).print(table)
+
+
+def _print_shown(shown: Shown) -> None:
+    new = shown.summary.new
+    facts: dict[str, object] = {
+        "workflow": new.workflow,
+        "started": moment_text(new.created_at_ms),
+        "tags": ", ".join(new.tags),
+        "key": new.key,
+        "parent": new.parent,
+        "input": json_text(shown.started.input, is_pretty=False),
+    }
+    if shown.failure is not None:
+        facts["error"] = json_text(error_json(shown.failure), is_pretty=False)
+    elif shown.status != RUNNING:
+        facts["output"] = json_text(shown.output, is_pretty=False)
+    for name, value in facts.items():
+        if value:
+            write(f"{name:10} {value}\n")
+    took_ms = shown.trace.ms(shown.trace.ended_s)
+    title = f"{new.execution_id}  {shown.status} after {format_ms(took_ms)}"
+    print_timeline(shown.trace.as_json(), title=title)
+
+
+async def _watch(opened: Store, execution: str) -> str:
+    """Print what is new in the history, again and again, until it has ended."""
+    execution_id = (await found(opened, execution)).new.execution_id
+    told = 0
+    while True:
+        history = await opened.read(execution_id)
+        for entry in history.entries[told:]:
+            for event in load_turn(entry.body):
+                write(f"{moment_text(event.at_ms)}  {told_of(event)}\n")
+        told = len(history.entries)
+        if history.summary.standing.status != RUNNING:
+            return history.summary.standing.status
+        await asyncio.sleep(_LOOK_EVERY_S)
+
+
+def told_of(event: Event) -> str:
+    """Return an event as a line for people: its name, its step, what is worth knowing.
+
+    >>> from plait.kernel.events import StepCompleted
+    >>> told_of(StepCompleted("pay", 2, False, 0))
+    'step completed      pay  attempts 2'
+    """
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(event).__name__).lower()
+    step = str(getattr(event, "step", ""))
+    failure = getattr(event, "failure", None)
+    told = [] if failure is None else [f"{failure.code}: {failure.message}"]
+    facts = {fact: getattr(event, fact, None) for fact in ("attempts", "reason")}
+    told += [f"{fact} {value}" for fact, value in facts.items() if value]
+    return "  ".join([f"{name:18}", *([step] if step else []), *told]).rstrip()
+
+
+def _duration_ms(option: str, text: str) -> int:
+    try:
+        return parse_duration_ms(text)
+    except ValueError as error:
+        stop(f"{option}: {error}")

@@ -1,0 +1,83 @@
+"""What commands that use a store share: opening it, finding an execution in it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, NoReturn, TypeAlias, TypeVar
+
+import typer
+
+from plait.assembly.stores import open_store
+from plait.cli.options import configured
+from plait.cli.output import EXIT_FAILED, EXIT_INVALID, stop
+from plait.drivers.journal import Store
+from plait.model.errors import Advice, PlaitError
+from plait.ports.journal import Search, Summary, UnknownExecution
+
+T = TypeVar("T")
+
+StoreOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="PLACE",
+        help="Where executions are kept: a file for SQLite, postgresql://… or redis://… "
+        "Default: .plait/plait.db, or what the settings say.",
+    ),
+]
+IdArgument: TypeAlias = Annotated[
+    str, typer.Argument(metavar="ID", help="An execution's id, or how it begins.")
+]
+# How far back an execution is looked for by the beginning of its id.
+_LOOK_BACK_MAX = 10_000
+
+
+def with_store(
+    place: str | None, config: Path | None, work: Callable[[Store], Awaitable[T]]
+) -> T:
+    """Open the store, do `work`, close it; ends with a line that says what went wrong."""
+    settings = configured(config, None, None).settings
+
+    async def main() -> T:
+        opened = await open_store(place or settings.store.url, is_new=False)
+        try:
+            return await work(opened)
+        finally:
+            await opened.close()
+
+    try:
+        return asyncio.run(main())
+    except PlaitError as error:
+        give_up(error)
+
+
+def give_up(error: PlaitError) -> NoReturn:
+    """End with a line that says what went wrong, and whose mistake it was."""
+    is_wrong_request = error.advice is Advice.FIX_REQUEST
+    stop(f"{error.code}: {error}", code=EXIT_INVALID if is_wrong_request else EXIT_FAILED)
+
+
+async def found(opened: Store, execution: str) -> Summary:
+    """Return the execution of this id, or the only one whose id begins like this.
+
+    Raises:
+        UnknownExecution: There is none.
+    """
+    exact = await opened.find(Search(execution_ids=(execution,)))
+    if exact:
+        return exact[0]
+    latest = await opened.find(Search(limit=_LOOK_BACK_MAX))
+    alike = [one for one in latest if one.new.execution_id.startswith(execution)]
+    if not alike:
+        raise UnknownExecution(execution)
+    if len(alike) > 1:
+        stop(f"{len(alike)} executions begin with '{execution}': write more of the id")
+    return alike[0]
+
+
+def now_ms() -> int:
+    """Return the moment, milliseconds since the Unix epoch."""
+    return int(time.time() * 1000)

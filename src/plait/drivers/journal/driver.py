@@ -1,0 +1,424 @@
+"""The durable driver: holds executions, loses none, and lets go of those that wait.
+
+Rule 1. A start is acknowledged when it is in the journal.
+Rule 2. An execution is in memory only while something happens in it. One that waits for a
+        moment or a message costs a row in the store, no more.
+Rule 3. Whatever a worker held when it died is claimed and replayed by the next; calls that
+        were under way are made again under the same idempotency key.
+
+Not here: one execution's turns (plait.drivers.journal.live), what the bytes of a history
+mean (plait.drivers.journal.history).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from itertools import chain, repeat
+from typing import Any, Final, Protocol
+
+import orjson
+
+from plait.drivers.journal.history import (
+    NO_DIGEST,
+    entry_of,
+    replay,
+    verify,
+)
+from plait.drivers.journal.live import Live, standing_of
+from plait.drivers.journal.telling import Outstanding
+from plait.kernel import BEHAVIOUR, Ambient, Kernel
+from plait.kernel.events import CancelRequested, ExecutionStarted, OutsideEvent
+from plait.model.errors import PlaitError
+from plait.model.json import JsonObject, JsonValue
+from plait.model.record import record
+from plait.plan import Plan, dump_plan, load_plan
+from plait.ports.calls import Calls
+from plait.ports.journal import (
+    RUNNING,
+    TERMINAL,
+    Journal,
+    LostRace,
+    Message,
+    NewExecution,
+    Search,
+    StoreUnavailable,
+    Summary,
+)
+from plait.ports.leases import Leases
+
+logger = logging.getLogger("plait.journal")
+
+CLAIM_LIMIT: Final = 200
+BACK_OFF_S: Final = (0.05, 0.2, 1.0, 5.0)
+
+
+class Store(Journal, Leases, Protocol):
+    """What keeps histories and hands out executions: one store does both."""
+
+    async def close(self) -> None:
+        """Finish what was asked for, and let go of the store."""
+        ...
+
+
+@record
+class Start:
+    """What a durable execution starts with.
+
+    Attributes:
+        key: The caller's idempotency key: a second start returns the first execution.
+    """
+
+    execution_id: str
+    input: JsonValue
+    trigger: JsonValue = None
+    key: str | None = None
+    tags: tuple[str, ...] = ()
+    priority: int = 0
+
+
+@record
+class Times:
+    """The driver's times, milliseconds.
+
+    Attributes:
+        lease_ms: How long a worker that gives no sign of life keeps its executions.
+        beat_ms: How often it gives one.
+    """
+
+    lease_ms: int = 10_000
+    beat_ms: int = 2_500
+
+
+class JournalDriver:
+    """Runs durable executions on the running event loop.
+
+    Args:
+        store: Keeps the histories.
+        calls: Performs the calls.
+        kernel_for: Returns what decides the executions of a plan.
+        worker_id: Names this worker among all that share the store.
+        env, secrets: As for `plait.drivers.inline.InlineDriver`.
+        wall_clock_s: Tells the seconds since the Unix epoch; asked once.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        calls: Calls,
+        kernel_for: Callable[[Plan], Kernel],
+        *,
+        worker_id: str,
+        env: JsonObject | None = None,
+        secrets: Mapping[str, str] | None = None,
+        times: Times | None = None,
+        wall_clock_s: Callable[[], float] = time.time,
+    ) -> None:
+        self.journal: Journal = store
+        self.calls = calls
+        self.secrets: Mapping[str, str] = secrets or {}
+        self._leases: Leases = store
+        self._kernel_for = kernel_for
+        self._worker_id = worker_id
+        self._env = env or {}
+        self._times = times or Times()
+        self._lives: dict[str, Live] = {}
+        self._kernels: dict[str, Kernel] = {}
+        self._waiters: dict[str, set[asyncio.Future[Summary]]] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._stir = asyncio.Event()
+        self._beat_at_ms = 0
+        self._rest_until_ms = 0
+        # Durations are monotonic: the wall clock is read once, then only added to.
+        self._epoch_offset_s = wall_clock_s() - asyncio.get_running_loop().time()
+
+    def now_ms(self) -> int:
+        """See plait.drivers.journal.live.Host."""
+        now_s = self._epoch_offset_s + asyncio.get_running_loop().time()
+        return int(now_s * 1000)
+
+    # -- life --------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Become a worker, and take up what is due.
+
+        Raises:
+            StoreUnavailable: The store cannot be reached.
+        """
+        await self._leases.join(self._worker_id)
+        await self._beat()
+        self._spawn(self._work())
+        self._spawn(self._notice())
+
+    async def close(self) -> None:
+        """Give every execution back; whoever opens the store next takes them up."""
+        lives = list(self._lives.values())
+        for live in lives:
+            live.let_go()
+        pumps = [live.pump for live in lives if live.pump is not None]
+        await asyncio.gather(*pumps, return_exceptions=True)
+        await self.perish()
+        with suppress(StoreUnavailable):
+            await self._leases.leave(self._worker_id)
+
+    async def perish(self) -> None:
+        """Stop at once and give nothing back, as a crash would: for tests of just that."""
+        lives = list(self._lives.values())
+        for live in lives:
+            live.let_go()
+        tasks = [*self._tasks, *(live.pump for live in lives if live.pump is not None)]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._lives.clear()
+
+    # -- verbs -------------------------------------------------------------------------
+
+    async def start(self, plan: Plan, start: Start) -> Summary:
+        """Begin an execution; it is durable when this returns.
+
+        Returns:
+            Its row; another execution's, when the key was used before.
+
+        Raises:
+            LostRace: The execution's id is taken.
+            StoreUnavailable: Nothing was begun, or nothing is known of it.
+        """
+        kernel = await self._kernel_of(plan)
+        event = ExecutionStarted(
+            start.execution_id,
+            plan.content_hash,
+            start.input,
+            self._env,
+            self.now_ms(),
+            BEHAVIOUR,
+            start.trigger,
+        )
+        state, turn = kernel.start(event, Ambient(self.secrets))
+        outstanding = Outstanding()
+        outstanding.ask(turn.commands)
+        standing = standing_of(state, outstanding)
+        new = NewExecution(
+            start.execution_id,
+            plan.name,
+            plan.content_hash,
+            event.at_ms,
+            orjson.dumps(start.input).decode(),
+            start.key,
+            start.tags,
+            start.priority,
+        )
+        entries = [entry_of(turn.events, NO_DIGEST)]
+        created = await self.journal.create(new, entries, standing, self._worker_id)
+        summary = created.summary
+        if created.is_new and standing.status == RUNNING:
+            live = Live(self, kernel, summary, state, outstanding)
+            self._lives[start.execution_id] = live
+            live.act(turn.commands)
+        return summary
+
+    def stir(self) -> None:
+        """Look for what is due now: somebody has made something due."""
+        self._beat_at_ms = 0
+        self._stir.set()
+
+    async def cancel(self, execution_id: str, reason: str, message_id: str) -> None:
+        """Ask for an execution's end, whoever holds it.
+
+        Raises:
+            UnknownExecution: There is none of that id.
+        """
+        body = orjson.dumps({"verb": "cancel", "reason": reason})
+        message = Message(message_id, execution_id, body)
+        await self.journal.post(message)
+        live = self._lives.get(execution_id)
+        if live is not None:
+            live.hear(message_id, event_of(message, self.now_ms()))
+        else:
+            self.stir()
+
+    async def ended(self, execution_id: str) -> Summary:
+        """Wait until an execution has ended, wherever it runs; return its row then.
+
+        Raises:
+            UnknownExecution: There is none of that id.
+        """
+        future: asyncio.Future[Summary] = asyncio.get_running_loop().create_future()
+        waiters = self._waiters.setdefault(execution_id, set())
+        waiters.add(future)
+        try:
+            if execution_id not in self._lives:
+                summary = (await self.journal.read(execution_id)).summary
+                if summary.standing.status != RUNNING:
+                    return summary
+            return await future
+        finally:
+            waiters.discard(future)
+            if not waiters:
+                self._waiters.pop(execution_id, None)
+
+    # -- what executions in memory tell ------------------------------------------------
+
+    def gone(self, live: Live, summary: Summary) -> None:
+        """See plait.drivers.journal.live.Host."""
+        execution_id = summary.new.execution_id
+        self._lives.pop(execution_id, None)
+        standing = summary.standing
+        if standing.status != RUNNING:
+            self._tell(summary)
+        elif live.inbox:
+            self._spawn(self._take_again(execution_id, live))
+        elif standing.wake_at_ms is not None and standing.wake_at_ms < self._rest_until_ms:
+            self._stir.set()
+
+    def stalled(self, live: Live, error: Exception) -> None:
+        """See plait.drivers.journal.live.Host."""
+        execution_id = live.summary.new.execution_id
+        if isinstance(error, StoreUnavailable):
+            logger.warning("execution %s waits for the store: %s", execution_id, error)
+            self._spawn(self._take_again(execution_id, live))
+            return
+        if not isinstance(error, LostRace):
+            logger.error("execution %s is stopped", execution_id, exc_info=error)
+        self._drop(live)
+
+    def _drop(self, live: Live) -> None:
+        live.let_go()
+        self._lives.pop(live.summary.new.execution_id, None)
+
+    def _tell(self, summary: Summary) -> None:
+        for waiter in self._waiters.pop(summary.new.execution_id, ()):
+            if not waiter.done():
+                waiter.set_result(summary)
+
+    # -- from the journal into memory --------------------------------------------------
+
+    async def _revive(self, execution_id: str) -> None:
+        """Bring an execution that this worker holds into memory, and let it go on."""
+        try:
+            live = await self._rebuilt(execution_id, None)
+            self._lives[execution_id] = live
+        except StoreUnavailable as error:
+            logger.warning("execution %s waits for the store: %s", execution_id, error)
+            await self._leases.release(self._worker_id, [execution_id])
+        except PlaitError:
+            # It stays this worker's, so that nobody claims it over and over again.
+            logger.exception("execution %s cannot go on", execution_id)
+
+    async def _take_again(self, execution_id: str, live: Live) -> None:
+        """Get back an execution with events that are not recorded yet."""
+        for delay_s in chain(BACK_OFF_S, repeat(BACK_OFF_S[-1])):
+            try:
+                await self._leases.take(self._worker_id, self.now_ms(), execution_id)
+                self._lives[execution_id] = await self._rebuilt(execution_id, live)
+            except StoreUnavailable:
+                await asyncio.sleep(delay_s)
+            except LostRace:
+                self._drop(live)
+                return
+            except PlaitError:
+                logger.exception("execution %s cannot go on", execution_id)
+                self._drop(live)
+                return
+            else:
+                return
+
+    async def _rebuilt(self, execution_id: str, live: Live | None) -> Live:
+        history = await self.journal.read(execution_id)
+        verify(history)
+        kernel = await self._kernel_by_hash(history.summary.new.plan_hash)
+        told = replay(history, kernel, Ambient(self.secrets))
+        if live is None:
+            live = Live(self, kernel, history.summary, told.state, told.outstanding)
+        live.rebuild(history.summary, told)
+        return live
+
+    async def _kernel_of(self, plan: Plan) -> Kernel:
+        known = self._kernels.get(plan.content_hash)
+        if known is None:
+            await self.journal.save_plan(plan.content_hash, dump_plan(plan))
+            known = self._kernels[plan.content_hash] = self._kernel_for(plan)
+        return known
+
+    async def _kernel_by_hash(self, plan_hash: str) -> Kernel:
+        known = self._kernels.get(plan_hash)
+        if known is None:
+            plan = load_plan(await self.journal.load_plan(plan_hash))
+            known = self._kernels[plan_hash] = self._kernel_for(plan)
+        return known
+
+    # -- a worker's rounds -------------------------------------------------------------
+
+    async def _work(self) -> None:
+        """Claim what is due, again and again: with each beat, when stirred, when due."""
+        while True:
+            next_wake_at_ms = await self._look()
+            await self._rest(next_wake_at_ms)
+
+    async def _notice(self) -> None:
+        """Stir the worker whenever somebody else may have written."""
+        while True:
+            try:
+                await self._leases.changed()
+            except StoreUnavailable:
+                await asyncio.sleep(BACK_OFF_S[-1])
+            self.stir()
+
+    async def _look(self) -> int | None:
+        """Beat if it is time, claim, revive; return when the next execution is due."""
+        try:
+            if self.now_ms() >= self._beat_at_ms:
+                await self._beat()
+            now_ms = self.now_ms()
+            claimed = await self._leases.claim(self._worker_id, now_ms, CLAIM_LIMIT)
+        except StoreUnavailable as error:
+            logger.warning("the store gives no answer: %s", error)
+            return None
+        for summary in claimed.executions:
+            self._spawn(self._revive(summary.new.execution_id))
+        if len(claimed.executions) == CLAIM_LIMIT:
+            return now_ms
+        return claimed.next_wake_at_ms
+
+    async def _rest(self, next_wake_at_ms: int | None) -> None:
+        until_ms = max(self._beat_at_ms, self.now_ms())
+        if next_wake_at_ms is not None:
+            until_ms = min(until_ms, next_wake_at_ms)
+        self._rest_until_ms = until_ms
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(until_ms - self.now_ms(), 0) / 1000):
+                await self._stir.wait()
+        self._stir.clear()
+
+    async def _beat(self) -> None:
+        now_ms = self.now_ms()
+        self._beat_at_ms = now_ms + self._times.beat_ms
+        until_ms = now_ms + self._times.lease_ms
+        for message in await self._leases.beat(self._worker_id, now_ms, until_ms):
+            live = self._lives.get(message.execution_id)
+            if live is not None:
+                live.hear(message.message_id, event_of(message, now_ms))
+        await self._ask_after_others()
+
+    async def _ask_after_others(self) -> None:
+        """Look whether what somebody waits for has ended in another worker's hands."""
+        ids = tuple(one for one in self._waiters if one not in self._lives)
+        if ids:
+            search = Search(execution_ids=ids, statuses=TERMINAL, limit=len(ids))
+            for summary in await self.journal.find(search):
+                self._tell(summary)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def event_of(message: Message, now_ms: int) -> OutsideEvent:
+    """Return the event that a message is for the kernel."""
+    content = orjson.loads(message.body)
+    return CancelRequested(content["reason"], now_ms)

@@ -1,0 +1,107 @@
+"""Histories: entries out of turns, and turns out of entries again.
+
+Rule 1. Each entry's digest covers all entries before it, and the execution's row keeps
+        length and latest digest: an entry changed, lost or added by anybody else is found.
+Rule 2. A replay must conclude what was concluded then. It compares bytes, so a kernel that
+        has changed its mind is found before it acts on it.
+
+Not here: keeping the bytes (behind plait.ports.journal).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import ClassVar, Final, cast
+
+from plait.drivers.journal.telling import Telling
+from plait.kernel import Ambient, Kernel
+from plait.kernel.codec import dump_turn, load_turn
+from plait.kernel.events import Event, ExecutionResumed, ExecutionStarted, OutsideEvent
+from plait.model.errors import PlaitError
+from plait.ports.journal import Entry, History
+
+DIGEST_BYTES: Final = 16
+NO_DIGEST: Final = b""
+
+
+class HistoryDamaged(PlaitError):
+    """An execution's entries are not those that were written."""
+
+    code: ClassVar[str] = "journal.damaged"
+
+    def __init__(self, execution_id: str, reason: str) -> None:
+        super().__init__(
+            f"the history of execution {execution_id} is damaged: {reason}; "
+            "it does not run until it is restored from a backup"
+        )
+        self.execution_id = execution_id
+        self.reason = reason
+
+
+class HistoryMismatch(PlaitError):
+    """A replay concluded something else than the execution did when it ran."""
+
+    code: ClassVar[str] = "journal.mismatch"
+
+    def __init__(self, execution_id: str, number: int) -> None:
+        super().__init__(
+            f"execution {execution_id} cannot go on: this version of Plait decides "
+            f"otherwise than its history says from entry {number} on"
+        )
+        self.execution_id = execution_id
+        self.number = number
+
+
+def entry_of(events: list[Event], digest_before: bytes) -> Entry:
+    """Return the entry for one turn's events, linked to what came before."""
+    body = dump_turn(events)
+    return Entry(body, _link(digest_before, body))
+
+
+def _link(digest_before: bytes, body: bytes) -> bytes:
+    hasher = hashlib.blake2b(digest_before, digest_size=DIGEST_BYTES)
+    hasher.update(body)
+    return hasher.digest()
+
+
+def verify(history: History) -> None:
+    """Check that entries, chain and row belong together.
+
+    Raises:
+        HistoryDamaged: They do not.
+    """
+    summary = history.summary
+    execution_id = summary.new.execution_id
+    digest = NO_DIGEST
+    for number, entry in enumerate(history.entries, start=1):
+        digest = _link(digest, entry.body)
+        if digest != entry.digest:
+            raise HistoryDamaged(execution_id, f"entry {number} has been altered")
+    if len(history.entries) != summary.length:
+        found = f"{len(history.entries)} of {summary.length} entries are there"
+        raise HistoryDamaged(execution_id, found)
+    if digest != summary.head:
+        raise HistoryDamaged(execution_id, "its latest entry is not the one last written")
+
+
+def replay(history: History, kernel: Kernel, ambient: Ambient) -> Telling:
+    """Feed a verified history to the kernel again; act on nothing.
+
+    Raises:
+        HistoryMismatch: The kernel concludes something else now.
+        TurnUnreadable: A newer version wrote an entry.
+        BehaviourUnknown: A newer kernel started the execution.
+    """
+    execution_id = history.summary.new.execution_id
+    started = load_turn(history.entries[0].body)[0]
+    told, turn = Telling.begin(kernel, cast("ExecutionStarted", started), ambient)
+    for number, entry in enumerate(history.entries, start=1):
+        if number > 1:
+            event = cast("OutsideEvent", load_turn(entry.body)[0])
+            if isinstance(event, ExecutionResumed):
+                told = told.again(event)
+                continue
+            turn = told.tell(event)
+        if not turn.events or dump_turn(turn.events) != entry.body:
+            raise HistoryMismatch(execution_id, number)
+    return told

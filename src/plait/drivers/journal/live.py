@@ -1,0 +1,292 @@
+"""One durable execution in memory: an inbox, the kernel's state, and what is under way.
+
+Rule 1. Decide, record, act: commands are performed after the turn that gave them is in the
+        journal, and the caller is told of nothing before.
+Rule 2. Events wait in the inbox while a turn is being recorded; all that have gathered
+        are decided and recorded together.
+Rule 3. What could not be recorded has not happened: the execution stalls, its state is
+        built anew from the journal, and the events are heard again.
+
+Not here: which executions are in memory (plait.drivers.journal.driver).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, assert_never
+
+from plait.drivers.journal.history import entry_of
+from plait.drivers.journal.telling import Outstanding, Telling
+from plait.drivers.redact import redacted, redacted_value
+from plait.kernel import (
+    CancelCall,
+    CancelTimer,
+    Command,
+    Execution,
+    Kernel,
+    StartCall,
+    StartTimer,
+)
+from plait.kernel.events import (
+    CallCompleted,
+    CallFailed,
+    ExecutionCancelled,
+    ExecutionCompleted,
+    ExecutionFailed,
+    OutsideEvent,
+    TimerFired,
+)
+from plait.ports.calls import CallHandle, CallReply, Calls, Outcome
+from plait.ports.journal import RUNNING, Append, Entry, Journal, Standing, Summary
+
+# An execution that has nothing to do for this long leaves the memory until it has.
+IDLE_MS_MAX = 1_000
+
+
+class Host(Protocol):
+    """What an execution in memory needs of the driver that holds it."""
+
+    journal: Journal
+    calls: Calls
+    secrets: Mapping[str, str]
+
+    def now_ms(self) -> int:
+        """Return the moment, milliseconds since the Unix epoch; it never goes back."""
+        ...
+
+    def gone(self, live: Live, summary: Summary) -> None:
+        """The execution has ended, or waits, and is held no more.
+
+        `live.inbox` may hold what has arrived too late to be recorded.
+        """
+        ...
+
+    def stalled(self, live: Live, error: Exception) -> None:
+        """Deciding or recording failed; `live` does nothing until it is rebuilt."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Live:
+    """One execution under way.
+
+    Attributes:
+        inbox: Events to be decided, each with the message that brought it, if one did.
+        messages: The messages that it has been told of already.
+        unrecorded: Events decided on whose record has not been acknowledged.
+        is_stalled: True while its state is not to be trusted; events only gather.
+        is_over: True once it is no longer held: it does nothing any more.
+    """
+
+    host: Host
+    kernel: Kernel
+    summary: Summary
+    state: Execution
+    outstanding: Outstanding
+    inbox: deque[tuple[OutsideEvent, str | None]] = field(default_factory=deque)
+    unrecorded: list[tuple[OutsideEvent, str | None]] = field(default_factory=list)
+    handles: dict[str, CallHandle] = field(default_factory=dict)
+    timers: dict[int, asyncio.TimerHandle] = field(default_factory=dict)
+    pump: asyncio.Task[None] | None = None
+    messages: set[str] = field(default_factory=set)
+    is_stalled: bool = False
+    is_over: bool = False
+
+    def feed(self, event: OutsideEvent, message_id: str | None = None) -> None:
+        """Take in an event; it is decided as soon as what is being recorded is recorded."""
+        if self.is_over:
+            return
+        self.inbox.append((event, message_id))
+        self._wake()
+
+    def hear(self, message_id: str, event: OutsideEvent) -> None:
+        """Take in a message, once: it is told again until it is recorded."""
+        if message_id not in self.messages:
+            self.messages.add(message_id)
+            self.feed(event, message_id)
+
+    def _wake(self) -> None:
+        if self.inbox and self.pump is None and not self.is_stalled:
+            self.pump = asyncio.get_running_loop().create_task(self._pump())
+
+    async def _pump(self) -> None:
+        try:
+            while self.inbox and not self.is_over:
+                commands, append = self._decide()
+                if append is not None:
+                    await self.host.journal.append(append)
+                    self._recorded(append)
+                    self.act(commands)
+        except Exception as error:
+            self.is_stalled = True
+            self.host.stalled(self, error)
+        finally:
+            self.pump = None
+
+    def _decide(self) -> tuple[list[Command], Append | None]:
+        """Decide all that is in the inbox; return what to do after it is recorded."""
+        commands: list[Command] = []
+        entries: list[Entry] = []
+        heard: list[str] = []
+        digest = self.summary.head
+        while self.inbox:
+            event, message_id = self.inbox.popleft()
+            self.unrecorded.append((event, message_id))
+            turn = self.kernel.decide(self.state, event)
+            if message_id is not None:
+                heard.append(message_id)
+            if turn.events:
+                entries.append(entry_of(turn.events, digest))
+                digest = entries[-1].digest
+                self.outstanding.hear(event)
+                self.outstanding.ask(turn.commands)
+                commands += turn.commands
+        if not entries and not heard:
+            self.unrecorded.clear()
+            return commands, None
+        return commands, self._append(entries, tuple(heard))
+
+    def _append(self, entries: list[Entry], heard: tuple[str, ...]) -> Append:
+        summary, now_ms = self.summary, self.host.now_ms()
+        standing = standing_of(self.state, self.outstanding)
+        is_released = standing.status != RUNNING or self._may_leave(standing, now_ms)
+        return Append(
+            summary.new.execution_id,
+            entries,
+            standing,
+            summary.length,
+            summary.epoch,
+            heard,
+            is_released,
+        )
+
+    def _may_leave(self, standing: Standing, now_ms: int) -> bool:
+        wake_at_ms = standing.wake_at_ms
+        return wake_at_ms is None or wake_at_ms > now_ms + IDLE_MS_MAX
+
+    def _recorded(self, append: Append) -> None:
+        known = self.summary
+        self.unrecorded.clear()
+        self.summary = Summary(
+            known.new,
+            append.standing,
+            known.length + len(append.entries),
+            append.entries[-1].digest if append.entries else known.head,
+            known.epoch,
+            None if append.is_released else known.owner,
+        )
+        if append.is_released:
+            self.let_go()
+            self.host.gone(self, self.summary)
+
+    # -- acting ------------------------------------------------------------------------
+
+    def act(self, commands: list[Command]) -> None:
+        """Perform what the kernel asked for, unless it is over by now."""
+        for command in commands:
+            if self.is_over:
+                return
+            match command:
+                case StartCall():
+                    self._start_call(command)
+                case CancelCall(step=step):
+                    self._cancel_call(step)
+                case StartTimer():
+                    self._start_timer(command)
+                case CancelTimer(timer=timer):
+                    self._cancel_timer(timer)
+                case _:
+                    assert_never(command)
+
+    def rebuild(self, summary: Summary, told: Telling) -> None:
+        """Go on from what the journal says; what is under way already stays under way."""
+        self.summary, self.state = summary, told.state
+        self.outstanding = told.outstanding
+        self.inbox.extendleft(reversed(self.unrecorded))
+        self.unrecorded.clear()
+        self.is_stalled = False
+        heard = {getattr(event, "step", None) for event, _ in self.inbox}
+        calls = self.outstanding.calls
+        for step in [step for step in self.handles if step not in calls]:
+            self._cancel_call(step)
+        for timer in list(self.timers):
+            self._cancel_timer(timer)
+        wanted = [
+            call for step, call in calls.items() if step not in {*self.handles, *heard}
+        ]
+        self.act([*wanted, *self.outstanding.timers.values()])
+        self._wake()
+
+    def _start_call(self, call: StartCall) -> None:
+        step, attempt = call.step, call.attempt
+        is_heard = False
+
+        def hear(outcome: Outcome) -> None:
+            nonlocal is_heard
+            is_heard = True
+            self.handles.pop(step, None)
+            self.feed(self._event_of(step, attempt, outcome))
+
+        handle = self.host.calls.start(call, hear)
+        # A call that failed at once has been heard already; its handle is of no use.
+        if not is_heard:
+            self.handles[step] = handle
+
+    def _event_of(self, step: str, attempt: int, outcome: Outcome) -> OutsideEvent:
+        now_ms, secrets = self.host.now_ms(), self.host.secrets
+        if not isinstance(outcome, CallReply):
+            return CallFailed(step, attempt, redacted(outcome, secrets), now_ms)
+        response = redacted_value(outcome.response, secrets)
+        facts = redacted_value(outcome.facts, secrets)
+        assert isinstance(facts, dict)
+        return CallCompleted(step, attempt, response, facts, now_ms)
+
+    def _cancel_call(self, step: str) -> None:
+        handle = self.handles.pop(step, None)
+        if handle is not None:
+            handle.cancel()
+
+    def _start_timer(self, command: StartTimer) -> None:
+        timer, due_at_ms = command.timer, command.due_at_ms
+
+        def fire() -> None:
+            self.timers.pop(timer, None)
+            # The loop's clock ticks coarsely and may fire within the millisecond before.
+            self.feed(TimerFired(timer, max(due_at_ms, self.host.now_ms())))
+
+        delay_s = max(due_at_ms - self.host.now_ms(), 0) / 1000
+        self.timers[timer] = asyncio.get_running_loop().call_later(delay_s, fire)
+
+    def _cancel_timer(self, timer: int) -> None:
+        handle = self.timers.pop(timer, None)
+        if handle is not None:
+            handle.cancel()
+
+    def let_go(self) -> None:
+        """Do nothing any more, and give up what is under way."""
+        self.is_over = True
+        for timer in self.timers.values():
+            timer.cancel()
+        for handle in self.handles.values():
+            handle.cancel()
+        self.timers.clear()
+        self.handles.clear()
+
+
+def standing_of(state: Execution, outstanding: Outstanding) -> Standing:
+    """Return how an execution stands, for its row."""
+    now_ms = state.now_ms
+    match state.end:
+        case None:
+            return Standing(RUNNING, now_ms, outstanding.wake_at_ms)
+        case ExecutionCompleted():
+            return Standing("completed", now_ms, None)
+        case ExecutionFailed(failure=failure):
+            return Standing("failed", now_ms, None, failure.code)
+        case ExecutionCancelled():
+            return Standing("cancelled", now_ms, None)
+        case _:
+            assert_never(state.end)

@@ -1,0 +1,175 @@
+"""Tellings: events fed to the kernel, with a book of what it still waits for.
+
+An execution that ended can go on. Its events are told to a fresh state once more, without
+what some steps came to: those are then under way again, everything that was known before
+them is known still, and what followed from them has not happened. The same makes a new
+execution out of an old one (a fork), with another input or another plan.
+
+Not here: where the events come from and go to (plait.drivers.journal.history).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from plait.kernel import (
+    Ambient,
+    CancelCall,
+    CancelTimer,
+    Command,
+    Execution,
+    Kernel,
+    StartCall,
+    StartTimer,
+    Turn,
+)
+from plait.kernel.events import (
+    CallCompleted,
+    CallFailed,
+    ExecutionResumed,
+    ExecutionStarted,
+    OutsideEvent,
+    StepStarted,
+    TimerFired,
+)
+from plait.kernel.paths import is_within
+
+
+@dataclass(slots=True)
+class Outstanding:
+    """What the kernel has asked for and not yet heard of.
+
+    Attributes:
+        calls: Calls under way, by step path.
+        timers: Timers running: number → the command.
+    """
+
+    calls: dict[str, StartCall] = field(default_factory=dict)
+    timers: dict[int, StartTimer] = field(default_factory=dict)
+
+    def ask(self, commands: Sequence[Command]) -> None:
+        """Take in what the kernel asks for, or takes back."""
+        for command in commands:
+            match command:
+                case StartCall(step=step):
+                    self.calls[step] = command
+                case CancelCall(step=step):
+                    self.calls.pop(step, None)
+                case StartTimer(timer=timer):
+                    self.timers[timer] = command
+                case CancelTimer(timer=timer):
+                    self.timers.pop(timer, None)
+
+    def hear(self, event: OutsideEvent) -> None:
+        """Take in that one of them has come to its end."""
+        step, timer = getattr(event, "step", None), getattr(event, "timer", None)
+        if step is not None:
+            self.calls.pop(step, None)
+        if timer is not None:
+            self.timers.pop(timer, None)
+
+    @property
+    def wake_at_ms(self) -> int | None:
+        """When somebody must look: 0 for at once, None when nothing here will happen."""
+        if self.calls:
+            return 0
+        return min((one.due_at_ms for one in self.timers.values()), default=None)
+
+
+@dataclass(slots=True)
+class Telling:
+    """One execution as its events tell it.
+
+    Attributes:
+        events: The outside events that were told and mattered, the start first.
+        steps: The paths of all step instances that began.
+        timers: Each timer there has been: whose it was, and which of that step's.
+    """
+
+    kernel: Kernel
+    ambient: Ambient
+    state: Execution
+    outstanding: Outstanding
+    events: list[OutsideEvent]
+    steps: set[str] = field(default_factory=set)
+    timers: dict[int, tuple[str, int]] = field(default_factory=dict)
+    timer_counts: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def begin(
+        cls, kernel: Kernel, started: ExecutionStarted, ambient: Ambient
+    ) -> tuple[Telling, Turn]:
+        """Start; return the telling and its first turn."""
+        state, turn = kernel.start(started, ambient)
+        told = cls(kernel, ambient, state, Outstanding(), [started])
+        told._note(turn)
+        return told, turn
+
+    def tell(self, event: OutsideEvent) -> Turn:
+        """Tell an event; return what followed from it, nothing if it came too late."""
+        self.outstanding.hear(event)
+        turn = self.kernel.decide(self.state, event)
+        if turn.events:
+            self.events.append(event)
+        self._note(turn)
+        return turn
+
+    def again(self, resumed: ExecutionResumed) -> Telling:
+        """Return this execution as it goes on: without what `again` came to."""
+        started = self.events[0]
+        assert isinstance(started, ExecutionStarted)
+        told, _ = Telling.begin(self.kernel, started, self.ambient)
+        for _ in told.retell(self, resumed.again):
+            pass
+        pause_ms = resumed.at_ms - told.state.now_ms
+        told.kernel.resume(told.state, pause_ms)
+        for number, timer in told.outstanding.timers.items():
+            later = replace(timer, due_at_ms=timer.due_at_ms + pause_ms)
+            told.outstanding.timers[number] = later
+        return told
+
+    def retell(self, source: Telling, again: Sequence[str]) -> Iterator[Turn]:
+        """Tell the events of `source`, but for those of the steps in `again`.
+
+        What does not fit any more, since it followed from what is left out, is passed over.
+        """
+        for event in source.events[1:]:
+            ours = self._own(source, event, again)
+            turn = None if ours is None or self.state.end else self.tell(ours)
+            if turn is not None and turn.events:
+                yield turn
+
+    def _own(
+        self, source: Telling, event: OutsideEvent, again: Sequence[str]
+    ) -> OutsideEvent | None:
+        """Return `event` as it is called here; None when it is left out."""
+        match event:
+            case CallCompleted(step=step) | CallFailed(step=step):
+                return None if _is_any_within(step, again) else event
+            case TimerFired(timer=timer):
+                step, count = source.timers[timer]
+                if not step or _is_any_within(step, again):
+                    return None
+                own = self._timer(step, count)
+                return None if own is None else replace(event, timer=own)
+            case _:
+                # The start is told already; a wish to cancel has been reconsidered.
+                return None
+
+    def _timer(self, step: str, count: int) -> int | None:
+        found = (number for number, one in self.timers.items() if one == (step, count))
+        return next(found, None)
+
+    def _note(self, turn: Turn) -> None:
+        self.steps.update(one.step for one in turn.events if isinstance(one, StepStarted))
+        for command in turn.commands:
+            if isinstance(command, StartTimer):
+                count = self.timer_counts.get(command.step, 0)
+                self.timer_counts[command.step] = count + 1
+                self.timers[command.timer] = (command.step, count)
+        self.outstanding.ask(turn.commands)
+
+
+def _is_any_within(step: str, again: Sequence[str]) -> bool:
+    return any(is_within(step, one) for one in again)

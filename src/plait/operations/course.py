@@ -1,0 +1,305 @@
+"""Changing the course of an execution: resume, restart, fork.
+
+Each leaves a history that is whole: whoever holds the store goes on from there, now or
+after the next crash. None of them runs anything itself.
+
+Not here: running (plait.drivers.journal), looking (plait.operations.executions).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import ClassVar, Final
+
+import orjson
+
+from plait.drivers.journal import NO_DIGEST, Store, Telling, entry_of, replay, verify
+from plait.drivers.journal.live import standing_of
+from plait.kernel import BEHAVIOUR, Ambient, Kernel
+from plait.kernel.events import (
+    CancelRequested,
+    ExecutionCompleted,
+    ExecutionFailed,
+    ExecutionResumed,
+    ExecutionStarted,
+)
+from plait.model.errors import Advice, PlaitError
+from plait.model.json import JsonValue
+from plait.model.record import record
+from plait.plan import Plan, dump_plan, load_plan
+from plait.ports.journal import (
+    RUNNING,
+    Append,
+    Entry,
+    History,
+    LostRace,
+    Message,
+    NewExecution,
+    Standing,
+    Summary,
+    UnknownExecution,
+)
+
+# How long a changed course may take to be written before somebody else may try.
+_LEASE_MS: Final = 30_000
+
+
+class NotResumable(PlaitError):
+    """There is nothing that the execution could go on with."""
+
+    code: ClassVar[str] = "execution.not_resumable"
+    advice: ClassVar[Advice] = Advice.FIX_REQUEST
+
+    def __init__(self, execution_id: str, reason: str) -> None:
+        super().__init__(
+            f"execution {execution_id} cannot be resumed: {reason}; "
+            "restart it, or fork it from a step"
+        )
+        self.execution_id = execution_id
+
+
+class HasEnded(PlaitError):
+    """An execution that should be stopped has ended already."""
+
+    code: ClassVar[str] = "execution.has_ended"
+    advice: ClassVar[Advice] = Advice.FIX_REQUEST
+
+    def __init__(self, execution_id: str, status: str) -> None:
+        super().__init__(f"execution {execution_id} has ended already: {status}")
+        self.execution_id = execution_id
+        self.status = status
+
+
+class NeverRan(PlaitError):
+    """A fork was asked for from a step instance that the execution never had."""
+
+    code: ClassVar[str] = "execution.never_ran"
+    advice: ClassVar[Advice] = Advice.FIX_REQUEST
+
+    def __init__(self, execution_id: str, step: str) -> None:
+        super().__init__(
+            f"execution {execution_id} has no step '{step}' that ran; "
+            f"`plait executions show {execution_id}` lists those that did"
+        )
+        self.execution_id = execution_id
+        self.step = step
+
+
+@record
+class Hand:
+    """Who changes the course, and with what.
+
+    Attributes:
+        worker_id: A worker's name of one's own, for as long as the change takes.
+        now_ms: The moment, milliseconds since the Unix epoch.
+        secrets: As the driver has them: a history is told with the same.
+    """
+
+    store: Store
+    kernel_for: Callable[[Plan], Kernel]
+    worker_id: str
+    now_ms: int
+    secrets: Mapping[str, str]
+
+
+@record
+class Fork:
+    """What a fork changes. None: as it was.
+
+    Attributes:
+        step: Path of the step instance to begin from: `fan[left]/charge`.
+        plan: A newer version of the workflow.
+    """
+
+    execution_id: str
+    step: str
+    input: JsonValue = None
+    has_input: bool = False
+    plan: Plan | None = None
+
+
+async def resume(hand: Hand, execution_id: str) -> Summary:
+    """Let an execution that failed or was cancelled go on from where it ended.
+
+    The step that failed gets all its attempts anew; what had completed stays.
+
+    Raises:
+        UnknownExecution: There is none of that id.
+        NotResumable: It has not ended, has completed, or would end the same way at once.
+        LostRace: Somebody else is changing it right now.
+    """
+    history = await _read(hand, execution_id)
+    told = await _told(hand, history)
+    resumed = ExecutionResumed(_failed_steps(told, execution_id), hand.now_ms)
+    onward = told.again(resumed)
+    if onward.state.end is not None:
+        raise NotResumable(execution_id, "it would end the same way at once")
+    entry = entry_of([resumed], history.summary.head)
+    async with _Holding(hand):
+        taken = await hand.store.take(hand.worker_id, hand.now_ms, execution_id)
+        if taken.length != history.summary.length:
+            raise LostRace(execution_id)
+        return await _written(hand, taken, onward, [entry])
+
+
+async def cancel(hand: Hand, execution_id: str, reason: str) -> Summary:
+    """End an execution: at once when nobody runs it, else by a word to whoever does.
+
+    Returns:
+        Its row; still running when somebody else has to stop it first.
+
+    Raises:
+        UnknownExecution: There is none of that id.
+        HasEnded: There is nothing to cancel.
+    """
+    summary = (await hand.store.read(execution_id)).summary
+    if summary.standing.status != RUNNING:
+        raise HasEnded(execution_id, summary.standing.status)
+    async with _Holding(hand):
+        try:
+            await hand.store.take(hand.worker_id, hand.now_ms, execution_id)
+        except LostRace:
+            body = orjson.dumps({"verb": "cancel", "reason": reason})
+            await hand.store.post(Message(hand.worker_id, execution_id, body))
+            return summary
+        history = await _read(hand, execution_id)
+        told = await _told(hand, history)
+        turn = told.tell(CancelRequested(reason, hand.now_ms))
+        entry = entry_of(turn.events, history.summary.head)
+        return await _written(hand, history.summary, told, [entry])
+
+
+async def restart(hand: Hand, execution_id: str, new_id: str) -> Summary:
+    """Begin a new execution with the plan and the input of an old one.
+
+    Raises:
+        UnknownExecution: There is none of that id.
+    """
+    history = await _read(hand, execution_id)
+    told = await _told(hand, history)
+    started = replace(
+        _started(told), execution_id=new_id, at_ms=hand.now_ms, behaviour=BEHAVIOUR
+    )
+    fresh, turn = Telling.begin(told.kernel, started, Ambient(hand.secrets))
+    return await _create(hand, history, fresh, [entry_of(turn.events, NO_DIGEST)])
+
+
+async def fork(hand: Hand, wanted: Fork, new_id: str) -> Summary:
+    """Begin a new execution that keeps what came before a step of an old one.
+
+    Raises:
+        UnknownExecution: There is none of that id.
+        NeverRan: It has no such step instance.
+    """
+    history = await _read(hand, wanted.execution_id)
+    told = await _told(hand, history)
+    kernel = told.kernel
+    if wanted.plan is not None:
+        kernel = hand.kernel_for(wanted.plan)
+        await hand.store.save_plan(wanted.plan.content_hash, dump_plan(wanted.plan))
+    if wanted.step not in told.steps:
+        raise NeverRan(wanted.execution_id, wanted.step)
+    old = _started(told)
+    started = replace(
+        old,
+        execution_id=new_id,
+        plan_hash=kernel.plan.content_hash,
+        input=wanted.input if wanted.has_input else old.input,
+        behaviour=BEHAVIOUR,
+    )
+    fresh, first = Telling.begin(kernel, started, Ambient(hand.secrets))
+    entries = [entry_of(first.events, NO_DIGEST)]
+    for turn in fresh.retell(told, [wanted.step]):
+        entries.append(entry_of(turn.events, entries[-1].digest))
+    if fresh.state.end is None:
+        resumed = ExecutionResumed([], hand.now_ms)
+        entries.append(entry_of([resumed], entries[-1].digest))
+        fresh = fresh.again(resumed)
+    return await _create(hand, history, fresh, entries)
+
+
+async def _read(hand: Hand, execution_id: str) -> History:
+    history = await hand.store.read(execution_id)
+    verify(history)
+    return history
+
+
+async def _told(hand: Hand, history: History) -> Telling:
+    plan = load_plan(await hand.store.load_plan(history.summary.new.plan_hash))
+    return replay(history, hand.kernel_for(plan), Ambient(hand.secrets))
+
+
+def _started(told: Telling) -> ExecutionStarted:
+    started = told.events[0]
+    assert isinstance(started, ExecutionStarted)
+    return started
+
+
+def _failed_steps(told: Telling, execution_id: str) -> list[str]:
+    """Return the steps to run again so that the execution can go on."""
+    match told.state.end:
+        case None:
+            raise NotResumable(execution_id, "it is still running")
+        case ExecutionCompleted():
+            raise NotResumable(execution_id, "it has completed")
+        case ExecutionFailed(failure=failure) if failure.step:
+            return [failure.step]
+        case _:
+            return []
+
+
+async def _written(
+    hand: Hand, held: Summary, told: Telling, entries: list[Entry]
+) -> Summary:
+    """Append to an execution that is held, and give it back; return its row."""
+    standing = _due_at_once(told)
+    execution_id = held.new.execution_id
+    await hand.store.append(
+        Append(execution_id, entries, standing, held.length, held.epoch, is_released=True)
+    )
+    return replace(held, standing=standing, owner=None)
+
+
+def _due_at_once(told: Telling) -> Standing:
+    standing = standing_of(told.state, told.outstanding)
+    if standing.status == RUNNING:
+        return replace(standing, wake_at_ms=0)
+    return standing
+
+
+async def _create(
+    hand: Hand, source: History, told: Telling, entries: list[Entry]
+) -> Summary:
+    started, old = _started(told), source.summary.new
+    new = NewExecution(
+        started.execution_id,
+        told.kernel.plan.name,
+        told.kernel.plan.content_hash,
+        hand.now_ms,
+        orjson.dumps(started.input).decode(),
+        tags=old.tags,
+        priority=old.priority,
+        parent=old.execution_id,
+    )
+    standing = _due_at_once(told)
+    async with _Holding(hand):
+        created = await hand.store.create(new, entries, standing, hand.worker_id)
+    return created.summary
+
+
+class _Holding:
+    """A worker's short life: what it holds at its end is free for whoever runs things."""
+
+    def __init__(self, hand: Hand) -> None:
+        self._hand = hand
+
+    async def __aenter__(self) -> None:
+        hand = self._hand
+        await hand.store.join(hand.worker_id)
+        await hand.store.beat(hand.worker_id, hand.now_ms, hand.now_ms + _LEASE_MS)
+
+    async def __aexit__(self, *_: object) -> None:
+        with suppress(UnknownExecution):
+            await self._hand.store.leave(self._hand.worker_id)

@@ -1,0 +1,146 @@
+"""Executions as people see them: read from the journal, run by nobody.
+
+Not here: running them (plait.drivers.journal), the words of the command line (plait.cli).
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from plait.drivers.inline import Trace
+from plait.drivers.journal import verify
+from plait.kernel.codec import load_turn
+from plait.kernel.events import (
+    CallCompleted,
+    ExecutionCancelled,
+    ExecutionCompleted,
+    ExecutionFailed,
+    ExecutionStarted,
+    StepFailed,
+    TerminalEvent,
+)
+from plait.kernel.views import moment_text
+from plait.model.failure import Failure
+from plait.model.json import JsonObject, JsonValue
+from plait.model.record import record
+from plait.ports.journal import RUNNING, History, Summary
+
+
+@record
+class Shown:
+    """One execution, told from its history.
+
+    Attributes:
+        started: What it began with.
+        output: What it yielded; None until it has completed.
+        failure: Why it failed; None unless it did.
+        trace: Its timeline; moments are seconds since the Unix epoch.
+        responses: What each call was answered, by step path; of several attempts the last.
+        is_degraded: True when a step failed and the workflow went on without it.
+    """
+
+    summary: Summary
+    started: ExecutionStarted
+    output: JsonValue
+    failure: Failure | None
+    trace: Trace
+    responses: JsonObject
+    is_degraded: bool
+
+    @property
+    def execution_id(self) -> str:
+        """Its id."""
+        return self.summary.new.execution_id
+
+    @property
+    def status(self) -> str:
+        """How it stands: `running`, `completed`, `failed`, `cancelled`."""
+        return self.summary.standing.status
+
+
+def show(history: History, now_ms: int) -> Shown:
+    """Return an execution as its history tells it.
+
+    Args:
+        now_ms: Until when the timeline of one that has not ended is drawn.
+
+    Raises:
+        HistoryDamaged: It is not the history that was written.
+        TurnUnreadable: A newer version wrote it.
+    """
+    verify(history)
+    turns = [load_turn(entry.body) for entry in history.entries]
+    started = turns[0][0]
+    assert isinstance(started, ExecutionStarted)
+    trace = Trace(started.at_ms / 1000)
+    responses: JsonObject = {}
+    is_degraded = False
+    for events in turns:
+        trace.note(events, events[0].at_ms / 1000)
+        if isinstance(events[0], CallCompleted):
+            responses[events[0].step] = events[0].response
+        is_degraded |= any(isinstance(one, StepFailed) and one.continued for one in events)
+    is_running = history.summary.standing.status == RUNNING
+    end_ms = now_ms if is_running else history.summary.standing.at_ms
+    trace.ended_s = end_ms / 1000
+    output, failure = _outcome(turns[-1][-1])
+    return Shown(history.summary, started, output, failure, trace, responses, is_degraded)
+
+
+def _outcome(last: object) -> tuple[JsonValue, Failure | None]:
+    if not isinstance(last, TerminalEvent):
+        return None, None
+    match last:
+        case ExecutionCompleted(output=output):
+            return output, None
+        case ExecutionFailed(failure=failure):
+            return None, failure
+        case ExecutionCancelled(reason=reason):
+            return None, Failure("execution.cancelled", reason)
+        case _:
+            assert_never(last)
+
+
+def row_json(summary: Summary) -> JsonObject:
+    """Return the object that stands for one execution in a list."""
+    new, standing = summary.new, summary.standing
+    row: JsonObject = {
+        "id": new.execution_id,
+        "workflow": new.workflow,
+        "status": standing.status,
+        "created_at": moment_text(new.created_at_ms),
+        "updated_at": moment_text(standing.at_ms),
+        "wake_at": _moment(standing.wake_at_ms),
+        "error_code": standing.error_code,
+        "plan": new.plan_hash,
+        "key": new.key,
+        "tags": list(new.tags),
+        "priority": new.priority,
+        "parent": new.parent,
+        "worker": summary.owner,
+        "entries": summary.length,
+    }
+    return row
+
+
+def _moment(at_ms: int | None) -> str | None:
+    return moment_text(at_ms) if at_ms else None
+
+
+def shown_json(shown: Shown) -> JsonObject:
+    """Return everything about one execution, as JSON."""
+    error = None if shown.failure is None else shown.failure.as_json()
+    steps: list[JsonValue] = []
+    for line in shown.trace.as_json():
+        path = str(line["step"])
+        response: JsonObject = {}
+        if path in shown.responses:
+            response["response"] = shown.responses[path]
+        steps.append({**line, **response})
+    return {
+        **row_json(shown.summary),
+        "input": shown.started.input,
+        "output": shown.output,
+        "error": error,
+        "steps": steps,
+    }

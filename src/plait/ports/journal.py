@@ -1,0 +1,294 @@
+"""Journal: the histories of executions, and one row about each that can be searched.
+
+What a store must promise is in each method's prose; `plait.testing.journal_suite` checks
+it, and every implementation runs that suite.
+
+Rule 1. When a method that writes returns, the write outlives a crash of the machine.
+Rule 2. What a method refuses it has not begun: no entry of it is ever seen.
+Rule 3. Stores keep bytes. What an entry means is the driver's and the kernel's business.
+
+Not here: who may write to an execution (plait.ports.leases).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import field
+from typing import ClassVar, Final, Protocol
+
+from plait.model.errors import Advice, PlaitError
+from plait.model.record import record
+
+RUNNING: Final = "running"
+TERMINAL: Final = ("completed", "failed", "cancelled")
+
+
+@record
+class Entry:
+    """One turn of an execution.
+
+    Attributes:
+        body: The turn's bytes (plait.kernel.codec).
+        digest: The chain's link: what it was before, and this body, hashed.
+    """
+
+    body: bytes
+    digest: bytes
+
+
+@record
+class Standing:
+    """How an execution stands after its latest entry.
+
+    Attributes:
+        status: `running`, `completed`, `failed` or `cancelled`.
+        at_ms: The moment of its latest entry, milliseconds since the Unix epoch.
+        wake_at_ms: When somebody has to look at it again, should nobody hold it: 0 for
+            at once (a call is under way), None when only a message can wake it.
+        error_code: Why it failed; None unless it did.
+    """
+
+    status: str
+    at_ms: int
+    wake_at_ms: int | None
+    error_code: str | None = None
+
+
+@record
+class NewExecution:
+    """What is known of an execution when it begins.
+
+    Attributes:
+        key: The caller's idempotency key; None: every start is another execution. A key
+            counts within its workflow.
+        input: The input as JSON text, for people who search in it.
+        tags: Words to find it by.
+        priority: Higher is claimed first.
+        parent: The execution that this one belongs to or came from; None: none.
+    """
+
+    execution_id: str
+    workflow: str
+    plan_hash: str
+    created_at_ms: int
+    input: str
+    key: str | None = None
+    tags: tuple[str, ...] = ()
+    priority: int = 0
+    parent: str | None = None
+
+
+@record
+class Summary:
+    """One row about an execution: what it is, and how it stands.
+
+    Attributes:
+        length: How many entries its history has.
+        head: The digest of the latest one.
+        epoch: How often it has changed hands; only its latest holder may write.
+        owner: The worker that holds it; None: nobody.
+    """
+
+    new: NewExecution
+    standing: Standing
+    length: int
+    head: bytes
+    epoch: int
+    owner: str | None
+
+
+@record
+class Message:
+    """Something that an execution is to hear of: a wish to cancel it, a signal."""
+
+    message_id: str
+    execution_id: str
+    body: bytes
+
+
+@record
+class History:
+    """All of an execution: its row, and its entries from the first on."""
+
+    summary: Summary
+    entries: list[Entry]
+
+
+@record
+class Created:
+    """What became of a start: `is_new` is False when its key was used before."""
+
+    summary: Summary
+    is_new: bool
+
+
+@record
+class Append:
+    """Entries to be added to one execution.
+
+    Attributes:
+        entries: None at all, when there is only something to be heard.
+        expected_length: How long its history is, as the writer believes.
+        epoch: The writer's hold on it.
+        heard: Ids of the messages that these entries take in; they are gone afterwards.
+        is_released: True when the writer gives the execution back with them.
+    """
+
+    execution_id: str
+    entries: Sequence[Entry]
+    standing: Standing
+    expected_length: int
+    epoch: int
+    heard: tuple[str, ...] = ()
+    is_released: bool = False
+
+
+@record
+class Search:
+    """Which executions are asked for; everything given must hold.
+
+    Attributes:
+        execution_ids, statuses: One of these; none given: any.
+        text: Stands somewhere in the input's JSON text.
+        since_ms, until_ms: Created at or after, created before.
+        before: The `execution_id` of the last one of the page before; None: first page.
+    """
+
+    execution_ids: tuple[str, ...] = ()
+    workflow: str | None = None
+    statuses: tuple[str, ...] = ()
+    error_code: str | None = None
+    tag: str | None = None
+    text: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+    parent: str | None = None
+    before: str | None = None
+    limit: int = field(default=50)
+
+
+class LostRace(PlaitError):
+    """Somebody else has written to this execution, or holds it now."""
+
+    code: ClassVar[str] = "journal.lost_race"
+    advice: ClassVar[Advice] = Advice.RETRY
+
+    def __init__(self, execution_id: str) -> None:
+        super().__init__(f"execution {execution_id} is in other hands: nothing was written")
+        self.execution_id = execution_id
+
+
+class UnknownExecution(PlaitError):
+    """There is no execution of that id."""
+
+    code: ClassVar[str] = "execution.unknown"
+    advice: ClassVar[Advice] = Advice.FIX_REQUEST
+
+    def __init__(self, execution_id: str) -> None:
+        super().__init__(
+            f"there is no execution '{execution_id}'; `plait executions list` shows all"
+        )
+        self.execution_id = execution_id
+
+
+class UnknownPlan(PlaitError):
+    """An execution's plan is not in the store that holds the execution."""
+
+    code: ClassVar[str] = "journal.unknown_plan"
+
+    def __init__(self, plan_hash: str) -> None:
+        super().__init__(f"the store holds no plan {plan_hash}")
+        self.plan_hash = plan_hash
+
+
+class StoreUnavailable(PlaitError):
+    """The store could not be reached or could not write; nothing is acknowledged.
+
+    Whether the write happened is unknown: whoever goes on reads the history again.
+    """
+
+    code: ClassVar[str] = "store.unavailable"
+    advice: ClassVar[Advice] = Advice.RETRY
+
+
+class StoreFull(StoreUnavailable):
+    """There is no space left; reading goes on."""
+
+    code: ClassVar[str] = "store.full"
+
+
+class StoreTooNew(PlaitError):
+    """A newer version of Plait has changed the store's schema."""
+
+    code: ClassVar[str] = "store.too_new"
+
+    def __init__(self, *, found: int, known: int, store: str) -> None:
+        super().__init__(
+            f"{store} has schema {found}, this version knows up to {known}: "
+            "use the version that wrote it, or a newer one"
+        )
+        self.found = found
+        self.known = known
+
+
+class Journal(Protocol):
+    """Keeps histories. Contract: plait.testing.journal_suite."""
+
+    async def create(
+        self, new: NewExecution, entries: Sequence[Entry], standing: Standing, owner: str
+    ) -> Created:
+        """Begin an execution, held by `owner` in epoch 1; return its row.
+
+        When the workflow has an execution with the same key already, nothing is written
+        and the row of that one is returned.
+
+        Raises:
+            LostRace: The id is taken.
+            StoreUnavailable: Nothing is acknowledged.
+        """
+        ...
+
+    async def append(self, append: Append) -> None:
+        """Add all entries or none, and say how the execution stands now.
+
+        Raises:
+            LostRace: The history has another length, or another holder.
+            UnknownExecution: There is none of that id.
+            StoreUnavailable: Nothing is acknowledged.
+        """
+        ...
+
+    async def read(self, execution_id: str) -> History:
+        """Return an execution's whole history, as of one moment.
+
+        Raises:
+            UnknownExecution: There is none of that id.
+        """
+        ...
+
+    async def find(self, search: Search) -> list[Summary]:
+        """Return the rows of executions, the latest created first."""
+        ...
+
+    async def post(self, message: Message) -> None:
+        """Leave a message for whoever holds, or will hold, the execution.
+
+        A message of an id that was posted already, be it heard or not, changes nothing
+        while the execution is open.
+
+        Raises:
+            UnknownExecution: There is none of that id.
+        """
+        ...
+
+    async def save_plan(self, plan_hash: str, data: bytes) -> None:
+        """Keep a plan's bytes; one that is kept already stays."""
+        ...
+
+    async def load_plan(self, plan_hash: str) -> bytes:
+        """Return a plan's bytes.
+
+        Raises:
+            UnknownPlan: None of that hash is kept.
+        """
+        ...

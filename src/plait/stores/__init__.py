@@ -1,0 +1,1 @@
+"""Stores: where histories are kept. All keep plait.testing.journal_suite."""

@@ -1,0 +1,212 @@
+"""The memory store: dictionaries that keep the contract of journal and leases.
+
+The reference for the others, and the store of simulations: nothing in it waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from plait.ports.journal import (
+    RUNNING,
+    Append,
+    Created,
+    Entry,
+    History,
+    LostRace,
+    Message,
+    NewExecution,
+    Search,
+    Standing,
+    Summary,
+    UnknownExecution,
+    UnknownPlan,
+)
+from plait.ports.leases import Claimed
+
+
+class MemoryStore:
+    """Keeps executions for as long as the process runs. Implements Journal and Leases."""
+
+    def __init__(self) -> None:
+        self._histories: dict[str, History] = {}
+        self._keys: dict[tuple[str, str], str] = {}
+        self._plans: dict[str, bytes] = {}
+        self._workers: dict[str, int] = {}
+        self._waiting: dict[str, dict[str, Message]] = {}
+        self._posted: set[tuple[str, str]] = set()
+        self._change = asyncio.Event()
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    # -- Journal -----------------------------------------------------------------------
+
+    async def create(
+        self, new: NewExecution, entries: Sequence[Entry], standing: Standing, owner: str
+    ) -> Created:
+        """See plait.ports.journal.Journal."""
+        if new.key is not None and (new.workflow, new.key) in self._keys:
+            first = self._keys[new.workflow, new.key]
+            return Created(self._histories[first].summary, is_new=False)
+        if new.execution_id in self._histories:
+            raise LostRace(new.execution_id)
+        if new.key is not None:
+            self._keys[new.workflow, new.key] = new.execution_id
+        head = entries[-1].digest
+        summary = Summary(new, standing, len(entries), head, 1, owner)
+        self._histories[new.execution_id] = History(summary, list(entries))
+        return Created(summary, is_new=True)
+
+    async def append(self, append: Append) -> None:
+        """See plait.ports.journal.Journal."""
+        history = self._known(append.execution_id)
+        known = history.summary
+        is_held = known.owner is not None and known.epoch == append.epoch
+        if not is_held or known.length != append.expected_length:
+            raise LostRace(append.execution_id)
+        summary = replace(
+            known,
+            standing=append.standing,
+            length=known.length + len(append.entries),
+            head=append.entries[-1].digest if append.entries else known.head,
+            owner=None if append.is_released else known.owner,
+        )
+        history.entries.extend(append.entries)
+        self._histories[append.execution_id] = History(summary, history.entries)
+        waiting = self._waiting.get(append.execution_id, {})
+        for message_id in append.heard:
+            waiting.pop(message_id, None)
+        if append.standing.status != RUNNING:
+            self._waiting.pop(append.execution_id, None)
+            self._posted -= {one for one in self._posted if one[0] == append.execution_id}
+
+    async def read(self, execution_id: str) -> History:
+        """See plait.ports.journal.Journal."""
+        history = self._known(execution_id)
+        return History(history.summary, list(history.entries))
+
+    async def find(self, search: Search) -> list[Summary]:
+        """See plait.ports.journal.Journal."""
+        latest_first = [one.summary for one in reversed(self._histories.values())]
+        if search.before is not None:
+            ids = [one.new.execution_id for one in latest_first]
+            latest_first = latest_first[ids.index(search.before) + 1 :]
+        return [one for one in latest_first if _fits(one, search)][: search.limit]
+
+    async def post(self, message: Message) -> None:
+        """See plait.ports.journal.Journal."""
+        self._known(message.execution_id)
+        name = (message.execution_id, message.message_id)
+        if name not in self._posted:
+            self._posted.add(name)
+            waiting = self._waiting.setdefault(message.execution_id, {})
+            waiting[message.message_id] = message
+            self._change.set()
+
+    async def save_plan(self, plan_hash: str, data: bytes) -> None:
+        """See plait.ports.journal.Journal."""
+        self._plans.setdefault(plan_hash, data)
+
+    async def load_plan(self, plan_hash: str) -> bytes:
+        """See plait.ports.journal.Journal."""
+        if plan_hash not in self._plans:
+            raise UnknownPlan(plan_hash)
+        return self._plans[plan_hash]
+
+    # -- Leases ------------------------------------------------------------------------
+
+    async def join(self, worker_id: str) -> None:
+        """See plait.ports.leases.Leases."""
+
+    async def beat(self, worker_id: str, now_ms: int, until_ms: int) -> list[Message]:
+        """See plait.ports.leases.Leases."""
+        self._workers[worker_id] = until_ms
+        for other in [one for one, until in self._workers.items() if until < now_ms]:
+            await self.leave(other)
+        return [
+            message
+            for execution_id, waiting in self._waiting.items()
+            if self._histories[execution_id].summary.owner == worker_id
+            for message in waiting.values()
+        ]
+
+    async def claim(self, worker_id: str, now_ms: int, limit: int) -> Claimed:
+        """See plait.ports.leases.Leases."""
+        due = [one for one in self._free() if self._is_due(one, now_ms)]
+        due.sort(key=lambda one: (-one.new.priority, one.standing.wake_at_ms or 0))
+        held = [self._hold(worker_id, one) for one in due[:limit]]
+        wakes = [one.standing.wake_at_ms for one in self._free()]
+        return Claimed(
+            held, min((wake for wake in wakes if wake is not None), default=None)
+        )
+
+    async def take(self, worker_id: str, now_ms: int, execution_id: str) -> Summary:
+        """See plait.ports.leases.Leases."""
+        summary = self._known(execution_id).summary
+        if summary.owner not in (None, worker_id):
+            assert summary.owner is not None
+            if self._workers.get(summary.owner, -1) >= now_ms:
+                raise LostRace(execution_id)
+        return self._hold(worker_id, summary)
+
+    async def release(self, worker_id: str, executions: list[str]) -> None:
+        """See plait.ports.leases.Leases."""
+        for execution_id in executions:
+            history = self._histories.get(execution_id)
+            if history is not None and history.summary.owner == worker_id:
+                free = replace(history.summary, owner=None)
+                self._histories[execution_id] = History(free, history.entries)
+
+    async def leave(self, worker_id: str) -> None:
+        """See plait.ports.leases.Leases."""
+        await self.release(worker_id, list(self._histories))
+        self._workers.pop(worker_id, None)
+
+    async def changed(self) -> None:
+        """See plait.ports.leases.Leases."""
+        await self._change.wait()
+        self._change.clear()
+
+    # -- helpers -----------------------------------------------------------------------
+
+    def _known(self, execution_id: str) -> History:
+        if execution_id not in self._histories:
+            raise UnknownExecution(execution_id)
+        return self._histories[execution_id]
+
+    def _free(self) -> list[Summary]:
+        every = (history.summary for history in self._histories.values())
+        return [
+            one for one in every if one.owner is None and one.standing.status == RUNNING
+        ]
+
+    def _is_due(self, summary: Summary, now_ms: int) -> bool:
+        wake_at_ms = summary.standing.wake_at_ms
+        has_come = wake_at_ms is not None and wake_at_ms <= now_ms
+        return has_come or bool(self._waiting.get(summary.new.execution_id))
+
+    def _hold(self, worker_id: str, summary: Summary) -> Summary:
+        held = replace(summary, owner=worker_id, epoch=summary.epoch + 1)
+        history = self._histories[summary.new.execution_id]
+        self._histories[summary.new.execution_id] = History(held, history.entries)
+        return held
+
+
+def _fits(summary: Summary, search: Search) -> bool:
+    new, standing = summary.new, summary.standing
+    return all(
+        (
+            not search.execution_ids or new.execution_id in search.execution_ids,
+            search.workflow in (None, new.workflow),
+            not search.statuses or standing.status in search.statuses,
+            search.error_code in (None, standing.error_code),
+            search.tag is None or search.tag in new.tags,
+            search.text is None or search.text in new.input,
+            search.since_ms is None or new.created_at_ms >= search.since_ms,
+            search.until_ms is None or new.created_at_ms < search.until_ms,
+            search.parent in (None, new.parent),
+        )
+    )

@@ -1,0 +1,5 @@
+"""SQLite: the embedded store, and the default. One file, no server."""
+
+from plait.stores.sqlite.store import SqliteStore
+
+__all__ = ["SqliteStore"]

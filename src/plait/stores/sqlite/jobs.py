@@ -1,0 +1,233 @@
+"""What the writer does to the database: one function per job, each inside a transaction.
+
+Rule. A job refuses before its first write, or does all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from sqlite3 import Connection
+
+import orjson
+
+from plait.ports.journal import (
+    RUNNING,
+    Append,
+    Created,
+    Entry,
+    LostRace,
+    Message,
+    NewExecution,
+    Standing,
+    Summary,
+    UnknownExecution,
+)
+from plait.ports.leases import Claimed
+from plait.stores.sqlite.rows import SELECT, summary_of
+
+
+def create(
+    connection: Connection,
+    new: NewExecution,
+    entries: Sequence[Entry],
+    standing: Standing,
+    owner: str,
+) -> Created:
+    """See plait.ports.journal.Journal.create."""
+    if new.key is not None:
+        where = f"{SELECT} WHERE e.workflow = ? AND e.key = ?"
+        first = connection.execute(where, (new.workflow, new.key)).fetchone()
+        if first is not None:
+            return Created(summary_of(first), is_new=False)
+    if _number_of(connection, new.execution_id) is not None:
+        raise LostRace(new.execution_id)
+    number = connection.execute(
+        "INSERT INTO executions"
+        " (id, workflow, plan_hash, created_at_ms, input, key, tags, parent)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            new.execution_id,
+            new.workflow,
+            new.plan_hash,
+            new.created_at_ms,
+            new.input,
+            new.key,
+            orjson.dumps(new.tags).decode(),
+            new.parent,
+        ),
+    ).lastrowid
+    assert number is not None
+    length, head = len(entries), entries[-1].digest
+    row = (*_columns(standing), length, head, owner, new.priority, number)
+    connection.execute(
+        "INSERT INTO standings (status, at_ms, wake_at_ms, error_code, length, head, owner,"
+        " priority, execution, epoch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
+        row,
+    )
+    _insert(connection, number, 0, entries)
+    return Created(Summary(new, standing, length, head, 1, owner), is_new=True)
+
+
+def append(connection: Connection, wanted: Append) -> None:
+    """See plait.ports.journal.Journal.append."""
+    number = _known(connection, wanted.execution_id)
+    standing, entries = wanted.standing, wanted.entries
+    changed = connection.execute(
+        "UPDATE standings SET status = ?, at_ms = ?, wake_at_ms = ?, error_code = ?,"
+        " length = length + ?, head = coalesce(?, head), owner = iif(?, NULL, owner)"
+        " WHERE execution = ? AND length = ? AND epoch = ? AND owner IS NOT NULL",
+        (
+            *_columns(standing),
+            len(entries),
+            entries[-1].digest if entries else None,
+            wanted.is_released,
+            number,
+            wanted.expected_length,
+            wanted.epoch,
+        ),
+    ).rowcount
+    if not changed:
+        raise LostRace(wanted.execution_id)
+    _insert(connection, number, wanted.expected_length, entries)
+    for message_id in wanted.heard:
+        connection.execute(
+            "UPDATE messages SET is_heard = 1 WHERE execution = ? AND id = ?",
+            (number, message_id),
+        )
+    if standing.status != RUNNING:
+        connection.execute("DELETE FROM messages WHERE execution = ?", (number,))
+
+
+def post(connection: Connection, message: Message) -> None:
+    """See plait.ports.journal.Journal.post."""
+    number = _known(connection, message.execution_id)
+    connection.execute(
+        "INSERT INTO messages (execution, id, body) VALUES (?, ?, ?)"
+        " ON CONFLICT DO NOTHING",
+        (number, message.message_id, message.body),
+    )
+
+
+def save_plan(connection: Connection, plan_hash: str, data: bytes) -> None:
+    """See plait.ports.journal.Journal.save_plan."""
+    connection.execute(
+        "INSERT INTO plans (hash, body) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        (plan_hash, data),
+    )
+
+
+def beat(
+    connection: Connection, worker_id: str, now_ms: int, until_ms: int, dead: list[str]
+) -> list[Message]:
+    """Prolong the worker's life, end the lives of `dead`, return the worker's messages."""
+    connection.execute(
+        "INSERT INTO workers (id, until_ms) VALUES (?, ?)"
+        " ON CONFLICT (id) DO UPDATE SET until_ms = excluded.until_ms",
+        (worker_id, until_ms),
+    )
+    expired = connection.execute(
+        "SELECT id FROM workers WHERE until_ms < ? AND id <> ?", (now_ms, worker_id)
+    )
+    for one in {*dead, *(row[0] for row in expired)}:
+        leave(connection, one)
+    rows = connection.execute(
+        "SELECT m.id, e.id, m.body FROM messages m"
+        " JOIN standings s ON s.execution = m.execution AND s.owner = ?"
+        " JOIN executions e ON e.number = m.execution WHERE m.is_heard = 0",
+        (worker_id,),
+    )
+    return [Message(*row) for row in rows]
+
+
+def claim(connection: Connection, worker_id: str, now_ms: int, limit: int) -> Claimed:
+    """See plait.ports.leases.Leases.claim."""
+    due = connection.execute(
+        "SELECT execution FROM standings WHERE status = 'running' AND owner IS NULL"
+        " AND (wake_at_ms <= ?"
+        "  OR execution IN (SELECT execution FROM messages WHERE is_heard = 0))"
+        " ORDER BY priority DESC, wake_at_ms, execution LIMIT ?",
+        (now_ms, limit),
+    ).fetchall()
+    for (number,) in due:
+        _hold(connection, worker_id, number)
+    rows = [
+        connection.execute(f"{SELECT} WHERE e.number = ?", one).fetchone() for one in due
+    ]
+    next_wake_at_ms: int | None = connection.execute(
+        "SELECT min(wake_at_ms) FROM standings WHERE status = 'running' AND owner IS NULL"
+    ).fetchone()[0]
+    return Claimed([summary_of(row) for row in rows], next_wake_at_ms)
+
+
+def take(connection: Connection, worker_id: str, now_ms: int, execution_id: str) -> Summary:
+    """See plait.ports.leases.Leases.take."""
+    number = _known(connection, execution_id)
+    holder = connection.execute(
+        "SELECT w.id FROM standings s JOIN workers w ON w.id = s.owner"
+        " WHERE s.execution = ? AND w.until_ms >= ? AND w.id <> ?",
+        (number, now_ms, worker_id),
+    ).fetchone()
+    if holder is not None:
+        raise LostRace(execution_id)
+    _hold(connection, worker_id, number)
+    row = connection.execute(f"{SELECT} WHERE e.number = ?", (number,)).fetchone()
+    return summary_of(row)
+
+
+def release(connection: Connection, worker_id: str, executions: list[str]) -> None:
+    """See plait.ports.leases.Leases.release."""
+    for execution_id in executions:
+        connection.execute(
+            "UPDATE standings SET owner = NULL WHERE owner = ?"
+            " AND execution = (SELECT number FROM executions WHERE id = ?)",
+            (worker_id, execution_id),
+        )
+
+
+def leave(connection: Connection, worker_id: str) -> None:
+    """See plait.ports.leases.Leases.leave."""
+    connection.execute("UPDATE standings SET owner = NULL WHERE owner = ?", (worker_id,))
+    connection.execute("DELETE FROM workers WHERE id = ?", (worker_id,))
+
+
+def foreign_writes(connection: Connection) -> int:
+    """Return a number that changes when another connection has committed something."""
+    count: int = connection.execute("PRAGMA data_version").fetchone()[0]
+    return count
+
+
+def _columns(standing: Standing) -> tuple[object, ...]:
+    return standing.status, standing.at_ms, standing.wake_at_ms, standing.error_code
+
+
+def _hold(connection: Connection, worker_id: str, number: int) -> None:
+    connection.execute(
+        "UPDATE standings SET owner = ?, epoch = epoch + 1 WHERE execution = ?",
+        (worker_id, number),
+    )
+
+
+def _number_of(connection: Connection, execution_id: str) -> int | None:
+    row = connection.execute(
+        "SELECT number FROM executions WHERE id = ?", (execution_id,)
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+def _known(connection: Connection, execution_id: str) -> int:
+    number = _number_of(connection, execution_id)
+    if number is None:
+        raise UnknownExecution(execution_id)
+    return number
+
+
+def _insert(
+    connection: Connection, number: int, first: int, entries: Sequence[Entry]
+) -> None:
+    connection.executemany(
+        "INSERT INTO entries (execution, number, body, digest) VALUES (?, ?, ?, ?)",
+        [
+            (number, first + index, entry.body, entry.digest)
+            for index, entry in enumerate(entries)
+        ],
+    )

@@ -1,0 +1,46 @@
+"""Rows to values and back: the one place that knows the columns' order."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import orjson
+
+from plait.ports.journal import NewExecution, Search, Standing, Summary
+
+_COLUMNS: Final = (
+    "e.id, e.workflow, e.plan_hash, e.created_at_ms, e.input, e.key, e.tags, s.priority,"
+    " e.parent, s.status, s.at_ms, s.wake_at_ms, s.error_code, s.length, s.head, s.epoch,"
+    " s.owner"
+)
+SELECT: Final = (
+    f"SELECT {_COLUMNS} FROM executions e JOIN standings s ON s.execution = e.number"
+)
+
+
+def summary_of(row: tuple[Any, ...]) -> Summary:
+    """Return the summary in a row that `SELECT` yielded."""
+    new: list[Any] = [*row[:6], tuple(orjson.loads(row[6])), *row[7:9]]
+    return Summary(NewExecution(*new), Standing(*row[9:13]), *row[13:])
+
+
+def search_sql(search: Search) -> tuple[str, list[Any]]:
+    """Return the statement for `search`, and its parameters."""
+    wanted = {
+        "e.workflow = ?": search.workflow,
+        "s.error_code = ?": search.error_code,
+        "e.created_at_ms >= ?": search.since_ms,
+        "e.created_at_ms < ?": search.until_ms,
+        "e.parent = ?": search.parent,
+        "instr(e.input, ?) > 0": search.text,
+        "EXISTS (SELECT 1 FROM json_each(e.tags) WHERE value = ?)": search.tag,
+        "e.number < (SELECT number FROM executions WHERE id = ?)": search.before,
+    }
+    conditions = [text for text, value in wanted.items() if value is not None]
+    values: list[Any] = [value for value in wanted.values() if value is not None]
+    for column, allowed in (("e.id", search.execution_ids), ("s.status", search.statuses)):
+        if allowed:
+            conditions.append(f"{column} IN ({', '.join('?' * len(allowed))})")
+            values += allowed
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    return f"{SELECT}{where} ORDER BY e.number DESC LIMIT ?", [*values, search.limit]

@@ -1,0 +1,211 @@
+"""The SQLite store: journal and leases over one database file.
+
+Writes go through one thread that commits many of them together (writer); reads have
+connections of their own and, under WAL, neither wait for the writer nor stop it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+from plait.ports.journal import (
+    Append,
+    Created,
+    Entry,
+    History,
+    Message,
+    NewExecution,
+    Search,
+    Standing,
+    Summary,
+    UnknownExecution,
+    UnknownPlan,
+)
+from plait.ports.leases import Claimed
+from plait.stores.sqlite import jobs
+from plait.stores.sqlite.database import connect, migrate, unavailable
+from plait.stores.sqlite.rows import SELECT, search_sql, summary_of
+from plait.stores.sqlite.workers import WorkerLocks
+from plait.stores.sqlite.writer import Writer
+
+T = TypeVar("T")
+
+_READERS: Final = 2
+# How soon a worker hears of what another process has written. A look costs 30 µs.
+_LOOK_EVERY_S: Final = 0.1
+
+
+class SqliteStore:
+    """Keeps executions in the file at `path`. Implements Journal and Leases.
+
+    Make it with `open`, inside a running event loop.
+    """
+
+    def __init__(self, path: Path, writer: Writer) -> None:
+        self._path = path
+        self._writer = writer
+        self._locks = WorkerLocks(path)
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="plait-sqlite-read")
+        self._local = threading.local()
+        self._seen = 0
+
+    @classmethod
+    async def open(cls, path: Path) -> SqliteStore:
+        """Open the store, making file and folder if need be, and bring its schema up.
+
+        Raises:
+            StoreTooNew: A newer version has changed it.
+            StoreUnavailable: It cannot be opened.
+        """
+        connection = await asyncio.to_thread(_opened, path)
+        return cls(path, Writer(path, connection))
+
+    async def close(self) -> None:
+        """Finish what was asked for, and close the file."""
+        await self._writer.close()
+        await asyncio.to_thread(self._readers.shutdown)
+
+    # -- Journal -----------------------------------------------------------------------
+
+    async def create(
+        self, new: NewExecution, entries: Sequence[Entry], standing: Standing, owner: str
+    ) -> Created:
+        """See plait.ports.journal.Journal."""
+        job = partial(jobs.create, new=new, entries=entries, standing=standing, owner=owner)
+        return await self._writer.submit(job)
+
+    async def append(self, append: Append) -> None:
+        """See plait.ports.journal.Journal."""
+        await self._writer.submit(partial(jobs.append, wanted=append))
+
+    async def read(self, execution_id: str) -> History:
+        """See plait.ports.journal.Journal."""
+        return await self._read(partial(_history, execution_id=execution_id))
+
+    async def find(self, search: Search) -> list[Summary]:
+        """See plait.ports.journal.Journal."""
+        return await self._read(partial(_found, search=search))
+
+    async def post(self, message: Message) -> None:
+        """See plait.ports.journal.Journal."""
+        await self._writer.submit(partial(jobs.post, message=message))
+
+    async def save_plan(self, plan_hash: str, data: bytes) -> None:
+        """See plait.ports.journal.Journal."""
+        await self._writer.submit(partial(jobs.save_plan, plan_hash=plan_hash, data=data))
+
+    async def load_plan(self, plan_hash: str) -> bytes:
+        """See plait.ports.journal.Journal."""
+        return await self._read(partial(_plan, plan_hash=plan_hash))
+
+    # -- Leases ------------------------------------------------------------------------
+
+    async def join(self, worker_id: str) -> None:
+        """See plait.ports.leases.Leases."""
+        await asyncio.to_thread(self._locks.hold, worker_id)
+
+    async def beat(self, worker_id: str, now_ms: int, until_ms: int) -> list[Message]:
+        """See plait.ports.leases.Leases."""
+        dead = await asyncio.to_thread(self._locks.bury)
+        job = partial(
+            jobs.beat, worker_id=worker_id, now_ms=now_ms, until_ms=until_ms, dead=dead
+        )
+        return await self._writer.submit(job)
+
+    async def claim(self, worker_id: str, now_ms: int, limit: int) -> Claimed:
+        """See plait.ports.leases.Leases."""
+        job = partial(jobs.claim, worker_id=worker_id, now_ms=now_ms, limit=limit)
+        return await self._writer.submit(job)
+
+    async def take(self, worker_id: str, now_ms: int, execution_id: str) -> Summary:
+        """See plait.ports.leases.Leases."""
+        job = partial(
+            jobs.take, worker_id=worker_id, now_ms=now_ms, execution_id=execution_id
+        )
+        return await self._writer.submit(job)
+
+    async def release(self, worker_id: str, executions: list[str]) -> None:
+        """See plait.ports.leases.Leases."""
+        job = partial(jobs.release, worker_id=worker_id, executions=executions)
+        await self._writer.submit(job)
+
+    async def leave(self, worker_id: str) -> None:
+        """See plait.ports.leases.Leases."""
+        await self._writer.submit(partial(jobs.leave, worker_id=worker_id))
+        await asyncio.to_thread(self._locks.drop, worker_id)
+
+    async def changed(self) -> None:
+        """See plait.ports.leases.Leases."""
+        while True:
+            known = await self._writer.submit(jobs.foreign_writes)
+            if self._seen != known:
+                self._seen = known
+                return
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    # -- reading -----------------------------------------------------------------------
+
+    async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, self._query, query)
+
+    def _query(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `query` in a reader's thread, all of it as of one moment."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        try:
+            if connection is None:
+                connection = self._local.connection = connect(self._path)
+            connection.execute("BEGIN")
+            try:
+                return query(connection)
+            finally:
+                connection.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            raise unavailable(self._path, error) from error
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unavailable(path, sqlite3.OperationalError(str(error))) from error
+    connection = connect(path)
+    try:
+        migrate(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _history(connection: sqlite3.Connection, execution_id: str) -> History:
+    row = connection.execute(f"{SELECT} WHERE e.id = ?", (execution_id,)).fetchone()
+    if row is None:
+        raise UnknownExecution(execution_id)
+    entries = connection.execute(
+        "SELECT body, digest FROM entries"
+        " WHERE execution = (SELECT number FROM executions WHERE id = ?) ORDER BY number",
+        (execution_id,),
+    )
+    return History(summary_of(row), [Entry(*entry) for entry in entries])
+
+
+def _found(connection: sqlite3.Connection, search: Search) -> list[Summary]:
+    return [summary_of(row) for row in connection.execute(*search_sql(search))]
+
+
+def _plan(connection: sqlite3.Connection, plan_hash: str) -> bytes:
+    row = connection.execute(
+        "SELECT body FROM plans WHERE hash = ?", (plan_hash,)
+    ).fetchone()
+    if row is None:
+        raise UnknownPlan(plan_hash)
+    data: bytes = row[0]
+    return data

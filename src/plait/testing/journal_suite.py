@@ -1,0 +1,479 @@
+"""The contract of plait.ports.journal and plait.ports.leases, as tests.
+
+A store's tests are its fixtures:
+
+    class TestMyStore(JournalSuite):
+        @pytest.fixture
+        async def stores(self) -> AsyncIterator[OpenStore]:
+            ...  # a function that opens the same store once more
+
+Needs pytest with pytest-asyncio in automatic mode.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from itertools import count
+from typing import Final, TypeAlias
+
+import pytest
+
+from plait.drivers.journal import Store
+from plait.ports.journal import (
+    Append,
+    Created,
+    Entry,
+    LostRace,
+    Message,
+    NewExecution,
+    Search,
+    Standing,
+    Summary,
+    UnknownExecution,
+    UnknownPlan,
+)
+
+OpenStore: TypeAlias = Callable[[], Awaitable[Store]]
+
+NOW_MS: Final = 1_767_225_600_000
+LATER_MS: Final = NOW_MS + 60_000
+AT_ONCE: Final = Standing("running", NOW_MS, 0)
+COMPLETED: Final = Standing("completed", NOW_MS + 5, None)
+ANN, BOB = "ann", "bob"
+
+_numbers = count()
+
+
+def entry(text: str = "turn") -> Entry:
+    """Return an entry; stores do not look into it."""
+    return Entry(text.encode(), f"digest of {text}".encode()[:16])
+
+
+def new(execution_id: str, **fields: object) -> NewExecution:
+    """Return what is known of an execution of the workflow `shop`."""
+    plain = NewExecution(execution_id, "shop", "sha256:1", NOW_MS, "{}")
+    return replace(plain, **fields)  # type: ignore[arg-type]  # as the tests give them
+
+
+def append_to(summary: Summary, *texts: str, **fields: object) -> Append:
+    """Return the append of entries to an execution as its row says it is."""
+    entries = [entry(text) for text in texts]
+    plain = Append(
+        summary.new.execution_id, entries, AT_ONCE, summary.length, summary.epoch
+    )
+    return replace(plain, **fields)  # type: ignore[arg-type]  # as the tests give them
+
+
+class JournalSuite:
+    """Inherit, and give the fixture `stores`: it opens one and the same store."""
+
+    @pytest.fixture
+    async def store(self, stores: OpenStore) -> Store:
+        """Two workers have joined and are alive."""
+        store = await stores()
+        for worker in (ANN, BOB):
+            await store.join(worker)
+            await store.beat(worker, NOW_MS, LATER_MS)
+        return store
+
+    async def begin(
+        self,
+        store: Store,
+        execution_id: str = "",
+        standing: Standing = AT_ONCE,
+        **fields: object,
+    ) -> Summary:
+        """Create an execution that Ann holds."""
+        execution_id = execution_id or f"x{next(_numbers)}"
+        started = new(execution_id, **fields)
+        return (await store.create(started, [entry("started")], standing, ANN)).summary
+
+    async def free(self, store: Store, execution_id: str, wake_at_ms: int | None) -> None:
+        """Create an execution that nobody holds."""
+        standing = Standing("running", NOW_MS, wake_at_ms)
+        summary = await self.begin(store, execution_id, standing)
+        await store.release(ANN, [summary.new.execution_id])
+
+    # -- create ------------------------------------------------------------------------
+
+    async def test_what_was_created_is_read_back(self, store: Store) -> None:
+        started = new(
+            "x1", input='{"name":"Zoë"}', key="k", tags=("a", "b"), priority=3, parent="p"
+        )
+        entries = [entry("one"), entry("two")]
+        created = await store.create(started, entries, AT_ONCE, ANN)
+        summary = Summary(started, AT_ONCE, 2, entry("two").digest, 1, ANN)
+        assert created == Created(summary, is_new=True)
+        history = await store.read("x1")
+        assert history.summary == summary
+        assert history.entries == entries
+
+    async def test_an_id_that_is_taken_is_refused(self, store: Store) -> None:
+        await self.begin(store, "x1")
+        with pytest.raises(LostRace):
+            await store.create(new("x1"), [entry("other")], AT_ONCE, BOB)
+        assert (await store.read("x1")).entries == [entry("started")]
+
+    async def test_a_used_key_gives_the_first_execution(self, store: Store) -> None:
+        first = await self.begin(store, "x1", key="order-7")
+        again = await store.create(new("x2", key="order-7"), [entry()], AT_ONCE, BOB)
+        assert again == Created(first, is_new=False)
+        with pytest.raises(UnknownExecution):
+            await store.read("x2")
+
+    async def test_a_key_counts_after_the_end_too(self, store: Store) -> None:
+        first = await self.begin(store, "x1", key="order-7")
+        await store.append(append_to(first, "end", standing=COMPLETED, is_released=True))
+        again = await store.create(new("x2", key="order-7"), [entry()], AT_ONCE, BOB)
+        found = again.summary
+        assert (found.new.execution_id, found.standing) == ("x1", COMPLETED)
+
+    async def test_a_start_that_was_not_told_of_its_success_is_not_new(
+        self, store: Store
+    ) -> None:
+        first = await self.begin(store, "x1", key="order-7")
+        again = await store.create(new("x1", key="order-7"), [entry()], AT_ONCE, BOB)
+        assert again == Created(first, is_new=False)
+
+    async def test_a_key_counts_within_its_workflow(self, store: Store) -> None:
+        await self.begin(store, "x1", key="order-7")
+        other = await self.begin(store, "x2", key="order-7", workflow="other")
+        assert other.new.execution_id == "x2"
+
+    async def test_of_many_creates_with_one_key_one_is_done(self, store: Store) -> None:
+        started = [new(f"x{number}", key="k") for number in range(20)]
+        creates = [store.create(one, [entry()], AT_ONCE, ANN) for one in started]
+        created = await asyncio.gather(*creates)
+        assert len({one.summary.new.execution_id for one in created}) == 1
+        assert [one.is_new for one in created].count(True) == 1
+        assert len(await store.find(Search())) == 1
+
+    # -- append ------------------------------------------------------------------------
+
+    async def test_an_append_lengthens_the_history(self, store: Store) -> None:
+        summary = await self.begin(store)
+        await store.append(append_to(summary, "two", "three", standing=COMPLETED))
+        history = await store.read(summary.new.execution_id)
+        assert [one.body for one in history.entries] == [b"started", b"two", b"three"]
+        assert history.summary.standing == COMPLETED
+        assert (history.summary.length, history.summary.head) == (3, entry("three").digest)
+
+    async def test_an_append_at_another_length_is_refused_whole(self, store: Store) -> None:
+        summary = await self.begin(store)
+        for length in (0, 2):
+            wanted = append_to(
+                summary, "a", "b", expected_length=length, standing=COMPLETED
+            )
+            with pytest.raises(LostRace):
+                await store.append(wanted)
+        assert (await store.read(summary.new.execution_id)).summary == summary
+
+    async def test_an_append_of_another_epoch_is_refused_whole(self, store: Store) -> None:
+        summary = await self.begin(store)
+        for epoch in (0, 2):
+            with pytest.raises(LostRace):
+                await store.append(append_to(summary, "a", epoch=epoch))
+        assert (await store.read(summary.new.execution_id)).summary == summary
+
+    async def test_an_append_to_nothing_is_refused(self, store: Store) -> None:
+        summary = await self.begin(store)
+        with pytest.raises(UnknownExecution):
+            await store.append(append_to(summary, "a", execution_id="nobody"))
+
+    async def test_of_many_appends_at_one_length_one_is_done(self, store: Store) -> None:
+        summary = await self.begin(store)
+        appends = [store.append(append_to(summary, f"by {n}")) for n in range(20)]
+        outcomes = await asyncio.gather(*appends, return_exceptions=True)
+        assert [type(one) for one in outcomes if one is not None] == [LostRace] * 19
+        assert (await store.read(summary.new.execution_id)).summary.length == 2
+
+    async def test_a_refused_append_leaves_its_neighbours_alone(self, store: Store) -> None:
+        summaries = [await self.begin(store) for _ in range(20)]
+        appends = [
+            append_to(one, "two", expected_length=1 + index % 2)
+            for index, one in enumerate(summaries)
+        ]
+        outcomes = await asyncio.gather(
+            *(store.append(one) for one in appends), return_exceptions=True
+        )
+        assert [isinstance(one, LostRace) for one in outcomes] == [False, True] * 10
+        for index, one in enumerate(summaries):
+            history = await store.read(one.new.execution_id)
+            assert len(history.entries) == history.summary.length == 2 - index % 2
+
+    async def test_a_released_execution_takes_no_more_from_its_holder(
+        self, store: Store
+    ) -> None:
+        summary = await self.begin(store)
+        await store.append(append_to(summary, "two", is_released=True))
+        with pytest.raises(LostRace):
+            await store.append(append_to(summary, "three", expected_length=2))
+        found = (await store.read(summary.new.execution_id)).summary
+        assert (found.owner, found.length) == (None, 2)
+
+    async def test_bodies_of_any_bytes_and_size_are_kept(self, store: Store) -> None:
+        body = bytes(range(256)) * 8_000
+        summary = await self.begin(store)
+        kept = Entry(body, b"\x00" * 16)
+        await store.append(append_to(summary, entries=[kept]))
+        assert (await store.read(summary.new.execution_id)).entries[-1] == kept
+
+    # -- reading -----------------------------------------------------------------------
+
+    async def test_an_unknown_execution_is_told_so(self, store: Store) -> None:
+        with pytest.raises(UnknownExecution, match="nobody"):
+            await store.read("nobody")
+
+    async def test_finding_gives_the_latest_created_first(self, store: Store) -> None:
+        for number in range(5):
+            await self.begin(store, f"x{number}")
+        found = await store.find(Search())
+        assert [one.new.execution_id for one in found] == ["x4", "x3", "x2", "x1", "x0"]
+
+    async def test_finding_goes_on_page_by_page(self, store: Store) -> None:
+        for number in range(5):
+            await self.begin(store, f"x{number}")
+        page = await store.find(Search(limit=2))
+        following = await store.find(Search(limit=2, before=page[-1].new.execution_id))
+        assert [one.new.execution_id for one in page + following] == [
+            "x4",
+            "x3",
+            "x2",
+            "x1",
+        ]
+
+    @pytest.mark.parametrize(
+        "search",
+        [
+            Search(execution_ids=("wanted", "nobody")),
+            Search(workflow="billing"),
+            Search(statuses=("failed", "cancelled")),
+            Search(error_code="connector.timeout"),
+            Search(tag="vip"),
+            Search(text="Zoë"),
+            Search(since_ms=NOW_MS + 1),
+            Search(parent="mother"),
+            Search(workflow="billing", tag="vip", statuses=("failed",)),
+        ],
+        ids=lambda search: str(
+            [
+                name
+                for name in search.__slots__
+                if getattr(search, name) not in (None, (), 50)
+            ]
+        ),
+    )
+    async def test_finding_keeps_to_what_is_asked_for(
+        self, store: Store, search: Search
+    ) -> None:
+        await self.begin(store, "other", tags=("vip2",), input='{"name": "Zoe"}')
+        failed = Standing("failed", NOW_MS + 9, None, "connector.timeout")
+        await self.begin(
+            store,
+            "wanted",
+            failed,
+            workflow="billing",
+            tags=("new", "vip"),
+            input='{"name": "Zoë"}',
+            created_at_ms=NOW_MS + 1,
+            parent="mother",
+        )
+        await self.begin(store, "another")
+        assert [one.new.execution_id for one in await store.find(search)] == ["wanted"]
+
+    async def test_until_a_moment_leaves_that_moment_out(self, store: Store) -> None:
+        await self.begin(store, "early")
+        await self.begin(store, "late", created_at_ms=NOW_MS + 1)
+        found = await store.find(Search(until_ms=NOW_MS + 1))
+        assert [one.new.execution_id for one in found] == ["early"]
+
+    async def test_a_text_with_signs_of_patterns_is_taken_literally(
+        self, store: Store
+    ) -> None:
+        await self.begin(store, "x1", input='{"a": "100%_*?[x]"}')
+        await self.begin(store, "x2", input='{"a": "100 percent"}')
+        found = await store.find(Search(text="100%_*?[x]"))
+        assert [one.new.execution_id for one in found] == ["x1"]
+
+    # -- messages ----------------------------------------------------------------------
+
+    async def test_a_message_comes_with_every_beat_until_it_is_heard(
+        self, store: Store
+    ) -> None:
+        summary = await self.begin(store, "x1")
+        message = Message("m1", "x1", b"cancel")
+        await store.post(message)
+        for _ in range(2):
+            assert await store.beat(ANN, NOW_MS, LATER_MS) == [message]
+            assert await store.beat(BOB, NOW_MS, LATER_MS) == []
+        await store.append(append_to(summary, "two", heard=("m1",)))
+        assert await store.beat(ANN, NOW_MS, LATER_MS) == []
+
+    async def test_hearing_needs_no_entry(self, store: Store) -> None:
+        summary = await self.begin(store, "x1")
+        await store.post(Message("m1", "x1", b""))
+        await store.append(append_to(summary, heard=("m1",)))
+        assert await store.beat(ANN, NOW_MS, LATER_MS) == []
+        assert (await store.read("x1")).summary == summary
+
+    async def test_a_message_posted_again_comes_once(self, store: Store) -> None:
+        summary = await self.begin(store, "x1")
+        for body in (b"first", b"second"):
+            await store.post(Message("m1", "x1", body))
+        assert await store.beat(ANN, NOW_MS, LATER_MS) == [Message("m1", "x1", b"first")]
+        await store.append(append_to(summary, "two", heard=("m1",)))
+        await store.post(Message("m1", "x1", b"third"))
+        assert await store.beat(ANN, NOW_MS, LATER_MS) == []
+
+    async def test_an_append_that_is_refused_hears_nothing(self, store: Store) -> None:
+        summary = await self.begin(store, "x1")
+        await store.post(Message("m1", "x1", b""))
+        with pytest.raises(LostRace):
+            await store.append(append_to(summary, "two", expected_length=9, heard=("m1",)))
+        assert len(await store.beat(ANN, NOW_MS, LATER_MS)) == 1
+
+    async def test_a_message_to_nobody_is_refused(self, store: Store) -> None:
+        with pytest.raises(UnknownExecution):
+            await store.post(Message("m1", "nobody", b""))
+
+    async def test_a_message_makes_an_execution_due(self, store: Store) -> None:
+        await self.free(store, "x1", None)
+        assert (await store.claim(BOB, NOW_MS, 10)).executions == []
+        await store.post(Message("m1", "x1", b""))
+        claimed = await store.claim(BOB, NOW_MS, 10)
+        assert [one.new.execution_id for one in claimed.executions] == ["x1"]
+        assert len(await store.beat(BOB, NOW_MS, LATER_MS)) == 1
+
+    # -- plans -------------------------------------------------------------------------
+
+    async def test_a_plan_is_kept_as_it_was_first_saved(self, store: Store) -> None:
+        await store.save_plan("sha256:1", b"one")
+        await store.save_plan("sha256:1", b"two")
+        assert await store.load_plan("sha256:1") == b"one"
+        with pytest.raises(UnknownPlan):
+            await store.load_plan("sha256:2")
+
+    # -- leases ------------------------------------------------------------------------
+
+    async def test_what_is_due_is_claimed_in_a_new_epoch(self, store: Store) -> None:
+        await self.free(store, "due", NOW_MS)
+        await self.free(store, "later", NOW_MS + 1)
+        await self.free(store, "never", None)
+        await self.begin(store, "held")
+        claimed = await store.claim(BOB, NOW_MS, 10)
+        assert [one.new.execution_id for one in claimed.executions] == ["due"]
+        assert (claimed.executions[0].epoch, claimed.executions[0].owner) == (2, BOB)
+        assert claimed.next_wake_at_ms == NOW_MS + 1
+        assert (await store.read("due")).summary == claimed.executions[0]
+
+    async def test_what_has_ended_is_not_claimed(self, store: Store) -> None:
+        summary = await self.begin(store)
+        await store.append(append_to(summary, "end", standing=COMPLETED, is_released=True))
+        assert (await store.claim(BOB, LATER_MS, 10)).executions == []
+
+    async def test_claims_go_by_priority_then_by_due_time(self, store: Store) -> None:
+        for execution_id, priority, wake_at_ms in (
+            ("third", 0, 5),
+            ("second", 0, 4),
+            ("fourth", -1, 0),
+            ("first", 9, 9),
+        ):
+            standing = Standing("running", NOW_MS, wake_at_ms)
+            await self.begin(store, execution_id, standing, priority=priority)
+        await store.release(ANN, ["first", "second", "third", "fourth"])
+        order = []
+        for _ in range(4):
+            claimed = await store.claim(BOB, NOW_MS, 1)
+            order += [one.new.execution_id for one in claimed.executions]
+        assert order == ["first", "second", "third", "fourth"]
+
+    async def test_two_claims_at_once_share_nothing(self, store: Store) -> None:
+        for number in range(30):
+            await self.free(store, f"x{number}", 0)
+        both = await asyncio.gather(
+            store.claim(ANN, NOW_MS, 20), store.claim(BOB, NOW_MS, 20)
+        )
+        ids = [one.new.execution_id for claimed in both for one in claimed.executions]
+        assert len(ids) == len(set(ids)) == 30
+
+    async def test_an_old_holder_is_fenced(self, store: Store) -> None:
+        old = await self.begin(store, "x1")
+        await store.beat(BOB, LATER_MS + 1, LATER_MS + 1_000)
+        claimed = await store.claim(BOB, LATER_MS + 1, 10)
+        assert [one.new.execution_id for one in claimed.executions] == ["x1"]
+        with pytest.raises(LostRace):
+            await store.append(append_to(old, "stale"))
+        await store.append(append_to(claimed.executions[0], "fresh"))
+
+    async def test_a_worker_that_beats_keeps_what_it_holds(self, store: Store) -> None:
+        await self.begin(store, "x1")
+        await store.beat(ANN, LATER_MS, LATER_MS + 2_000)
+        await store.beat(BOB, LATER_MS + 1, LATER_MS + 2_000)
+        assert (await store.claim(BOB, LATER_MS + 1, 10)).executions == []
+
+    async def test_one_that_is_held_cannot_be_taken(self, store: Store) -> None:
+        summary = await self.begin(store, "x1")
+        with pytest.raises(LostRace):
+            await store.take(BOB, NOW_MS, "x1")
+        assert (await store.read("x1")).summary == summary
+
+    async def test_one_that_is_not_due_can_be_taken(self, store: Store) -> None:
+        await self.free(store, "x1", None)
+        taken = await store.take(BOB, NOW_MS, "x1")
+        assert (taken.owner, taken.epoch) == (BOB, 2)
+
+    async def test_one_that_has_ended_can_be_taken(self, store: Store) -> None:
+        summary = await self.begin(store, "x1")
+        await store.append(append_to(summary, "end", standing=COMPLETED, is_released=True))
+        taken = await store.take(BOB, NOW_MS, "x1")
+        await store.append(append_to(taken, "resumed"))
+
+    async def test_its_holder_takes_it_in_a_new_epoch(self, store: Store) -> None:
+        summary = await self.begin(store, "x1")
+        taken = await store.take(ANN, NOW_MS, "x1")
+        assert taken.epoch == summary.epoch + 1
+
+    async def test_nobody_cannot_be_taken(self, store: Store) -> None:
+        with pytest.raises(UnknownExecution):
+            await store.take(ANN, NOW_MS, "nobody")
+
+    async def test_only_the_holder_releases(self, store: Store) -> None:
+        await self.begin(store, "x1")
+        await store.release(BOB, ["x1", "nobody"])
+        assert (await store.claim(BOB, NOW_MS, 10)).executions == []
+        await store.release(ANN, ["x1"])
+        assert len((await store.claim(BOB, NOW_MS, 10)).executions) == 1
+
+    async def test_who_leaves_gives_all_back(self, store: Store) -> None:
+        for number in range(3):
+            await self.begin(store, f"x{number}")
+        await store.leave(ANN)
+        assert len((await store.claim(BOB, NOW_MS, 10)).executions) == 3
+
+    # -- opened more than once ---------------------------------------------------------
+
+    async def test_another_opening_sees_everything(
+        self, store: Store, stores: OpenStore
+    ) -> None:
+        summary = await self.begin(store, "x1", key="k", tags=("a",))
+        await store.append(append_to(summary, "two"))
+        await store.save_plan("sha256:1", b"plan")
+        other = await stores()
+        assert await other.read("x1") == await store.read("x1")
+        assert await other.load_plan("sha256:1") == b"plan"
+        assert len(await other.find(Search(tag="a"))) == 1
+
+    async def test_a_worker_hears_what_another_opening_writes(
+        self, store: Store, stores: OpenStore
+    ) -> None:
+        await self.begin(store, "x1")
+        other = await stores()
+        hearing = asyncio.ensure_future(store.changed())
+        await asyncio.sleep(0)
+        await other.post(Message("m1", "x1", b""))
+        async with asyncio.timeout(10):
+            await hearing
+            while not await store.beat(ANN, NOW_MS, LATER_MS):
+                await store.changed()

@@ -1,0 +1,200 @@
+"""Durable executions outlive their workers: random documents, random deaths.
+
+A worker dies at one of its writes: before it, so that nothing is kept, or after it, so that
+it is kept and nobody is told. Then the next worker takes over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from random import Random
+from typing import Any, TypeVar
+
+import pytest
+
+from plait.drivers.journal import JournalDriver, Start, verify
+from plait.kernel import Kernel
+from plait.kernel.codec import load_turn
+from plait.kernel.events import ExecutionCompleted
+from plait.plan import Plan
+from plait.ports.calls import Call, CallHandle, CallReply, Done
+from plait.ports.journal import (
+    TERMINAL,
+    Append,
+    Created,
+    Entry,
+    History,
+    NewExecution,
+    Standing,
+)
+from plait.stores.memory import MemoryStore
+from plait.testing import Simulation
+from plait.testing.script import answer_to
+from plait.testing.virtual_time import run_virtually
+from tests.simulation.asking import plan_of, play
+from tests.simulation.documents import ANYTHING, ORDERLY, Wishes, document_by
+
+T = TypeVar("T")
+GIVEN: Any = {"a": 1, "flag": True}
+
+
+class MortalStore(MemoryStore):
+    """The same executions for all lives; each life ends at one of its writes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.deaths = 0
+        self.live_for(None, is_kept=False)
+
+    def live_for(self, write_count: int | None, *, is_kept: bool) -> None:
+        """Begin a life that ends at write number `write_count`; None: it does not end."""
+        self.left = write_count
+        self.is_kept = is_kept
+        self.died = asyncio.Event() if write_count is not None else None
+
+    async def create(
+        self, new: NewExecution, entries: Sequence[Entry], standing: Standing, owner: str
+    ) -> Created:
+        write = super().create
+        return await self._written(lambda: write(new, entries, standing, owner))
+
+    async def append(self, append: Append) -> None:
+        write = super().append
+        await self._written(lambda: write(append))
+
+    async def _take_a_while(self) -> None:
+        """A millisecond of virtual time, in which calls may be answered."""
+        loop = asyncio.get_running_loop()
+        over = loop.create_future()
+        loop.call_later(0.001, over.set_result, None)
+        await over
+
+    async def _written(self, write: Callable[[], Awaitable[T]]) -> T:
+        await self._take_a_while()
+        if self.left is None:
+            return await write()
+        self.left -= 1
+        if self.left > 0:
+            return await write()
+        if self.left == 0 and self.is_kept:
+            await write()
+        if self.left == 0:
+            self.deaths += 1
+            assert self.died is not None
+            self.died.set()
+        never: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        return await never
+
+
+class CountedCalls:
+    """Answers as the calls' own requests say; keeps every call that was made."""
+
+    def __init__(self) -> None:
+        self.made: list[Call] = []
+
+    def start(self, call: Call, done: Done) -> CallHandle:
+        """Answer later, in virtual time."""
+        self.made.append(call)
+        answer = answer_to(play, call)
+        outcome = answer.failure or CallReply(answer.response, answer.facts)
+        assert answer.after_ms is not None
+        loop = asyncio.get_running_loop()
+        return loop.call_later(answer.after_ms / 1000, done, outcome)
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+class World:
+    """One execution, its store, and the workers that come and go."""
+
+    def __init__(self, plan: Plan, lot: Random) -> None:
+        self.plan = plan
+        self.lot = lot
+        self.store = MortalStore()
+        self.calls = CountedCalls()
+
+    async def live_through(self, lives: int) -> History:
+        """Start the execution; let `lives` workers die over it; return its history."""
+        for life in range(lives):
+            self.store.live_for(self.lot.randint(1, 6), is_kept=self.lot.random() < 0.5)
+            await self.one_life(f"mortal-{life}")
+        self.store.live_for(None, is_kept=False)
+        await self.one_life("immortal")
+        history = await self.store.read("x")
+        verify(history)
+        return history
+
+    async def one_life(self, worker_id: str) -> None:
+        loop = asyncio.get_running_loop()
+        driver = JournalDriver(
+            self.store, self.calls, Kernel, worker_id=worker_id, wall_clock_s=loop.time
+        )
+        await driver.open()
+        living = [loop.create_task(self.see_to_the_end(driver))]
+        if self.store.died is not None:
+            living.append(loop.create_task(self.death()))
+        await asyncio.wait(living, return_when=asyncio.FIRST_COMPLETED)
+        for task in living:
+            task.cancel()
+        await asyncio.gather(*living, return_exceptions=True)
+        await driver.perish()
+
+    async def see_to_the_end(self, driver: JournalDriver) -> None:
+        # The id is what makes the second start of a start that was not told of the first.
+        start = Start("x", GIVEN, key="once")
+        await driver.start(self.plan, start)
+        await driver.ended("x")
+
+    async def death(self) -> None:
+        assert self.store.died is not None
+        await self.store.died.wait()
+
+
+def survive(plan: Plan, seed: int, lives: int) -> tuple[History, World]:
+    lot = Random(seed)
+
+    async def main() -> tuple[History, World]:
+        world = World(plan, lot)
+        return await world.live_through(lives), world
+
+    return run_virtually(main())
+
+
+def plan_by(seed: int, wishes: Wishes) -> Plan:
+    return plan_of(document_by(Random(seed), wishes))
+
+
+@pytest.mark.parametrize("block", range(10))
+def test_deaths_do_not_change_how_it_ends(block: int) -> None:
+    deaths = 0
+    for seed in range(block * 20, block * 20 + 20):
+        plan = plan_by(seed, ORDERLY)
+        expected = Simulation(plan, play, input=GIVEN).run()
+        history, world = survive(plan, seed, lives=4)
+        deaths += world.store.deaths
+        assert history.summary.standing.status == expected.status, seed
+        end = load_turn(history.entries[-1].body)[-1]
+        output = end.output if isinstance(end, ExecutionCompleted) else None
+        assert output == expected.output, seed
+    assert deaths > 10
+
+
+@pytest.mark.parametrize("block", range(10))
+def test_whatever_dies_when_it_ends_and_repeats_only_what_was_under_way(
+    block: int,
+) -> None:
+    deaths = 0
+    for seed in range(block * 20, block * 20 + 20):
+        history, world = survive(plan_by(seed, ANYTHING), seed, lives=4)
+        deaths += world.store.deaths
+        assert history.summary.standing.status in TERMINAL, seed
+        made = Counter((call.step, call.attempt) for call in world.calls.made)
+        assert all(count <= 1 + world.store.deaths for count in made.values())
+        keys: dict[tuple[str, int], set[str | None]] = {}
+        for call in world.calls.made:
+            keys.setdefault((call.step, call.attempt), set()).add(call.idempotency_key)
+        assert all(len(known) == 1 for known in keys.values()), seed
+    assert deaths > 10
