@@ -21,7 +21,8 @@ from plait.model.record import record
 class ExecutionStarted:
     """Begin. `behaviour` is the kernel's numbered behaviour that this execution keeps.
 
-    `trigger` is what templates see under that name: how the execution came to be.
+    `trigger` is what templates see under that name: how the execution came to be. `trace`
+    holds the headers that its calls pass on; an express execution keeps them elsewhere.
     """
 
     execution_id: str
@@ -32,6 +33,7 @@ class ExecutionStarted:
     behaviour: int
     trigger: JsonValue = None
     attempt: int = 1
+    trace: tuple[tuple[str, str], ...] = ()
 
 
 @record

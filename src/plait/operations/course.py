@@ -17,7 +17,7 @@ import orjson
 
 from plait.drivers.journal import NO_DIGEST, Store, Telling, entry_of, replay, verify
 from plait.drivers.journal.live import standing_of
-from plait.kernel import BEHAVIOUR, Ambient, Kernel
+from plait.kernel import BEHAVIOUR, Kernel
 from plait.kernel.events import (
     CancelRequested,
     ExecutionCompleted,
@@ -182,7 +182,7 @@ async def restart(hand: Hand, execution_id: str, new_id: str) -> Summary:
     started = replace(
         _started(told), execution_id=new_id, at_ms=hand.now_ms, behaviour=BEHAVIOUR
     )
-    fresh, turn = Telling.begin(told.kernel, started, Ambient(hand.secrets))
+    fresh, turn = Telling.begin(told.kernel, started, hand.secrets)
     return await _create(hand, history, fresh, [entry_of(turn.events, NO_DIGEST)])
 
 
@@ -209,7 +209,7 @@ async def fork(hand: Hand, wanted: Fork, new_id: str) -> Summary:
         input=wanted.input if wanted.has_input else old.input,
         behaviour=BEHAVIOUR,
     )
-    fresh, first = Telling.begin(kernel, started, Ambient(hand.secrets))
+    fresh, first = Telling.begin(kernel, started, hand.secrets)
     entries = [entry_of(first.events, NO_DIGEST)]
     for turn in fresh.retell(told, [wanted.step]):
         entries.append(entry_of(turn.events, entries[-1].digest))
@@ -228,7 +228,7 @@ async def _read(hand: Hand, execution_id: str) -> History:
 
 async def _told(hand: Hand, history: History) -> Telling:
     plan = load_plan(await hand.store.load_plan(history.summary.new.plan_hash))
-    return replay(history, hand.kernel_for(plan), Ambient(hand.secrets))
+    return replay(history, hand.kernel_for(plan), hand.secrets)
 
 
 def _started(told: Telling) -> ExecutionStarted:

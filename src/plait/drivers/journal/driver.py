@@ -29,8 +29,8 @@ from plait.drivers.journal.history import (
     verify,
 )
 from plait.drivers.journal.live import Live, standing_of
-from plait.drivers.journal.telling import Outstanding
-from plait.kernel import BEHAVIOUR, Ambient, Kernel
+from plait.drivers.journal.telling import Outstanding, ambient_of
+from plait.kernel import BEHAVIOUR, Kernel
 from plait.kernel.events import CancelRequested, ExecutionStarted, OutsideEvent
 from plait.model.errors import PlaitError
 from plait.model.json import JsonObject, JsonValue
@@ -70,6 +70,7 @@ class Start:
 
     Attributes:
         key: The caller's idempotency key: a second start returns the first execution.
+        trace: Headers that its calls pass on: `traceparent` and the like.
     """
 
     execution_id: str
@@ -78,6 +79,7 @@ class Start:
     key: str | None = None
     tags: tuple[str, ...] = ()
     priority: int = 0
+    trace: tuple[tuple[str, str], ...] = ()
 
 
 @record
@@ -196,8 +198,9 @@ class JournalDriver:
             self.now_ms(),
             BEHAVIOUR,
             start.trigger,
+            trace=start.trace,
         )
-        state, turn = kernel.start(event, Ambient(self.secrets))
+        state, turn = kernel.start(event, ambient_of(event, self.secrets))
         outstanding = Outstanding()
         outstanding.ask(turn.commands)
         standing = standing_of(state, outstanding)
@@ -330,7 +333,7 @@ class JournalDriver:
         history = await self.journal.read(execution_id)
         verify(history)
         kernel = await self._kernel_by_hash(history.summary.new.plan_hash)
-        told = replay(history, kernel, Ambient(self.secrets))
+        told = replay(history, kernel, self.secrets)
         if live is None:
             live = Live(self, kernel, history.summary, told.state, told.outstanding)
         live.rebuild(history.summary, told)

@@ -11,10 +11,11 @@ Not here: keeping the bytes (behind plait.ports.journal).
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import ClassVar, Final, cast
 
 from plait.drivers.journal.telling import Telling
-from plait.kernel import Ambient, Kernel
+from plait.kernel import Kernel
 from plait.kernel.codec import dump_turn, load_turn
 from plait.kernel.events import Event, ExecutionResumed, ExecutionStarted, OutsideEvent
 from plait.model.errors import PlaitError
@@ -84,7 +85,7 @@ def verify(history: History) -> None:
         raise HistoryDamaged(execution_id, "its latest entry is not the one last written")
 
 
-def replay(history: History, kernel: Kernel, ambient: Ambient) -> Telling:
+def replay(history: History, kernel: Kernel, secrets: Mapping[str, str]) -> Telling:
     """Feed a verified history to the kernel again; act on nothing.
 
     Raises:
@@ -94,7 +95,7 @@ def replay(history: History, kernel: Kernel, ambient: Ambient) -> Telling:
     """
     execution_id = history.summary.new.execution_id
     started = load_turn(history.entries[0].body)[0]
-    told, turn = Telling.begin(kernel, cast("ExecutionStarted", started), ambient)
+    told, turn = Telling.begin(kernel, cast("ExecutionStarted", started), secrets)
     for number, entry in enumerate(history.entries, start=1):
         if number > 1:
             event = cast("OutsideEvent", load_turn(entry.body)[0])

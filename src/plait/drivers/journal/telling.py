@@ -10,7 +10,7 @@ Not here: where the events come from and go to (plait.drivers.journal.history).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from plait.kernel import (
@@ -88,7 +88,7 @@ class Telling:
     """
 
     kernel: Kernel
-    ambient: Ambient
+    secrets: Mapping[str, str]
     state: Execution
     outstanding: Outstanding
     events: list[OutsideEvent]
@@ -98,11 +98,11 @@ class Telling:
 
     @classmethod
     def begin(
-        cls, kernel: Kernel, started: ExecutionStarted, ambient: Ambient
+        cls, kernel: Kernel, started: ExecutionStarted, secrets: Mapping[str, str]
     ) -> tuple[Telling, Turn]:
         """Start; return the telling and its first turn."""
-        state, turn = kernel.start(started, ambient)
-        told = cls(kernel, ambient, state, Outstanding(), [started])
+        state, turn = kernel.start(started, ambient_of(started, secrets))
+        told = cls(kernel, secrets, state, Outstanding(), [started])
         told._note(turn)
         return told, turn
 
@@ -119,7 +119,7 @@ class Telling:
         """Return this execution as it goes on: without what `again` came to."""
         started = self.events[0]
         assert isinstance(started, ExecutionStarted)
-        told, _ = Telling.begin(self.kernel, started, self.ambient)
+        told, _ = Telling.begin(self.kernel, started, self.secrets)
         for _ in told.retell(self, resumed.again):
             pass
         pause_ms = resumed.at_ms - told.state.now_ms
@@ -169,6 +169,11 @@ class Telling:
                 self.timer_counts[command.step] = count + 1
                 self.timers[command.timer] = (command.step, count)
         self.outstanding.ask(turn.commands)
+
+
+def ambient_of(started: ExecutionStarted, secrets: Mapping[str, str]) -> Ambient:
+    """Return what the kernel needs beside the events of an execution that began so."""
+    return Ambient(secrets, tuple((name, value) for name, value in started.trace))
 
 
 def _is_any_within(step: str, again: Sequence[str]) -> bool:
