@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import partial
+from ipaddress import ip_address
 
 from plait.assembly import compose
 from plait.assembly.connectors import Connector
 from plait.assembly.documents import LoadedFile
-from plait.assembly.settings import Settings
+from plait.assembly.settings import GatewaySection, Settings
 from plait.assembly.sources import Configured
+from plait.assembly.stores import is_there, open_store
 from plait.gateway.app import Gateway, GatewaySettings
 from plait.gateway.deployment import Broken, Deployment, Loaded
 from plait.gateway.http1 import HttpLimits
+from plait.gateway.keeper import Keeper, Kept
+from plait.ports.calls import Calls
 
 
 def gateway(
@@ -25,6 +31,11 @@ def gateway(
     """
     own = configured.settings.gateway
     performer = compose.calls(configured.settings, connectors)
+    keeper = Keeper(
+        partial(_open, configured, performer),
+        is_there=is_there(configured.settings.store.url),
+        secrets=configured.secrets,
+    )
     return Gateway(
         compose.driver(configured, performer),
         settings=GatewaySettings(
@@ -34,10 +45,40 @@ def gateway(
             cache_bytes_max=own.cache_bytes_max,
             has_docs=own.docs,
             has_metrics=own.metrics,
+            has_open_api=_is_open(own),
         ),
         kernel_for=partial(compose.kernel, configured.settings),
+        keeper=keeper,
         on_close=performer.close,
     )
+
+
+async def _open(configured: Configured, performer: Calls) -> Kept:
+    """Open the store of the settings, with a worker that runs what is in it."""
+    settings = configured.settings
+    store = await open_store(settings.store.url)
+    worker_id = secrets.token_hex(8)
+    driver = compose.journal_driver(configured, store, performer, worker_id=worker_id)
+
+    async def close() -> None:
+        await driver.close()
+        await store.close()
+
+    try:
+        await driver.open()
+    except BaseException:
+        await close()
+        raise
+    return Kept(driver, store, partial(compose.kernel, settings), close)
+
+
+def _is_open(own: GatewaySection) -> bool:
+    """Tell whether whoever reaches the gateway is taken for its operator."""
+    if own.open_api is not None:
+        return own.open_api
+    with suppress(ValueError):
+        return ip_address(own.host).is_loopback
+    return own.host == "localhost"
 
 
 def connection_limits(settings: Settings) -> HttpLimits:

@@ -114,6 +114,9 @@ class GatewaySection(Section):
     """Answer /docs and /openapi.json."""
     metrics: bool = True
     """Answer /metrics."""
+    open_api: bool | None = None
+    """Let whoever reaches the gateway list and change executions. Default: only when it
+    listens on the own machine."""
 
 
 class HttpSection(Section):

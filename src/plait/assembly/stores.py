@@ -50,6 +50,20 @@ _SERVERS: Final = {
 }
 
 
+def is_there(place: str) -> bool:
+    """Tell whether there may be something in the store at `place` already."""
+    path = _path_of(place)
+    return path is None or path.exists()
+
+
+def _path_of(place: str) -> Path | None:
+    """Return the file that `place` names; None when it names a server."""
+    scheme, separator, rest = place.partition(":")
+    if separator and scheme != "sqlite":
+        return None
+    return Path(rest.removeprefix("//") if separator else place)
+
+
 async def open_store(place: str, *, is_new: bool = True) -> Store:
     """Open the store at `place`. Call it inside the event loop; close it when done.
 
@@ -62,16 +76,14 @@ async def open_store(place: str, *, is_new: bool = True) -> Store:
         StoreUnavailable: It cannot be reached or written.
         StoreTooNew: A newer version of Plait has changed it.
     """
-    scheme, separator, rest = place.partition(":")
-    if not separator or scheme == "sqlite":
-        module, name = "plait.stores.sqlite", "SqliteStore"
-        path = Path(rest.removeprefix("//") if separator else place)
+    given: str | Path
+    path, scheme = _path_of(place), place.partition(":")[0]
+    if path is not None:
+        module, name, given = "plait.stores.sqlite", "SqliteStore", path
         if not is_new and not path.exists():
             raise NoStore(str(path))
-        given: str | Path = path
     elif scheme in _SERVERS:
-        module, name = _SERVERS[scheme]
-        given = place
+        (module, name), given = _SERVERS[scheme], place
     else:
         raise UnknownStore(scheme)
     store: Store = await getattr(importlib.import_module(module), name).open(given)

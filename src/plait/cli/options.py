@@ -47,14 +47,19 @@ def configured(
     config: Path | None,
     resolve: Iterable[str] | None,
     env: Iterable[str] | None,
-    gateway: Mapping[str, Any] | None = None,
+    sections: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Configured:
-    """Return the settings; ends with EXIT_INVALID when they are wrong."""
+    """Return the settings; ends with EXIT_INVALID when they are wrong.
+
+    Args:
+        sections: What other options say, by section; None: was not given.
+    """
     overrides: dict[str, Any] = {
         "resolve": _resolved(resolve or ()),
         "env": pairs("--env", env or (), "region=eu"),
-        "gateway": {k: v for k, v in (gateway or {}).items() if v is not None},
     }
+    for name, given_ones in (sections or {}).items():
+        overrides[name] = {k: v for k, v in given_ones.items() if v is not None}
     given = {name: value for name, value in overrides.items() if value}
     try:
         return read_settings(os.environ, file=config, folder=Path.cwd(), overrides=given)

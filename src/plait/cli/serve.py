@@ -17,12 +17,14 @@ from plait.assembly.documents import LoadedFile, load_documents
 from plait.assembly.sources import Configured
 from plait.cli.options import ConfigOption, EnvOption, ResolveOption, configured, connectors
 from plait.cli.output import EXIT_FAILED, say, stop
+from plait.cli.stores import StoreOption, give_up
 from plait.cli.streams import write_if_heard
 from plait.document import Catalog
 from plait.document.source import SourceLimits
 from plait.gateway.app import Gateway
 from plait.gateway.deployment import Finding, Loaded
 from plait.gateway.serving import Watch, serve_forever
+from plait.model.errors import PlaitError
 
 _NAMES_SHOWN_MAX: Final = 8
 
@@ -45,6 +47,7 @@ def command(
     resolve: ResolveOption = None,
     env: EnvOption = None,
     config: ConfigOption = None,
+    store: StoreOption = None,
     reload: Annotated[
         bool,
         typer.Option(
@@ -58,6 +61,7 @@ def command(
 
     Serves every document that declares an `endpoint`, an API page at /docs, and its own
     state at /health. A document that is broken is reported, and the others are served.
+    Durable executions in the store go on where they were.
 
     The first SIGTERM or Ctrl-C lets requests under way finish; a second one cuts them off.
     Exit code 0: stopped, all requests answered. 1: some were cut off. 2: there is nothing
@@ -71,7 +75,11 @@ def command(
     """
     if host == "":  # the system would take it for every address of the machine
         stop("--host: write an address; 0.0.0.0 or :: for all that this machine has")
-    settings = configured(config, resolve, env, {"host": host, "port": port})
+    sections: dict[str, dict[str, object]] = {
+        "gateway": {"host": host, "port": port},
+        "store": {"url": store},
+    }
+    settings = configured(config, resolve, env, sections)
     available = connectors()
     catalog = compose.catalog(available)
     limits = compose.source_limits(settings.settings)
@@ -130,6 +138,8 @@ def _serve(service: _Service, watch: Watch | None) -> None:
             watch=watch,
             announce=service.announce,
         )
+    except PlaitError as error:
+        give_up(error)
     except OSError as error:
         stop(f"cannot listen on {own.host}:{own.port}: {_why_not(error)}")
     if cut_off:

@@ -45,6 +45,7 @@ def compile_endpoint(
         headers=compiler.headers(),
         cache_ms=ttl_ms,
         stale_ms=stale_ms,
+        wait_ms=model.wait,
     )
 
 

@@ -17,7 +17,7 @@ STEP_KEYS: Final = frozenset(
     "max_visits".split()
 )
 DOCUMENT_KEYS: Final = frozenset("states initial triggers concurrency priority".split())
-ENDPOINT_KEYS: Final = frozenset("rate_limit auth prefer_async wait".split())
+ENDPOINT_KEYS: Final = frozenset("rate_limit auth prefer_async".split())
 WAIT_KEYS: Final = frozenset("until event".split())
 VALUES: Final = {"on_failure": ("compensate",)}
 WORDS: Final = STEP_KEYS | DOCUMENT_KEYS | ENDPOINT_KEYS | WAIT_KEYS

@@ -79,6 +79,9 @@ class Endpoint(Strict):
     """Headers of the reply; values may be templates."""
     cache: DurationMs | EndpointCache | None = None
     """How long a complete reply may be given again."""
+    wait: DurationMs | None = None
+    """After this long the caller gets 202 and a link, and the execution goes on in the
+    store. Default: a durable workflow answers 202 at once, an express one never."""
 
 
 class WorkflowModel(Strict):

@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from plait.drivers.inline import InlineDriver
+from plait.gateway.api import Api
 from plait.gateway.binding import METHODS_WITH_BODY
 from plait.gateway.body import JSON_DEPTH_MAX, body_type
 from plait.gateway.builtin import own_routes
@@ -21,6 +22,7 @@ from plait.gateway.cache import BYTES_MAX_DEFAULT, ReplyCache
 from plait.gateway.deadlines import Deadlines
 from plait.gateway.deployment import Deployment, Finding, Loaded, next_deployments
 from plait.gateway.identity import Identity, IdentitySource
+from plait.gateway.keeper import Keeper
 from plait.gateway.layers import Exchange, Room, is_keepable
 from plait.gateway.message import Reply, Request
 from plait.gateway.metrics import Metrics
@@ -46,6 +48,7 @@ class GatewaySettings:
         in_flight_max: Requests under way at once; more are answered 503.
         cache_bytes_max: All kept replies together.
         has_docs: Whether /docs and /openapi.json are answered.
+        has_open_api: Whether whoever reaches the gateway may list and change executions.
     """
 
     request_timeout_ms: int = 60_000
@@ -54,6 +57,7 @@ class GatewaySettings:
     cache_bytes_max: int = BYTES_MAX_DEFAULT
     has_docs: bool = True
     has_metrics: bool = True
+    has_open_api: bool = False
 
 
 class Gateway:
@@ -62,6 +66,7 @@ class Gateway:
     Args:
         driver: Runs them.
         kernel_for: Makes the kernel of a plan.
+        keeper: Keeps durable executions; None: durable workflows are not served.
         on_close: Awaited once, after the last request: closes connections, say.
 
     Attributes:
@@ -76,6 +81,7 @@ class Gateway:
         *,
         settings: GatewaySettings | None = None,
         kernel_for: Callable[[Plan], Kernel] = Kernel,
+        keeper: Keeper | None = None,
         on_close: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         settings = settings or GatewaySettings()
@@ -91,6 +97,7 @@ class Gateway:
         )
         self._shared = Shared(
             driver=driver,
+            keeper=keeper,
             kernel_for=kernel_for,
             cache=self._cache,
             deadlines=Deadlines(settings.request_timeout_ms / 1000),
@@ -100,9 +107,13 @@ class Gateway:
             json_depth_max=settings.json_depth_max,
         )
         self._on_close = on_close
+        self._keeper = keeper
         self._own = own_routes(
             self, has_docs=settings.has_docs, has_metrics=settings.has_metrics
         )
+        if keeper is not None:
+            api = Api(keeper, self._shared.identities, is_open=settings.has_open_api)
+            self._own += api.routes()
         self._snapshot = Snapshot()
         self.deploy(())
 
@@ -194,6 +205,18 @@ class Gateway:
         text = f"{method} is not answered here; {allow[1].decode()} are"
         return MethodNotAllowed(text, headers=(allow,))
 
+    async def prepare(self) -> None:
+        """Open the store if there is use for it: what was under way goes on at once.
+
+        Raises:
+            StoreUnavailable: It cannot be reached or written.
+            StoreTooNew: A newer version has changed it.
+        """
+        plans = [one.plan for one in self._snapshot.deployments]
+        keeper = self._keeper
+        if keeper is not None and (keeper.is_there or any(map(_is_kept, plans))):
+            await keeper.kept()
+
     def begin(self) -> None:
         """Be ready: what /health/ready answers with 200."""
         self.state = "ready"
@@ -201,12 +224,21 @@ class Gateway:
     def begin_drain(self) -> None:
         """Be ready no more; requests are still answered."""
         self.state = "draining"
+        if self._keeper is not None:
+            self._keeper.begin_drain()
 
     async def close(self) -> None:
         """Cancel what is done in the background, and let go of connections."""
         await self._cache.close()
+        if self._keeper is not None:
+            await self._keeper.close()
         if self._on_close is not None:
             await self._on_close()
+
+
+def _is_kept(plan: Plan) -> bool:
+    may_last = plan.endpoint is not None and plan.endpoint.wait_ms is not None
+    return plan.mode == "durable" or may_last
 
 
 def _versions(deployments: Iterable[Deployment]) -> list[tuple[str, str]]:

@@ -23,6 +23,7 @@ _TEXT: Final[JsonObject] = {"type": "string"}
 _ALWAYS: Final = (400, 500, 502, 503, 504)
 _WITH_BODY: Final = (413, 415)
 _OWN_FAILURE: Final = 422
+_NO_SPACE: Final = 507
 
 
 def build_openapi(plans: Sequence[Plan]) -> JsonObject:
@@ -113,6 +114,9 @@ def _responses(
     if any(node.kind == "fail" for node in nodes_of(plan.scope)):
         statuses.add(_OWN_FAILURE)
     responses: JsonObject = {"200": _success(plan, root)}
+    if plan.mode == "durable" or endpoint.wait_ms is not None:
+        responses["202"] = _ACCEPTED
+        statuses.add(_NO_SPACE)
     for status in statuses:
         responses[str(status)] = {"$ref": f"#/components/responses/{status}"}
     for what, status in endpoint.status:
@@ -233,6 +237,22 @@ _ERROR: Final[JsonObject] = {
         }
     },
 }
+_ACCEPTED: Final[JsonObject] = {
+    "description": "It goes on; `links.self` tells how, with `?wait=30s` at its end.",
+    "headers": {"Location": {"description": "The execution.", "schema": _TEXT}},
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "properties": {
+                    "execution_id": _TEXT,
+                    "status": _TEXT,
+                    "links": {"type": "object", "properties": {"self": _TEXT}},
+                },
+            }
+        }
+    },
+}
 _MEANINGS: Final = {
     400: "The request does not fit; details.violations names every place.",
     413: "The body is too large.",
@@ -242,6 +262,7 @@ _MEANINGS: Final = {
     502: "A called service failed.",
     503: "Too much is under way, or a called service is known to be down.",
     504: "The time was up.",
+    507: "The store has no space left; nothing was begun.",
 }
 _RESPONSES: Final[JsonObject] = {
     str(status): _error_response(text) for status, text in _MEANINGS.items()

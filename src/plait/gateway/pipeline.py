@@ -12,7 +12,9 @@ from plait.gateway.binding import METHODS_WITH_BODY, Binder
 from plait.gateway.cache import ReplyCache
 from plait.gateway.contract import InputContract
 from plait.gateway.deadlines import Deadlines
+from plait.gateway.durable import run_durable, run_promotable, with_store_errors
 from plait.gateway.identity import IdentitySource
+from plait.gateway.keeper import Keeper
 from plait.gateway.layers import (
     Handler,
     Room,
@@ -26,7 +28,7 @@ from plait.gateway.layers import (
     with_metrics,
     with_room,
 )
-from plait.gateway.metrics import Metrics
+from plait.gateway.metrics import Metrics, RouteMetrics
 from plait.gateway.reply import ReplyWriter
 from plait.gateway.routes import parameter_names
 from plait.gateway.trigger import trigger_reads
@@ -37,9 +39,14 @@ from plait.plan import Endpoint, Plan
 
 @record
 class Shared:
-    """What all routes of a gateway have in common."""
+    """What all routes of a gateway have in common.
+
+    Attributes:
+        keeper: Keeps durable executions; None: this gateway serves express ones only.
+    """
 
     driver: InlineDriver
+    keeper: Keeper | None
     kernel_for: Callable[[Plan], Kernel]
     cache: ReplyCache
     deadlines: Deadlines
@@ -49,21 +56,20 @@ class Shared:
     json_depth_max: int
 
 
-def build_pipeline(plan: Plan, endpoint: Endpoint, shared: Shared) -> Handler:
-    """Return the handler for `plan` behind `endpoint`. Innermost layer first."""
-    kernel = shared.kernel_for(plan)
-    writer = ReplyWriter(endpoint)
-    binder = Binder(
-        InputContract(plan.input_schema),
-        parameter_names(endpoint.path),
-        takes_body=endpoint.method in METHODS_WITH_BODY,
-        json_depth_max=shared.json_depth_max,
-    )
-    metrics = shared.metrics.for_route(endpoint.method, endpoint.path, plan.name)
-    reads_trigger = "trigger" in plan.roots
-
+def _express(
+    plan: Plan,
+    endpoint: Endpoint,
+    shared: Shared,
+    writer: ReplyWriter,
+    metrics: RouteMetrics,
+) -> Handler:
+    """Return what runs `plan` within the request."""
     handler = run_workflow(
-        shared.driver, kernel, writer, metrics, reads_trigger=reads_trigger
+        shared.driver,
+        shared.kernel_for(plan),
+        writer,
+        metrics,
+        reads_trigger="trigger" in plan.roots,
     )
     if plan.timeout_ms is None:  # else the kernel keeps the workflow's own time
         handler = with_deadline(handler, shared.deadlines)
@@ -74,6 +80,28 @@ def build_pipeline(plan: Plan, endpoint: Endpoint, shared: Shared) -> Handler:
             handler = with_cache(
                 handler, shared.cache, endpoint, key, varies_by=reads.headers
             )
+    return handler
+
+
+def build_pipeline(plan: Plan, endpoint: Endpoint, shared: Shared) -> Handler:
+    """Return the handler for `plan` behind `endpoint`. Innermost layer first."""
+    writer = ReplyWriter(endpoint)
+    binder = Binder(
+        InputContract(plan.input_schema),
+        parameter_names(endpoint.path),
+        takes_body=endpoint.method in METHODS_WITH_BODY,
+        json_depth_max=shared.json_depth_max,
+    )
+    metrics = shared.metrics.for_route(endpoint.method, endpoint.path, plan.name)
+    keeper = shared.keeper
+    if keeper is not None and plan.mode == "durable":
+        handler = with_store_errors(run_durable(keeper, plan, writer, metrics))
+    elif keeper is not None and endpoint.wait_ms is not None:
+        handler = with_store_errors(
+            run_promotable(keeper, shared.kernel_for(plan), writer, metrics)
+        )
+    else:
+        handler = _express(plan, endpoint, shared, writer, metrics)
     handler = with_input(handler, binder)
     handler = with_room(handler, shared.room)
     handler = with_error_reply(handler)

@@ -92,6 +92,7 @@ def serve_forever(
 
     Raises:
         OSError: The address cannot be listened on.
+        StoreUnavailable: Executions are to be kept, and the store cannot be reached.
     """
     main = _serve(build, host, port, limits, drain_ms_max / 1000, watch, announce)
     with asyncio.Runner(loop_factory=_new_loop) as runner:
@@ -119,6 +120,7 @@ async def _serve(
             begun = asyncio.Event()
             watching = asyncio.create_task(_watch(gateway, watch, begun))
             await begun.wait()
+        await gateway.prepare()
         address = await listener.listen(host, port)
         gateway.begin()
         announce(f"listening on {url_of(*address)}")

@@ -5,11 +5,11 @@ Findings about routes:
 | code | what |
 |---|---|
 | G001 | two documents claim the same method and path; the first keeps it |
-| G002 | a durable workflow has an endpoint, which this version cannot serve |
+| G002 | a durable workflow has an endpoint, and this gateway has no store |
 | G003 | the path belongs to the gateway itself |
 | G004 | a header that the document sets is not sent (warning) |
 | G005 | the input schema cannot be checked |
-| G006 | replies are not kept, because they depend on all headers (warning) |
+| G006 | replies are not kept: they depend on all headers, or are durable (warning) |
 """
 
 from __future__ import annotations
@@ -110,8 +110,8 @@ def _add(
     plan, endpoint = deployment.plan, deployment.plan.endpoint
     if endpoint is None:
         return []
-    if plan.mode != "express":
-        text = f"workflow '{plan.name}' is durable; an endpoint answers express ones only"
+    if plan.mode != "express" and shared.keeper is None:
+        text = f"workflow '{plan.name}' is durable; this gateway answers express ones only"
         return [_finding(deployment, "G002", text, "set `mode: express`")]
     known = former.get(plan.content_hash)
     try:
@@ -150,7 +150,12 @@ def _header_warnings(deployment: Deployment, headers: Template | None) -> list[D
 
 
 def _cache_warnings(deployment: Deployment, endpoint: Endpoint) -> list[Diagnostic]:
-    if not (endpoint.cache_ms and trigger_reads(deployment.plan).all_headers):
+    if not endpoint.cache_ms:
+        return []
+    if deployment.plan.mode == "durable":
+        text = "'cache' has no effect: every request starts a durable execution of its own"
+        return [_finding(deployment, "G006", text, "leave it out", Severity.WARNING)]
+    if not trigger_reads(deployment.plan).all_headers:
         return []
     text = "'cache' has no effect: a template reads all headers, or one by a computed name"
     hint = "read single headers: ${trigger.headers.name}"

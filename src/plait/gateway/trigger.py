@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import Any, Final
 
 from plait.expression import Template
 from plait.gateway.message import Request
@@ -29,6 +29,12 @@ def trigger_of(request: Request) -> JsonObject:
         "path": request.path,
         "headers": headers,
     }
+
+
+# Never written down unless a template names them: they let their bearer in.
+_SECRET_HEADERS: Final = frozenset(
+    "authorization cookie proxy-authorization x-api-key".split()
+)
 
 
 @record
@@ -79,6 +85,19 @@ def trigger_reads(plan: Plan) -> TriggerReads:
         headers=tuple(sorted(names)),
         all_headers=() in reads or ("headers",) in reads,
     )
+
+
+def kept_trigger(request: Request, reads: TriggerReads) -> JsonObject:
+    """Return what is written down as `trigger`: what templates read, and no secret else."""
+    trigger = trigger_of(request)
+    headers = trigger["headers"]
+    assert isinstance(headers, dict)
+    trigger["headers"] = {
+        name: value
+        for name, value in headers.items()
+        if name in reads.headers or (reads.all_headers and name not in _SECRET_HEADERS)
+    }
+    return trigger
 
 
 def _templates(part: Any) -> Iterator[Template]:

@@ -126,7 +126,7 @@ class Kernel:
                 self._accept(x, event)
                 self._end(x, ExecutionCancelled(event.reason, x.now_ms))
             case ExecutionStarted() | ExecutionResumed():
-                raise InvariantBroken("an execution starts once; to resume it, its history is retold")
+                raise InvariantBroken("an execution starts once; who resumes it retells it")
             case _:
                 assert_never(event)
         return self._end_turn(x) if is_expected else Turn([], [])

@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from plait.drivers.inline import Trace
-from plait.drivers.journal import verify
-from plait.kernel.codec import load_turn
+from plait.drivers.journal import trace_of, turns_of, verify
 from plait.kernel.events import (
     CallCompleted,
     ExecutionCancelled,
@@ -69,20 +68,18 @@ def show(history: History, now_ms: int) -> Shown:
         TurnUnreadable: A newer version wrote it.
     """
     verify(history)
-    turns = [load_turn(entry.body) for entry in history.entries]
+    turns = turns_of(history)
     started = turns[0][0]
     assert isinstance(started, ExecutionStarted)
-    trace = Trace(started.at_ms / 1000)
     responses: JsonObject = {}
     is_degraded = False
     for events in turns:
-        trace.note(events, events[0].at_ms / 1000)
         if isinstance(events[0], CallCompleted):
             responses[events[0].step] = events[0].response
         is_degraded |= any(isinstance(one, StepFailed) and one.continued for one in events)
     is_running = history.summary.standing.status == RUNNING
     end_ms = now_ms if is_running else history.summary.standing.at_ms
-    trace.ended_s = end_ms / 1000
+    trace = trace_of(turns, end_ms)
     output, failure = _outcome(turns[-1][-1])
     return Shown(history.summary, started, output, failure, trace, responses, is_degraded)
 

@@ -116,6 +116,7 @@ class Endpoint:
         status: Pairs of what to match (an error code, `5xx`, or a template that must be
             true) and the HTTP status to answer with, in the document's order.
         cache_ms: How long a complete reply may be given again; 0: never.
+        wait_ms: After this long the caller gets a link instead; None: the mode says.
     """
 
     method: str
@@ -125,6 +126,7 @@ class Endpoint:
     headers: Template | None = None
     cache_ms: int = 0
     stale_ms: int = 0
+    wait_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

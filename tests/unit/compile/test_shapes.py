@@ -23,7 +23,7 @@ LATER_TYPES = (
 )
 LATER_STEP_KEYS = "compensate cache rate_limit circuit_breaker bulkhead goto max_visits"
 LATER_DOCUMENT_KEYS = "states initial triggers concurrency priority"
-LATER_ENDPOINT_KEYS = "rate_limit auth prefer_async wait"
+LATER_ENDPOINT_KEYS = "rate_limit auth prefer_async"
 
 
 @pytest.mark.parametrize("name", ["user-profile.yaml", "registration.json"])

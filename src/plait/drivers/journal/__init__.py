@@ -9,7 +9,9 @@ from plait.drivers.journal.history import (
     replay,
     verify,
 )
+from plait.drivers.journal.result import trace_of, turns_of
 from plait.drivers.journal.telling import Telling
+from plait.drivers.journal.unkept import Unkept
 
 __all__ = [
     "NO_DIGEST",
@@ -20,7 +22,10 @@ __all__ = [
     "Store",
     "Telling",
     "Times",
+    "Unkept",
     "entry_of",
     "replay",
+    "trace_of",
+    "turns_of",
     "verify",
 ]

@@ -22,6 +22,7 @@ from typing import Any, Final, Protocol
 
 import orjson
 
+from plait.drivers.inline import Result
 from plait.drivers.journal.history import (
     NO_DIGEST,
     entry_of,
@@ -29,7 +30,8 @@ from plait.drivers.journal.history import (
     verify,
 )
 from plait.drivers.journal.live import Live, standing_of
-from plait.drivers.journal.telling import Outstanding, ambient_of
+from plait.drivers.journal.result import result_of
+from plait.drivers.journal.telling import Outstanding, Telling, ambient_of
 from plait.kernel import BEHAVIOUR, Kernel
 from plait.kernel.events import CancelRequested, ExecutionStarted, OutsideEvent
 from plait.model.errors import PlaitError
@@ -40,11 +42,14 @@ from plait.ports.calls import Calls
 from plait.ports.journal import (
     RUNNING,
     TERMINAL,
+    Entry,
+    History,
     Journal,
     LostRace,
     Message,
     NewExecution,
     Search,
+    Standing,
     StoreUnavailable,
     Summary,
 )
@@ -53,6 +58,8 @@ from plait.ports.leases import Leases
 logger = logging.getLogger("plait.journal")
 
 CLAIM_LIMIT: Final = 200
+# An execution that has nothing to do for this long leaves the memory until it has.
+IDLE_MS_MAX: Final = 1_000
 BACK_OFF_S: Final = (0.05, 0.2, 1.0, 5.0)
 
 
@@ -190,7 +197,24 @@ class JournalDriver:
             StoreUnavailable: Nothing was begun, or nothing is known of it.
         """
         kernel = await self._kernel_of(plan)
-        event = ExecutionStarted(
+        event = self.started(plan, start)
+        state, turn = kernel.start(event, ambient_of(event, self.secrets))
+        outstanding = Outstanding()
+        outstanding.ask(turn.commands)
+        standing = standing_of(state, outstanding)
+        new = self.new_execution(plan, start, event.at_ms)
+        entries = [entry_of(turn.events, NO_DIGEST)]
+        created = await self.journal.create(new, entries, standing, self._worker_id)
+        summary = created.summary
+        if created.is_new and standing.status == RUNNING:
+            live = Live(self, kernel, summary, state, outstanding)
+            if self._holds(live):
+                live.act(turn.commands)
+        return summary
+
+    def started(self, plan: Plan, start: Start) -> ExecutionStarted:
+        """Return the event that begins an execution now."""
+        return ExecutionStarted(
             start.execution_id,
             plan.content_hash,
             start.input,
@@ -200,28 +224,40 @@ class JournalDriver:
             start.trigger,
             trace=start.trace,
         )
-        state, turn = kernel.start(event, ambient_of(event, self.secrets))
-        outstanding = Outstanding()
-        outstanding.ask(turn.commands)
-        standing = standing_of(state, outstanding)
-        new = NewExecution(
+
+    @staticmethod
+    def new_execution(plan: Plan, start: Start, at_ms: int) -> NewExecution:
+        """Return what the store is told of an execution that began at `at_ms`."""
+        return NewExecution(
             start.execution_id,
             plan.name,
             plan.content_hash,
-            event.at_ms,
+            at_ms,
             orjson.dumps(start.input).decode(),
             start.key,
             start.tags,
             start.priority,
         )
-        entries = [entry_of(turn.events, NO_DIGEST)]
+
+    async def adopt(
+        self, live: Live, new: NewExecution, entries: list[Entry], standing: Standing
+    ) -> Summary:
+        """Take over an execution that has run unwritten; it is durable when this returns.
+
+        Raises:
+            StoreUnavailable: It was not taken over.
+        """
+        await self._kernel_of(live.kernel.plan)
         created = await self.journal.create(new, entries, standing, self._worker_id)
-        summary = created.summary
-        if created.is_new and standing.status == RUNNING:
-            live = Live(self, kernel, summary, state, outstanding)
-            self._lives[start.execution_id] = live
-            live.act(turn.commands)
-        return summary
+        live.host, live.summary = self, created.summary
+        if standing.status == RUNNING and not self._holds(live):
+            live.let_go()
+        return created.summary
+
+    def may_leave(self, standing: Standing, now_ms: int) -> bool:
+        """See plait.drivers.journal.live.Host."""
+        wake_at_ms = standing.wake_at_ms
+        return wake_at_ms is None or wake_at_ms > now_ms + IDLE_MS_MAX
 
     def stir(self) -> None:
         """Look for what is due now: somebody has made something due."""
@@ -263,6 +299,16 @@ class JournalDriver:
             if not waiters:
                 self._waiters.pop(execution_id, None)
 
+    async def result(self, execution_id: str) -> Result:
+        """Return the result of an execution that has ended.
+
+        Raises:
+            UnknownExecution: There is none of that id.
+            HistoryDamaged: Its history is not the one that was written.
+        """
+        history = await self.journal.read(execution_id)
+        return result_of(history, (await self._told(history)).state)
+
     # -- what executions in memory tell ------------------------------------------------
 
     def gone(self, live: Live, summary: Summary) -> None:
@@ -274,8 +320,8 @@ class JournalDriver:
             self._tell(summary)
         elif live.inbox:
             self._spawn(self._take_again(execution_id, live))
-        elif standing.wake_at_ms is not None and standing.wake_at_ms < self._rest_until_ms:
-            self._stir.set()
+        else:
+            self._expect(standing)
 
     def stalled(self, live: Live, error: Exception) -> None:
         """See plait.drivers.journal.live.Host."""
@@ -287,6 +333,26 @@ class JournalDriver:
         if not isinstance(error, LostRace):
             logger.error("execution %s is stopped", execution_id, exc_info=error)
         self._drop(live)
+
+    def _holds(self, live: Live) -> bool:
+        """Keep a new execution in memory, unless all that it does is to wait."""
+        summary = live.summary
+        if self.may_leave(summary.standing, self.now_ms()):
+            self._spawn(self._give_back(summary))
+            return False
+        self._lives[summary.new.execution_id] = live
+        return True
+
+    async def _give_back(self, summary: Summary) -> None:
+        with suppress(StoreUnavailable):  # then it comes back when this worker has ended
+            await self._leases.release(self._worker_id, [summary.new.execution_id])
+        self._expect(summary.standing)
+
+    def _expect(self, standing: Standing) -> None:
+        """Look again in time for an execution that has left the memory."""
+        wake_at_ms = standing.wake_at_ms
+        if wake_at_ms is not None and wake_at_ms < self._rest_until_ms:
+            self._stir.set()
 
     def _drop(self, live: Live) -> None:
         live.let_go()
@@ -331,13 +397,16 @@ class JournalDriver:
 
     async def _rebuilt(self, execution_id: str, live: Live | None) -> Live:
         history = await self.journal.read(execution_id)
-        verify(history)
-        kernel = await self._kernel_by_hash(history.summary.new.plan_hash)
-        told = replay(history, kernel, self.secrets)
+        told = await self._told(history)
         if live is None:
-            live = Live(self, kernel, history.summary, told.state, told.outstanding)
+            live = Live(self, told.kernel, history.summary, told.state, told.outstanding)
         live.rebuild(history.summary, told)
         return live
+
+    async def _told(self, history: History) -> Telling:
+        verify(history)
+        kernel = await self._kernel_by_hash(history.summary.new.plan_hash)
+        return replay(history, kernel, self.secrets)
 
     async def _kernel_of(self, plan: Plan) -> Kernel:
         known = self._kernels.get(plan.content_hash)

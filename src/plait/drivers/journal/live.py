@@ -40,18 +40,31 @@ from plait.kernel.events import (
     TimerFired,
 )
 from plait.ports.calls import CallHandle, CallReply, Calls, Outcome
-from plait.ports.journal import RUNNING, Append, Entry, Journal, Standing, Summary
+from plait.ports.journal import RUNNING, Append, Entry, Standing, Summary
 
-# An execution that has nothing to do for this long leaves the memory until it has.
-IDLE_MS_MAX = 1_000
+
+class Recorder(Protocol):
+    """What takes in the turns of an execution."""
+
+    async def append(self, append: Append) -> None:
+        """See plait.ports.journal.Journal."""
+        ...
 
 
 class Host(Protocol):
-    """What an execution in memory needs of the driver that holds it."""
+    """What an execution in memory needs of whoever holds it."""
 
-    journal: Journal
     calls: Calls
     secrets: Mapping[str, str]
+
+    @property
+    def journal(self) -> Recorder:
+        """Where its turns are recorded."""
+        ...
+
+    def may_leave(self, standing: Standing, now_ms: int) -> bool:
+        """Tell whether an execution that stands so leaves the memory until it is due."""
+        ...
 
     def now_ms(self) -> int:
         """Return the moment, milliseconds since the Unix epoch; it never goes back."""
@@ -108,13 +121,18 @@ class Live:
             self.messages.add(message_id)
             self.feed(event, message_id)
 
+    def wake(self) -> None:
+        """Go on: its state is to be trusted again."""
+        self.is_stalled = False
+        self._wake()
+
     def _wake(self) -> None:
         if self.inbox and self.pump is None and not self.is_stalled:
             self.pump = asyncio.get_running_loop().create_task(self._pump())
 
     async def _pump(self) -> None:
         try:
-            while self.inbox and not self.is_over:
+            while self.inbox and not (self.is_over or self.is_stalled):
                 commands, append = self._decide()
                 if append is not None:
                     await self.host.journal.append(append)
@@ -152,7 +170,8 @@ class Live:
     def _append(self, entries: list[Entry], heard: tuple[str, ...]) -> Append:
         summary, now_ms = self.summary, self.host.now_ms()
         standing = standing_of(self.state, self.outstanding)
-        is_released = standing.status != RUNNING or self._may_leave(standing, now_ms)
+        may_leave = self.host.may_leave(standing, now_ms)
+        is_released = standing.status != RUNNING or may_leave
         return Append(
             summary.new.execution_id,
             entries,
@@ -162,10 +181,6 @@ class Live:
             heard,
             is_released,
         )
-
-    def _may_leave(self, standing: Standing, now_ms: int) -> bool:
-        wake_at_ms = standing.wake_at_ms
-        return wake_at_ms is None or wake_at_ms > now_ms + IDLE_MS_MAX
 
     def _recorded(self, append: Append) -> None:
         known = self.summary
@@ -207,7 +222,6 @@ class Live:
         self.outstanding = told.outstanding
         self.inbox.extendleft(reversed(self.unrecorded))
         self.unrecorded.clear()
-        self.is_stalled = False
         heard = {getattr(event, "step", None) for event, _ in self.inbox}
         calls = self.outstanding.calls
         for step in [step for step in self.handles if step not in calls]:
@@ -218,7 +232,7 @@ class Live:
             call for step, call in calls.items() if step not in {*self.handles, *heard}
         ]
         self.act([*wanted, *self.outstanding.timers.values()])
-        self._wake()
+        self.wake()
 
     def _start_call(self, call: StartCall) -> None:
         step, attempt = call.step, call.attempt

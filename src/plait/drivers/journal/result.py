@@ -1,0 +1,76 @@
+"""Results of executions that have ended, as those who wait for them see them.
+
+Not here: executions as people see them (plait.operations.executions).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from plait.drivers.inline import Result, Trace
+from plait.kernel import Execution
+from plait.kernel.codec import load_turn
+from plait.kernel.events import (
+    Event,
+    ExecutionCancelled,
+    ExecutionCompleted,
+    ExecutionFailed,
+)
+from plait.model.failure import Failure
+from plait.model.json import JsonValue
+from plait.ports.journal import History
+
+
+def turns_of(history: History) -> list[list[Event]]:
+    """Return the events of each turn.
+
+    Raises:
+        TurnUnreadable: A newer version wrote one.
+    """
+    return [load_turn(entry.body) for entry in history.entries]
+
+
+def trace_of(turns: Iterable[list[Event]], until_ms: int) -> Trace:
+    """Return the timeline; its moments are seconds since the Unix epoch.
+
+    Args:
+        until_ms: Until when what has not ended is drawn.
+    """
+    trace: Trace | None = None
+    for events in turns:
+        at_s = events[0].at_ms / 1000
+        if trace is None:
+            trace = Trace(at_s)
+        trace.note(events, at_s)
+    assert trace is not None
+    trace.ended_s = until_ms / 1000
+    return trace
+
+
+def result_of(history: History, state: Execution) -> Result:
+    """Return the result of an execution that has ended.
+
+    Args:
+        state: The same history, replayed.
+    """
+    summary = history.summary
+    output: JsonValue = None
+    failure: Failure | None = None
+    match state.end:
+        case ExecutionCompleted():
+            output = state.end.output
+        case ExecutionFailed():
+            failure = state.end.failure
+        case ExecutionCancelled():
+            failure = Failure("execution.cancelled", state.end.reason)
+        case None:
+            raise AssertionError("it has not ended")
+    return Result(
+        summary.new.execution_id,
+        summary.standing.status,
+        output,
+        failure,
+        state.is_degraded,
+        trace_of(turns_of(history), summary.standing.at_ms),
+        state,
+    )

@@ -1,0 +1,129 @@
+"""Executions that are kept only if they last: express ones that may become durable.
+
+Rule 1. Nothing is written before the promotion. What has happened until then is written in
+        one piece, and the execution goes on: no call under way is made again.
+Rule 2. An execution that cannot be written goes on as it was, in memory.
+
+Not here: how long somebody waits before it is promoted (plait.gateway.durable).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from plait.drivers.inline import Result
+from plait.drivers.journal.driver import JournalDriver, Start
+from plait.drivers.journal.history import NO_DIGEST, entry_of
+from plait.drivers.journal.live import Live, standing_of
+from plait.drivers.journal.result import result_of
+from plait.drivers.journal.telling import Outstanding, ambient_of
+from plait.kernel import Kernel
+from plait.ports.calls import Calls
+from plait.ports.journal import Append, History, Standing, Summary
+
+# The epoch and owner of what nobody else knows of.
+_EPOCH = 1
+
+
+class Unkept:
+    """One execution that nobody has written down yet. It begins at once.
+
+    Args:
+        wait_ms: For how long somebody waits for it.
+
+    Attributes:
+        ended: Set when it has ended.
+        lasts: Set when it only waits, and for longer than anybody waits for it.
+    """
+
+    def __init__(
+        self,
+        driver: JournalDriver,
+        kernel: Kernel,
+        start: Start,
+        wait_ms: int,
+    ) -> None:
+        self.ended = asyncio.Event()
+        self.lasts = asyncio.Event()
+        self.calls: Calls = driver.calls
+        self.secrets: Mapping[str, str] = driver.secrets
+        self._driver = driver
+        self._error: Exception | None = None
+        self._until_ms = driver.now_ms() + wait_ms
+        event = driver.started(kernel.plan, start)
+        state, turn = kernel.start(event, ambient_of(event, self.secrets))
+        outstanding = Outstanding()
+        outstanding.ask(turn.commands)
+        standing = standing_of(state, outstanding)
+        self._new = driver.new_execution(kernel.plan, start, event.at_ms)
+        self._entries = [entry_of(turn.events, NO_DIGEST)]
+        head = self._entries[-1].digest
+        summary = Summary(self._new, standing, 1, head, _EPOCH, None)
+        self._live = Live(self, kernel, summary, state, outstanding)
+        if state.end is None:
+            self._live.act(turn.commands)
+            self._note(standing)
+        else:
+            self.ended.set()
+
+    @property
+    def journal(self) -> Unkept:
+        """See plait.drivers.journal.live.Host."""
+        return self
+
+    def now_ms(self) -> int:
+        """See plait.drivers.journal.live.Host."""
+        return self._driver.now_ms()
+
+    def may_leave(self, standing: Standing, now_ms: int) -> bool:
+        """See plait.drivers.journal.live.Host. It has nowhere to go."""
+        del standing, now_ms
+        return False
+
+    async def append(self, append: Append) -> None:
+        """Take in what was decided; it may be written one day."""
+        self._entries.extend(append.entries)
+        self._note(append.standing)
+
+    def gone(self, live: Live, summary: Summary) -> None:
+        """See plait.drivers.journal.live.Host."""
+        del live, summary
+        self.ended.set()
+
+    def stalled(self, live: Live, error: Exception) -> None:
+        """See plait.drivers.journal.live.Host."""
+        live.let_go()
+        self._error = error
+        self.ended.set()
+
+    def _note(self, standing: Standing) -> None:
+        wake_at_ms = standing.wake_at_ms
+        if wake_at_ms is None or wake_at_ms > self._until_ms:
+            self.lasts.set()
+
+    def result(self) -> Result:
+        """Return the result, once it has ended."""
+        if self._error is not None:
+            raise self._error
+        history = History(self._live.summary, list(self._entries))
+        return result_of(history, self._live.state)
+
+    async def promote(self) -> Summary:
+        """Write it down, and let the driver go on with it.
+
+        Raises:
+            StoreUnavailable: It was not written, and goes on in memory.
+        """
+        live = self._live
+        live.is_stalled = True
+        try:
+            standing = standing_of(live.state, live.outstanding)
+            summary = await self._driver.adopt(live, self._new, self._entries, standing)
+        finally:
+            live.wake()
+        return summary
+
+    def abandon(self) -> None:
+        """Give it up; its calls are cancelled."""
+        self._live.let_go()

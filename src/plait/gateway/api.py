@@ -1,0 +1,254 @@
+"""The executions API: what the link of a 202 leads to, and what operators do by hand.
+
+| route | what |
+|---|---|
+| GET `/api/v1/executions/{id}?wait=30s` | one: at once, or at its end within the wait |
+| GET `/api/v1/executions?workflow=&status=…` | a list, the latest first |
+| POST `/api/v1/executions/{id}/cancel`, `/resume`, `/restart` | changes its course |
+
+Rule 1. Whoever has an execution's id, 128 random bits, learns how it ended. All else is
+        for operators: until there are accounts, those who reach a gateway that listens on
+        its own machine only, or that its operator has opened.
+Rule 2. A POST is JSON: no page of another site can send that unasked.
+
+Not here: what the verbs do (plait.operations).
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from typing import ClassVar, Final, TypeAlias
+from urllib.parse import parse_qs
+
+import orjson
+
+from plait.gateway.durable import EXECUTIONS_PATH, WAIT_MS_MAX, with_store_errors
+from plait.gateway.identity import IdentitySource
+from plait.gateway.keeper import Keeper, Kept
+from plait.gateway.layers import Exchange, Handler, with_error_reply, with_identity
+from plait.gateway.message import Reply, Request, json_reply
+from plait.gateway.refusal import BadInput, Malformed, Refused, UnsupportedMediaType
+from plait.gateway.snapshot import Route
+from plait.model.duration import parse_duration_ms
+from plait.model.json import JsonObject
+from plait.operations import Hand, cancel, restart, resume, row_json, show, shown_json
+from plait.ports.journal import RUNNING, TERMINAL, Search, Summary
+
+PAGE_SIZE_MAX: Final = 1_000
+_PAGE_SIZE: Final = 50
+_NEVER_KEPT: Final = (b"cache-control", b"no-store")
+_ID_BYTES: Final = 16
+# What everybody learns who knows an execution's id.
+_PUBLIC: Final = ("id", "workflow", "status", "created_at", "updated_at", "output", "error")
+_FILTERS: Final = frozenset(
+    "workflow status error tag text since until limit before".split()
+)
+Verb: TypeAlias = Callable[[Hand, str, JsonObject], Awaitable[Summary]]
+
+
+class Closed(Refused):
+    """The route is for operators, and this gateway is open to a network."""
+
+    code: ClassVar[str] = "request.forbidden"
+    status: ClassVar[int] = 403
+
+
+class Api:
+    """The routes of the executions API.
+
+    Args:
+        is_open: Whether whoever reaches the gateway may list and change executions.
+    """
+
+    def __init__(
+        self, keeper: Keeper, identities: IdentitySource, *, is_open: bool
+    ) -> None:
+        self._keeper = keeper
+        self._identities = identities
+        self._is_open = is_open
+
+    def routes(self) -> list[Route]:
+        """Return them, each with the layers that every route has."""
+        one = EXECUTIONS_PATH + "/{id}"
+        table: list[tuple[str, str, Handler]] = [
+            ("GET", one, self._one),
+            ("GET", EXECUTIONS_PATH, self._for_operators(self._list)),
+        ]
+        for name, verb in _VERBS.items():
+            handler = self._for_operators(self._change(verb))
+            table.append(("POST", f"{one}/{name}", handler))
+        return [
+            Route(method, path, self._layered(handler)) for method, path, handler in table
+        ]
+
+    def _layered(self, handler: Handler) -> Handler:
+        handler = with_error_reply(with_store_errors(handler))
+        return with_identity(handler, self._identities)
+
+    def _for_operators(self, handler: Handler) -> Handler:
+        async def handle(exchange: Exchange) -> Reply:
+            if not self._is_open:
+                raise Closed(
+                    "listing and changing executions is for operators: listen on "
+                    "127.0.0.1, or set `gateway.open_api` where a proxy checks who asks"
+                )
+            return await handler(exchange)
+
+        return handle
+
+    async def _one(self, exchange: Exchange) -> Reply:
+        (execution_id,) = exchange.values
+        kept = await self._keeper.kept()
+        wait_ms = _wait_ms(exchange.request)
+        if wait_ms:
+            await self._keeper.has_ended(execution_id, wait_ms)
+        told = await _told(kept, execution_id)
+        if not self._is_open:
+            told = {name: told[name] for name in _PUBLIC}
+        reply = _reply(200, told)
+        if told["status"] == RUNNING:
+            reply.headers.append((b"retry-after", b"1"))
+        return reply
+
+    async def _list(self, exchange: Exchange) -> Reply:
+        search = search_of(exchange.request)
+        kept = await self._keeper.kept()
+        found = await kept.store.find(search)
+        more = found[-1].new.execution_id if len(found) == search.limit else None
+        rows: JsonObject = {"executions": [row_json(one) for one in found], "before": more}
+        return _reply(200, rows)
+
+    def _change(self, verb: Verb) -> Handler:
+        async def handle(exchange: Exchange) -> Reply:
+            (execution_id,) = exchange.values
+            body = _body_of(exchange.request)
+            kept = await self._keeper.kept()
+            summary = await verb(self._hand(kept), execution_id, body)
+            kept.driver.stir()
+            return _reply(200, row_json(summary))
+
+        return handle
+
+    def _hand(self, kept: Kept) -> Hand:
+        worker_id = f"hand-{secrets.token_hex(8)}"
+        return Hand(kept.store, kept.kernel_for, worker_id, _now_ms(), self._keeper.secrets)
+
+
+async def _cancel(hand: Hand, execution_id: str, body: JsonObject) -> Summary:
+    reason = body.get("reason", "cancelled through the API")
+    if not isinstance(reason, str):
+        raise BadInput("`reason` is a text")
+    return await cancel(hand, execution_id, reason)
+
+
+async def _resume(hand: Hand, execution_id: str, _: JsonObject) -> Summary:
+    return await resume(hand, execution_id)
+
+
+async def _restart(hand: Hand, execution_id: str, _: JsonObject) -> Summary:
+    return await restart(hand, execution_id, secrets.token_hex(_ID_BYTES))
+
+
+_VERBS: Final[dict[str, Verb]] = {
+    "cancel": _cancel,
+    "resume": _resume,
+    "restart": _restart,
+}
+
+
+async def _told(kept: Kept, execution_id: str) -> JsonObject:
+    return shown_json(show(await kept.store.read(execution_id), _now_ms()))
+
+
+def search_of(request: Request) -> Search:
+    """Return what a list's query asks for.
+
+    Raises:
+        BadInput: It asks for something that no list has.
+
+    >>> search_of(Request("GET", "/", "status=failed&status=completed", {})).statuses
+    ('failed', 'completed')
+    """
+    given = _query(request)
+    unknown = sorted(set(given) - _FILTERS)
+    if unknown:
+        known = ", ".join(sorted(_FILTERS))
+        raise BadInput(f"unknown filter '{unknown[0]}'; known: {known}")
+    statuses = tuple(given.get("status", ()))
+    wrong = [one for one in statuses if one not in (RUNNING, *TERMINAL)]
+    if wrong:
+        known = ", ".join((RUNNING, *TERMINAL))
+        raise BadInput(f"unknown status '{wrong[0]}'; known: {known}")
+
+    def last(name: str) -> str | None:
+        return given[name][-1] if name in given else None
+
+    return Search(
+        workflow=last("workflow"),
+        statuses=statuses,
+        error_code=last("error"),
+        tag=last("tag"),
+        text=last("text"),
+        since_ms=_ago(last("since")),
+        until_ms=_ago(last("until")),
+        before=last("before"),
+        limit=_limit(last("limit")),
+    )
+
+
+def _limit(given: str | None) -> int:
+    if given is None:
+        return _PAGE_SIZE
+    if not given.isdecimal() or not 1 <= int(given) <= PAGE_SIZE_MAX:
+        raise BadInput(f"`limit` is a number from 1 to {PAGE_SIZE_MAX}")
+    return int(given)
+
+
+def _ago(given: str | None) -> int | None:
+    return None if given is None else _now_ms() - _duration_ms(given)
+
+
+def _wait_ms(request: Request) -> int:
+    given = _query(request).get("wait")
+    return min(_duration_ms(given[-1]), WAIT_MS_MAX) if given else 0
+
+
+def _duration_ms(text: str) -> int:
+    try:
+        return parse_duration_ms(text)
+    except ValueError as error:
+        raise BadInput(str(error)) from None
+
+
+def _query(request: Request) -> dict[str, list[str]]:
+    try:
+        return parse_qs(
+            request.query, keep_blank_values=True, strict_parsing=bool(request.query)
+        )
+    except ValueError as error:
+        raise Malformed(f"the query cannot be read: {error}") from None
+
+
+def _body_of(request: Request) -> JsonObject:
+    media_type = request.headers.get(b"content-type", b"").partition(b";")[0].strip()
+    if media_type.lower() != b"application/json":
+        raise UnsupportedMediaType("send `Content-Type: application/json`; {} will do")
+    try:
+        body = orjson.loads(request.body or b"{}")
+    except orjson.JSONDecodeError as error:
+        raise Malformed(f"the body is not JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise BadInput("the body is a JSON object")
+    return body
+
+
+def _reply(status: int, told: JsonObject) -> Reply:
+    reply = json_reply(status, told)
+    reply.headers.append(_NEVER_KEPT)
+    return reply
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

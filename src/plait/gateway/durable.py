@@ -1,0 +1,222 @@
+"""Durable workflows behind endpoints: started in the store, answered now or later.
+
+Rule 1. A start is in the store before anybody hears of it.
+Rule 2. Who has waited for `wait` gets 202 and a link; the execution goes on.
+Rule 3. `Idempotency-Key` makes a request safe to repeat: the same key gives the same
+        execution, and the same key with another input is refused.
+
+Not here: the store (plait.gateway.keeper), what the link leads to (plait.gateway.api).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from contextlib import suppress
+from typing import ClassVar, Final
+
+import orjson
+
+from plait.drivers.journal import Start, Unkept
+from plait.gateway.keeper import Keeper
+from plait.gateway.layers import Exchange, Handler
+from plait.gateway.message import Reply, Request, error_reply, json_reply
+from plait.gateway.metrics import RouteMetrics
+from plait.gateway.refusal import Malformed, Refused
+from plait.gateway.reply import NOT_COMPLETED, ReplyWriter
+from plait.gateway.trigger import TriggerReads, kept_trigger, trigger_reads
+from plait.kernel import Kernel
+from plait.model.errors import PlaitError
+from plait.model.json import JsonObject, canonical_bytes
+from plait.plan import Plan
+from plait.ports.journal import StoreFull, StoreUnavailable, Summary, UnknownExecution
+
+logger = logging.getLogger("plait.gateway")
+
+EXECUTIONS_PATH: Final = "/api/v1/executions"
+# Longer waits are cut by proxies; who wants to wait longer asks again.
+WAIT_MS_MAX: Final = 60_000
+# How long an execution that could not be written goes on before that is tried again.
+_TRY_AGAIN_S: Final = 1.0
+_KEY = re.compile(rb"[\x21-\x7e]{1,255}")
+_WAIT = re.compile(rb"wait\s*=\s*\"?(\d{1,6})\"?")
+
+
+class KeyReused(Refused):
+    """An idempotency key came again with another input."""
+
+    code: ClassVar[str] = "request.key_reused"
+    status: ClassVar[int] = 422
+
+
+def run_durable(
+    keeper: Keeper, plan: Plan, writer: ReplyWriter, metrics: RouteMetrics
+) -> Handler:
+    """Return what starts an execution, and answers with its result or a link."""
+    endpoint = plan.endpoint
+    assert endpoint is not None
+    reads, own_wait_ms = trigger_reads(plan), endpoint.wait_ms or 0
+
+    async def handle(exchange: Exchange) -> Reply:
+        request, start = exchange.request, _start_of(exchange, reads)
+        driver = (await keeper.kept()).driver
+        summary = await driver.start(plan, start)
+        if summary.new.execution_id != start.execution_id:
+            _check_same(summary, exchange)
+        execution_id = summary.new.execution_id
+        wait_ms = wanted_wait_ms(request, own_wait_ms)
+        if not wait_ms or not await keeper.has_ended(execution_id, wait_ms):
+            return accepted(execution_id)
+        result = await driver.result(execution_id)
+        metrics.steps_ended(step.status for step in result.trace.steps.values())
+        return writer.write(result)
+
+    return handle
+
+
+def run_promotable(
+    keeper: Keeper, kernel: Kernel, writer: ReplyWriter, metrics: RouteMetrics
+) -> Handler:
+    """Return what runs an execution in memory, and writes it down if it lasts too long.
+
+    A request with a key, or one that will not wait, is written down from its beginning.
+    """
+    plan = kernel.plan
+    endpoint = plan.endpoint
+    assert endpoint is not None
+    reads, own_wait_ms = trigger_reads(plan), endpoint.wait_ms or 0
+    kept_from_the_first = run_durable(keeper, plan, writer, metrics)
+
+    async def handle(exchange: Exchange) -> Reply:
+        wait_ms = wanted_wait_ms(exchange.request, own_wait_ms)
+        if not wait_ms or _key_of(exchange.request) is not None:
+            return await kept_from_the_first(exchange)
+        start = _start_of(exchange, reads)
+        unkept = Unkept((await keeper.kept()).driver, kernel, start, wait_ms)
+        try:
+            if not await keeper.is_over(unkept, wait_ms) and await _promoted(unkept):
+                return accepted(start.execution_id)
+        except BaseException:
+            unkept.abandon()
+            raise
+        result = unkept.result()
+        metrics.steps_ended(step.status for step in result.trace.steps.values())
+        return writer.write(result)
+
+    return handle
+
+
+async def _promoted(unkept: Unkept) -> bool:
+    """Write an execution down; False when it has ended before that was possible."""
+    while not unkept.ended.is_set():
+        try:
+            await unkept.promote()
+        except StoreUnavailable as error:
+            logger.warning("an execution cannot be kept, and goes on: %s", error)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_TRY_AGAIN_S):
+                    await unkept.ended.wait()
+        else:
+            return True
+    return False
+
+
+def _start_of(exchange: Exchange, reads: TriggerReads) -> Start:
+    request, identity = exchange.request, exchange.identity
+    return Start(
+        identity.execution_id,
+        exchange.input,
+        kept_trigger(request, reads),
+        _key_of(request),
+        trace=identity.trace,
+    )
+
+
+def with_store_errors(handler: Handler) -> Handler:
+    """Say what the store could not do; nothing was acknowledged."""
+
+    async def handle(exchange: Exchange) -> Reply:
+        try:
+            return await handler(exchange)
+        except Refused:
+            raise
+        except PlaitError as error:
+            return store_error_reply(error)
+
+    return handle
+
+
+def store_error_reply(error: PlaitError) -> Reply:
+    """Return the reply to a request that the store, or what is in it, stood against."""
+    reply = error_reply(_status_of(error), code=error.code, message=str(error))
+    reply.headers.append(NOT_COMPLETED)
+    if reply.status == 503:
+        reply.headers.append((b"retry-after", b"1"))
+    return reply
+
+
+def _status_of(error: PlaitError) -> int:
+    match error:
+        case StoreFull():
+            return 507
+        case StoreUnavailable():
+            return 503
+        case UnknownExecution():
+            return 404
+        case _:
+            return _STATUS_BY_CODE.get(error.code, 500)
+
+
+_STATUS_BY_CODE: Final = {
+    "journal.lost_race": 503,
+    "execution.has_ended": 409,
+    "execution.not_resumable": 409,
+    "execution.never_ran": 409,
+}
+
+
+def accepted(execution_id: str) -> Reply:
+    """Return the reply that leads to an execution which goes on."""
+    link = f"{EXECUTIONS_PATH}/{execution_id}"
+    told: JsonObject = {"execution_id": execution_id, "status": "running"}
+    reply = json_reply(202, {**told, "links": {"self": link}})
+    reply.headers += (
+        (b"location", link.encode()),
+        (b"plait-execution-id", execution_id.encode()),
+        NOT_COMPLETED,
+    )
+    return reply
+
+
+def wanted_wait_ms(request: Request, own_wait_ms: int) -> int:
+    """Return how long the caller waits: as `Prefer` says (RFC 7240), or the endpoint.
+
+    >>> [wanted_wait_ms(Request("GET", "/", "", {b"prefer": told}), 2_000)
+    ...  for told in (b"wait=10", b"respond-async", b"handling=strict")]
+    [10000, 0, 2000]
+    """
+    preferred = request.headers.get(b"prefer", b"").lower()
+    given = _WAIT.search(preferred)
+    if given is not None:
+        return min(int(given[1]) * 1000, max(WAIT_MS_MAX, own_wait_ms))
+    return 0 if b"respond-async" in preferred else own_wait_ms
+
+
+def _key_of(request: Request) -> str | None:
+    given = request.headers.get(b"idempotency-key")
+    if given is None:
+        return None
+    if not _KEY.fullmatch(given):
+        raise Malformed("Idempotency-Key takes 1 to 255 printable characters, no spaces")
+    return given.decode("ascii")
+
+
+def _check_same(summary: Summary, exchange: Exchange) -> None:
+    first = orjson.loads(summary.new.input)
+    if canonical_bytes(first) != canonical_bytes(exchange.input):
+        raise KeyReused(
+            f"execution {summary.new.execution_id} was started with this Idempotency-Key "
+            "and another input; send another key",
+            {"execution_id": summary.new.execution_id},
+        )

@@ -1,0 +1,113 @@
+"""The keeper: the gateway's way to executions that are kept in a store.
+
+Rule 1. The store is opened when it is first needed: who serves express workflows only
+        needs none.
+Rule 2. Nobody waits for an execution while the gateway drains: there is a link for that.
+
+Not here: endpoints (plait.gateway.durable), looking and changing (plait.gateway.api).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any
+
+from plait.drivers.journal import JournalDriver, Store, Unkept
+from plait.kernel import Kernel
+from plait.model.record import record
+from plait.plan import Plan
+
+
+@record
+class Kept:
+    """A store that is open, and the worker that runs what is in it.
+
+    Attributes:
+        close: Lets go of both.
+    """
+
+    driver: JournalDriver
+    store: Store
+    kernel_for: Callable[[Plan], Kernel]
+    close: Callable[[], Awaitable[None]]
+
+
+class Keeper:
+    """Opens the store once, and closes it once.
+
+    Args:
+        open_: Opens it. Raises `plait.ports.journal.StoreUnavailable`.
+        is_there: Whether there is a store already, with executions to go on with.
+        secrets: As the driver has them.
+    """
+
+    def __init__(
+        self,
+        open_: Callable[[], Awaitable[Kept]],
+        *,
+        is_there: bool = False,
+        secrets: Mapping[str, str] | None = None,
+    ) -> None:
+        self.is_there = is_there
+        self.secrets: Mapping[str, str] = secrets or {}
+        self._open = open_
+        self._kept: Kept | None = None
+        self._opening = asyncio.Lock()
+        self._draining = asyncio.Event()
+
+    async def kept(self) -> Kept:
+        """Return the open store and its worker.
+
+        Raises:
+            StoreUnavailable: It cannot be reached or written; the next call tries again.
+            StoreTooNew: A newer version has changed it.
+        """
+        kept = self._kept
+        if kept is None:
+            async with self._opening:
+                kept = self._kept
+                if kept is None:
+                    kept = self._kept = await self._open()
+        return kept
+
+    async def has_ended(self, execution_id: str, wait_ms: int) -> bool:
+        """Wait for an execution's end; False when it has not come in time.
+
+        Raises:
+            UnknownExecution: There is none of that id.
+        """
+        driver = (await self.kept()).driver
+        (ended,) = await self._first_of(wait_ms, driver.ended(execution_id))
+        return ended.done() and bool(ended.result())
+
+    async def is_over(self, unkept: Unkept, wait_ms: int) -> bool:
+        """Wait for the end of an execution that is not kept; False when it lasts longer."""
+        await self._first_of(wait_ms, unkept.ended.wait(), unkept.lasts.wait())
+        return unkept.ended.is_set()
+
+    async def _first_of(
+        self, wait_ms: int, *waits: Coroutine[Any, Any, Any]
+    ) -> list[asyncio.Task[Any]]:
+        """Wait for the first of `waits`, until the time is over or the gateway drains."""
+        loop = asyncio.get_running_loop()
+        tasks = [loop.create_task(wait) for wait in (*waits, self._draining.wait())]
+        try:
+            timeout_s = wait_ms / 1000
+            first = asyncio.FIRST_COMPLETED
+            await asyncio.wait(tasks, timeout=timeout_s, return_when=first)
+            return tasks[:-1]
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    def begin_drain(self) -> None:
+        """Let nobody wait any longer."""
+        self._draining.set()
+
+    async def close(self) -> None:
+        """Give back what is under way; another worker, or the next start, goes on."""
+        async with self._opening:
+            if self._kept is not None:
+                await self._kept.close()
+                self._kept = None

@@ -1,0 +1,218 @@
+"""Durable workflows behind endpoints: a real gateway, killed for real."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plait.testing.upstream import Upstream
+from plait.testing.upstream_scripts import after, reply
+from tests.acceptance.cli import plait
+from tests.acceptance.gateways import GatewayProcess, serving
+from tests.unit.gateway.wires import WAIT_S, Answer
+
+PAY = """\
+name: pay
+endpoint: {method: POST, path: /pay, wait: 20s}
+input:
+  type: object
+  required: [amount]
+  properties: {amount: {type: integer}}
+steps:
+  - {id: charge, type: http, request: {method: POST, url: http://service/charge,
+     body: {amount: "${input.amount}"}}}
+output: {paid: "${input.amount}", by: "${charge.response.by}"}
+"""
+EXPRESS = """\
+name: w
+mode: express
+endpoint: {path: /w}
+steps: [{id: one, type: set, value: 1}]
+output: ${one.response}
+"""
+EXECUTIONS = "/api/v1/executions"
+
+
+def gateway(
+    folder: Path, service: Upstream, *arguments: str
+) -> AbstractAsyncContextManager[GatewayProcess]:
+    document = folder / "pay.yaml"
+    document.write_text(PAY)
+    store = f"--store={folder / 'plait.db'}"
+    return serving(document, upstreams={"service": service}, arguments=[store, *arguments])
+
+
+def told(answer: Answer) -> Any:
+    return json.loads(answer.body)
+
+
+async def pay(process: GatewayProcess, amount: int = 7, **headers: str) -> Answer:
+    return await process.ask("/pay", "POST", body={"amount": amount}, **headers)
+
+
+async def test_who_waits_gets_the_output(tmp_path: Path) -> None:
+    async with (
+        Upstream(reply(json={"by": "card"})) as service,
+        gateway(tmp_path, service) as process,
+    ):
+        answer = await pay(process)
+        assert (answer.status, told(answer)) == (200, {"paid": 7, "by": "card"})
+        assert answer.headers["plait-completed"] == "true"
+        link = f"{EXECUTIONS}/{answer.headers['plait-execution-id']}"
+        kept = told(await process.ask(link))
+        assert (kept["status"], kept["output"]) == ("completed", told(answer))
+
+
+async def test_who_does_not_wait_gets_a_link_that_waits(tmp_path: Path) -> None:
+    answered = asyncio.Event()
+    script = after(answered, reply(json={"by": "card"}))
+    async with Upstream(script) as service, gateway(tmp_path, service) as process:
+        answer = await pay(process, prefer="respond-async")
+        assert (answer.status, told(answer)["status"]) == (202, "running")
+        link = answer.headers["location"]
+        assert told(await process.ask(link))["status"] == "running"
+        waiting = asyncio.create_task(process.ask(f"{link}?wait=30s"))
+        answered.set()
+        assert told(await waiting)["output"] == {"paid": 7, "by": "card"}
+
+
+async def test_an_accepted_execution_outlives_kill_9(tmp_path: Path) -> None:
+    answered = asyncio.Event()
+    script = after(answered, reply(json={"by": "card"}))
+    async with Upstream(script) as service:
+        async with gateway(tmp_path, service) as process:
+            answer = await pay(process, prefer="respond-async")
+            async with asyncio.timeout(WAIT_S):
+                await service.until_requests(1)
+            process.process.kill()
+        answered.set()
+        async with gateway(tmp_path, service) as process:
+            ended = told(await process.ask(f"{answer.headers['location']}?wait=30s"))
+            assert ended["output"] == {"paid": 7, "by": "card"}
+        keys = {one.headers["idempotency-key"] for one in service.requests}
+        assert (len(service.requests), len(keys)) == (2, 1)
+
+
+async def test_a_request_with_the_same_key_starts_nothing(tmp_path: Path) -> None:
+    async with (
+        Upstream(reply(json={"by": "card"})) as service,
+        gateway(tmp_path, service) as process,
+    ):
+        first = await pay(process, idempotency_key="order-1")
+        again = await pay(process, idempotency_key="order-1")
+        other = await pay(process, 8, idempotency_key="order-1")
+        assert told(again) == told(first)
+        assert again.headers["plait-execution-id"] == first.headers["plait-execution-id"]
+        assert (other.status, other.error_code) == (422, "request.key_reused")
+        assert len(service.requests) == 1
+
+
+async def test_a_gateway_that_stops_keeps_nobody_waiting(tmp_path: Path) -> None:
+    answered = asyncio.Event()
+    script = after(answered, reply(json={"by": "card"}))
+    async with Upstream(script) as service:
+        async with gateway(tmp_path, service) as process:
+            asking = asyncio.create_task(pay(process))
+            async with asyncio.timeout(WAIT_S):
+                await service.until_requests(1)
+            process.stop()
+            answer = await asking
+            assert (answer.status, await process.ended()) == (202, 0)
+        answered.set()
+        async with gateway(tmp_path, service) as process:
+            ended = told(await process.ask(f"{answer.headers['location']}?wait=30s"))
+            assert ended["status"] == "completed"
+
+
+async def test_secrets_in_headers_are_not_written_down(tmp_path: Path) -> None:
+    async with (
+        Upstream(reply(json={"by": "card"})) as service,
+        gateway(tmp_path, service) as process,
+    ):
+        await pay(process, authorization="Bearer canary-1", cookie="session=canary-2")
+    files = [one for one in tmp_path.iterdir() if one.name.startswith("plait.db")]
+    assert files
+    assert not any(b"canary" in one.read_bytes() for one in files)
+
+
+async def test_operators_list_cancel_and_restart(tmp_path: Path) -> None:
+    answered = asyncio.Event()
+    script = after(answered, reply(json={"by": "card"}))
+    async with Upstream(script) as service, gateway(tmp_path, service) as process:
+        link = (await pay(process, prefer="respond-async")).headers["location"]
+        await process.ask(f"{link}/cancel", "POST", body={"reason": "a mistake"})
+        cancelled = told(await process.ask(f"{link}?wait=30s"))
+        assert (cancelled["status"], cancelled["error"]["message"]) == (
+            "cancelled",
+            "a mistake",
+        )
+        answered.set()
+        again = told(await process.ask(f"{link}/restart", "POST", body={}))
+        ended = told(await process.ask(f"{EXECUTIONS}/{again['id']}?wait=30s"))
+        assert ended["status"] == "completed"
+        rows = told(await process.ask(f"{EXECUTIONS}?workflow=pay&status=cancelled"))
+        assert [row["id"] for row in rows["executions"]] == [cancelled["id"]]
+
+
+@pytest.mark.parametrize(
+    ("target", "status", "code"),
+    [
+        ("/none", 404, "execution.unknown"),
+        ("?status=odd", 400, "request.invalid"),
+        ("?colour=red", 400, "request.invalid"),
+        ("?limit=0", 400, "request.invalid"),
+        ("?since=soon", 400, "request.invalid"),
+        ("/none?wait=ever", 400, "request.invalid"),
+    ],
+)
+async def test_a_wrong_question_is_told_what_is_wrong(
+    tmp_path: Path, target: str, status: int, code: str
+) -> None:
+    async with Upstream(reply()) as service, gateway(tmp_path, service) as process:
+        answer = await process.ask(EXECUTIONS + target)
+        assert (answer.status, answer.error_code) == (status, code)
+
+
+async def test_a_gateway_open_to_the_network_shows_ends_and_no_more(tmp_path: Path) -> None:
+    async with (
+        Upstream(reply(json={"by": "card"})) as service,
+        gateway(tmp_path, service, "--host=0.0.0.0") as process,
+    ):
+        answer = await pay(process)
+        link = f"{EXECUTIONS}/{answer.headers['plait-execution-id']}"
+        assert told(await process.ask(link)).keys() == {
+            *("id", "workflow", "status", "created_at", "updated_at", "output", "error")
+        }
+        for target, method in ((EXECUTIONS, "GET"), (f"{link}/cancel", "POST")):
+            refused = await process.ask(target, method, body={})
+            assert (refused.status, refused.error_code) == (403, "request.forbidden")
+
+
+async def test_a_page_of_another_site_cannot_post(tmp_path: Path) -> None:
+    async with Upstream(reply()) as service, gateway(tmp_path, service) as process:
+        plain = {"content_type": "text/plain"}
+        target = f"{EXECUTIONS}/x/cancel"
+        answer = await process.ask(target, "POST", body=b"{}", **plain)
+        assert answer.status == 415
+
+
+async def test_a_store_that_cannot_be_opened_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / "pay.yaml").write_text(PAY)
+    (tmp_path / "plait.db").write_text("no database at all " * 100)
+    serve = ("serve", "pay.yaml", "--port=0", "--store=plait.db")
+    done = await plait(*serve, cwd=tmp_path)
+    assert (done.code, done.err.split(":")[0]) == (1, "store.unavailable")
+
+
+async def test_express_documents_need_no_store(tmp_path: Path) -> None:
+    (tmp_path / "w.yaml").write_text(EXPRESS)
+    store = "--store=/proc/no/place.db"
+    async with serving(tmp_path / "w.yaml", arguments=[store]) as process:
+        assert told(await process.ask("/w")) == 1
+        answer = await process.ask(EXECUTIONS)
+        assert (answer.status, answer.error_code) == (503, "store.unavailable")
