@@ -67,7 +67,8 @@ types: .venv/installed
 imports: .venv/installed
 	$(VENV)/lint-imports --no-logo
 
-test: static ## everything: the static checks, all tests, the examples in code and docs
+test: static ## everything: static checks, all tests, examples; root installs servers for it
+	@scripts/test-packages
 	$(VENV)/python -m pytest -n $(WORKERS) --durations 10
 
 bench: .venv/benchmarks ## measure Plait against others; installs nginx and wrk if it may

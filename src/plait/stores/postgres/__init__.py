@@ -1,0 +1,5 @@
+"""PostgreSQL: the store of several workers that share a database."""
+
+from plait.stores.postgres.store import PostgresStore
+
+__all__ = ["PostgresStore"]

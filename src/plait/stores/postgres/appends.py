@@ -1,0 +1,112 @@
+"""Many appends in one statement, and so in one transaction with one wait for the disk.
+
+Rule. A statement refuses an append without a trace, and does the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, TypeAlias
+
+from plait.ports.journal import Append, LostRace, UnknownExecution
+from plait.stores.postgres.server import fetch
+
+# `heard` and `cleared` never touch the same row, which one statement must not do twice.
+# Each table is asked for rows of given numbers, not joined: a plan that was made when the
+# tables were small could read all of one, and would be kept as they grow.
+_APPEND: Final = """
+WITH wanted AS (
+    SELECT w.*, (SELECT e.number FROM executions e WHERE e.id = w.id) AS number FROM unnest(
+        $1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[],
+        $7::text[], $8::bigint[], $9::bytea[], $10::boolean[]
+    ) WITH ORDINALITY AS w (
+        id, expected, epoch, status, at_ms, wake_at_ms, error_code, added, head,
+        is_released, place
+    )
+), done AS (
+    UPDATE standings s SET status = w.status, at_ms = w.at_ms, wake_at_ms = w.wake_at_ms,
+        error_code = w.error_code, length = s.length + w.added,
+        head = coalesce(w.head, s.head),
+        owner = CASE WHEN w.is_released THEN NULL ELSE s.owner END
+    FROM wanted w
+    WHERE s.execution = ANY (ARRAY(SELECT number FROM wanted)) AND s.execution = w.number
+        AND s.length = w.expected AND s.epoch = w.epoch AND s.owner IS NOT NULL
+    RETURNING w.place, w.number, w.status
+), added AS (
+    INSERT INTO entries (execution, number, body, digest)
+    SELECT d.number, n.number, n.body, n.digest
+    FROM unnest($11::bigint[], $12::bigint[], $13::bytea[], $14::bytea[])
+        AS n (place, number, body, digest)
+    JOIN done d ON d.place = n.place
+), heard AS (
+    UPDATE messages m SET is_heard = true, body = ''
+    FROM unnest($15::bigint[], $16::text[]) AS h (place, id)
+    JOIN done d ON d.place = h.place AND d.status = 'running'
+    WHERE m.execution = ANY (ARRAY(SELECT number FROM done))
+        AND m.execution = d.number AND m.id = h.id
+), cleared AS (
+    DELETE FROM messages m
+    WHERE m.execution = ANY (ARRAY(SELECT number FROM done WHERE status <> 'running'))
+)
+SELECT w.number IS NOT NULL AS is_known, d.place IS NOT NULL AS is_done
+FROM wanted w LEFT JOIN done d ON d.place = w.place ORDER BY w.place
+"""
+
+
+Refusal: TypeAlias = LostRace | UnknownExecution
+
+
+async def append_all(connection: Any, appends: Sequence[Append]) -> list[Refusal | None]:
+    """Do the appends, each to another execution; return what each is refused with."""
+    values = [*_standings(appends), *_entries(appends), *_heard(appends)]
+    rows = await fetch(connection, _APPEND, *values)
+    return [_answer(one, *row) for one, row in zip(appends, rows, strict=True)]
+
+
+def _standings(appends: Sequence[Append]) -> list[list[Any]]:
+    rows = [
+        (
+            one.execution_id,
+            one.expected_length,
+            one.epoch,
+            one.standing.status,
+            one.standing.at_ms,
+            one.standing.wake_at_ms,
+            one.standing.error_code,
+            len(one.entries),
+            one.entries[-1].digest if one.entries else None,
+            one.is_released,
+        )
+        for one in appends
+    ]
+    return columns(rows, 10)
+
+
+def _entries(appends: Sequence[Append]) -> list[list[Any]]:
+    rows = [
+        (place, one.expected_length + index, entry.body, entry.digest)
+        for place, one in enumerate(appends, start=1)
+        for index, entry in enumerate(one.entries)
+    ]
+    return columns(rows, 4)
+
+
+def _heard(appends: Sequence[Append]) -> list[list[Any]]:
+    rows = [(place, id_) for place, one in enumerate(appends, start=1) for id_ in one.heard]
+    return columns(rows, 2)
+
+
+def _answer(append: Append, is_known: bool, is_done: bool) -> Refusal | None:
+    if is_done:
+        return None
+    error = LostRace if is_known else UnknownExecution
+    return error(append.execution_id)
+
+
+def columns(rows: Sequence[tuple[Any, ...]], count: int) -> list[list[Any]]:
+    """Return rows as columns, as `unnest` takes them.
+
+    >>> columns([(1, "a"), (2, "b")], 2), columns([], 2)
+    ([[1, 2], ['a', 'b']], [[], []])
+    """
+    return [[row[column] for row in rows] for column in range(count)]

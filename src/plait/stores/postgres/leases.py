@@ -1,0 +1,174 @@
+"""Who lives and who holds what: the statements behind plait.ports.leases."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from plait.ports.journal import LostRace, Message, Summary, UnknownExecution
+from plait.ports.leases import Claimed
+from plait.stores.postgres.rows import COLUMNS, SELECT, summary_of
+from plait.stores.postgres.server import fetch
+from plait.stores.postgres.session import lock_of
+
+# $1: now; $2: the server's start. A lock says something only if it was taken since then.
+_LIVES: Final = """(
+    coalesce(w.until_ms, $1) >= $1
+    AND (w.server IS DISTINCT FROM $2 OR w.lock IN (
+        SELECT (l.classid::bigint << 32) | l.objid::bigint FROM pg_locks l
+        JOIN pg_database d ON d.oid = l.database AND d.datname = current_database()
+        WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
+    ))
+)"""
+
+_JOIN: Final = """
+INSERT INTO workers (id, lock, server) VALUES ($1, $2, $3)
+ON CONFLICT (id) DO UPDATE SET until_ms = NULL, server = excluded.server
+"""
+_BEAT: Final = """
+INSERT INTO workers (id, until_ms, lock, server) VALUES ($1, $2, $3, $4)
+ON CONFLICT (id) DO UPDATE SET until_ms = excluded.until_ms, server = excluded.server
+"""
+_BURY: Final = f"DELETE FROM workers w WHERE w.id <> $3 AND NOT {_LIVES}"
+# The list is made before the first row is changed, and so are the rows: what somebody
+# claims meanwhile is not on it.
+_FREE: Final = """
+UPDATE standings SET owner = NULL WHERE owner = ANY (ARRAY(
+    SELECT DISTINCT s.owner FROM standings s WHERE s.owner IS NOT NULL
+    AND NOT EXISTS (SELECT FROM workers w WHERE w.id = s.owner)
+))
+"""
+_MESSAGES: Final = """
+WITH told AS (
+    SELECT s.execution FROM standings s WHERE s.owner = $1 AND s.execution = ANY (ARRAY(
+        SELECT DISTINCT execution FROM messages WHERE NOT is_heard
+    ))
+)
+SELECT m.id, (SELECT e.id FROM executions e WHERE e.number = m.execution), m.body
+FROM messages m
+WHERE NOT m.is_heard AND m.execution = ANY (ARRAY(SELECT execution FROM told))
+ORDER BY m.number
+"""
+
+_IS_FREE: Final = "s.status = 'running' AND s.owner IS NULL"
+# The priorities of what is free, the highest first: one look into the index for each.
+_PRIORITIES: Final = f"""
+WITH RECURSIVE priorities (priority) AS (
+    (SELECT s.priority FROM standings s WHERE {_IS_FREE} ORDER BY s.priority DESC LIMIT 1)
+    UNION ALL SELECT (
+        SELECT s.priority FROM standings s WHERE {_IS_FREE} AND s.priority < p.priority
+        ORDER BY s.priority DESC LIMIT 1
+    ) FROM priorities p WHERE p.priority IS NOT NULL
+)
+"""
+# However many are due, no more rows are read than are wanted of each priority: the two
+# kinds of due are read apart, and no row is of both. The second asks for the owner in words
+# that keep the planner from the index of all that is free: it has the numbers already.
+_CLAIM: Final = f"""
+{_PRIORITIES}, due AS (
+    SELECT timed.* FROM priorities p CROSS JOIN LATERAL (
+        SELECT s.execution, s.priority, s.wake_at_ms FROM standings s
+        WHERE {_IS_FREE} AND s.priority = p.priority AND s.wake_at_ms <= $2
+        ORDER BY s.wake_at_ms, s.execution LIMIT $3 FOR UPDATE SKIP LOCKED
+    ) timed
+    UNION ALL
+    SELECT told.* FROM (
+        SELECT s.execution, s.priority, coalesce(s.wake_at_ms, 0) FROM standings s
+        WHERE s.execution = ANY (ARRAY(
+            SELECT DISTINCT execution FROM messages WHERE NOT is_heard
+        )) AND s.status = 'running' AND coalesce(s.owner, '') = ''
+            AND (s.wake_at_ms IS NULL OR s.wake_at_ms > $2)
+        ORDER BY s.priority DESC, coalesce(s.wake_at_ms, 0), s.execution
+        LIMIT $3 FOR UPDATE SKIP LOCKED
+    ) told
+), first AS (
+    SELECT execution FROM due ORDER BY priority DESC, wake_at_ms, execution LIMIT $3
+), held AS (
+    UPDATE standings s SET owner = $1, epoch = s.epoch + 1, token = $4
+    WHERE s.execution = ANY (ARRAY(SELECT execution FROM first)) RETURNING s.*
+)
+SELECT {COLUMNS} FROM held s JOIN executions e ON e.number = s.execution
+    AND e.number = ANY (ARRAY(SELECT execution FROM held))
+ORDER BY s.priority DESC, coalesce(s.wake_at_ms, 0), s.execution
+"""
+_NEXT: Final = f"""
+{_PRIORITIES}
+SELECT min(first.wake_at_ms) FROM priorities p CROSS JOIN LATERAL (
+    SELECT s.wake_at_ms FROM standings s
+    WHERE {_IS_FREE} AND s.priority = p.priority AND s.wake_at_ms IS NOT NULL
+    ORDER BY s.wake_at_ms LIMIT 1
+) first
+"""
+
+_TAKE: Final = f"""
+UPDATE standings s SET owner = $4, epoch = s.epoch + 1, token = $5 FROM executions e
+WHERE e.id = $3 AND s.execution = e.number AND (
+    s.owner IS NULL OR s.owner = $4
+    OR NOT EXISTS (SELECT FROM workers w WHERE w.id = s.owner AND {_LIVES})
+)
+RETURNING {COLUMNS}
+"""
+_RELEASE: Final = """
+UPDATE standings SET owner = NULL WHERE owner = $1 AND execution = ANY (ARRAY(
+    SELECT number FROM executions WHERE id = ANY ($2)
+))
+"""
+
+
+async def join(connection: Any, worker_id: str, started: str | None) -> None:
+    """See plait.ports.leases.Leases.join."""
+    await connection.execute(_JOIN, worker_id, lock_of(worker_id), started)
+
+
+async def beat(
+    connection: Any, worker_id: str, now_ms: int, until_ms: int, server: str | None
+) -> list[Message]:
+    """See plait.ports.leases.Leases.beat. `server`: see `Session.server_of`.
+
+    Each statement is a transaction of its own: what one has not done the next beat does.
+    """
+    await fetch(connection, _BEAT, worker_id, until_ms, lock_of(worker_id), server)
+    await fetch(connection, _BURY, now_ms, server, worker_id)
+    await fetch(connection, _FREE)
+    return [Message(*row) for row in await connection.fetch(_MESSAGES, worker_id)]
+
+
+async def give_back(connection: Any, worker_id: str, tokens: list[str]) -> None:
+    """Release what the worker has by the requests of these tokens."""
+    statement = "UPDATE standings SET owner = NULL WHERE owner = $1 AND token = ANY($2)"
+    await fetch(connection, statement, worker_id, tokens)
+
+
+async def claim(
+    connection: Any, worker_id: str, now_ms: int, limit: int, token: str
+) -> Claimed:
+    """See plait.ports.leases.Leases.claim."""
+    rows = await fetch(connection, _CLAIM, worker_id, now_ms, limit, token)
+    return Claimed([summary_of(row) for row in rows], await connection.fetchval(_NEXT))
+
+
+async def take(
+    connection: Any,
+    worker_id: str,
+    now_ms: int,
+    execution_id: str,
+    started: str,
+    token: str,
+) -> Summary:
+    """See plait.ports.leases.Leases.take."""
+    values = (now_ms, started, execution_id, worker_id, token)
+    rows = await fetch(connection, _TAKE, *values)
+    if rows:
+        return summary_of(rows[0])
+    known = await connection.fetchrow(f"{SELECT} WHERE e.id = $1", execution_id)
+    raise UnknownExecution(execution_id) if known is None else LostRace(execution_id)
+
+
+async def release(connection: Any, worker_id: str, executions: list[str]) -> None:
+    """See plait.ports.leases.Leases.release."""
+    await fetch(connection, _RELEASE, worker_id, executions)
+
+
+async def leave(connection: Any, worker_id: str) -> None:
+    """See plait.ports.leases.Leases.leave."""
+    await fetch(connection, "UPDATE standings SET owner = NULL WHERE owner = $1", worker_id)
+    await fetch(connection, "DELETE FROM workers WHERE id = $1", worker_id)

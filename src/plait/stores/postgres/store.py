@@ -1,0 +1,233 @@
+"""The PostgreSQL store: journal and leases in the schema `plait` of one database.
+
+Appends and starts of one process go to the server in batches (plait.stores.batches), each
+batch in one statement. The server must not stand behind a pooler that shares sessions
+between transactions: workers are known by a lock of their session.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+from plait.ports.journal import (
+    RUNNING,
+    Append,
+    Created,
+    Entry,
+    History,
+    LostRace,
+    Message,
+    NewExecution,
+    Search,
+    Standing,
+    Summary,
+    UnknownExecution,
+    UnknownPlan,
+)
+from plait.ports.leases import Claimed
+from plait.stores.batches import Batches, News
+from plait.stores.doubts import Doubts
+from plait.stores.postgres import leases
+from plait.stores.postgres.appends import Refusal, append_all
+from plait.stores.postgres.creates import Start, create_all
+from plait.stores.postgres.rows import SELECT, search_sql, summary_of
+from plait.stores.postgres.server import Server, fetch
+from plait.stores.postgres.session import CHANNEL, Session
+from plait.stores.unstorable import Unstorable
+
+J = TypeVar("J")
+R = TypeVar("R")
+
+_POST = """
+WITH known AS (SELECT number FROM executions WHERE id = $1), posted AS (
+    INSERT INTO messages (execution, id, body) SELECT number, $2, $3 FROM known
+    ON CONFLICT DO NOTHING
+) SELECT number FROM known
+"""
+
+
+class PostgresStore:
+    """Keeps executions in a PostgreSQL database. Implements Journal and Leases.
+
+    Make it with `open`, inside a running event loop.
+    """
+
+    def __init__(self, server: Server) -> None:
+        name = secrets.token_hex(8)
+        self._server = server
+        self._session = Session(server, name)
+        self._doubts = Doubts(name)
+        self._news = News(lambda: self._publish(name))
+        self._appends: Batches[Append, Refusal | None] = Batches(
+            lambda jobs: self._all(append_all, jobs), lambda job: job.execution_id
+        )
+        self._creates: Batches[Start, bool] = Batches(
+            lambda jobs: self._all(create_all, jobs), lambda job: job.new.execution_id
+        )
+
+    @classmethod
+    async def open(cls, url: str) -> PostgresStore:
+        """Connect to `postgresql://user:password@host:port/database`, and make the schema.
+
+        Raises:
+            StoreTooNew: A newer version has changed the schema.
+            StoreNotDurable: The server may lose what it has acknowledged.
+            StoreUnavailable: The server cannot be reached or used.
+        """
+        server = Server(url)
+        await server.open()
+        return cls(server)
+
+    async def close(self) -> None:
+        """Finish what was asked for, and close the connections."""
+        await self._appends.close()
+        await self._creates.close()
+        await self._news.close()
+        await self._session.close()
+        await self._server.close()
+
+    # -- Journal -----------------------------------------------------------------------
+
+    async def create(
+        self, new: NewExecution, entries: Sequence[Entry], standing: Standing, owner: str
+    ) -> Created:
+        """See plait.ports.journal.Journal."""
+        with self._doubts.about(owner) as token:
+            start = Start(new, entries, standing, owner, token)
+            is_new = await self._creates.submit(start)
+        if is_new:
+            head = entries[-1].digest
+            summary = Summary(new, standing, len(entries), head, 1, owner)
+            return Created(summary, is_new=True)
+        where = f"{SELECT} WHERE e.workflow = $1 AND e.key = $2"
+        async with self._server.connection() as connection:
+            first = await connection.fetchrow(where, new.workflow, new.key)
+        if first is None:
+            raise LostRace(new.execution_id)
+        return Created(summary_of(first), is_new=False)
+
+    async def append(self, append: Append) -> None:
+        """See plait.ports.journal.Journal."""
+        await self._appends.submit(append)
+        if append.is_released and _concerns_others(append.standing):
+            self._news.tell()
+
+    async def read(self, execution_id: str) -> History:
+        """See plait.ports.journal.Journal."""
+        statement = (
+            f"{SELECT} WHERE e.id = $1",
+            "SELECT n.body, n.digest FROM entries n"
+            " JOIN executions e ON e.number = n.execution"
+            " WHERE e.id = $1 AND n.number < $2 ORDER BY n.number",
+        )
+        async with self._server.connection() as connection:
+            row = await connection.fetchrow(statement[0], execution_id)
+            if row is None:
+                raise UnknownExecution(execution_id)
+            summary = summary_of(row)
+            # What was appended since is left out: entries never change.
+            rows = await connection.fetch(statement[1], execution_id, summary.length)
+        return History(summary, [Entry(*row) for row in rows])
+
+    async def find(self, search: Search) -> list[Summary]:
+        """See plait.ports.journal.Journal."""
+        statement, values = search_sql(search)
+        async with self._server.connection() as connection:
+            return [summary_of(row) for row in await connection.fetch(statement, *values)]
+
+    async def post(self, message: Message) -> None:
+        """See plait.ports.journal.Journal."""
+        values = (message.execution_id, message.message_id, message.body)
+        async with self._server.connection() as connection:
+            if not await fetch(connection, _POST, *values):
+                raise UnknownExecution(message.execution_id)
+        self._news.tell()
+
+    async def save_plan(self, plan_hash: str, data: bytes) -> None:
+        """See plait.ports.journal.Journal."""
+        insert = "INSERT INTO plans (hash, body) VALUES ($1, $2) ON CONFLICT DO NOTHING"
+        async with self._server.connection() as connection:
+            await connection.execute(insert, plan_hash, data)
+
+    async def load_plan(self, plan_hash: str) -> bytes:
+        """See plait.ports.journal.Journal."""
+        select = "SELECT body FROM plans WHERE hash = $1"
+        async with self._server.connection() as connection:
+            data: bytes | None = await connection.fetchval(select, plan_hash)
+        if data is None:
+            raise UnknownPlan(plan_hash)
+        return data
+
+    # -- Leases ------------------------------------------------------------------------
+
+    async def join(self, worker_id: str) -> None:
+        """See plait.ports.leases.Leases."""
+        await self._session.hold(worker_id)
+        async with self._session.use() as connection:
+            started = self._session.server_of(worker_id)
+            await leases.join(connection, worker_id, started)
+
+    async def beat(self, worker_id: str, now_ms: int, until_ms: int) -> list[Message]:
+        """See plait.ports.leases.Leases."""
+        async with self._session.use() as connection:
+            server = self._session.server_of(worker_id)
+            return await leases.beat(connection, worker_id, now_ms, until_ms, server)
+
+    async def claim(self, worker_id: str, now_ms: int, limit: int) -> Claimed:
+        """See plait.ports.leases.Leases."""
+        doubtful = self._doubts.of(worker_id)
+        with self._doubts.about(worker_id) as token:
+            async with self._server.connection() as connection:
+                if doubtful:
+                    await leases.give_back(connection, worker_id, doubtful)
+                return await leases.claim(connection, worker_id, now_ms, limit, token)
+
+    async def take(self, worker_id: str, now_ms: int, execution_id: str) -> Summary:
+        """See plait.ports.leases.Leases."""
+        started = self._session.started
+        with self._doubts.about(worker_id) as token:
+            async with self._server.connection() as connection:
+                wanted = (worker_id, now_ms, execution_id, started, token)
+                return await leases.take(connection, *wanted)
+
+    async def release(self, worker_id: str, executions: list[str]) -> None:
+        """See plait.ports.leases.Leases."""
+        async with self._server.connection() as connection:
+            await leases.release(connection, worker_id, executions)
+        self._news.tell()
+
+    async def leave(self, worker_id: str) -> None:
+        """See plait.ports.leases.Leases."""
+        async with self._server.connection() as connection:
+            await leases.leave(connection, worker_id)
+        await self._session.drop(worker_id)
+        self._news.tell()
+
+    async def changed(self) -> None:
+        """See plait.ports.leases.Leases."""
+        await self._session.heard()
+
+    # -- batches -----------------------------------------------------------------------
+
+    async def _all(
+        self, do: Callable[[Any, Sequence[J]], Awaitable[list[R]]], jobs: list[J]
+    ) -> list[R | Exception]:
+        """Do jobs together, or one by one when one of them has a value of no use."""
+        try:
+            async with self._server.connection() as connection:
+                return [*await do(connection, jobs)]
+        except Unstorable as error:
+            if len(jobs) == 1:
+                return [error]
+            return [one for job in jobs for one in await self._all(do, [job])]
+
+    async def _publish(self, name: str) -> None:
+        async with self._server.connection() as connection:
+            await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, name)
+
+
+def _concerns_others(standing: Standing) -> bool:
+    """Say whether somebody may wait for the end, or take the execution up at once."""
+    return standing.status != RUNNING or standing.wake_at_ms == 0

@@ -1,0 +1,5 @@
+"""Redis: the store of several workers that share a server with an append-only file."""
+
+from plait.stores.redis.store import RedisStore
+
+__all__ = ["RedisStore"]

@@ -1,0 +1,146 @@
+"""Values to what Redis keeps and back: the one place that knows the fields."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import orjson
+
+from plait.ports.journal import Entry, NewExecution, Search, Standing, Summary
+from plait.stores.unstorable import tags_json
+
+PREFIX: Final = "{plait}:"
+
+
+def row_of(
+    new: NewExecution, standing: Standing, length: int, head: bytes, token: str
+) -> list[str | bytes]:
+    """Return the fields of an execution that begins, names and values in turn."""
+    optional = {"key": new.key, "parent": new.parent}
+    fields: dict[str, str | bytes] = {
+        "id": new.execution_id,
+        "workflow": new.workflow,
+        "plan_hash": new.plan_hash,
+        "created_at_ms": str(new.created_at_ms),
+        "input": new.input,
+        "tags": tags_json(new.tags, "Redis"),
+        "priority": str(new.priority),
+        **{name: value for name, value in optional.items() if value is not None},
+        "status": standing.status,
+        "at_ms": str(standing.at_ms),
+        "wake_at_ms": _or_none(standing.wake_at_ms),
+        "error_code": _or_none(standing.error_code),
+        "length": str(length),
+        "head": head,
+        "epoch": "1",
+        "token": token,
+    }
+    return [part for pair in fields.items() for part in pair]
+
+
+def standing_of(standing: Standing) -> list[str]:
+    """Return the fields of a standing, in the order in which append.lua takes them."""
+    return [
+        standing.status,
+        str(standing.at_ms),
+        _or_none(standing.wake_at_ms),
+        _or_none(standing.error_code),
+    ]
+
+
+def fields_of(row: list[bytes]) -> dict[bytes, bytes]:
+    """Return the fields of a row that a script has answered with.
+
+    >>> fields_of([b"id", b"x1", b"epoch", b"2"])
+    {b'id': b'x1', b'epoch': b'2'}
+    """
+    return dict(zip(row[::2], row[1::2], strict=True))
+
+
+def summary_of(row: dict[bytes, bytes]) -> Summary:
+    """Return the summary in the fields of an execution."""
+    text = {name.decode(): value for name, value in row.items() if name != b"head"}
+
+    def word(name: str) -> str:
+        return text[name].decode()
+
+    def optional(name: str) -> str | None:
+        return text[name].decode() if name in text else None
+
+    new = NewExecution(
+        word("id"),
+        word("workflow"),
+        word("plan_hash"),
+        int(text["created_at_ms"]),
+        word("input"),
+        optional("key"),
+        tuple(orjson.loads(text["tags"])),
+        int(text["priority"]),
+        optional("parent"),
+    )
+    wake_at_ms, error_code = word("wake_at_ms"), word("error_code")
+    standing = Standing(
+        word("status"),
+        int(text["at_ms"]),
+        int(wake_at_ms) if wake_at_ms else None,
+        error_code or None,
+    )
+    length, epoch = int(text["length"]), int(text["epoch"])
+    return Summary(new, standing, length, row[b"head"], epoch, word("owner") or None)
+
+
+def packed(entry: Entry) -> bytes:
+    """Return an entry as one element of a list.
+
+    >>> unpacked(packed(Entry(b"body", b"digest")))
+    Entry(body=b'body', digest=b'digest')
+    """
+    return bytes([len(entry.digest)]) + entry.digest + entry.body
+
+
+def unpacked(data: bytes) -> Entry:
+    """Return the entry in an element of a list."""
+    end = 1 + data[0]
+    return Entry(data[end:], data[1:end])
+
+
+def key_field(new: NewExecution) -> str:
+    """Return where an idempotency key stands in the hash of all; empty: there is none.
+
+    >>> key_field(NewExecution("x1", "shop", "sha256:1", 0, "{}", key="order-7"))
+    '4:shoporder-7'
+    """
+    return "" if new.key is None else f"{len(new.workflow)}:{new.workflow}{new.key}"
+
+
+def index_of(search: Search) -> str:
+    """Return the key of the shortest list that has all that `search` asks for."""
+    if search.parent is not None:
+        return f"{PREFIX}p:{search.parent}"
+    if len(search.statuses) == 1:
+        return f"{PREFIX}s:{search.statuses[0]}"
+    if search.workflow is not None:
+        return f"{PREFIX}w:{search.workflow}"
+    return f"{PREFIX}all"
+
+
+def fits(summary: Summary, search: Search) -> bool:
+    """Say whether an execution is one that `search` asks for."""
+    new, standing = summary.new, summary.standing
+    return all(
+        (
+            not search.execution_ids or new.execution_id in search.execution_ids,
+            search.workflow in (None, new.workflow),
+            not search.statuses or standing.status in search.statuses,
+            search.error_code in (None, standing.error_code),
+            search.tag is None or search.tag in new.tags,
+            search.text is None or search.text in new.input,
+            search.since_ms is None or new.created_at_ms >= search.since_ms,
+            search.until_ms is None or new.created_at_ms < search.until_ms,
+            search.parent in (None, new.parent),
+        )
+    )
+
+
+def _or_none(value: Any) -> str:
+    return "" if value is None else str(value)

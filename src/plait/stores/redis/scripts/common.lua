@@ -1,0 +1,84 @@
+-- What every script begins with. All keys begin with {plait}: the braces put them into one
+-- slot of a cluster.
+--
+--   number            counts executions and messages: the order of creation
+--   x:ID              hash: what an execution is and how it stands; '' is none; token: of
+--                     the request by which the owner has it (plait.stores.doubts)
+--   h:ID              list: its history, entry by entry
+--   m:ID, d:ID        hash: messages that wait; set: ids of those that were heard
+--   keys              hash: workflow and idempotency key -> id
+--   all, w:W, s:S, p:P  sorted sets of ids by number: all, of a workflow, status, parent
+--   free:P            sorted set of ids by due time: running, of priority P, held by nobody
+--   priorities        sorted set: the Ps of which there is a free:P
+--   waiting           set of ids: a message waits, and it is running or held
+--   held:WORKER, holders   set of ids; set: the workers of which there is a held:WORKER
+--   workers           hash: worker -> until_ms|client id|run id of the server
+--   plans             hash: hash -> bytes
+--
+-- Rule. A script refuses before its first write.
+
+local P = '{plait}:'
+local call = redis.call
+
+-- Puts an execution where `claim` and `beat` look for it, after any change of its row.
+local function settle(id)
+  local row = call('HMGET', P .. 'x:' .. id, 'status', 'owner', 'wake_at_ms', 'priority')
+  local is_running, owner, wake_at_ms, priority = row[1] == 'running', row[2], row[3], row[4]
+  local free = P .. 'free:' .. priority
+  if is_running and owner == '' and wake_at_ms ~= '' then
+    call('ZADD', free, wake_at_ms, id)
+    call('ZADD', P .. 'priorities', priority, priority)
+  else
+    call('ZREM', free, id)
+  end
+  if (is_running or owner ~= '') and call('EXISTS', P .. 'm:' .. id) == 1 then
+    call('SADD', P .. 'waiting', id)
+  else
+    call('SREM', P .. 'waiting', id)
+  end
+end
+
+local function give(id, worker)
+  call('HSET', P .. 'x:' .. id, 'owner', worker)
+  call('SADD', P .. 'held:' .. worker, id)
+  call('SADD', P .. 'holders', worker)
+end
+
+local function free(id, worker)
+  call('HSET', P .. 'x:' .. id, 'owner', '')
+  call('SREM', P .. 'held:' .. worker, id)
+end
+
+-- Returns the row as it is then.
+local function hold(id, worker, token)
+  local owner = call('HGET', P .. 'x:' .. id, 'owner')
+  if owner ~= '' then
+    free(id, owner)
+  end
+  give(id, worker)
+  call('HINCRBY', P .. 'x:' .. id, 'epoch', 1)
+  call('HSET', P .. 'x:' .. id, 'token', token)
+  settle(id)
+  return call('HGETALL', P .. 'x:' .. id)
+end
+
+local function free_all(worker)
+  for _, id in ipairs(call('SMEMBERS', P .. 'held:' .. worker)) do
+    free(id, worker)
+    settle(id)
+  end
+  call('SREM', P .. 'holders', worker)
+end
+
+-- Until when a worker lives; nil: it does not, or nobody knows of it.
+local function until_of(worker)
+  local kept = call('HGET', P .. 'workers', worker)
+  return kept and tonumber(string.match(kept, '^[^|]*'))
+end
+
+-- Lua's stack does not take a long history at once.
+local function add_entries(id, first, last)
+  for at = first, last, 1000 do
+    call('RPUSH', P .. 'h:' .. id, unpack(ARGV, at, math.min(at + 999, last)))
+  end
+end

@@ -1,0 +1,8 @@
+-- worker, ids...
+for at = 2, #ARGV do
+  if call('HGET', P .. 'x:' .. ARGV[at], 'owner') == ARGV[1] then
+    free(ARGV[at], ARGV[1])
+    settle(ARGV[at])
+  end
+end
+return true

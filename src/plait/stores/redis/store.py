@@ -1,0 +1,216 @@
+"""The Redis store: journal and leases under the keys {plait}:* of one database.
+
+Writes are scripts (scripts/*.lua; common.lua lists the keys). They go to the server in
+batches (plait.stores.batches), each in one pipeline.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+
+from plait.ports.journal import (
+    RUNNING,
+    Append,
+    Created,
+    Entry,
+    History,
+    Message,
+    NewExecution,
+    Search,
+    Standing,
+    Summary,
+    UnknownExecution,
+    UnknownPlan,
+)
+from plait.ports.leases import Claimed
+from plait.stores.batches import News
+from plait.stores.doubts import Doubts
+from plait.stores.redis.rows import (
+    PREFIX,
+    fields_of,
+    key_field,
+    packed,
+    row_of,
+    standing_of,
+    summary_of,
+    unpacked,
+)
+from plait.stores.redis.scripting import Scripts
+from plait.stores.redis.search import find
+from plait.stores.redis.server import Server
+from plait.stores.redis.session import CHANNEL, Session
+
+
+class RedisStore:
+    """Keeps executions in a Redis database. Implements Journal and Leases.
+
+    Make it with `open`, inside a running event loop.
+    """
+
+    def __init__(self, server: Server) -> None:
+        name = secrets.token_hex(8)
+        self._server = server
+        self._scripts = Scripts(server)
+        self._session = Session(server, self._scripts, name)
+        self._doubts = Doubts(name)
+        self._news = News(lambda: self._publish(name))
+
+    @classmethod
+    async def open(cls, url: str) -> RedisStore:
+        """Connect to `redis://user:password@host:port/number`.
+
+        Raises:
+            StoreTooNew: A newer version has changed the store.
+            StoreNotDurable: The server may lose what it has acknowledged.
+            StoreUnavailable: The server cannot be reached or used.
+        """
+        server = Server(url)
+        await server.open()
+        return cls(server)
+
+    async def close(self) -> None:
+        """Finish what was asked for, and close the connections."""
+        await self._scripts.close()
+        await self._news.close()
+        await self._session.close()
+        await self._server.close()
+
+    # -- Journal -----------------------------------------------------------------------
+
+    async def create(
+        self, new: NewExecution, entries: Sequence[Entry], standing: Standing, owner: str
+    ) -> Created:
+        """See plait.ports.journal.Journal."""
+        length, head = len(entries), entries[-1].digest
+        with self._doubts.about(owner) as token:
+            known = await self._scripts.run(
+                "create",
+                new.execution_id,
+                new.execution_id,
+                new.workflow,
+                key_field(new),
+                new.parent or "",
+                standing.status,
+                new.priority,
+                owner,
+                length,
+                *map(packed, entries),
+                *row_of(new, standing, length, head, token),
+            )
+        if known is None:
+            return Created(Summary(new, standing, length, head, 1, owner), is_new=True)
+        return Created(await self._summary(known.decode()), is_new=False)
+
+    async def append(self, append: Append) -> None:
+        """See plait.ports.journal.Journal."""
+        entries, standing = append.entries, append.standing
+        await self._scripts.run(
+            "append",
+            append.execution_id,
+            append.execution_id,
+            append.expected_length,
+            append.epoch,
+            int(append.is_released),
+            *standing_of(standing),
+            entries[-1].digest if entries else "",
+            len(entries),
+            *map(packed, entries),
+            *append.heard,
+        )
+        if append.is_released and _concerns_others(standing):
+            self._news.tell()
+
+    async def read(self, execution_id: str) -> History:
+        """See plait.ports.journal.Journal."""
+        with self._server.errors():
+            pipeline = self._server.client.pipeline(transaction=False)
+            pipeline.hgetall(f"{PREFIX}x:{execution_id}")
+            pipeline.lrange(f"{PREFIX}h:{execution_id}", 0, -1)
+            row, entries = await pipeline.execute()
+        if not row:
+            raise UnknownExecution(execution_id)
+        summary = summary_of(row)
+        # What was appended between the two is left out: entries never change.
+        return History(summary, [unpacked(one) for one in entries[: summary.length]])
+
+    async def find(self, search: Search) -> list[Summary]:
+        """See plait.ports.journal.Journal."""
+        with self._server.errors():
+            return await find(self._server.client, search)
+
+    async def post(self, message: Message) -> None:
+        """See plait.ports.journal.Journal."""
+        execution_id = message.execution_id
+        arguments = (execution_id, message.message_id, message.body)
+        await self._scripts.run("post", execution_id, *arguments)
+        self._news.tell()
+
+    async def save_plan(self, plan_hash: str, data: bytes) -> None:
+        """See plait.ports.journal.Journal."""
+        with self._server.errors():
+            await self._server.client.hsetnx(f"{PREFIX}plans", plan_hash, data)
+
+    async def load_plan(self, plan_hash: str) -> bytes:
+        """See plait.ports.journal.Journal."""
+        with self._server.errors():
+            data: bytes | None = await self._server.client.hget(f"{PREFIX}plans", plan_hash)
+        if data is None:
+            raise UnknownPlan(plan_hash)
+        return data
+
+    # -- Leases ------------------------------------------------------------------------
+
+    async def join(self, worker_id: str) -> None:
+        """See plait.ports.leases.Leases."""
+        await self._session.join(worker_id)
+
+    async def beat(self, worker_id: str, now_ms: int, until_ms: int) -> list[Message]:
+        """See plait.ports.leases.Leases."""
+        return await self._session.beat(worker_id, now_ms, until_ms)
+
+    async def claim(self, worker_id: str, now_ms: int, limit: int) -> Claimed:
+        """See plait.ports.leases.Leases."""
+        doubtful = self._doubts.of(worker_id)
+        with self._doubts.about(worker_id) as token:
+            wanted = (worker_id, now_ms, limit, token)
+            rows, wake = await self._scripts.run("claim", "", *wanted, *doubtful)
+        held = [summary_of(fields_of(row)) for row in rows]
+        return Claimed(held, None if wake is None else int(float(wake)))
+
+    async def take(self, worker_id: str, now_ms: int, execution_id: str) -> Summary:
+        """See plait.ports.leases.Leases."""
+        with self._doubts.about(worker_id) as token:
+            wanted = (worker_id, now_ms, execution_id, token)
+            row = await self._scripts.run("take", execution_id, *wanted)
+        return summary_of(fields_of(row))
+
+    async def release(self, worker_id: str, executions: list[str]) -> None:
+        """See plait.ports.leases.Leases."""
+        await self._scripts.run("release", "", worker_id, *executions)
+        self._news.tell()
+
+    async def leave(self, worker_id: str) -> None:
+        """See plait.ports.leases.Leases."""
+        await self._scripts.run("leave", "", worker_id)
+        self._news.tell()
+
+    async def changed(self) -> None:
+        """See plait.ports.leases.Leases."""
+        await self._session.heard()
+
+    # -- helpers -----------------------------------------------------------------------
+
+    async def _summary(self, execution_id: str) -> Summary:
+        with self._server.errors():
+            row = await self._server.client.hgetall(f"{PREFIX}x:{execution_id}")
+        return summary_of(row)
+
+    async def _publish(self, name: str) -> None:
+        with self._server.errors():
+            await self._server.client.publish(CHANNEL, name)
+
+
+def _concerns_others(standing: Standing) -> bool:
+    """Say whether somebody may wait for the end, or take the execution up at once."""
+    return standing.status != RUNNING or standing.wake_at_ms == 0

@@ -1,0 +1,266 @@
+"""The PostgreSQL store keeps the contract of journal and leases, come what may."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import asyncpg
+import orjson
+import pytest
+
+from plait.drivers.journal import Store
+from plait.ports.journal import (
+    Message,
+    Search,
+    Standing,
+    StoreTooNew,
+    StoreUnavailable,
+)
+from plait.stores.durability import StoreNotDurable
+from plait.stores.postgres import PostgresStore, leases
+from plait.stores.postgres.server import migrations
+from plait.stores.unstorable import Unstorable
+from plait.testing.journal_suite import (
+    ANN,
+    AT_ONCE,
+    NOW_MS,
+    JournalSuite,
+    OpenStore,
+    append_to,
+    entry,
+    new,
+)
+from tests.conformance.journal.outages import GUIDE, OutageSuite, begin, work_through
+from tests.conformance.journal.servers import PASSWORD, PrivateServer, postgres
+from tests.conformance.journal.workers import WorkersSuite
+
+
+def url_of(server: PrivateServer) -> str:
+    return f"postgresql://postgres@127.0.0.1:{server.port}/postgres"
+
+
+def unchecked(server: PrivateServer) -> str:
+    return f"{url_of(server)}?durability=unchecked"
+
+
+@pytest.fixture(scope="session")
+def shared_server() -> Iterator[PrivateServer]:
+    """Without fsync, for speed: none of its tests takes it away."""
+    with postgres(fsync="off") as server:
+        yield server
+
+
+@pytest.fixture
+async def database(shared_server: PrivateServer) -> AsyncIterator[Any]:
+    """An empty database; yields a connection to it."""
+    connection = await asyncpg.connect(url_of(shared_server))
+    await connection.execute("DROP SCHEMA IF EXISTS plait CASCADE")
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def stores(database: Any, shared_server: PrivateServer) -> AsyncIterator[OpenStore]:
+    opened: list[Store] = []
+
+    async def open_store() -> Store:
+        opened.append(await PostgresStore.open(unchecked(shared_server)))
+        return opened[-1]
+
+    yield open_store
+    for store in opened:
+        await store.close()
+
+
+class TestPostgresStore(JournalSuite):
+    pass
+
+
+class TestWorkersOnPostgres(WorkersSuite):
+    @pytest.fixture
+    def place(self, shared_server: PrivateServer) -> str:
+        return unchecked(shared_server)
+
+
+class TestOutagesOfPostgres(OutageSuite):
+    @pytest.fixture
+    def server(self) -> Iterator[PrivateServer]:
+        with postgres() as server:
+            yield server
+
+    @pytest.fixture
+    def url(self, server: PrivateServer) -> str:
+        return url_of(server)
+
+    @pytest.fixture
+    def scheme(self) -> str:
+        return "postgresql"
+
+    @pytest.fixture
+    def kind(self) -> type[PostgresStore]:
+        return PostgresStore
+
+    @pytest.fixture
+    def quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Statements get half a second."""
+        monkeypatch.setattr("plait.stores.postgres.server.ANSWER_TIMEOUT_S", 0.5)
+
+
+# -- whether the server will do --------------------------------------------------------
+
+
+@pytest.mark.parametrize("setting", ["fsync", "full_page_writes"])
+async def test_a_server_that_may_forget_is_refused_with_what_to_set(setting: str) -> None:
+    with postgres(**{setting: "off"}) as server:
+        with pytest.raises(StoreNotDurable, match=f"set {setting} = on$"):
+            await PostgresStore.open(url_of(server))
+        # Nothing was written, and whoever knows better may say so.
+        connection = await asyncpg.connect(url_of(server))
+        assert await connection.fetchval("SELECT to_regnamespace('plait')") is None
+        await connection.close()
+        store = await PostgresStore.open(unchecked(server))
+        await store.close()
+
+
+async def test_the_role_of_the_guide_may_do_all_that_workers_do(
+    database: Any, shared_server: PrivateServer
+) -> None:
+    (block,) = re.findall(r"```sql\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    for statement in block.replace("…", PASSWORD).strip().splitlines():
+        await database.execute(statement)
+    place = f"plait:{PASSWORD}@127.0.0.1:{shared_server.port}/plait"
+    url = f"postgresql://{place}?durability=unchecked"
+    await work_through(lambda: PostgresStore.open(url))
+
+
+# -- the schema ------------------------------------------------------------------------
+
+
+async def test_a_newer_schema_is_refused_and_left_alone(
+    stores: OpenStore, database: Any
+) -> None:
+    await (await stores()).close()
+    await database.execute("UPDATE plait.schema_version SET version = 99")
+    known = len(migrations())
+    with pytest.raises(StoreTooNew, match=f"schema 99, this version knows up to {known}"):
+        await stores()
+    assert await database.fetchval("SELECT version FROM plait.schema_version") == 99
+
+
+async def test_many_processes_may_open_an_empty_database_at_once(stores: OpenStore) -> None:
+    opened = await asyncio.gather(*(stores() for _ in range(8)))
+    await begin(opened[0], "x1")
+    assert len(await opened[-1].find(Search())) == 1
+
+
+async def test_a_database_that_is_not_there_is_told_of(
+    shared_server: PrivateServer,
+) -> None:
+    url = f"postgresql://postgres:{PASSWORD}@127.0.0.1:{shared_server.port}/nowhere"
+    with pytest.raises(StoreUnavailable, match='database "nowhere" does not exist'):
+        await PostgresStore.open(url)
+
+
+async def test_a_connection_that_the_server_has_taken_leave_of_is_lost(
+    stores: OpenStore,
+) -> None:
+    server = (await stores())._server  # type: ignore[attr-defined]
+    used: list[Any] = []
+
+    async def use() -> None:
+        async with server.connection() as connection:
+            used.append(connection._con)
+            raise asyncpg.InternalClientError("another operation (2) is in progress")
+
+    with pytest.raises(StoreUnavailable, match="has ended the connection"):
+        await use()
+    assert used[0].is_closed()
+
+
+# -- among many ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wake_at_ms", [0, NOW_MS + 1], ids=["all due", "none due"])
+async def test_a_claim_reads_no_more_rows_than_it_wants_of_each_priority(
+    stores: OpenStore, database: Any, wake_at_ms: int
+) -> None:
+    store = await stores()
+    await database.execute(_MANY.format(wake_at_ms))
+    for number in range(3):
+        await begin(store, f"told{number}", Standing("running", NOW_MS, None))
+        await store.release(ANN, [f"told{number}"])
+        await store.post(Message("m1", f"told{number}", b""))
+    wanted = (ANN, NOW_MS, 20, "token")
+    async with store._server.connection() as connection:  # type: ignore[attr-defined]
+        explained = await connection.fetchval(
+            f"EXPLAIN (ANALYZE, FORMAT JSON) {leases._CLAIM}", *wanted
+        )
+    (found,) = orjson.loads(explained)
+    # Two priorities of twenty each, and what carries them from node to node.
+    assert max(_rows_read(found["Plan"])) <= 60
+    held = await database.fetchval("SELECT count(*) FROM standings WHERE owner = $1", ANN)
+    assert held == (20 if wake_at_ms == 0 else 3)
+
+
+_MANY = """
+SET search_path = plait;
+INSERT INTO executions (id, workflow, plan_hash, created_at_ms, input, tags)
+    SELECT 'x' || n, 'shop', 'sha256:1', 0, '', '[]' FROM generate_series(1, 5000) n;
+INSERT INTO standings
+    (execution, status, at_ms, wake_at_ms, length, head, epoch, priority)
+    SELECT number, 'running', 0, {}, 0, '', 1, number % 2 FROM executions
+"""
+
+
+def _rows_read(node: dict[str, Any]) -> Iterator[int]:
+    """Yield how many rows each node of a plan has read, those included that it dropped."""
+    read = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+    read += node.get("Rows Removed by Join Filter", 0)
+    yield int(read * node["Actual Loops"])
+    for inner in node.get("Plans", ()):
+        yield from _rows_read(inner)
+
+
+# -- batches ---------------------------------------------------------------------------
+
+
+async def test_appends_that_come_together_are_committed_together(
+    stores: OpenStore, database: Any
+) -> None:
+    store = await stores()
+    summaries = [await begin(store, f"x{number}") for number in range(100)]
+    transactions = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
+    before = await database.fetchval(transactions)
+    await asyncio.gather(*(store.append(append_to(one, "two")) for one in summaries))
+    assert await database.fetchval(transactions) - before <= 3
+
+
+async def test_what_cannot_be_stored_leaves_its_neighbours_alone(stores: OpenStore) -> None:
+    store = await stores()
+    too_long = random.Random(1).randbytes(10_000).hex()
+    keys = ["good", "bad \x00", "worse \ud800", too_long, "better"]
+    starts = [new(f"x{number}", key=key) for number, key in enumerate(keys)]
+    created = await asyncio.gather(
+        *(store.create(one, [entry()], AT_ONCE, ANN) for one in starts),
+        return_exceptions=True,
+    )
+    refused = [isinstance(one, Unstorable) for one in created]
+    assert refused == [False, True, True, True, False]
+    assert {one.new.key for one in await store.find(Search())} == {"good", "better"}
+
+
+async def test_commits_wait_for_the_disk_whatever_the_servers_default(
+    database: Any, shared_server: PrivateServer
+) -> None:
+    await database.execute("ALTER DATABASE postgres SET synchronous_commit = off")
+    try:
+        other = await PostgresStore.open(unchecked(shared_server))
+        async with other._server.connection() as connection:
+            assert await connection.fetchval("SHOW synchronous_commit") == "on"
+        await other.close()
+    finally:
+        await database.execute("ALTER DATABASE postgres RESET synchronous_commit")

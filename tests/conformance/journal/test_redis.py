@@ -1,0 +1,278 @@
+"""The Redis store keeps the contract of journal and leases, come what may."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from plait.drivers.journal import Store
+from plait.ports.journal import LostRace, Search, StoreFull, StoreTooNew, StoreUnavailable
+from plait.stores.durability import StoreNotDurable
+from plait.stores.redis import RedisStore
+from plait.stores.unstorable import Unstorable
+from plait.testing.journal_suite import (
+    ANN,
+    AT_ONCE,
+    BOB,
+    LATER_MS,
+    NOW_MS,
+    JournalSuite,
+    OpenStore,
+    append_to,
+    entry,
+    new,
+)
+from tests.conformance.journal.outages import GUIDE, OutageSuite, begin, work_through
+from tests.conformance.journal.servers import PASSWORD, PrivateServer, redis
+from tests.conformance.journal.workers import WorkersSuite
+
+
+def url_of(server: PrivateServer) -> str:
+    return f"redis://127.0.0.1:{server.port}/0"
+
+
+@pytest.fixture(scope="session")
+def shared_server() -> Iterator[PrivateServer]:
+    """A durable one."""
+    with redis() as server:
+        yield server
+
+
+@pytest.fixture
+async def client(shared_server: PrivateServer) -> AsyncIterator[Any]:
+    """A client of an empty server."""
+    client: Any = Redis(port=shared_server.port)
+    await client.flushall()
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def stores(client: Any, shared_server: PrivateServer) -> AsyncIterator[OpenStore]:
+    opened: list[Store] = []
+
+    async def open_store() -> Store:
+        opened.append(await RedisStore.open(url_of(shared_server)))
+        return opened[-1]
+
+    yield open_store
+    for store in opened:
+        await store.close()
+
+
+class TestRedisStore(JournalSuite):
+    pass
+
+
+class TestWorkersOnRedis(WorkersSuite):
+    @pytest.fixture
+    def place(self, shared_server: PrivateServer) -> str:
+        return url_of(shared_server)
+
+
+class TestOutagesOfRedis(OutageSuite):
+    @pytest.fixture
+    def server(self) -> Iterator[PrivateServer]:
+        walled = f"walled on >{PASSWORD} ~* &* +@all"
+        with redis(user=walled) as server:
+            yield server
+
+    @pytest.fixture
+    def url(self, server: PrivateServer) -> str:
+        return url_of(server)
+
+    @pytest.fixture
+    def scheme(self) -> str:
+        return "redis"
+
+    @pytest.fixture
+    def kind(self) -> type[RedisStore]:
+        return RedisStore
+
+    @pytest.fixture
+    def quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Answers have half a second."""
+        monkeypatch.setattr("plait.stores.redis.server.ANSWER_TIMEOUT_S", 0.5)
+
+
+# -- whether the server will do --------------------------------------------------------
+
+
+async def test_a_newer_schema_is_refused_and_left_alone(
+    stores: OpenStore, client: Any
+) -> None:
+    await client.set("{plait}:schema", 99)
+    with pytest.raises(StoreTooNew, match="schema 99, this version knows up to 1"):
+        await stores()
+    assert await client.dbsize() == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "remedy"),
+    [
+        ({"appendonly": "no"}, "set appendonly yes$"),
+        ({"appendfsync": "everysec"}, "set appendfsync always$"),
+        ({"no-appendfsync-on-rewrite": "yes"}, "set no-appendfsync-on-rewrite no$"),
+        (
+            {"maxmemory": "100mb", "maxmemory-policy": "allkeys-lru"},
+            "set maxmemory-policy noeviction$",
+        ),
+    ],
+)
+async def test_a_server_that_may_forget_is_refused_with_what_to_set(
+    settings: dict[str, str], remedy: str
+) -> None:
+    with redis(**settings) as server:
+        with pytest.raises(StoreNotDurable, match=remedy):
+            await RedisStore.open(url_of(server))
+        # Nothing was written, and whoever knows better may say so.
+        async with Redis(port=server.port) as client:
+            assert await client.dbsize() == 0
+        store = await RedisStore.open(f"{url_of(server)}?durability=unchecked")
+        await store.close()
+
+
+async def test_a_server_that_cannot_be_asked_is_refused_with_what_to_do(
+    client: Any, shared_server: PrivateServer
+) -> None:
+    await client.acl_setuser(
+        "modest",
+        enabled=True,
+        passwords=[f"+{PASSWORD}"],
+        keys=["*"],
+        channels=["*"],
+        commands=["+@all", "-config", "-client|list"],
+    )
+    url = f"redis://modest:{PASSWORD}@127.0.0.1:{shared_server.port}/0"
+    with pytest.raises(StoreNotDurable, match="allow CONFIG GET") as caught:
+        await RedisStore.open(url)
+    assert PASSWORD not in str(caught.value)
+    # Without CLIENT LIST only the leases say who lives.
+    store = await RedisStore.open(f"{url}?durability=unchecked")
+    other = await RedisStore.open(f"{url}?durability=unchecked")
+    for one, worker in ((store, "ann"), (other, "bob")):
+        await one.join(worker)
+        await one.beat(worker, 0, 1_000)
+    await begin(store, "x1")
+    await store.close()
+    await other.beat("bob", 1_000, 3_000)
+    assert (await other.claim("bob", 1_000, 1)).executions == []
+    await other.beat("bob", 1_001, 3_000)
+    assert len((await other.claim("bob", 1_001, 1)).executions) == 1
+    await other.close()
+
+
+async def test_the_user_of_the_guide_may_do_all_that_workers_do(
+    client: Any, shared_server: PrivateServer
+) -> None:
+    (rules,) = re.findall(r"^user plait (.+)$", GUIDE.read_text(), re.MULTILINE)
+    words = rules.replace("PASSWORD", PASSWORD).split()
+    await client.execute_command("ACL SETUSER", "plait", "reset", *words)
+    url = f"redis://plait:{PASSWORD}@127.0.0.1:{shared_server.port}/0"
+    await work_through(lambda: RedisStore.open(url))
+
+
+async def test_a_full_memory_refuses_writes_whole_and_goes_on_reading(
+    stores: OpenStore, client: Any
+) -> None:
+    store = await stores()
+    summary = await begin(store, "x1")
+    await client.config_set("maxmemory", "1")
+    try:
+        with pytest.raises(StoreFull):
+            await store.append(append_to(summary, "two"))
+        assert (await store.read("x1")).summary == summary
+    finally:
+        await client.config_set("maxmemory", "0")
+    await store.append(append_to(summary, "two"))
+
+
+async def test_a_server_that_is_too_old_is_refused(
+    shared_server: PrivateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plait.stores.redis.server._VERSION_MIN", 999)
+    with pytest.raises(StoreUnavailable, match="999 or newer is needed"):
+        await RedisStore.open(url_of(shared_server))
+
+
+# -- leases ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["claim", "take"])
+async def test_a_claim_that_is_answered_late_gives_no_hold_of_somebody_else(
+    stores: OpenStore, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    slow, other = await stores(), await stores()
+    await slow.join(ANN)
+    await slow.beat(ANN, NOW_MS, NOW_MS + 1_000)
+    await begin(slow, "x1")
+    await slow.release(ANN, ["x1"])
+    run = slow._scripts.run  # type: ignore[attr-defined]
+
+    async def run_late(script: str, *arguments: Any) -> Any:
+        answer = await run(script, *arguments)
+        if script == verb:
+            # Before Ann hears of what she has, she is dead for Bob.
+            await other.beat(BOB, LATER_MS, LATER_MS + 1_000)
+            await other.claim(BOB, LATER_MS, 1)
+        return answer
+
+    monkeypatch.setattr(slow._scripts, "run", run_late)  # type: ignore[attr-defined]
+    if verb == "claim":
+        (held,) = (await slow.claim(ANN, NOW_MS, 1)).executions
+    else:
+        held = await slow.take(ANN, NOW_MS, "x1")
+    assert (held.owner, held.epoch) == (ANN, 2)
+    assert (await other.read("x1")).summary.owner == BOB
+    with pytest.raises(LostRace):
+        await slow.append(append_to(held, "stale"))
+
+
+# -- batches ---------------------------------------------------------------------------
+
+
+async def test_appends_that_come_together_wait_for_the_disk_together(
+    stores: OpenStore, client: Any
+) -> None:
+    store = await stores()
+    summaries = [await begin(store, f"x{number}") for number in range(100)]
+    before = (await client.info("stats"))["total_reads_processed"]
+    await asyncio.gather(*(store.append(append_to(one, "two")) for one in summaries))
+    # Redis reads some 16 KB at once, and waits for the disk after each read.
+    assert (await client.info("stats"))["total_reads_processed"] - before <= 10
+
+
+async def test_what_cannot_be_stored_leaves_its_neighbours_alone(stores: OpenStore) -> None:
+    store = await stores()
+    keys = ["good", "good \x00", "bad \ud800", "better"]
+    starts = [new(f"x{number}", key=key, tags=(key,)) for number, key in enumerate(keys)]
+    created = await asyncio.gather(
+        *(store.create(one, [entry()], AT_ONCE, ANN) for one in starts),
+        return_exceptions=True,
+    )
+    assert [isinstance(one, Unstorable) for one in created] == [False, False, True, False]
+    assert {one.new.key for one in await store.find(Search())} == {*keys} - {"bad \ud800"}
+
+
+async def test_scripts_that_the_server_has_forgotten_are_told_again(
+    stores: OpenStore, client: Any
+) -> None:
+    store = await stores()
+    summary = await begin(store, "x1")
+    await client.script_flush()
+    await store.append(append_to(summary, "two"))
+    assert (await store.read("x1")).summary.length == 2
+
+
+async def test_a_long_history_comes_in_one_append(stores: OpenStore) -> None:
+    store = await stores()
+    summary = await begin(store, "x1")
+    texts = [str(number) for number in range(20_000)]
+    await store.append(append_to(summary, *texts))
+    history = await store.read("x1")
+    assert [one.body.decode() for one in history.entries[1:]] == texts
