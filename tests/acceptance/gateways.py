@@ -48,6 +48,14 @@ class GatewayProcess:
                 lambda: sum(text in line for line in self.lines) >= count
             )
 
+    async def refusing(self) -> None:
+        """Return when nobody is let in any more."""
+        while True:
+            try:
+                await self.ask("/health")
+            except (ConnectionError, asyncio.IncompleteReadError):
+                return
+
     def stop(self) -> None:
         """Ask it to stop, as init systems do."""
         self.process.send_signal(signal.SIGTERM)

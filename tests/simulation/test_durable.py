@@ -10,7 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import pytest
 
@@ -18,9 +18,11 @@ from plait.drivers.journal import JournalDriver, Start, verify
 from plait.kernel import Kernel
 from plait.kernel.codec import load_turn
 from plait.kernel.events import ExecutionCompleted
+from plait.operations import Decision, Hand, resolve, show
 from plait.plan import Plan
 from plait.ports.calls import Call, CallHandle, CallReply, Done
 from plait.ports.journal import (
+    RUNNING,
     TERMINAL,
     Append,
     Created,
@@ -115,6 +117,7 @@ class World:
         self.lot = lot
         self.store = MortalStore()
         self.calls = CountedCalls()
+        self.decisions = 0
 
     async def live_through(self, lives: int) -> History:
         """Start the execution; let `lives` workers die over it; return its history."""
@@ -146,7 +149,21 @@ class World:
         # The id is what makes the second start of a start that was not told of the first.
         start = Start("x", GIVEN, key="once")
         await driver.start(self.plan, start)
-        await driver.ended("x")
+        while (await driver.ended("x")).standing.status == RUNNING:
+            await self.decide()
+            driver.stir()
+
+    async def decide(self) -> None:
+        """Say of one call whose worker died what became of it, or that nobody knows."""
+        self.decisions += 1
+        now_ms = int(asyncio.get_running_loop().time() * 1000)
+        told = show(await self.store.read("x"), now_ms)
+        steps = [one.step for one in told.trace.steps.values() if one.status == "in doubt"]
+        actions: list[Literal["retry", "done", "fail"]] = ["retry", "done", "fail"]
+        action = self.lot.choice(actions)
+        decision = Decision(steps[0], action, "by hand", "ada")
+        hand = Hand(self.store, Kernel, f"hand-{self.decisions}", now_ms, {})
+        await resolve(hand, "x", decision)
 
     async def death(self) -> None:
         assert self.store.died is not None
@@ -167,11 +184,21 @@ def plan_by(seed: int, wishes: Wishes) -> Plan:
     return plan_of(document_by(Random(seed), wishes))
 
 
+def decided_beforehand(part: Any) -> Any:
+    """Return a document whose unsafe calls are repeated, as those of other effects are."""
+    if isinstance(part, list):
+        return [decided_beforehand(one) for one in part]
+    if not isinstance(part, dict):
+        return part
+    whole = {name: decided_beforehand(one) for name, one in part.items()}
+    return whole | ({"on_unknown": "retry"} if part.get("effect") == "unsafe" else {})
+
+
 @pytest.mark.parametrize("block", range(10))
 def test_deaths_do_not_change_how_it_ends(block: int) -> None:
     deaths = 0
     for seed in range(block * 20, block * 20 + 20):
-        plan = plan_by(seed, ORDERLY)
+        plan = plan_of(decided_beforehand(document_by(Random(seed), ORDERLY)))
         expected = Simulation(plan, play, input=GIVEN).run()
         history, world = survive(plan, seed, lives=4)
         deaths += world.store.deaths
@@ -198,3 +225,27 @@ def test_whatever_dies_when_it_ends_and_repeats_only_what_was_under_way(
             keys.setdefault((call.step, call.attempt), set()).add(call.idempotency_key)
         assert all(len(known) == 1 for known in keys.values()), seed
     assert deaths > 10
+
+
+def all_unsafe(part: Any) -> Any:
+    """Return a document whose calls are unsafe; then no group may be tried again."""
+    if isinstance(part, list):
+        return [all_unsafe(one) for one in part]
+    if not isinstance(part, dict):
+        return part
+    whole = {name: all_unsafe(one) for name, one in part.items()}
+    if part.get("type") in ("parallel", "sequence"):
+        whole.pop("retry", None)
+    return whole | ({"effect": "unsafe"} if "request" in part else {})
+
+
+def test_no_unsafe_call_is_repeated_unless_somebody_says_so() -> None:
+    decisions = 0
+    for seed in range(60):
+        plan = plan_of(all_unsafe(document_by(Random(seed), ANYTHING)))
+        history, world = survive(plan, seed, lives=4)
+        assert history.summary.standing.status in TERMINAL, seed
+        made = Counter((call.step, call.attempt) for call in world.calls.made)
+        assert set(made.values()) <= {1}, seed
+        decisions += world.decisions
+    assert decisions > 8

@@ -25,10 +25,8 @@ from tests.simulation.documents import document_by
 
 DOCUMENTS = 600
 CANCELLING = {"CancelRequested", "ExecutionCancelled"}
-# Only an execution that was kept can go on after its end: test_durable.py.
-KEPT = {"ExecutionResumed"}
-# Only an execution that was kept can go on after its end: test_durable.py.
-KEPT = {"ExecutionResumed"}
+# Only what is kept can go on after its end, or outlive its worker: test_durable.py.
+KEPT = {"ExecutionResumed", "OutcomeUnknown", "IncidentRaised", "IncidentResolved"}
 FAULTS = {
     "connector.timeout",
     "connector.connect",

@@ -29,6 +29,7 @@ _BELOW = """
 | running | an attempt is under way |
 | backing off | an attempt failed; a timer will start the next |
 | falling back | the attempts are used up; its fallback answers in its place |
+| in doubt | nobody knows whether its `unsafe` call was made; a person decides |
 | completed | it has its response |
 | failed | it failed for good; with `on_error: continue` the workflow goes on |
 | skipped | its condition was false, or it is disabled |

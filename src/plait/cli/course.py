@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import typer
 
@@ -16,9 +17,10 @@ from plait.cli.outcome import Manner, tell_ended
 from plait.cli.plans import load_one
 from plait.cli.stores import IdArgument, StoreOption, found, with_store
 from plait.drivers.journal import Store
-from plait.operations import Fork, Hand
+from plait.operations import Decision, Fork, Hand
 from plait.operations import cancel as cancel_it
 from plait.operations import fork as fork_it
+from plait.operations import resolve as decide_it
 from plait.operations import restart as restart_it
 from plait.operations import resume as resume_it
 from plait.plan import load_plan
@@ -53,6 +55,49 @@ def cancel(
     async def change(opened: Store) -> Summary:
         execution_id = (await found(opened, execution)).new.execution_id
         return await cancel_it(hand_of(bench, opened), execution_id, reason)
+
+    with_store(store, config, change)
+
+
+def decide(
+    execution: IdArgument,
+    action: Annotated[
+        Literal["retry", "done", "fail"],
+        typer.Option(
+            "--as",
+            metavar="retry|done|fail",
+            help="Make the call again; it was done; or let it fail.",
+        ),
+    ],
+    step: Annotated[
+        str,
+        typer.Option(metavar="STEP", help="Which. Default: the only one in doubt."),
+    ] = "",
+    response: Annotated[
+        str,
+        typer.Option(metavar="JSON|@FILE|-", help="With --as done: what was answered."),
+    ] = "null",
+    by: Annotated[
+        str, typer.Option(metavar="NAME", help="Who decides; kept with the execution.")
+    ] = "",
+    store: StoreOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Say what became of an `unsafe` call whose worker died meanwhile.
+
+    Whoever runs the execution goes on with it.
+
+    Examples:
+
+    - `plait executions decide 7f3a --as done --response '{"receipt": 17}' --by ada`
+    """
+    bench = _bench(config, None, store)
+    answer = read_input(response).value
+
+    async def change(opened: Store) -> Summary:
+        execution_id = (await found(opened, execution)).new.execution_id
+        decision = Decision(step, action, answer, by or getpass.getuser())
+        return await decide_it(hand_of(bench, opened), execution_id, decision)
 
     with_store(store, config, change)
 

@@ -11,19 +11,20 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import NoReturn
 
 from plait.assembly import compose
 from plait.assembly.connectors import Connector
 from plait.assembly.sources import Configured
 from plait.assembly.stores import open_store
-from plait.cli.output import say
+from plait.cli.output import EXIT_FAILED, say, stop
 from plait.cli.stores import give_up, now_ms
 from plait.drivers.journal import JournalDriver, Start, Store
 from plait.model.errors import PlaitError
 from plait.model.record import record
 from plait.operations import Hand, Shown, show
 from plait.plan import Plan
-from plait.ports.journal import Summary
+from plait.ports.journal import RUNNING, Summary
 
 _ID_BYTES = 8
 
@@ -92,12 +93,26 @@ def _run(
             say(f"execution {execution_id}")
             if not is_left:
                 await driver.ended(execution_id)
-            return show(await store.read(execution_id), now_ms())
+            shown = show(await store.read(execution_id), now_ms())
+            if not is_left and shown.status == RUNNING:
+                _tell_incidents(shown)
+            return shown
 
     try:
         return asyncio.run(main())
     except PlaitError as error:
         give_up(error)
+
+
+def _tell_incidents(shown: Shown) -> NoReturn:
+    """End: the execution goes on only when a person says how."""
+    steps = [one.step for one in shown.trace.steps.values() if one.status == "in doubt"]
+    stop(
+        f"execution {shown.execution_id} waits for a decision: nobody knows whether "
+        f"{', '.join(steps)} was done; find out, then `plait executions decide "
+        f"{shown.execution_id} --as retry|done|fail`",
+        code=EXIT_FAILED,
+    )
 
 
 @asynccontextmanager

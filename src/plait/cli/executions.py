@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from plait.cli.course import cancel, fork, restart, resume
+from plait.cli.course import cancel, decide, fork, restart, resume
 from plait.cli.options import ConfigOption
 from plait.cli.output import EXIT_FAILED, error_json, is_terminal, json_text, stop, write
 from plait.cli.stores import IdArgument, StoreOption, found, now_ms, with_store
@@ -148,7 +148,7 @@ def watch(
         stop(code=EXIT_FAILED)
 
 
-for _command in (cancel, resume, restart, fork):
+for _command in (cancel, decide, resume, restart, fork):
     group.command()(_command)
 
 

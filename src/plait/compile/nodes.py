@@ -61,6 +61,7 @@ class NodeBuilder:
             fallback_value=templates.fallback,
             fallback_scope=None if fallback is None else self.scope(fallback),
             effect=effect_of(step),
+            on_unknown=model.on_unknown or "pause",
             idempotency_key=templates.idempotency_key,
             output=templates.output,
             templates=templates.own,

@@ -106,6 +106,9 @@ class Step(StepSettings):
     effect: Effect | None = None
     """Whether the call may be repeated: `read` freely, `keyed` with the same key,
     `unsafe` never. Default: by the call itself."""
+    on_unknown: Literal["pause", "retry", "fail"] | None = None
+    """When a worker died during an `unsafe` call: `pause` (default) until a person decides,
+    `retry` it all the same, or `fail`."""
     idempotency_key: str | None = None
     """Sent with every attempt. Default for `keyed` calls: made from execution and step."""
     output: Templated = None

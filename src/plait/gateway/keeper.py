@@ -17,6 +17,7 @@ from plait.drivers.journal import JournalDriver, Store, Unkept
 from plait.kernel import Kernel
 from plait.model.record import record
 from plait.plan import Plan
+from plait.ports.journal import RUNNING
 
 
 @record
@@ -79,7 +80,7 @@ class Keeper:
         """
         driver = (await self.kept()).driver
         (ended,) = await self._first_of(wait_ms, driver.ended(execution_id))
-        return ended.done() and bool(ended.result())
+        return ended.done() and ended.result().standing.status != RUNNING
 
     async def is_over(self, unkept: Unkept, wait_ms: int) -> bool:
         """Wait for the end of an execution that is not kept; False when it lasts longer."""

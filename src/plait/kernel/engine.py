@@ -30,6 +30,9 @@ from plait.kernel.events import (
     ExecutionResumed,
     ExecutionStarted,
     FallbackStarted,
+    IncidentRaised,
+    IncidentResolved,
+    OutcomeUnknown,
     OutsideEvent,
     RetryScheduled,
     RetryStarted,
@@ -51,6 +54,7 @@ from plait.kernel.failures import (
     with_detail,
 )
 from plait.kernel.frames import FRAME_DONE, Openings, active_runs, leave, settle
+from plait.kernel.incidents import go_on, outcome_unknown, pause, take_up
 from plait.kernel.lifecycle import TRANSITIONS, InvariantBroken, StepState, advance
 from plait.kernel.machine import Machine
 from plait.kernel.machines import built_in_machines
@@ -121,6 +125,10 @@ class Kernel:
                 is_expected = self._on_outcome(x, event)
             case TimerFired():
                 is_expected = self._on_timer(x, event)
+            case OutcomeUnknown():
+                is_expected = self._on_unknown(x, event)
+            case IncidentResolved():
+                is_expected = self._on_resolved(x, event)
             case CancelRequested():
                 is_expected = True
                 self._accept(x, event)
@@ -158,6 +166,36 @@ class Kernel:
             self.fail(x, run, event.failure)
         return True
 
+    def _on_unknown(self, x: Execution, event: OutcomeUnknown) -> bool:
+        run = take_up(x, event)
+        if run is None:
+            return False
+        self._accept(x, event)
+        match run.node.on_unknown:
+            case "pause":
+                self._note(x, run, IncidentRaised(run.path, run.attempt, x.now_ms))
+                pause(x, run)
+            case "retry":
+                self._attempt_call(x, run)
+            case "fail":
+                self.fail(x, run, outcome_unknown(run))
+        return True
+
+    def _on_resolved(self, x: Execution, event: IncidentResolved) -> bool:
+        run = go_on(x, event)
+        if run is None:
+            return False
+        self._accept(x, event)
+        match event.action:
+            case "retry":
+                self._note(x, run, RetryStarted(run.path, run.attempt + 1, x.now_ms))
+                self._attempt(x, run)
+            case "done":
+                self.succeed(x, run, event.response)
+            case _:
+                self.fail(x, run, outcome_unknown(run))
+        return True
+
     def _end_turn(self, x: Execution) -> Turn:
         ready = x.ready
         while ready and x.end is None:
@@ -180,7 +218,7 @@ class Kernel:
         if x.event_count + len(x.events) > self._limits.events_max:
             failure = history_full(self._limits.events_max)
             self._end(x, ExecutionFailed(failure, x.now_ms))
-        elif not x.calls and len(x.timers) == x.deadline_count:
+        elif not x.calls and not x.incidents and len(x.timers) == x.deadline_count:
             raise InvariantBroken(f"execution {x.started.execution_id} waits for nothing")
 
     # -- frames --------------------------------------------------------------------
@@ -263,6 +301,12 @@ class Kernel:
             watch_deadlines(x, run)
         try:
             machine.start(self, x, run)
+        except ExpressionError as error:
+            self.fail(x, run, error.failure())
+
+    def _attempt_call(self, x: Execution, run: Run) -> None:
+        try:
+            self.start_call(x, run)
         except ExpressionError as error:
             self.fail(x, run, error.failure())
 
@@ -439,6 +483,7 @@ class Kernel:
         if x.calls.get(run.path) is run:
             del x.calls[run.path]
             x.commands.append(CancelCall(run.path, run.attempt))
+        x.incidents.pop(run.path, None)
         if run.timers:
             cancel_timers(x, run, keep=keep)
         if run.frames:

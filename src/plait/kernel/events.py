@@ -58,6 +58,31 @@ class CallFailed:
 
 
 @record
+class OutcomeUnknown:
+    """Nobody knows whether an `unsafe` call was made: its worker died meanwhile."""
+
+    step: str
+    attempt: int
+    at_ms: int
+
+
+@record
+class IncidentResolved:
+    """Somebody has decided about a call of unknown outcome.
+
+    Attributes:
+        action: `retry`: make it again. `done`: it was made, with this `response`. `fail`.
+        by: Who decided, for the history.
+    """
+
+    step: str
+    action: str
+    response: JsonValue
+    by: str
+    at_ms: int
+
+
+@record
 class TimerFired:
     """A timer that the kernel asked for is due."""
 
@@ -81,10 +106,13 @@ class ExecutionResumed:
         again: Paths of steps that are run again, with whatever is inside them; empty when
             it is enough to go on with what was under way.
         at_ms: When it goes on. In between, time stood still.
+        epoch: In whose hands it was when this was written. Whoever holds it next is the
+            first to make the calls that are under way then.
     """
 
     again: list[str]
     at_ms: int
+    epoch: int = 0
 
 
 @record
@@ -154,6 +182,15 @@ class StepFailed:
 
 
 @record
+class IncidentRaised:
+    """Whether the call of attempt `attempt` was made is unknown; a person has to decide."""
+
+    step: str
+    attempt: int
+    at_ms: int
+
+
+@record
 class StepCancelled:
     """A running step was stopped because its outcome no longer matters."""
 
@@ -190,6 +227,8 @@ OutsideEvent: TypeAlias = (
     | ExecutionResumed
     | CallCompleted
     | CallFailed
+    | OutcomeUnknown
+    | IncidentResolved
     | TimerFired
     | CancelRequested
 )
@@ -199,6 +238,7 @@ StepEvent: TypeAlias = (
     | RetryScheduled
     | RetryStarted
     | FallbackStarted
+    | IncidentRaised
     | StepCompleted
     | StepFailed
     | StepCancelled

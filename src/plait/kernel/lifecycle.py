@@ -13,6 +13,7 @@ from typing import ClassVar, Final
 
 from plait.kernel.events import (
     FallbackStarted,
+    IncidentRaised,
     RetryScheduled,
     RetryStarted,
     StepCancelled,
@@ -32,6 +33,7 @@ class StepState(Enum):
     RUNNING = "running"
     BACKING_OFF = "backing off"
     FALLING_BACK = "falling back"
+    IN_DOUBT = "in doubt"
     COMPLETED = "completed"
     FAILED = "failed"
     SKIPPED = "skipped"
@@ -58,9 +60,20 @@ TRANSITIONS: Final[Mapping[tuple[StepState, type[StepEvent]], StepState]] = {
     (StepState.FALLING_BACK, StepCompleted): StepState.COMPLETED,
     (StepState.FALLING_BACK, StepFailed): StepState.FAILED,
     (StepState.FALLING_BACK, StepCancelled): StepState.CANCELLED,
+    (StepState.RUNNING, IncidentRaised): StepState.IN_DOUBT,
+    (StepState.IN_DOUBT, RetryStarted): StepState.RUNNING,
+    (StepState.IN_DOUBT, StepCompleted): StepState.COMPLETED,
+    (StepState.IN_DOUBT, FallbackStarted): StepState.FALLING_BACK,
+    (StepState.IN_DOUBT, StepFailed): StepState.FAILED,
+    (StepState.IN_DOUBT, StepCancelled): StepState.CANCELLED,
 }
 
-ACTIVE: Final = (StepState.RUNNING, StepState.BACKING_OFF, StepState.FALLING_BACK)
+ACTIVE: Final = (
+    StepState.RUNNING,
+    StepState.BACKING_OFF,
+    StepState.FALLING_BACK,
+    StepState.IN_DOUBT,
+)
 
 
 class InvariantBroken(PlaitError):

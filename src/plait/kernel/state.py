@@ -81,12 +81,21 @@ class Ambient:
 
 
 @dataclass(slots=True, eq=False)
+class Incident:
+    """A call of unknown outcome that waits for a person since `since_ms`."""
+
+    run: Run
+    since_ms: int
+
+
+@dataclass(slots=True, eq=False)
 class Execution:
     """The whole state of one execution.
 
     Attributes:
         now_ms: The moment of the event being decided.
         calls: Calls under way, by step path.
+        incidents: Calls of unknown outcome, by step path.
         timers: Outstanding timers; the run is None for the execution's own timeout.
         deadline_count: How many of them are time limits, which nothing waits for.
         ready: What is to be done before the turn ends, in order.
@@ -101,6 +110,7 @@ class Execution:
     now_ms: int
     root: Frame | None = None
     calls: dict[str, Run] = field(default_factory=dict)
+    incidents: dict[str, Incident] = field(default_factory=dict)
     timers: dict[int, Run | None] = field(default_factory=dict)
     timer_count: int = 0
     deadline_count: int = 0

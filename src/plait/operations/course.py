@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal
 
 import orjson
 
@@ -24,6 +24,7 @@ from plait.kernel.events import (
     ExecutionFailed,
     ExecutionResumed,
     ExecutionStarted,
+    IncidentResolved,
 )
 from plait.model.errors import Advice, PlaitError
 from plait.model.json import JsonValue
@@ -87,6 +88,22 @@ class NeverRan(PlaitError):
         self.step = step
 
 
+class NoIncident(PlaitError):
+    """There is nothing to decide about."""
+
+    code: ClassVar[str] = "execution.no_incident"
+    advice: ClassVar[Advice] = Advice.FIX_REQUEST
+
+    def __init__(self, execution_id: str, step: str, open_ones: list[str]) -> None:
+        known = ", ".join(open_ones) or "none does"
+        named = f"step '{step}'" if step else "no single step"
+        super().__init__(
+            f"execution {execution_id}: {named} waits for a decision; "
+            f"those that do: {known}"
+        )
+        self.execution_id = execution_id
+
+
 @record
 class Hand:
     """Who changes the course, and with what.
@@ -120,6 +137,22 @@ class Fork:
     plan: Plan | None = None
 
 
+@record
+class Decision:
+    """What became of a call of unknown outcome.
+
+    Attributes:
+        step: The step's path; empty when the execution has one such step only.
+        action: `retry`: make it again. `done`: it was made, with this `response`. `fail`.
+        by: Who says so.
+    """
+
+    step: str
+    action: Literal["retry", "done", "fail"]
+    response: JsonValue = None
+    by: str = ""
+
+
 async def resume(hand: Hand, execution_id: str) -> Summary:
     """Let an execution that failed or was cancelled go on from where it ended.
 
@@ -132,14 +165,15 @@ async def resume(hand: Hand, execution_id: str) -> Summary:
     """
     history = await _read(hand, execution_id)
     told = await _told(hand, history)
-    resumed = ExecutionResumed(_failed_steps(told, execution_id), hand.now_ms)
+    epoch = history.summary.epoch + 1
+    resumed = ExecutionResumed(_failed_steps(told, execution_id), hand.now_ms, epoch)
     onward = told.again(resumed)
     if onward.state.end is not None:
         raise NotResumable(execution_id, "it would end the same way at once")
     entry = entry_of([resumed], history.summary.head)
     async with _Holding(hand):
         taken = await hand.store.take(hand.worker_id, hand.now_ms, execution_id)
-        if taken.length != history.summary.length:
+        if (taken.length, taken.epoch) != (history.summary.length, epoch):
             raise LostRace(execution_id)
         return await _written(hand, taken, onward, [entry])
 
@@ -183,7 +217,8 @@ async def restart(hand: Hand, execution_id: str, new_id: str) -> Summary:
         _started(told), execution_id=new_id, at_ms=hand.now_ms, behaviour=BEHAVIOUR
     )
     fresh, turn = Telling.begin(told.kernel, started, hand.secrets)
-    return await _create(hand, history, fresh, [entry_of(turn.events, NO_DIGEST)])
+    entries = [entry_of(turn.events, NO_DIGEST)]
+    return await _create(hand, history, _left(hand, fresh, entries, epoch=1), entries)
 
 
 async def fork(hand: Hand, wanted: Fork, new_id: str) -> Summary:
@@ -213,11 +248,50 @@ async def fork(hand: Hand, wanted: Fork, new_id: str) -> Summary:
     entries = [entry_of(first.events, NO_DIGEST)]
     for turn in fresh.retell(told, [wanted.step]):
         entries.append(entry_of(turn.events, entries[-1].digest))
-    if fresh.state.end is None:
-        resumed = ExecutionResumed([], hand.now_ms)
-        entries.append(entry_of([resumed], entries[-1].digest))
-        fresh = fresh.again(resumed)
-    return await _create(hand, history, fresh, entries)
+    return await _create(hand, history, _left(hand, fresh, entries, epoch=1), entries)
+
+
+def _left(hand: Hand, told: Telling, entries: list[Entry], *, epoch: int) -> Telling:
+    """Note that an execution is left to whoever claims it; nobody has acted on it yet."""
+    if told.state.end is not None:
+        return told
+    resumed = ExecutionResumed([], hand.now_ms, epoch)
+    entries.append(entry_of([resumed], entries[-1].digest))
+    return told.again(resumed)
+
+
+async def resolve(hand: Hand, execution_id: str, decision: Decision) -> Summary:
+    """Say what became of a call of unknown outcome; whoever claims it next goes on.
+
+    Raises:
+        UnknownExecution: There is none of that id.
+        NoIncident: The step does not wait for a decision.
+        LostRace: A worker holds the execution: it goes on with something else just now.
+    """
+    async with _Holding(hand):
+        taken = await hand.store.take(hand.worker_id, hand.now_ms, execution_id)
+        history = await _read(hand, execution_id)
+        told = await _told(hand, history)
+        try:
+            step = _step_in_doubt(told, execution_id, decision.step)
+        except NoIncident:
+            await hand.store.release(hand.worker_id, [execution_id])
+            raise
+        event = IncidentResolved(
+            step, decision.action, decision.response, decision.by, hand.now_ms
+        )
+        turn = told.tell(event)
+        entries = [entry_of(turn.events, history.summary.head)]
+        told = _left(hand, told, entries, epoch=taken.epoch)
+        return await _written(hand, taken, told, entries)
+
+
+def _step_in_doubt(told: Telling, execution_id: str, named: str) -> str:
+    open_ones = sorted(told.state.incidents)
+    step = named or (open_ones[0] if len(open_ones) == 1 else "")
+    if step not in open_ones:
+        raise NoIncident(execution_id, step, open_ones)
+    return step
 
 
 async def _read(hand: Hand, execution_id: str) -> History:

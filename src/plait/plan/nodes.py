@@ -21,6 +21,7 @@ from plait.model.place import Place
 Order = Literal["graph", "sequence"]
 Backoff = Literal["fixed", "linear", "exponential", "random"]
 Effect = Literal["read", "keyed", "unsafe"]
+OnUnknown = Literal["pause", "retry", "fail"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Node:
         attempt_timeout_ms: One attempt; None: no bound of its own.
         fallback_value, fallback_scope: What answers when the attempts are used up; at
             most one is set. The scope holds one node.
+        on_unknown: What to do when it is unknown whether an `unsafe` call was made.
         templates, scopes, options: The kind's own settings.
     """
 
@@ -84,6 +86,7 @@ class Node:
     fallback_value: Template | None = None
     fallback_scope: Scope | None = None
     effect: Effect = "read"
+    on_unknown: OnUnknown = "pause"
     idempotency_key: Template | None = None
     output: Template | None = None
     templates: Mapping[str, Template] = field(default_factory=dict)

@@ -15,6 +15,7 @@ from plait.kernel.events import (
     Event,
     ExecutionResumed,
     FallbackStarted,
+    IncidentRaised,
     RetryScheduled,
     RetryStarted,
     StepCancelled,
@@ -33,7 +34,7 @@ class StepTrace:
     """One step's line. Moments are seconds on the monotonic clock.
 
     Attributes:
-        status: `running`, `completed`, `skipped`, `failed` or `cancelled`.
+        status: `running`, `in doubt`, `completed`, `skipped`, `failed` or `cancelled`.
         attempts: When each attempt began and ended; the end is None while it runs.
     """
 
@@ -107,8 +108,16 @@ def _end_attempt(trace: Trace, event: RetryScheduled | CallFailed, now_s: float)
     _close_attempt(step, now_s)
 
 
+def _doubt(trace: Trace, event: IncidentRaised, now_s: float) -> None:
+    step = trace.steps[event.step]
+    step.status = "in doubt"
+    _close_attempt(step, now_s)
+
+
 def _retry(trace: Trace, event: RetryStarted, now_s: float) -> None:
-    trace.steps[event.step].attempts.append((now_s, None))
+    step = trace.steps[event.step]
+    step.status = "running"
+    step.attempts.append((now_s, None))
 
 
 def _fall_back(trace: Trace, event: FallbackStarted, now_s: float) -> None:
@@ -172,5 +181,6 @@ _NOTES: Final[dict[type, Callable[[Trace, Any, float], None]]] = {
     StepCompleted: _complete,
     StepFailed: _fail,
     StepCancelled: _cancel,
+    IncidentRaised: _doubt,
     ExecutionResumed: _resume,
 }

@@ -26,12 +26,14 @@ from plait.drivers.inline import Result
 from plait.drivers.journal.history import (
     NO_DIGEST,
     entry_of,
+    is_untouched,
     replay,
     verify,
 )
 from plait.drivers.journal.live import Live, standing_of
 from plait.drivers.journal.result import result_of
 from plait.drivers.journal.telling import Outstanding, Telling, ambient_of
+from plait.drivers.journal.unsafe import UnsafeCounted
 from plait.kernel import BEHAVIOUR, Kernel
 from plait.kernel.events import CancelRequested, ExecutionStarted, OutsideEvent
 from plait.model.errors import PlaitError
@@ -96,10 +98,12 @@ class Times:
     Attributes:
         lease_ms: How long a worker that gives no sign of life keeps its executions.
         beat_ms: How often it gives one.
+        unsafe_grace_ms: How long a worker that ends waits for unsafe calls under way.
     """
 
     lease_ms: int = 10_000
     beat_ms: int = 2_500
+    unsafe_grace_ms: int = 5_000
 
 
 class JournalDriver:
@@ -127,7 +131,8 @@ class JournalDriver:
         wall_clock_s: Callable[[], float] = time.time,
     ) -> None:
         self.journal: Journal = store
-        self.calls = calls
+        self._counted = UnsafeCounted(calls)
+        self.calls: Calls = self._counted
         self.secrets: Mapping[str, str] = secrets or {}
         self._leases: Leases = store
         self._kernel_for = kernel_for
@@ -164,6 +169,7 @@ class JournalDriver:
 
     async def close(self) -> None:
         """Give every execution back; whoever opens the store next takes them up."""
+        await self._finish_unsafe()
         lives = list(self._lives.values())
         for live in lives:
             live.let_go()
@@ -172,6 +178,16 @@ class JournalDriver:
         await self.perish()
         with suppress(StoreUnavailable):
             await self._leases.leave(self._worker_id)
+
+    async def _finish_unsafe(self) -> None:
+        """Let unsafe calls end, and record what they came to, if that is soon."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._times.unsafe_grace_ms / 1000):
+                while not self._counted.is_quiet.is_set():
+                    await self._counted.is_quiet.wait()
+                    pumps = [one.pump for one in self._lives.values() if one.pump]
+                    if pumps:
+                        await asyncio.wait(pumps)
 
     async def perish(self) -> None:
         """Stop at once and give nothing back, as a crash would: for tests of just that."""
@@ -282,6 +298,8 @@ class JournalDriver:
     async def ended(self, execution_id: str) -> Summary:
         """Wait until an execution has ended, wherever it runs; return its row then.
 
+        One that waits for a person (its row has an `error_code`) is not waited for.
+
         Raises:
             UnknownExecution: There is none of that id.
         """
@@ -291,7 +309,7 @@ class JournalDriver:
         try:
             if execution_id not in self._lives:
                 summary = (await self.journal.read(execution_id)).summary
-                if summary.standing.status != RUNNING:
+                if is_at_rest(summary.standing):
                     return summary
             return await future
         finally:
@@ -316,11 +334,11 @@ class JournalDriver:
         execution_id = summary.new.execution_id
         self._lives.pop(execution_id, None)
         standing = summary.standing
-        if standing.status != RUNNING:
+        if is_at_rest(standing):
             self._tell(summary)
-        elif live.inbox:
+        if standing.status == RUNNING and live.inbox:
             self._spawn(self._take_again(execution_id, live))
-        else:
+        elif standing.status == RUNNING:
             self._expect(standing)
 
     def stalled(self, live: Live, error: Exception) -> None:
@@ -367,15 +385,19 @@ class JournalDriver:
 
     async def _revive(self, execution_id: str) -> None:
         """Bring an execution that this worker holds into memory, and let it go on."""
-        try:
-            live = await self._rebuilt(execution_id, None)
-            self._lives[execution_id] = live
-        except StoreUnavailable as error:
-            logger.warning("execution %s waits for the store: %s", execution_id, error)
-            await self._leases.release(self._worker_id, [execution_id])
-        except PlaitError:
-            # It stays this worker's, so that nobody claims it over and over again.
-            logger.exception("execution %s cannot go on", execution_id)
+        for delay_s in chain(BACK_OFF_S, repeat(BACK_OFF_S[-1])):
+            try:
+                self._lives[execution_id] = await self._rebuilt(execution_id, None)
+            except StoreUnavailable as error:
+                logger.warning("execution %s waits for the store: %s", execution_id, error)
+                await asyncio.sleep(delay_s)
+                continue
+            except LostRace:
+                pass
+            except PlaitError:
+                # It stays this worker's, so that nobody claims it over and over again.
+                logger.exception("execution %s cannot go on", execution_id)
+            return
 
     async def _take_again(self, execution_id: str, live: Live) -> None:
         """Get back an execution with events that are not recorded yet."""
@@ -397,10 +419,14 @@ class JournalDriver:
 
     async def _rebuilt(self, execution_id: str, live: Live | None) -> Live:
         history = await self.journal.read(execution_id)
+        if history.summary.owner != self._worker_id:
+            # It has changed hands since it was claimed; its epoch is somebody else's.
+            raise LostRace(execution_id)
         told = await self._told(history)
+        is_unknown = live is None and not is_untouched(history)
         if live is None:
             live = Live(self, told.kernel, history.summary, told.state, told.outstanding)
-        live.rebuild(history.summary, told)
+        live.rebuild(history.summary, told, is_unknown=is_unknown)
         return live
 
     async def _told(self, history: History) -> Telling:
@@ -488,6 +514,12 @@ class JournalDriver:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def is_at_rest(standing: Standing) -> bool:
+    """Tell whether an execution has ended, or goes on only when a person says how."""
+    is_in_doubt = standing.error_code is not None and standing.wake_at_ms is None
+    return standing.status != RUNNING or is_in_doubt
 
 
 def event_of(message: Message, now_ms: int) -> OutsideEvent:

@@ -106,3 +106,14 @@ def replay(history: History, kernel: Kernel, secrets: Mapping[str, str]) -> Tell
         if not turn.events or dump_turn(turn.events) != entry.body:
             raise HistoryMismatch(execution_id, number)
     return told
+
+
+def is_untouched(history: History) -> bool:
+    """Tell whether nobody has acted on an execution since it was begun or resumed by hand.
+
+    The last entry says in whose hands it was then; who holds it next comes right after.
+    """
+    last = load_turn(history.entries[-1].body)[0]
+    if not isinstance(last, ExecutionResumed):
+        return False
+    return history.summary.epoch == last.epoch + 1

@@ -36,6 +36,7 @@ from plait.kernel.events import (
     ExecutionCancelled,
     ExecutionCompleted,
     ExecutionFailed,
+    OutcomeUnknown,
     OutsideEvent,
     TimerFired,
 )
@@ -90,6 +91,7 @@ class Live:
         inbox: Events to be decided, each with the message that brought it, if one did.
         messages: The messages that it has been told of already.
         unrecorded: Events decided on whose record has not been acknowledged.
+        is_new_here: True until it is clear whether there is anything to do in it.
         is_stalled: True while its state is not to be trusted; events only gather.
         is_over: True once it is no longer held: it does nothing any more.
     """
@@ -105,6 +107,7 @@ class Live:
     timers: dict[int, asyncio.TimerHandle] = field(default_factory=dict)
     pump: asyncio.Task[None] | None = None
     messages: set[str] = field(default_factory=set)
+    is_new_here: bool = False
     is_stalled: bool = False
     is_over: bool = False
 
@@ -127,12 +130,16 @@ class Live:
         self._wake()
 
     def _wake(self) -> None:
-        if self.inbox and self.pump is None and not self.is_stalled:
+        has_work = bool(self.inbox) or self.is_new_here
+        if has_work and self.pump is None and not self.is_stalled:
             self.pump = asyncio.get_running_loop().create_task(self._pump())
 
     async def _pump(self) -> None:
         try:
-            while self.inbox and not (self.is_over or self.is_stalled):
+            while self.inbox or self.is_new_here:
+                if self.is_over or self.is_stalled:
+                    break
+                self.is_new_here = False
                 commands, append = self._decide()
                 if append is not None:
                     await self.host.journal.append(append)
@@ -162,10 +169,11 @@ class Live:
                 self.outstanding.hear(event)
                 self.outstanding.ask(turn.commands)
                 commands += turn.commands
-        if not entries and not heard:
-            self.unrecorded.clear()
-            return commands, None
-        return commands, self._append(entries, tuple(heard))
+        append = self._append(entries, tuple(heard))
+        if entries or heard or append.is_released:
+            return commands, append
+        self.unrecorded.clear()
+        return commands, None
 
     def _append(self, entries: list[Entry], heard: tuple[str, ...]) -> Append:
         summary, now_ms = self.summary, self.host.now_ms()
@@ -216,12 +224,20 @@ class Live:
                 case _:
                     assert_never(command)
 
-    def rebuild(self, summary: Summary, told: Telling) -> None:
-        """Go on from what the journal says; what is under way already stays under way."""
+    def rebuild(self, summary: Summary, told: Telling, *, is_unknown: bool) -> None:
+        """Go on from what the journal says; what is under way already stays under way.
+
+        Another worker may have made a call that nobody in this process has made; whether
+        it did is asked about only where it matters.
+
+        Args:
+            is_unknown: True when another worker may have acted on this history.
+        """
         self.summary, self.state = summary, told.state
         self.outstanding = told.outstanding
         self.inbox.extendleft(reversed(self.unrecorded))
         self.unrecorded.clear()
+        self.is_new_here = True
         heard = {getattr(event, "step", None) for event, _ in self.inbox}
         calls = self.outstanding.calls
         for step in [step for step in self.handles if step not in calls]:
@@ -231,7 +247,11 @@ class Live:
         wanted = [
             call for step, call in calls.items() if step not in {*self.handles, *heard}
         ]
-        self.act([*wanted, *self.outstanding.timers.values()])
+        doubtful = [call for call in wanted if call.effect == "unsafe" and is_unknown]
+        self.act([call for call in wanted if call not in doubtful])
+        self.act([*self.outstanding.timers.values()])
+        for call in doubtful:
+            self.feed(OutcomeUnknown(call.step, call.attempt, self.host.now_ms()))
         self.wake()
 
     def _start_call(self, call: StartCall) -> None:
@@ -295,7 +315,8 @@ def standing_of(state: Execution, outstanding: Outstanding) -> Standing:
     now_ms = state.now_ms
     match state.end:
         case None:
-            return Standing(RUNNING, now_ms, outstanding.wake_at_ms)
+            code = "step.outcome_unknown" if state.incidents else None
+            return Standing(RUNNING, now_ms, outstanding.wake_at_ms, code)
         case ExecutionCompleted():
             return Standing("completed", now_ms, None)
         case ExecutionFailed(failure=failure):

@@ -29,6 +29,8 @@ from plait.kernel.events import (
     CallFailed,
     ExecutionResumed,
     ExecutionStarted,
+    IncidentResolved,
+    OutcomeUnknown,
     OutsideEvent,
     StepStarted,
     TimerFired,
@@ -145,7 +147,12 @@ class Telling:
     ) -> OutsideEvent | None:
         """Return `event` as it is called here; None when it is left out."""
         match event:
-            case CallCompleted(step=step) | CallFailed(step=step):
+            case (
+                CallCompleted(step=step)
+                | CallFailed(step=step)
+                | OutcomeUnknown(step=step)
+                | IncidentResolved(step=step)
+            ):
                 return None if _is_any_within(step, again) else event
             case TimerFired(timer=timer):
                 step, count = source.timers[timer]
