@@ -76,7 +76,7 @@ class Unforeseen(ConnectorError):
 
     code = "connector.failed"
 
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: BaseException) -> None:
         super().__init__(f"the http connector failed inside ({type(error).__name__})")
 
 

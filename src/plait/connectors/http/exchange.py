@@ -97,7 +97,7 @@ class Exchange:
         self.options = options
         self.limits = limits
         self.connection: Connection | None = None
-        self.dial: asyncio.Task[None] | None = None
+        self.dial: asyncio.Task[Connection] | None = None
         self.is_over = False
         self.redirect_count = 0
         self.was_sent = False

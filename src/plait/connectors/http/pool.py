@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from functools import partial
 from typing import Protocol
 
 from plait.connectors.egress import ConnectorError, Host
@@ -50,7 +51,7 @@ class Lease(Asker, Protocol):
     message: bytes
     is_over: bool
     needs_fresh: bool
-    dial: asyncio.Task[None] | None
+    dial: asyncio.Task[Connection] | None
 
     @property
     def timeout_ms(self) -> int:
@@ -133,22 +134,23 @@ class Pool:
 
     def _open(self, lease: Lease) -> None:
         self._open_count += 1
-        loop = asyncio.get_running_loop()
-        lease.dial = loop.create_task(self._connect_for(lease))
+        dialing = self._dial.connect(self, limit_ms=lease.timeout_ms)
+        lease.dial = asyncio.get_running_loop().create_task(dialing)
+        # Here and not inside the task: one that is cancelled before its first step runs
+        # none of its own code, and the slot must be free all the same.
+        lease.dial.add_done_callback(partial(self._dialed, lease))
 
-    async def _connect_for(self, lease: Lease) -> None:
-        try:
-            connection = await self._dial.connect(self, limit_ms=lease.timeout_ms)
-        except ConnectorError as error:
+    def _dialed(self, lease: Lease, dial: asyncio.Task[Connection]) -> None:
+        error = None if dial.cancelled() else dial.exception()
+        if dial.cancelled():
+            self._free_slot()
+        elif error is None:
+            self._take_in(dial.result(), lease)
+        elif isinstance(error, ConnectorError):
             self._fail(lease, error)
-        except Exception as error:
+        else:
             # Nothing of ours; but a call must hear of it, and the slot must be free.
             self._fail(lease, Unforeseen(error))
-        except asyncio.CancelledError:
-            self._free_slot()
-            raise
-        else:
-            self._take_in(connection, lease)
 
     def _fail(self, lease: Lease, error: ConnectorError) -> None:
         self._free_slot()

@@ -294,6 +294,21 @@ async def test_giving_up_while_connecting_frees_the_place(
         assert (await scene.reply(call={"timeout_ms": 2_000})).response == 1
 
 
+@pytest.mark.parametrize("turns", range(2))
+@on_both_loops
+async def test_a_call_cancelled_at_any_moment_of_connecting_frees_its_place(
+    turns: int,
+) -> None:
+    """Without a turn of the loop, the opening of a connection has not even begun."""
+    async with http(reply(json=1), connection_count_max=1) as scene:
+        heard: list[Outcome] = []
+        gone = scene.start(heard)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        gone.cancel()
+        assert (await scene.reply(call={"timeout_ms": 2_000})).response == 1
+
+
 @on_both_loops
 async def test_a_timed_out_call_gives_its_place_to_the_next_in_line() -> None:
     script = in_turn(raw_then_hang(), reply(json=2))
