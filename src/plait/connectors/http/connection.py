@@ -109,11 +109,18 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is up (after the TLS handshake, if any)."""
         self._transport = cast("asyncio.Transport", transport)
-        self._registry.add(self)
+        if not self.is_open:
+            self._transport.abort()
 
     def adopt(self) -> bool:
-        """The pool takes this connection in; return False if it is closed already."""
+        """The pool takes this connection in; return False if it is closed already.
+
+        From here on it is registered. Before, whoever dials answers for it: a loop that
+        gives up a connection just made need not say that it is lost (uvloop does not).
+        """
         self._is_adopted = self.is_open
+        if self.is_open:
+            self._registry.add(self)
         return self.is_open
 
     def send(self, asker: Asker, message: bytes) -> None:

@@ -157,11 +157,9 @@ class HttpCalls:
         """Cancel all calls and close all connections; later calls fail."""
         self._is_closed = True
         under_way = self._deadlines.everyone() if self._deadlines else []
-        dials = [exchange.dial for exchange in under_way if exchange.dial is not None]
         for exchange in under_way:
             exchange.cancel()
         if self._deadlines is not None:
             self._deadlines.close()
-        await asyncio.gather(*dials, return_exceptions=True)
         await self._pools.close()
         await self._egress.close()

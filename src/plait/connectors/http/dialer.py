@@ -121,10 +121,16 @@ class Dialer:
         self, pool: Pool, address: Address, secure: _Secure, limit_s: float
     ) -> Connection:
         loop = asyncio.get_running_loop()
-        async with asyncio.timeout(limit_s):
-            _, connection = await loop.create_connection(
-                lambda: self._make(pool), address[0], address[1], **secure
-            )
+        connection = self._make(pool)
+        try:
+            async with asyncio.timeout(limit_s):
+                await loop.create_connection(
+                    lambda: connection, address[0], address[1], **secure
+                )
+        except BaseException:
+            # Cancelled or out of time, it may be up all the same.
+            connection.drop()
+            raise
         return connection
 
 

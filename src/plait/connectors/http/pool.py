@@ -80,6 +80,7 @@ class Pool:
         self._dial = dial
         self._count_max = connection_count_max
         self._open_count = 0
+        self._dials: set[asyncio.Task[Connection]] = set()
         self._idle: list[Connection] = []
         self._waiting: deque[Lease] = deque()
 
@@ -136,11 +137,13 @@ class Pool:
         self._open_count += 1
         dialing = self._dial.connect(self, limit_ms=lease.timeout_ms)
         lease.dial = asyncio.get_running_loop().create_task(dialing)
+        self._dials.add(lease.dial)
         # Here and not inside the task: one that is cancelled before its first step runs
         # none of its own code, and the slot must be free all the same.
         lease.dial.add_done_callback(partial(self._dialed, lease))
 
     def _dialed(self, lease: Lease, dial: asyncio.Task[Connection]) -> None:
+        self._dials.discard(dial)
         error = None if dial.cancelled() else dial.exception()
         if dial.cancelled():
             self._free_slot()
@@ -175,8 +178,12 @@ class Pool:
                 connection.drop()
             connection.is_aged = True
 
-    def close(self) -> None:
-        """Drop all that is idle and forget who waits."""
+    async def close(self) -> None:
+        """Forget who waits, give up what is being opened, and drop all that is idle."""
         self._waiting.clear()
+        dials = list(self._dials)
+        for dial in dials:
+            dial.cancel()
+        await asyncio.gather(*dials, return_exceptions=True)
         for connection in list(self._idle):
             connection.drop()

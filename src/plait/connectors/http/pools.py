@@ -95,7 +95,6 @@ class Pools:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for pool in self._pools.values():
-            pool.close()
+        await asyncio.gather(*(pool.close() for pool in self._pools.values()))
         await self._registry.close()
         self._pools.clear()

@@ -294,7 +294,7 @@ async def test_giving_up_while_connecting_frees_the_place(
         assert (await scene.reply(call={"timeout_ms": 2_000})).response == 1
 
 
-@pytest.mark.parametrize("turns", range(2))
+@pytest.mark.parametrize("turns", range(12))
 @on_both_loops
 async def test_a_call_cancelled_at_any_moment_of_connecting_frees_its_place(
     turns: int,
@@ -307,6 +307,22 @@ async def test_a_call_cancelled_at_any_moment_of_connecting_frees_its_place(
             await asyncio.sleep(0)
         gone.cancel()
         assert (await scene.reply(call={"timeout_ms": 2_000})).response == 1
+
+
+@pytest.mark.parametrize("turns", range(12))
+@on_both_loops
+async def test_a_call_cancelled_at_any_moment_of_connecting_leaves_nothing_to_wait_for(
+    turns: int,
+) -> None:
+    async with http(reply(json=1)) as scene:
+        heard: list[Outcome] = []
+        gone = scene.start(heard)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        gone.cancel()
+        await scene.calls.close()
+        assert scene.calls._pools._registry._all == set()
+        await scene.upstream.until_open(0)
 
 
 @on_both_loops
