@@ -63,9 +63,9 @@ def command(
     state at /health. A document that is broken is reported, and the others are served.
     Durable executions in the store go on where they were.
 
-    The first SIGTERM or Ctrl-C lets requests under way finish; a second one cuts them off.
-    Exit code 0: stopped, all requests answered. 1: some were cut off. 2: there is nothing
-    to serve, or a setting is invalid.
+    The first SIGTERM or Ctrl-C lets requests under way finish; a second one cuts them off
+    and a third one kills the process. Exit code 0: stopped, all requests answered. 1: some
+    were cut off. 2: there is nothing to serve, or a setting is invalid.
 
     Examples:
 

@@ -18,7 +18,8 @@ document. With `watch`, `load` is called again, in a thread, whenever something 
 `paths` changes, and `report` hears the findings of each round.
 
 The first SIGTERM or SIGINT makes /health/ready answer 503, closes the listening socket and
-lets the requests under way finish; a second one, or `drain_ms_max`, cuts them off.
+lets the requests under way finish; a second one, or `drain_ms_max`, cuts them off. A third
+one kills the process: nothing that hangs inside can keep it from its end.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from plait.gateway.app import Gateway
 from plait.gateway.deployment import Finding, Loaded
 from plait.gateway.http1 import HttpLimits
 from plait.gateway.listener import Listener, url_of
+from plait.gateway.threads import in_thread
 from plait.model.record import record
 
 try:
@@ -52,6 +54,12 @@ logger = logging.getLogger("plait.gateway")
 DRAIN_MS_MAX_DEFAULT: Final = 25_000
 # Editors write a file in several steps; what changes within this is one change.
 _SETTLE_MS: Final = 50
+# Closing takes a few turns of the loop. Whoever insists grants it this moment; whatever
+# hangs there gets no more than the second, for no process may fail to end.
+_CLOSE_S_MIN: Final = 0.5
+_CLOSE_S_MAX: Final = 5.0
+
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 _Found: TypeAlias = "set[tuple[watchfiles.Change, str]]"
 
@@ -130,7 +138,22 @@ async def _serve(
     finally:
         if watching is not None:
             watching.cancel()
-        await gateway.close()
+        await _close(gateway, stop)
+
+
+async def _close(gateway: Gateway, stop: _Stop) -> None:
+    """Close in good order, unless that takes too long or somebody insists."""
+    closing = asyncio.create_task(gateway.close())
+    insisting = asyncio.create_task(stop.insisted.wait())
+    await asyncio.wait((closing,), timeout=_CLOSE_S_MIN)
+    waits, left_s = (closing, insisting), _CLOSE_S_MAX - _CLOSE_S_MIN
+    await asyncio.wait(waits, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+    insisting.cancel()
+    if closing.done():
+        await closing
+    else:
+        closing.cancel()
+        logger.warning("closing took too long; what is still open is left to the system")
 
 
 def _settle_memory() -> None:
@@ -146,21 +169,27 @@ def _settle_memory() -> None:
 
 @dataclass(slots=True)
 class _Stop:
-    """What the signals said: stop, and then stop at once."""
+    """What the signals said: stop, then stop at once. A third one kills, as without us."""
 
+    loop: asyncio.AbstractEventLoop
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     insisted: asyncio.Event = field(default_factory=asyncio.Event)
 
     @classmethod
     def on_signals(cls, loop: asyncio.AbstractEventLoop) -> _Stop:
-        stop = cls()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        stop = cls(loop)
+        for number in _SIGNALS:
             loop.add_signal_handler(number, stop._hear)
         return stop
 
     def _hear(self) -> None:
-        event = self.insisted if self.asked.is_set() else self.asked
-        event.set()
+        if not self.asked.is_set():
+            self.asked.set()
+            return
+        self.insisted.set()
+        for number in _SIGNALS:
+            self.loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
 
 
 async def _watch(gateway: Gateway, watch: Watch, begun: asyncio.Event) -> None:
@@ -237,7 +266,7 @@ class Changes:
 
 async def _reload(gateway: Gateway, watch: Watch, *, is_first: bool) -> None:
     try:
-        loaded = await asyncio.to_thread(watch.load)
+        loaded = await in_thread(watch.load)
         if not (is_first and gateway.serves(loaded)):
             watch.report(gateway.deploy(loaded))
             _settle_memory()

@@ -1,8 +1,12 @@
-"""What is watched for `--reload`."""
+"""What is watched for `--reload`, and that the process ends whatever hangs."""
 
 from __future__ import annotations
 
 import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from plait.gateway.serving import Changes
@@ -49,3 +53,54 @@ async def test_files_and_folders_may_be_mixed(tmp_path: Path) -> None:
     inner = folder / "b.yaml"
     for last in (inner, file):
         assert str(last) in await seen_until(last, folder, file, writes=[last])
+
+
+@asynccontextmanager
+async def ending(how: str, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Start a gateway that will hang (tests.unit.gateway.ending); it listens."""
+    command = ["-m", "tests.unit.gateway.ending", how, str(folder)]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *command, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        await until_said(process, b"listening")
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def until_said(process: asyncio.subprocess.Process, text: bytes) -> None:
+    """Return when the process says `text`."""
+    assert process.stdout is not None
+    async with asyncio.timeout(WAIT_S):
+        while text not in await process.stdout.readline():
+            assert process.returncode is None
+
+
+async def test_what_never_closes_keeps_no_process(tmp_path: Path) -> None:
+    async with ending("closing", tmp_path) as process:
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(WAIT_S):
+            assert await process.wait() == 0
+
+
+async def test_a_third_signal_kills_whatever_hangs(tmp_path: Path) -> None:
+    async with ending("stubborn", tmp_path) as process:
+        process.send_signal(signal.SIGTERM)
+        await until_said(process, b"hanging")
+        process.send_signal(signal.SIGTERM)
+        await until_said(process, b"hanging")
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(WAIT_S):
+            assert await process.wait() == -signal.SIGTERM
+
+
+async def test_a_disk_that_gives_no_answer_keeps_no_process(tmp_path: Path) -> None:
+    async with ending("loading", tmp_path) as process:
+        (tmp_path / "a.yaml").write_text("")
+        await until_said(process, b"hanging")
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(WAIT_S):
+            assert await process.wait() == 0
