@@ -8,13 +8,14 @@ Not here: where a value comes from (plait.gateway.binding).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, Final, TypeAlias
 
 import jsonschema_rs
 
 from plait.gateway.body import Path
+from plait.gateway.schemas import ANY_ITEM, Schemas, raw_properties
 from plait.gateway.texts import Reader, reader_for
 from plait.model.json import JsonObject, JsonValue
 from plait.model.place import pointer_to
@@ -27,37 +28,32 @@ VIOLATIONS_MAX: Final = 100
 MESSAGE_LENGTH_MAX: Final = 300
 # Of a body that does not fit; 5,000 violations take 65 ms to list.
 PARTS_MAX: Final = 5_000
-_REF_HOPS_MAX = 16
-_BRANCHES: Final = frozenset("anyOf oneOf allOf if not $ref $dynamicRef".split())
+_BRANCHES: Final = frozenset("anyOf oneOf if not".split())
 
 
 class InputContract:
     """What `input` may be.
 
     Attributes:
-        properties: The named properties, each with its `$ref` followed.
+        properties: The named properties, each with all that is said of it.
         names_known_only: True when a name that `properties` has not means nothing here.
         may_be_object, must_be_object: What the schema's types say of the whole input.
     """
 
     def __init__(self, schema: Schema) -> None:
         self.schema: Schema = schema
-        top = resolve(schema, schema)
-        self.properties: dict[str, Any] = {
-            name: resolve(schema, inner) for name, inner in raw_properties(top).items()
+        self._schemas = schemas = Schemas(schema)
+        self.properties = {
+            name: schemas.part(schema, name) for name in schemas.names(schema)
         }
-        self.names_known_only = _names_known_only(top)
-        kinds = types_of(top)
+        self.names_known_only = _names_known_only(schemas.conjuncts(schema))
+        kinds = schemas.types_of(schema)
         self.may_be_object = kinds is None or "object" in kinds
         self.must_be_object = kinds == {"object"}
         self._readers = {n: self._reader_of(inner) for n, inner in self.properties.items()}
-        others = top.get("additionalProperties") if isinstance(top, dict) else None
-        self._other_reader = self._reader_of(resolve(schema, others))
-        self._defaults = {
-            name: inner["default"]
-            for name, inner in self.properties.items()
-            if isinstance(inner, dict) and "default" in inner
-        }
+        self._patterns = schemas.patterns(schema)
+        self._other_readers: dict[tuple[str, ...], Reader] = {}
+        self._defaults = dict(self._found_defaults())
         self.is_valid: Callable[[Any], bool] = _always
         self._validator: jsonschema_rs.Validator | None = None
         if schema is not None and schema is not True:
@@ -68,11 +64,31 @@ class InputContract:
 
     def reader(self, name: str) -> Reader:
         """Return what turns the texts given for `name` into its value."""
-        return self._readers.get(name, self._other_reader)
+        return self._readers.get(name) or self._other_reader(name)
+
+    def _other_reader(self, name: str) -> Reader:
+        """Return the reader of a name that only patterns speak of, or nothing does.
+
+        One for each set of patterns: callers choose names, and could choose many.
+        """
+        fitting = tuple(one for one in self._patterns if self._schemas.matches(one, name))
+        reader = self._other_readers.get(fitting)
+        if reader is None:
+            reader = self._reader_of(self._schemas.part(self.schema, name))
+            self._other_readers[fitting] = reader
+        return reader
 
     def _reader_of(self, schema: Any) -> Reader:
-        items = schema.get("items") if isinstance(schema, dict) else None
-        return reader_for(types_of(schema), types_of(resolve(self.schema, items)))
+        schemas = self._schemas
+        items = schemas.part(schema, ANY_ITEM)
+        return reader_for(schemas.types_of(schema), schemas.types_of(items))
+
+    def _found_defaults(self) -> Iterator[tuple[str, JsonValue]]:
+        for name, inner in self.properties.items():
+            for one in self._schemas.conjuncts(inner):
+                if "default" in one:
+                    yield name, one["default"]
+                    break
 
     def fill(self, value: dict[str, JsonValue]) -> None:
         """Add the `default` of every property of the top level that is missing."""
@@ -112,20 +128,10 @@ class InputContract:
         return [violation_at([*path], text) for path in islice(wrong, VIOLATIONS_MAX)]
 
     def _is_number(self, path: Path) -> bool:
-        schema: Any = resolve(self.schema, self.schema)
+        schema: Any = self.schema
         for step in path:
-            schema = resolve(self.schema, _inner(schema, step))
-        return "number" in (types_of(schema) or ())
-
-
-def _inner(schema: Any, step: str | int) -> Any:
-    """Return the schema of one property or item, as far as it is plain."""
-    if not isinstance(schema, dict):
-        return None
-    if isinstance(step, str):
-        return raw_properties(schema).get(step, schema.get("additionalProperties"))
-    first = schema.get("prefixItems", ())
-    return first[step] if step < len(first) else schema.get("items")
+            schema = self._schemas.part(schema, step)
+        return "number" in (self._schemas.types_of(schema) or ())
 
 
 class Shortened:
@@ -182,64 +188,9 @@ def violation_at(path: list[str | int], message: str) -> Violation:
     return {"path": pointer_to(*path), "message": message}
 
 
-def resolve(root: Any, schema: Any) -> Any:
-    """Return `schema` with its `$ref`, as long as it stays inside `root`, followed.
-
-    >>> resolve({"$defs": {"id": {"type": "string"}}}, {"$ref": "#/$defs/id"})
-    {'type': 'string'}
-    """
-    for _ in range(_REF_HOPS_MAX):
-        reference = schema.get("$ref") if isinstance(schema, dict) else None
-        if not isinstance(reference, str):
-            return schema
-        schema = _pointed(root, reference)
-    return None
-
-
-def _pointed(root: Any, reference: str) -> Any:
-    if not reference.startswith("#/"):
-        return root if reference == "#" else None
-    for segment in reference[2:].split("/"):
-        key = segment.replace("~1", "/").replace("~0", "~")
-        root = root.get(key) if isinstance(root, dict) else None
-    return root
-
-
-def types_of(schema: Any) -> set[str] | None:
-    """Return the JSON types that `schema` allows; None: it does not say.
-
-    >>> sorted(types_of({"anyOf": [{"type": "integer"}, {"type": "null"}]}))
-    ['integer', 'null']
-    >>> types_of({"enum": [1, 2]}), types_of({"minLength": 1})
-    ({'integer'}, None)
-    """
-    if not isinstance(schema, dict):
-        return None
-    kinds = schema.get("type")
-    if kinds is not None:
-        return {kinds} if isinstance(kinds, str) else set(kinds)
-    for key in ("anyOf", "oneOf"):
-        parts = [types_of(part) for part in schema.get(key, ())]
-        if parts and all(part is not None for part in parts):
-            return {kind for part in parts if part for kind in part}
-    values = [schema["const"]] if "const" in schema else schema.get("enum")
-    return {_type_name(value) for value in values} if values else None
-
-
-def _type_name(value: JsonValue) -> str:
-    names = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array"}
-    return "null" if value is None else names.get(type(value), "object")
-
-
-def raw_properties(schema: Any) -> Mapping[str, Any]:
-    """Return the named properties of a schema as they stand."""
-    found = schema.get("properties") if isinstance(schema, dict) else None
-    return found if isinstance(found, dict) else {}
-
-
-def _names_known_only(schema: Any) -> bool:
+def _names_known_only(said: list[dict[str, Any]]) -> bool:
     """Tell whether only `properties` speaks of names, and leaves the object open."""
-    if not raw_properties(schema):
+    if not any(map(raw_properties, said)):
         return False
     others = {"additionalProperties", "patternProperties", "unevaluatedProperties"}
-    return not (others | _BRANCHES) & schema.keys()
+    return not any((others | _BRANCHES) & one.keys() for one in said)

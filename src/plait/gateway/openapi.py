@@ -6,20 +6,24 @@ all (plait.gateway.docs_page).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
 from plait import __version__
 from plait.gateway.binding import METHODS_WITH_BODY
 from plait.gateway.body import FORM
-from plait.gateway.contract import InputContract, raw_properties, resolve
+from plait.gateway.contract import InputContract
 from plait.gateway.output_schema import nodes_of, output_schema
 from plait.gateway.routes import parameter_names
+from plait.gateway.schemas import BY_NAME, VALUES, Schemas, raw_properties
 from plait.model.json import JsonObject, JsonValue
 from plait.plan import Endpoint, Plan
 
 _TEXT: Final[JsonObject] = {"type": "string"}
+# With one schema document, a dynamic reference leads where a plain one would.
+_REFERENCES: Final = frozenset(("$ref", "$dynamicRef"))
+_LEFT_BEHIND: Final = frozenset(("$schema", "$anchor", "$dynamicAnchor"))
 _ALWAYS: Final = (400, 500, 502, 503, 504)
 _WITH_BODY: Final = (413, 415)
 _OWN_FAILURE: Final = 422
@@ -36,10 +40,11 @@ def build_openapi(plans: Sequence[Plan]) -> JsonObject:
         if endpoint is None:
             continue
         operation_id = _free_name(plan.name, taken)
-        root = f"#/components/schemas/{operation_id}.input"
+        name = f"{operation_id}.input"
+        move = _Move(plan.input_schema, f"#/components/schemas/{name}")
         if plan.input_schema is not None:
-            schemas[f"{operation_id}.input"] = _moved(plan.input_schema, root)
-        operation = _operation(plan, endpoint, operation_id, root)
+            schemas[name] = move.of(plan.input_schema)
+        operation = _operation(plan, endpoint, operation_id, move)
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = operation
     return {
         "openapi": "3.1.0",
@@ -49,7 +54,9 @@ def build_openapi(plans: Sequence[Plan]) -> JsonObject:
     }
 
 
-def _operation(plan: Plan, endpoint: Endpoint, operation_id: str, root: str) -> JsonObject:
+def _operation(
+    plan: Plan, endpoint: Endpoint, operation_id: str, move: _Move
+) -> JsonObject:
     contract = InputContract(plan.input_schema)
     in_path = parameter_names(endpoint.path)
     takes_body = endpoint.method in METHODS_WITH_BODY
@@ -58,62 +65,73 @@ def _operation(plan: Plan, endpoint: Endpoint, operation_id: str, root: str) -> 
         operation["description"] = plan.description
     if plan.version:
         operation["x-plait-version"] = plan.version
-    parameters = list(_parameters(contract, in_path, root, with_query=not takes_body))
+    parameters = list(_parameters(contract, in_path, move, with_query=not takes_body))
     if parameters:
         operation["parameters"] = [*parameters]
     if takes_body:
-        operation["requestBody"] = _request_body(contract, in_path, root)
-    operation["responses"] = _responses(plan, endpoint, root, takes_body=takes_body)
+        operation["requestBody"] = _request_body(contract, in_path, move)
+    operation["responses"] = _responses(plan, endpoint, move, takes_body=takes_body)
     return operation
 
 
 def _parameters(
-    contract: InputContract, in_path: Sequence[str], root: str, *, with_query: bool
+    contract: InputContract, in_path: Sequence[str], move: _Move, *, with_query: bool
 ) -> Iterator[JsonObject]:
-    raw = _properties(contract.schema)
+    known = contract.properties
     for name in in_path:
-        schema = raw.get(name, _TEXT)
-        yield _parameter(name, "path", schema, root, is_required=True)
+        schema = known.get(name, _TEXT)
+        yield _parameter(name, "path", schema, move, is_required=True)
     if not with_query:
         return
-    required = _required(contract.schema)
-    for name, schema in raw.items():
+    required = move.schemas.required(contract.schema)
+    for name, schema in known.items():
         if name not in in_path:
-            yield _parameter(name, "query", schema, root, is_required=name in required)
+            yield _parameter(name, "query", schema, move, is_required=name in required)
 
 
 def _parameter(
-    name: str, place: str, schema: JsonValue, root: str, *, is_required: bool
+    name: str, place: str, schema: JsonValue, move: _Move, *, is_required: bool
 ) -> JsonObject:
     parameter: JsonObject = {"name": name, "in": place, "required": is_required}
     if isinstance(schema, dict) and isinstance(schema.get("description"), str):
         parameter["description"] = schema["description"]
-    parameter["schema"] = _moved(schema, root)
+    parameter["schema"] = move.of(schema)
     return parameter
 
 
-def _request_body(contract: InputContract, in_path: Sequence[str], root: str) -> JsonObject:
+def _request_body(
+    contract: InputContract, in_path: Sequence[str], move: _Move
+) -> JsonObject:
     schema: JsonValue = contract.schema if contract.schema is not None else {}
     if isinstance(schema, dict) and in_path:
-        schema = dict(schema)
-        raw = {k: v for k, v in _properties(schema).items() if k not in in_path}
-        required = [name for name in _required(schema) if name not in in_path]
-        schema |= {"properties": raw, "required": [*required]}
-    moved = _moved(schema, root)
+        schema = _without(schema, in_path)
+    moved = move.of(schema)
     content: JsonObject = {"application/json": {"schema": moved}}
     if contract.may_be_object:
         content[FORM] = {"schema": moved}
-    needed = [name for name in _required(contract.schema) if name not in in_path]
+    needed = {*move.schemas.required(contract.schema)} - {*in_path}
     return {"required": bool(needed), "content": content}
 
 
+def _without(schema: JsonObject, names: Sequence[str]) -> JsonObject:
+    """Return `schema` without its own words about these properties."""
+    kept = dict(schema)
+    if "properties" in schema:
+        named = raw_properties(schema).items()
+        kept["properties"] = {key: inner for key, inner in named if key not in names}
+    required = schema.get("required")
+    if isinstance(required, list):
+        kept["required"] = [name for name in required if name not in names]
+    return kept
+
+
 def _responses(
-    plan: Plan, endpoint: Endpoint, root: str, *, takes_body: bool
+    plan: Plan, endpoint: Endpoint, move: _Move, *, takes_body: bool
 ) -> JsonObject:
     statuses = {*_ALWAYS, *(_WITH_BODY if takes_body else ())}
     if any(node.kind == "fail" for node in nodes_of(plan.scope)):
         statuses.add(_OWN_FAILURE)
-    responses: JsonObject = {"200": _success(plan, root)}
+    responses: JsonObject = {"200": _success(plan, move)}
     if plan.mode == "durable" or endpoint.wait_ms is not None:
         responses["202"] = _ACCEPTED
         statuses.add(_NO_SPACE)
@@ -121,18 +139,18 @@ def _responses(
         responses[str(status)] = {"$ref": f"#/components/responses/{status}"}
     for what, status in endpoint.status:
         if status < 400:
-            responses.setdefault(str(status), _success(plan, root, status))
+            responses.setdefault(str(status), _success(plan, move, status))
         elif str(status) not in responses:
             told = what if isinstance(what, str) else "a condition of the document"
             responses[str(status)] = _error_response(f"{_phrase(status)} ({told})")
     return {key: responses[key] for key in sorted(responses)}
 
 
-def _success(plan: Plan, root: str, status: int = 200) -> JsonObject:
+def _success(plan: Plan, move: _Move, status: int = 200) -> JsonObject:
     response: JsonObject = {"description": _phrase(status), "headers": _header_refs()}
     if status not in (204, 205, 304):
         schema = output_schema(plan)
-        response["content"] = {"application/json": {"schema": _moved(schema, root)}}
+        response["content"] = {"application/json": {"schema": move.of(schema)}}
     return response
 
 
@@ -165,32 +183,42 @@ def _free_name(name: str, taken: set[str]) -> str:
     return candidate
 
 
-def _properties(schema: Any) -> Mapping[str, Any]:
-    return raw_properties(resolve(schema, schema))
+class _Move:
+    """A schema document on its way to another place, `root`.
 
+    References inside it are led there, as pointers: an anchor counts in the whole
+    document where it stands, and two operations may use the same.
 
-def _required(schema: Any) -> Sequence[str]:
-    found = schema.get("required") if isinstance(schema, dict) else None
-    return found if isinstance(found, list) else ()
-
-
-def _moved(schema: Any, root: str) -> Any:
-    """Return `schema` with its inner references led to `root`, where the whole stands.
-
-    >>> _moved({"items": {"$ref": "#/$defs/id"}, "$schema": "…"}, "#/components/schemas/x")
-    {'items': {'$ref': '#/components/schemas/x/$defs/id'}}
+    >>> schema = {"items": {"$ref": "#id"}, "$defs": {"x": {"$anchor": "id"}}}
+    >>> _Move(schema, "#/components/schemas/a").of(schema)
+    {'items': {'$ref': '#/components/schemas/a/$defs/x'}, '$defs': {'x': {}}}
     """
-    if isinstance(schema, list):
-        return [_moved(item, root) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    moved = {}
-    for key, value in schema.items():
-        if key == "$ref" and isinstance(value, str) and value.startswith("#"):
-            moved[key] = root + value[1:]
-        elif key != "$schema":
-            moved[key] = _moved(value, root)
-    return moved
+
+    def __init__(self, schema: Any, root: str) -> None:
+        self.schemas = Schemas(schema)
+        self._root = root
+
+    def of(self, schema: Any) -> Any:
+        """Return a schema of the document as it reads elsewhere."""
+        if isinstance(schema, list):
+            return [self.of(item) for item in schema]
+        if not isinstance(schema, dict):
+            return schema
+        moved: JsonObject = {}
+        for key, value in schema.items():
+            if key in _REFERENCES and isinstance(value, str):
+                self._refer(moved, value)
+            elif key in BY_NAME and isinstance(value, dict):
+                moved[key] = {name: self.of(inner) for name, inner in value.items()}
+            elif key in VALUES:
+                moved[key] = value
+            elif key not in _LEFT_BEHIND:
+                moved[key] = self.of(value)
+        return moved
+
+    def _refer(self, moved: JsonObject, reference: str) -> None:
+        pointer = self.schemas.pointer(reference)
+        moved["$ref"] = reference if pointer is None else self._root + pointer[1:]
 
 
 def _plain_headers(headers: Iterable[tuple[str, str]]) -> JsonObject:

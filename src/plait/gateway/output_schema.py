@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from plait.expression import Template
-from plait.gateway.contract import raw_properties, resolve
+from plait.gateway.schemas import Schemas
 from plait.model.json import JsonObject, JsonValue
 from plait.plan import Node, Plan, Scope
 
@@ -83,7 +83,7 @@ def _text_shape(text: str, input_schema: Any) -> JsonObject:
 
 def _input_shape(keys: list[str], schema: Any) -> JsonObject:
     """Return the schema of what `keys` lead to in the input; {} if it does not say."""
-    found = schema
+    found, schemas = schema, Schemas(schema)
     for key in keys:
-        found = raw_properties(resolve(schema, found)).get(key)
+        found = schemas.part(found, key)
     return found if isinstance(found, dict) else {}

@@ -83,7 +83,74 @@ def test_a_reference_inside_the_schema_is_followed() -> None:
 
 def test_a_reference_in_a_circle_says_nothing() -> None:
     schema: Any = {"properties": {"x": {"$ref": "#/properties/x"}}}
-    assert InputContract(schema).properties["x"] is None
+    assert InputContract(schema).reader("x")(["3"]) == "3"
+
+
+SHARED: Any = {
+    "id": {"$anchor": "id", "type": "integer"},
+    "maybe": {"anyOf": [{"$ref": "#/$defs/id"}, {"type": "null"}]},
+}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"allOf": [{"$ref": "#/$defs/id"}, {"minimum": 1}]},
+        {"anyOf": [{"$ref": "#/$defs/id"}, {"type": "boolean"}]},
+        {"$ref": "#id"},
+        {"$ref": "#/$defs/maybe", "description": "Who."},
+        {"$ref": "#/$defs/id", "type": ["integer", "string"]},
+        {"type": "number", "allOf": [{"type": ["integer", "string"]}]},
+        {"oneOf": [{"allOf": [{"$ref": "#id"}]}, {"const": 2}]},
+    ],
+)
+@pytest.mark.parametrize(
+    "place",
+    [
+        lambda schema: {"properties": {"x": schema}},
+        lambda schema: {"patternProperties": {"^x": schema, "^y": {"type": "string"}}},
+        lambda schema: {"additionalProperties": schema},
+        lambda schema: {
+            "allOf": [{"properties": {"x": schema}}, {"properties": {"y": {}}}]
+        },
+        lambda schema: {"anyOf": 2 * [{"properties": {"x": schema}}]},
+    ],
+)
+def test_a_type_is_found_wherever_it_stands(schema: Any, place: Any) -> None:
+    contract = InputContract({**place(schema), "$defs": SHARED})
+    assert contract.reader("x")(["3"]) == 3
+    assert contract.is_valid({"x": 3})
+
+
+def test_schemas_that_contradict_each_other_leave_the_text() -> None:
+    schema: Any = {"allOf": [{"type": "integer"}, {"type": "boolean"}]}
+    assert property_reader(schema, "3") == "3"
+
+
+def test_a_pattern_that_would_take_for_ever_holds_up_no_name() -> None:
+    schema: Any = {"patternProperties": {"^(a|a)*$": {"type": "integer"}}}
+    contract = InputContract(schema)
+    assert contract.reader("a" * 60 + "b")(["3"]) == "3"
+    assert contract.reader("aa")(["3"]) == 3
+
+
+@pytest.mark.parametrize("word", ["anyOf", "allOf", "oneOf"])
+def test_a_schema_made_of_itself_is_read(word: str) -> None:
+    schema: Any = {"properties": {"x": {"type": "integer"}}, word: [{"$ref": "#"}]}
+    assert InputContract(schema).reader("y")(["3"]) == "3"
+
+
+def test_defaults_are_found_behind_references() -> None:
+    schema: Any = {
+        "properties": {
+            "x": {"$ref": "#/$defs/x", "default": 1},
+            "y": {"$ref": "#/$defs/x"},
+        },
+        "$defs": {"x": {"default": 2}},
+    }
+    value: Any = {}
+    InputContract(schema).fill(value)
+    assert value == {"x": 1, "y": 2}
 
 
 def test_a_reference_to_elsewhere_is_refused_without_a_look() -> None:

@@ -94,6 +94,31 @@ def test_references_lead_to_where_the_schema_now_stands() -> None:
     assert resolved(document, schema["properties"]["again"])["required"]
 
 
+ANCHORED = """
+name: {name}
+mode: express
+endpoint: {{path: "/{name}/{{id}}"}}
+input:
+  properties:
+    id: {{$ref: "#id"}}
+    $schema: {{$ref: "#id"}}
+    default: {{$dynamicRef: "#id"}}
+  $defs: {{x: {{$anchor: id, type: integer, examples: [{{$ref: "#id"}}]}}}}
+steps: [{{id: a, type: set, value: 1}}]
+"""
+
+
+def test_anchors_lead_to_where_they_now_stand_and_are_not_there_twice() -> None:
+    document = openapi(ANCHORED.format(name="a"), ANCHORED.format(name="b"))
+    for name in ("a", "b"):
+        parameters = document["paths"][f"/{name}/{{id}}"]["get"]["parameters"]
+        assert [one["name"] for one in parameters] == ["id", "$schema", "default"]
+        place = f"#/components/schemas/{name}.input/$defs/x"
+        assert [one["schema"] for one in parameters] == 3 * [{"$ref": place}]
+        found = resolved(document, {"$ref": place})
+        assert found == {"type": "integer", "examples": [{"$ref": "#id"}]}
+
+
 def test_every_status_that_the_document_can_answer_with_is_there() -> None:
     responses = openapi(ORDER)["paths"]["/users/{user_id}/orders"]["put"]["responses"]
     expected = {"200", "202", "400", "409", "410", "413", "415", "422", "500", "502"}
