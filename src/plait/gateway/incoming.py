@@ -95,9 +95,9 @@ class RequestReader:
     """
 
     __slots__ = (
-        "_body", "_head_bytes", "_headers", "_held", "_in_head", "_limits", "_parser",
-        "_raw_bytes", "_refusal", "_sink", "_url", "body_byte_count", "is_awaited",
-        "is_old", "is_reading",
+        "_body", "_head_bytes", "_headers", "_held", "_in_head", "_is_retelling", "_limits",
+        "_parser", "_raw_bytes", "_refusal", "_sink", "_url", "body_byte_count",
+        "is_awaited", "is_old", "is_reading",
     )  # fmt: skip
 
     def __init__(self, sink: Sink, limits: HttpLimits, held: Held) -> None:
@@ -107,7 +107,7 @@ class RequestReader:
         self._parser = httptools.HttpRequestParser(self)
         self._refusal: Refused | None = None
         self._raw_bytes = 0
-        self.is_old = self.is_reading = False
+        self.is_old = self.is_reading = self._is_retelling = False
         self._reset()
 
     def _reset(self) -> None:
@@ -127,10 +127,8 @@ class RequestReader:
         """
         self._raw_bytes += len(data)
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # What follows would be another protocol; the request itself is answered.
-            return False
+            if not self._parse(data):
+                return False
         except httptools.HttpParserCallbackError as error:
             raise self._refusal or error.__context__ or error from None
         except httptools.HttpParserError as error:
@@ -138,6 +136,41 @@ class RequestReader:
         if self.is_reading:
             self._check_raw()
         return True
+
+    def _parse(self, data: bytes) -> bool:
+        """Parse on; return False when what follows is another protocol (CONNECT)."""
+        while True:
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserUpgrade as found:
+                if not self._is_upgrade():
+                    return False
+                data = data[found.args[0] :]
+                self._ignore_upgrade()
+            else:
+                return True
+
+    def _is_upgrade(self) -> bool:
+        parser = self._parser
+        return parser.should_upgrade() and parser.get_method() != b"CONNECT"
+
+    def _ignore_upgrade(self) -> None:
+        """Go on with the body of a request that asks for another protocol.
+
+        Nobody has to grant that (RFC 9110, 7.8), but the parser stops at the end of such a
+        head. A new one is told all that matters for what follows, and no more.
+        """
+        told = [self._parser.get_method(), b" / HTTP/"]
+        told += [self._parser.get_http_version().encode(), b"\r\n"]
+        for name in (b"content-length", b"transfer-encoding"):
+            if name in self._headers:
+                told += [name, b": ", self._headers[name], b"\r\n"]
+        wishes = self._headers.get(b"connection", b"").lower().split(b",")
+        if b"close" in (wish.strip() for wish in wishes):
+            told.append(b"connection: close\r\n")
+        self._parser = httptools.HttpRequestParser(self)
+        self._is_retelling = True
+        self._parser.feed_data(b"".join([*told, b"\r\n"]))
 
     def abandon(self) -> None:
         """Forget the request that is being read."""
@@ -162,6 +195,8 @@ class RequestReader:
 
     def on_message_begin(self) -> None:
         """A request's first byte."""
+        if self._is_retelling:
+            return
         self._reset()
         self._raw_bytes = 0
         self.is_reading = True
@@ -169,11 +204,15 @@ class RequestReader:
 
     def on_url(self, url: bytes) -> None:
         """The request target, or a part of it."""
+        if self._is_retelling:
+            return
         self._url += url
         self._count_head(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header, or, after a chunked body, one trailer; trailers are not looked at."""
+        if self._is_retelling:
+            return
         self._count_head(len(name) + len(": ") + len(value) + len("\r\n"))
         if not self._in_head:
             return
@@ -187,6 +226,9 @@ class RequestReader:
 
     def on_headers_complete(self) -> None:
         """The head is whole: is there anything against the rest?"""
+        if self._is_retelling:
+            self._is_retelling = False
+            return
         self._in_head = False
         headers, parser = self._headers, self._parser
         # The request line around its target, and the empty line at the end.
@@ -237,7 +279,9 @@ class RequestReader:
             self._give_up(Overloaded(text, headers=((b"retry-after", b"1"),)))
 
     def on_message_complete(self) -> None:
-        """A request is whole."""
+        """A request is whole; or the head of one that the parser would leave it at."""
+        if self._is_upgrade():
+            return
         self.is_reading = self.is_awaited = False
         self.body_byte_count = 0
         keep_alive = self._parser.should_keep_alive() and not self.is_old

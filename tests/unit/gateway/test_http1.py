@@ -118,9 +118,63 @@ async def test_the_target_may_be_a_whole_url_or_an_asterisk() -> None:
         assert json.loads((await client.ask(data)).body)["path"] == "*"
 
 
-async def test_an_upgrade_is_not_made_and_the_request_answered() -> None:
+UPGRADE = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMA")
+CHUNKS = b"3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize("is_cut_up", [False, True])
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"hello", ["Content-Length: 5"]),
+        (CHUNKS, ["Transfer-Encoding: chunked"]),
+        (b"", []),
+        (b"", ["Content-Length: 0"]),
+    ],
+)
+async def test_an_upgrade_is_not_made_and_all_that_follows_is_read(
+    body: bytes, told: list[str], *, is_cut_up: bool
+) -> None:
+    """As `curl --http2` and Java's client ask on every new connection."""
+    data = 2 * post(body, *UPGRADE, *told) + GET
     async with connected(echo) as client:
-        data = GET[:-2] + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\nrubbish"
+        step = 1 if is_cut_up else len(data)
+        for index in range(0, len(data), step):
+            client.send(data[index : index + step])
+            await client.writer.drain()
+        answers = [json.loads((await client.answer()).body) for _ in range(3)]
+    assert [answer["body"] for answer in answers] == [*2 * ["hello" if body else ""], ""]
+    assert [answer["path"] for answer in answers] == ["/", "/", "/a"]
+    assert answers[0]["headers"]["upgrade"] == "h2c"
+
+
+async def test_a_body_behind_an_upgrade_has_the_same_limits() -> None:
+    async with connected(echo, limits=SMALL) as client:
+        data = post(
+            b"x" * 101, "Connection: Upgrade", "Upgrade: h2c", "Content-Length: 101"
+        )
+        assert (await client.ask(data)).status == 413
+
+
+async def test_another_protocol_behind_an_upgrade_is_no_request() -> None:
+    asks = b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    async with connected(echo) as client:
+        assert (await client.ask(GET[:-2] + asks + b"\x81\x05hello")).status == 200
+        assert (await client.answer()).status == 400
+        assert await client.closed() == b""
+
+
+async def test_an_upgrade_that_says_close_is_the_last_request() -> None:
+    told = ("Connection: Upgrade, close", "Upgrade: h2c", "Content-Length: 5")
+    async with connected(echo) as client:
+        answer = await client.ask(post(b"hello", *told) + GET)
+        assert json.loads(answer.body)["body"] == "hello"
+        assert await client.closed() == b""
+
+
+async def test_a_tunnel_is_not_made_and_what_follows_not_read() -> None:
+    async with connected(echo) as client:
+        data = b"CONNECT a:1 HTTP/1.1\r\nHost: x\r\n\r\nrubbish"
         assert (await client.ask(data)).status == 200
         assert await client.closed() == b""
 
