@@ -129,12 +129,8 @@ class Gateway:
         that is not in `loaded` is no longer served; a broken one keeps its last good
         version.
         """
-        former = {
-            route.deployment.plan.content_hash: route
-            for route in self._snapshot.served
-            if route.deployment is not None
-        }
-        following, findings = next_deployments(self._snapshot.deployments, loaded)
+        former = self._snapshot
+        following, findings = next_deployments(former.deployments, loaded)
         self._snapshot, more = build_snapshot(following, self._own, self._shared, former)
         told = [*findings, *more]
         wrong = {one.source_name for one in told if one.is_error}

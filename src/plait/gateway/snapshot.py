@@ -14,7 +14,7 @@ Findings about routes:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -30,7 +30,7 @@ from plait.gateway.routes import RouteTable
 from plait.gateway.trigger import trigger_reads
 from plait.model.diagnostic import Diagnostic, Severity
 from plait.model.record import record
-from plait.plan import Endpoint
+from plait.plan import Endpoint, Plan
 
 HEALTH_PATH: Final = "/health"
 
@@ -58,76 +58,116 @@ def build_snapshot(
     deployments: Iterable[Deployment],
     own: Iterable[Route],
     shared: Shared,
-    former: Mapping[str, Route],
+    former: Snapshot,
 ) -> tuple[Snapshot, list[Finding]]:
     """Return the routes of `deployments`, and what is wrong with some of them.
 
     Args:
         own: The gateway's own routes; no document can take their place.
-        former: Routes served until now, by content hash: what did not change is not built
-            again, and a document whose new version cannot be served keeps its last one.
+        former: What is served until now: what did not change is not built again, and a
+            document whose new version cannot be served keeps its last good one.
     """
-    snapshot = Snapshot()
-    findings: list[Finding] = []
-    for route in own:
-        snapshot.table.add(route.method, route.template, route)
-    served = {
-        route.deployment.source_name: route.deployment
-        for route in former.values()
-        if route.deployment is not None
+    wanted = {deployment.source_name: deployment for deployment in deployments}
+    good = _good(former)
+    building = _Building([*own], shared, former)
+    told: dict[str, list[Diagnostic]] = {}  # of edits that failed
+    # An edit that fails gives its document's old route back before anybody else asks for
+    # it, which may make another edit fail. Every round settles one, so there is an end.
+    while True:
+        snapshot, found = building.place(_in_turn(wanted.values(), good))
+        failed = [
+            name
+            for name, some in found.items()
+            if any(one.severity is Severity.ERROR for one in some)
+            and name in good
+            and wanted[name] is not good[name]
+        ]
+        if not failed:
+            said = found | told
+            return snapshot, [Finding(name, one) for name in wanted for one in said[name]]
+        told |= {name: found[name] for name in failed}
+        wanted |= {name: good[name] for name in failed}
+
+
+def _good(former: Snapshot) -> dict[str, Deployment]:
+    """Return the versions that can be served, by document; one with no route can be too."""
+    served = {route.deployment.source_name for route in former.served if route.deployment}
+    return {
+        one.source_name: one
+        for one in former.deployments
+        if one.source_name in served or one.plan.endpoint is None
     }
-    adopted: list[Deployment] = []
-    for deployment in _unchanged_first(deployments, served):
-        found = _add(snapshot, deployment, shared, former)
-        findings.extend(Finding(deployment.source_name, one) for one in found)
-        last_good = served.get(deployment.source_name)
-        if any(one.severity is Severity.ERROR for one in found) and last_good is not None:
-            _add(snapshot, last_good, shared, former)
-            deployment = last_good
-        adopted.append(deployment)
-    snapshot.deployments = tuple(adopted)
-    return snapshot, findings
 
 
-def _unchanged_first(
-    deployments: Iterable[Deployment], served: Mapping[str, Deployment]
+def _in_turn(
+    deployments: Iterable[Deployment], good: Mapping[str, Deployment]
 ) -> list[Deployment]:
-    """An edit cannot take the route of a document that nobody touched."""
+    """Return who is first asked for its route: what is served, then edits, then the rest.
 
-    def is_changed(one: Deployment) -> bool:
-        known = served.get(one.source_name)
-        return known is None or known.plan.content_hash != one.plan.content_hash
+    So no edit takes the route of a document that nobody touched, and no new document the
+    one that an edit has to fall back on.
+    """
 
-    return sorted(deployments, key=is_changed)
+    def turn(one: Deployment) -> int:
+        known = good.get(one.source_name)
+        if known is None:
+            return 2
+        return 0 if known.plan.content_hash == one.plan.content_hash else 1
+
+    return sorted(deployments, key=turn)
 
 
-def _add(
-    snapshot: Snapshot,
-    deployment: Deployment,
-    shared: Shared,
-    former: Mapping[str, Route],
-) -> list[Diagnostic]:
-    plan, endpoint = deployment.plan, deployment.plan.endpoint
-    if endpoint is None:
-        return []
-    if plan.mode != "express" and shared.keeper is None:
-        text = f"workflow '{plan.name}' is durable; this gateway answers express ones only"
-        return [_finding(deployment, "G002", text, "set `mode: express`")]
-    known = former.get(plan.content_hash)
-    try:
-        handler = known.handler if known else build_pipeline(plan, endpoint, shared)
-    except jsonschema_rs.ValidationError as error:
-        text = f"the input schema cannot be checked: {error.message}"
-        return [_finding(deployment, "G005", text, "")]
-    route = Route(endpoint.method, endpoint.path, handler, deployment)
-    holder = snapshot.table.add(endpoint.method, endpoint.path, route)
-    if holder is not None:
-        return [_taken(deployment, route, holder)]
-    snapshot.served.append(route)
-    return [
-        *_header_warnings(deployment, endpoint.headers),
-        *_cache_warnings(deployment, endpoint),
-    ]
+class _Building:
+    """Makes snapshots; each route's handler once."""
+
+    def __init__(self, own: Sequence[Route], shared: Shared, former: Snapshot) -> None:
+        self._own = own
+        self._shared = shared
+        self._handlers = {
+            route.deployment.plan.content_hash: route.handler
+            for route in former.served
+            if route.deployment is not None
+        }
+
+    def place(
+        self, deployments: Sequence[Deployment]
+    ) -> tuple[Snapshot, dict[str, list[Diagnostic]]]:
+        """Give each its route, the first first; return what is wrong, by document."""
+        snapshot = Snapshot(deployments=tuple(deployments))
+        for route in self._own:
+            snapshot.table.add(route.method, route.template, route)
+        return snapshot, {one.source_name: self._add(snapshot, one) for one in deployments}
+
+    def _add(self, snapshot: Snapshot, deployment: Deployment) -> list[Diagnostic]:
+        plan, endpoint = deployment.plan, deployment.plan.endpoint
+        if endpoint is None:
+            return []
+        if plan.mode != "express" and self._shared.keeper is None:
+            text = (
+                f"workflow '{plan.name}' is durable; this gateway answers express ones only"
+            )
+            return [_finding(deployment, "G002", text, "set `mode: express`")]
+        try:
+            handler = self._handler(plan, endpoint)
+        except jsonschema_rs.ValidationError as error:
+            text = f"the input schema cannot be checked: {error.message}"
+            return [_finding(deployment, "G005", text, "")]
+        route = Route(endpoint.method, endpoint.path, handler, deployment)
+        holder = snapshot.table.add(endpoint.method, endpoint.path, route)
+        if holder is not None:
+            return [_taken(deployment, route, holder)]
+        snapshot.served.append(route)
+        return [
+            *_header_warnings(deployment, endpoint.headers),
+            *_cache_warnings(deployment, endpoint),
+        ]
+
+    def _handler(self, plan: Plan, endpoint: Endpoint) -> Handler:
+        handler = self._handlers.get(plan.content_hash)
+        if handler is None:
+            handler = build_pipeline(plan, endpoint, self._shared)
+            self._handlers[plan.content_hash] = handler
+        return handler
 
 
 def _taken(deployment: Deployment, route: Route, holder: Route) -> Diagnostic:

@@ -165,3 +165,63 @@ def test_two_edits_may_exchange_their_routes() -> None:
     gateway.deploy([deployed("a", SHOUT), deployed("b", ECHO)])
     assert gateway.deploy([deployed("a", ECHO), deployed("b", SHOUT)]) == []
     assert sorted(served(gateway)) == ["POST /echo", "POST /shout"]
+
+
+def at(name: str, path: str) -> Deployment:
+    """Return a document that serves `path`, or nothing if that is empty."""
+    text = ECHO.replace("name: echo", f"name: {name}")
+    line = "endpoint: {method: POST, path: /echo}\n"
+    put = line.replace("/echo", path) if path else ""
+    return deployed(name, text.replace(line, put))
+
+
+def holders(gateway: Gateway) -> dict[str, str]:
+    """Return who serves which path."""
+    return {
+        route.template: route.deployment.source_name
+        for route in gateway.snapshot.served
+        if route.deployment is not None
+    }
+
+
+def test_a_new_document_cannot_take_the_route_that_a_failed_edit_falls_back_on() -> None:
+    gateway = scene().gateway
+    gateway.deploy([at("m", "/x"), at("z", "/z")])
+    findings = gateway.deploy([at("0new", "/x"), at("m", "/z"), at("z", "/z")])
+    assert codes(findings) == [("0new", "G001"), ("m", "G001")]
+    assert holders(gateway) == {"/x": "m", "/z": "z"}
+    gateway.deploy([at("m", "/z"), at("z", "/z")])
+    assert holders(gateway) == {"/x": "m", "/z": "z"}
+
+
+@pytest.mark.parametrize("names", ["amz", "maz", "zam"])
+def test_nor_can_an_edit_that_came_before_it(names: str) -> None:
+    gateway = scene().gateway
+    gateway.deploy([at("m", "/x"), at("z", "/z"), at("a", "/a")])
+    now = {"a": at("a", "/x"), "m": at("m", "/z"), "z": at("z", "/z")}
+    findings = gateway.deploy([now[name] for name in names])
+    assert sorted(codes(findings)) == [("a", "G001"), ("m", "G001")]
+    assert holders(gateway) == {"/x": "m", "/z": "z", "/a": "a"}
+
+
+def test_edits_may_exchange_their_routes() -> None:
+    gateway = scene().gateway
+    gateway.deploy([at("a", "/a"), at("b", "/b"), at("c", "/c")])
+    assert gateway.deploy([at("a", "/b"), at("b", "/c"), at("c", "/a")]) == []
+    assert holders(gateway) == {"/b": "a", "/c": "b", "/a": "c"}
+
+
+def test_a_last_good_version_may_be_one_without_a_route() -> None:
+    gateway = scene().gateway
+    gateway.deploy([at("a", "/a"), at("b", "")])
+    assert codes(gateway.deploy([at("a", "/a"), at("b", "/a")])) == [("b", "G001")]
+    [kept] = [one for one in gateway.snapshot.deployments if one.source_name == "b"]
+    assert kept.plan.endpoint is None
+
+
+def test_a_refused_document_is_served_as_soon_as_its_route_is_free() -> None:
+    gateway = scene().gateway
+    gateway.deploy([at("a", "/x"), at("b", "/x")])
+    assert holders(gateway) == {"/x": "a"}
+    assert gateway.deploy([at("b", "/x")]) == []
+    assert holders(gateway) == {"/x": "b"}
