@@ -4,7 +4,8 @@
 |---|---|
 | class `timeout` (`connector.timeout`, `step.timeout`, `execution.timeout`) | 504 |
 | `circuit.…`, `limit.overload`, `limit.rate`, `limit.bulkhead` | 503 |
-| `connector.invalid_request`: the input made a request that cannot be sent | 400 |
+| `connector.invalid_request`, `connector.forbidden_address`: the input is at fault | 400 |
+| the same after something was sent: an upstream's redirect is at fault | 502 |
 | other `connector.…` | 502 |
 | `expression.…`, other `limit.…`, `internal…`, `reply.…` | 500 |
 | any other code: the workflow's own, from a `fail` step | 422 |
@@ -26,9 +27,8 @@ from plait.gateway.message import Reply, error_reply
 from plait.model.failure import Failure
 from plait.model.json import JsonObject
 
+_INPUT_AT_FAULT: Final = ("connector.forbidden_address", "connector.invalid_request")
 _BY_CODE: Final = {
-    "connector.forbidden_address": 400,
-    "connector.invalid_request": 400,
     "execution.cancelled": 503,
     "expression.not_for_url": 400,
     "limit.bulkhead": 503,
@@ -59,6 +59,8 @@ def status_for(failure: Failure) -> int:
     """
     if "timeout" in failure.classes:
         return 504
+    if failure.code in _INPUT_AT_FAULT and not failure.sent:
+        return 400
     status = _BY_CODE.get(failure.code)
     if status is not None:
         return status

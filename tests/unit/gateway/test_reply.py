@@ -73,7 +73,6 @@ async def test_a_failed_step_that_is_needed_fails_the_reply() -> None:
         ("connector.http.404", 502),
         ("connector.unknown_host", 502),
         ("connector.timeout", 504),
-        ("connector.invalid_request", 400),
         ("circuit.open", 503),
         ("limit.overload", 503),
         ("limit.steps", 500),
@@ -87,6 +86,14 @@ def test_every_failure_has_its_status(code: str, status: int) -> None:
     failure = error(code).failure
     assert failure is not None
     assert status_for(failure) == status
+
+
+@pytest.mark.parametrize(
+    "code", ["connector.invalid_request", "connector.forbidden_address"]
+)
+def test_where_an_upstream_s_redirect_leads_is_not_the_caller_s_fault(code: str) -> None:
+    assert status_for(Failure(code, "…", sent=False)) == 400
+    assert status_for(Failure(code, "the redirect of users: …", sent=True)) == 502
 
 
 def test_a_time_out_of_any_kind_is_504() -> None:

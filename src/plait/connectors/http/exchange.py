@@ -13,9 +13,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Final, Protocol
 
-from plait.connectors.egress import ConnectorError
+from plait.connectors.egress import (
+    ConnectorError,
+    ForbiddenAddress,
+    InvalidRequest,
+    UnknownHost,
+)
 from plait.connectors.http.body import Body, BodyLimits, open_body, too_large
 from plait.connectors.http.connection import Connection
 from plait.connectors.http.content import Unreadable, read_content
@@ -27,6 +33,8 @@ from plait.connectors.http.pool import Pool
 from plait.connectors.http.request import IDEMPOTENT, Outgoing
 from plait.connectors.http.status import status_failure
 from plait.connectors.http.url import public_url, read_url
+from plait.model.errors import Advice
+from plait.model.failure import Failure
 from plait.model.json import JsonObject
 from plait.ports.calls import Call, CallReply, Done, Outcome
 
@@ -35,6 +43,7 @@ _UNWANTED_BYTES_MAX: Final = 64 * 1024
 # Reading smaller bodies takes less than the deadline's own precision.
 _SLOW_BYTES_MIN: Final = 256 * 1024
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_ABOUT_THE_URL: Final = (ForbiddenAddress, InvalidRequest, UnknownHost)
 
 
 class Desk(Protocol):
@@ -54,6 +63,7 @@ class Exchange:
         message: Its bytes.
         takes_body: False for HEAD, whose reply has none.
         may_repeat: The other side can recognise, or does not mind, a repetition.
+        redirected_by: The host whose redirect led to the current URL, if one did.
         was_sent: An earlier connection or hop may have heard of this call.
         needs_fresh: Only a connection that was not used before will do.
     """
@@ -74,6 +84,7 @@ class Exchange:
         "outgoing",
         "pool",
         "redirect_count",
+        "redirected_by",
         "takes_body",
         "url",
         "was_sent",
@@ -100,6 +111,7 @@ class Exchange:
         self.dial: asyncio.Task[Connection] | None = None
         self.is_over = False
         self.redirect_count = 0
+        self.redirected_by: str | None = None
         self.was_sent = False
 
     def aim(self, url: str, pool: Pool, outgoing: Outgoing, message: bytes) -> None:
@@ -216,11 +228,12 @@ class Exchange:
 
     def _follow(self, status: int, location: bytes) -> None:
         self.redirect_count += 1
+        self.redirected_by = self.host
         self._start_over()
         try:
             self._desk.follow(self, status, location)
         except ConnectorError as error:
-            self._finish(error.as_failure(sent=True))
+            self._finish(self._failure_of(error))
         else:
             self.pool.acquire(self)
 
@@ -231,7 +244,15 @@ class Exchange:
             so_far = b"" if body is None else body.so_far()
             self._unwanted(head, so_far, is_cut=True)
             return
-        self._finish(error.as_failure(sent=self._is_sent()))
+        self._finish(self._failure_of(error))
+
+    def _failure_of(self, error: ConnectorError) -> Failure:
+        failure = error.as_failure(sent=self._is_sent())
+        if self.redirected_by is None or not isinstance(error, _ABOUT_THE_URL):
+            return failure
+        # The caller never saw this URL; who sent it is at fault.
+        text = f"the redirect of {self.redirected_by}: {failure.message}"
+        return replace(failure, message=text, advice=Advice.REPORT)
 
     def repeat(self) -> None:
         """The kept connection was closed before it answered; take a fresh one."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from plait.model.errors import Advice
 from plait.testing.upstream import Peer, Request, Upstream
 from plait.testing.upstream_scripts import reply, reply_bytes
 from tests.unit.connectors.scenes import Scene, http, on_both_loops
@@ -179,6 +180,8 @@ async def test_a_redirect_to_another_private_origin_is_refused() -> None:
         scene.upstream.on("/a", to(other.url("/b")))
         failure = await scene.failure("/a", redirects=1)
         assert (failure.code, failure.sent) == ("connector.forbidden_address", True)
+        assert failure.message.startswith("the redirect of 127.0.0.1: host ")
+        assert failure.advice is Advice.REPORT
         assert other.connection_count == 0
 
 
@@ -199,6 +202,7 @@ async def test_a_location_that_is_no_url_is_refused(location: str) -> None:
     async with http(to(location)) as scene:
         failure = await scene.failure(redirects=1)
         assert (failure.code, failure.sent) == ("connector.invalid_request", True)
+        assert failure.message.startswith("the redirect of 127.0.0.1: ")
 
 
 @on_both_loops
