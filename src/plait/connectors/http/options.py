@@ -17,6 +17,7 @@ from plait.connectors.http.spec import (
     REDIRECT_COUNT_MAX,
     Decode,
     HttpRequest,
+    read_server_name,
 )
 from plait.model.record import record
 
@@ -110,4 +111,5 @@ def _tls(value: object) -> TlsOptions | None:
     for text in (ca_file, name):
         if text is not None and not isinstance(text, str):
             raise InvalidRequest("`tls.ca_file` and `tls.server_name` are texts")
+    name = None if name is None else read_server_name(name)
     return TlsOptions(verify is not False, ca_file, name)

@@ -22,7 +22,7 @@ from pydantic import (
 )
 from pydantic.config import JsonDict
 
-from plait.connectors.egress import InvalidRequest
+from plait.connectors.egress import InvalidRequest, read_host
 from plait.connectors.http.expect import read_expect
 from plait.connectors.http.templated import OrTemplate, is_template
 from plait.connectors.http.url import read_url
@@ -52,6 +52,7 @@ _STATUS: JsonDict = {
         {"type": "string", "pattern": "^[2-5](?:[xX]{2}|[0-9]{2}(?:-[2-5][0-9]{2})?)$"},
     ]
 }
+_SERVER_NAME = r"^[^.\s]+(\.[^.\s]+)*\.?$|\$\{"
 _STATUSES: JsonDict = {
     "anyOf": [_STATUS, {"type": "array", "minItems": 1, "items": _STATUS}]
 }
@@ -74,6 +75,30 @@ def _check_url(value: str) -> str:
     if not is_template(value):
         try:
             read_url(value)
+        except InvalidRequest as error:
+            raise ValueError(str(error)) from error
+    return value
+
+
+def read_server_name(text: str) -> str:
+    """Return the one spelling of a name that a certificate is to hold.
+
+    Raises:
+        InvalidRequest: it is neither a host name nor an address.
+
+    >>> read_server_name("API.Example."), read_server_name("::1")
+    ('api.example', '::1')
+    """
+    try:
+        return read_host(f"[{text}]" if ":" in text else text).name
+    except InvalidRequest:
+        raise InvalidRequest("`tls.server_name` is neither a name nor an address") from None
+
+
+def _check_server_name(value: str) -> str:
+    if not is_template(value):
+        try:
+            read_server_name(value)
         except InvalidRequest as error:
             raise ValueError(str(error)) from error
     return value
@@ -119,7 +144,14 @@ class HttpTls(BaseModel):
     """False takes any certificate: whoever is on the way can read and change everything."""
     ca_file: str | None = None
     """PEM file of the authorities to trust instead of the system's."""
-    server_name: str | None = None
+    server_name: (
+        Annotated[
+            str,
+            AfterValidator(_check_server_name),
+            WithJsonSchema({"type": "string", "pattern": _SERVER_NAME}),
+        ]
+        | None
+    ) = None
     """The name that the certificate must hold; by default the URL's host."""
 
 

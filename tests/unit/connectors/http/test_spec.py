@@ -63,6 +63,9 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"url": "http://h", "max_bytes": -1}, "max_bytes"),
     ({"url": "http://h", "tls": {"verify": "no"}}, "tls"),
     ({"url": "http://h", "tls": {"cert": "x"}}, "tls"),
+    ({"url": "http://h", "tls": {"server_name": ""}}, "tls"),
+    ({"url": "http://h", "tls": {"server_name": ".x"}}, "tls"),
+    ({"url": "http://h", "tls": {"server_name": "a..b"}}, "tls"),
 ]
 
 

@@ -116,6 +116,19 @@ async def test_the_name_to_verify_can_be_given(authority: trustme.CA, ca_file: s
         assert reply_of(await fetch(tls=tls)).response == 1
 
 
+@pytest.mark.parametrize("name", ["", ".x", "a..b", "a b", "x" * 64, "\u3002"])
+@on_both_loops
+async def test_a_name_to_verify_that_is_none_is_refused_before_anything_is_sent(
+    name: str,
+) -> None:
+    async with http(reply(json=1)) as scene:
+        url = scene.upstream.url().replace("http://", "https://")
+        failure = await scene.failure(url=url, tls={"server_name": name})
+        assert (failure.code, failure.sent) == ("connector.invalid_request", False)
+        assert "`tls.server_name`" in failure.message
+        assert scene.upstream.connection_count == 0
+
+
 @on_both_loops
 async def test_verification_can_be_switched_off_and_nothing_is_shared_with_that(
     authority: trustme.CA,
