@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from plait.connectors.egress import EgressPolicy, ResolveMap
 from plait.connectors.http.settings import HttpSettings
 from plait.document.limits import DEFAULT_LIMITS
+from plait.gateway.body import JSON_DEPTH_CEILING
 from plait.kernel import Limits
 from plait.model.duration import parse_duration_ms
 
@@ -94,8 +95,8 @@ class GatewaySection(Section):
     # Whoever stops a service tends to kill it after ten seconds.
     drain_timeout: Duration = 9_000
     """How long requests under way may go on after a signal to stop."""
-    json_depth_max: Count = 64
-    """How deep a request body may be nested."""
+    json_depth_max: Annotated[int, Field(ge=1, le=JSON_DEPTH_CEILING)] = 64
+    """How deep a request body may be nested; at most 200."""
     cache_bytes_max: Bytes = 64 * 1024 * 1024
     """All kept replies together (`endpoint.cache`)."""
     head_bytes_max: Bytes = 32 * 1024

@@ -21,6 +21,8 @@ from plait.model.json import JsonValue
 Path: TypeAlias = "tuple[str | int, ...]"
 
 JSON_DEPTH_MAX: Final = 64
+# The writer of replies goes 254 levels deep, and the output puts some around an input.
+JSON_DEPTH_CEILING: Final = 200
 # Integers that all readers of JSON here read exactly: signed and unsigned 64 bits.
 INT_MIN: Final = -(2**63)
 INT_MAX: Final = 2**64 - 1

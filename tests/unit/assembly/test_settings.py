@@ -176,3 +176,12 @@ def test_a_named_file_has_to_be_there(tmp_path: Path) -> None:
 def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     (tmp_path / "plait.toml").write_bytes(b"\xff\xfe")
     assert problems(tmp_path) == (f"{tmp_path / 'plait.toml'}: is not UTF-8",)
+
+
+def test_a_body_cannot_be_allowed_deeper_than_replies_can_be_written(
+    tmp_path: Path,
+) -> None:
+    found = configured(tmp_path, PLAIT_GATEWAY_JSON_DEPTH_MAX="200").settings
+    assert found.gateway.json_depth_max == 200
+    told = problems(tmp_path, PLAIT_GATEWAY_JSON_DEPTH_MAX="201")
+    assert "json_depth_max" in str(told)
