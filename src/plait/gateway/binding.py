@@ -26,7 +26,7 @@ from plait.gateway.contract import InputContract, Violation, violation_at
 from plait.gateway.message import Request
 from plait.gateway.refusal import BadInput, Malformed
 from plait.gateway.texts import GivenTwice
-from plait.model.json import JsonObject, JsonValue, canonical_bytes
+from plait.model.json import JsonObject, JsonValue
 
 METHODS_WITH_BODY = frozenset(("POST", "PUT", "PATCH", "DELETE"))
 
@@ -127,11 +127,26 @@ class Binder:
         self, data: JsonObject, more: JsonObject, violations: list[Violation]
     ) -> None:
         for name, value in more.items():
-            if name in data and canonical_bytes(data[name]) != canonical_bytes(value):
+            if name in data and not _are_equal(data[name], value):
                 text = "is given in two places, with different values"
                 violations.append(violation_at([name], text))
             else:
                 data[name] = value
+
+
+def _are_equal(one: JsonValue, other: JsonValue) -> bool:
+    """Tell whether two values are the same in JSON, where 1 and 1.0 are one number.
+
+    >>> _are_equal([1, {"a": None}], [1.0, {"a": None}]), _are_equal(1, True)
+    (True, False)
+    """
+    if isinstance(one, dict) and isinstance(other, dict):
+        same_keys = one.keys() == other.keys()
+        return same_keys and all(_are_equal(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        same_length = len(one) == len(other)
+        return same_length and all(map(_are_equal, one, other))
+    return isinstance(one, bool) == isinstance(other, bool) and one == other
 
 
 def _bad_input(violations: list[Violation]) -> BadInput:

@@ -96,6 +96,20 @@ def test_the_refusal_has_the_public_shape() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("given", "is_same"), [("7.0", True), ("8", False), ("true", False)]
+)
+def test_a_number_given_twice_is_one_number_however_it_is_written(
+    given: str, *, is_same: bool
+) -> None:
+    schema = {"properties": {"id": {"type": ["integer", "boolean"]}}}
+    body = b'{"id":%s}' % given.encode()
+    if is_same:
+        assert bind(schema, path={"id": "7"}, body=body) == {"id": 7}
+    else:
+        assert violations(schema, path={"id": "7"}, body=body).keys() == {"/id"}
+
+
 def test_a_query_parameter_that_the_schema_does_not_name_is_ignored() -> None:
     found = bind(USER, path={"user_id": "7"}, query="utm_source=mail")
     assert "utm_source" not in found
