@@ -239,6 +239,7 @@ class ParsedReader:
         self._fields: list[tuple[bytes, bytes]] = []
         self._pieces: list[bytes] = []
         self._has_extra = False
+        self._has_no_status = False
         self._ends_with_connection = False
         self._head_size = 0
         self._fed_size = 0
@@ -255,6 +256,8 @@ class ParsedReader:
             if not self.is_complete:
                 raise self._broken(str(error)) from None
             self._has_extra = True
+        if self._has_no_status:
+            raise self._broken("its status is below 100")
         self._check_sizes()
         self._collect()
         if self._has_extra:
@@ -306,6 +309,7 @@ class ParsedReader:
         """A head is whole; it is the reply's own unless it is informational."""
         self._head_size += len(b"HTTP/1.1 200 \r\n\r\n")
         status = self._parser.get_status_code()
+        self._has_no_status |= status < 100
         if status < 200 or self.head is not None:
             return
         head = self.head = head_of(status, self._fields)

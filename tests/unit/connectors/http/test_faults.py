@@ -40,6 +40,8 @@ GARBAGE = {
     "tls": b"\x15\x03\x01\x00\x02\x02\x46",
     "version": b"HTTP/3.0 200 OK\r\n\r\n",
     "status": b"HTTP/1.1 2000 OK\r\nContent-Length: 0\r\n\r\n",
+    "status 099": b"HTTP/1.1 099 OK\r\nContent-Length: 0\r\n\r\n",
+    "status 000": b"HTTP/1.1 000 OK\r\n\r\n",
     "status letters": b"HTTP/1.1 abc OK\r\nContent-Length: 0\r\n\r\n",
     "nul": b"HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 0\r\n\r\n",
     "header without colon": b"HTTP/1.1 200 OK\r\nNonsense\r\nContent-Length: 0\r\n\r\n",
