@@ -3,6 +3,7 @@
 | failure | status |
 |---|---|
 | class `timeout` (`connector.timeout`, `step.timeout`, `execution.timeout`) | 504 |
+| `reply.invalid_header` of what the caller alone said | 400 |
 | `circuit.…`, `limit.overload`, `limit.rate`, `limit.bulkhead` | 503 |
 | `connector.invalid_request`, `connector.forbidden_address`: the input is at fault | 400 |
 | the same after something was sent: an upstream's redirect is at fault | 502 |
@@ -24,6 +25,7 @@ from http import HTTPStatus
 from typing import Final
 
 from plait.gateway.message import Reply, error_reply
+from plait.model.errors import Advice
 from plait.model.failure import Failure
 from plait.model.json import JsonObject
 
@@ -60,6 +62,8 @@ def status_for(failure: Failure) -> int:
     if "timeout" in failure.classes:
         return 504
     if failure.code in _INPUT_AT_FAULT and not failure.sent:
+        return 400
+    if failure.code == "reply.invalid_header" and failure.advice is Advice.FIX_REQUEST:
         return 400
     status = _BY_CODE.get(failure.code)
     if status is not None:

@@ -29,6 +29,8 @@ COMPLETED: Final = (b"plait-completed", b"true")
 NOT_COMPLETED: Final = (b"plait-completed", b"false")
 # Statuses that HTTP gives no body.
 _BODILESS: Final = (204, 205, 304)
+# Names of what the caller said.
+_TOLD: Final = ("input", "trigger")
 
 
 class ReplyWriter:
@@ -38,6 +40,8 @@ class ReplyWriter:
         self._partial = endpoint.partial
         self._status = endpoint.status
         self._headers = endpoint.headers
+        reads = endpoint.headers.reads if endpoint.headers is not None else ()
+        self._echoes_caller = bool(reads) and all(read[0] in _TOLD for read in reads)
         self._has_conditions = any(isinstance(what, Template) for what, _ in self._status)
 
     def write(self, result: Result) -> Reply:
@@ -69,7 +73,7 @@ class ReplyWriter:
         except ExpressionError as error:
             return error.failure()
         except InvalidHeader as error:
-            return error.as_failure()
+            return error.as_failure(by_caller=self._echoes_caller)
         except TypeError as error:
             return Failure("reply.not_json", f"the output is not JSON: {error}")
         told = NOT_COMPLETED if result.is_degraded else COMPLETED

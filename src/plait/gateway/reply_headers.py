@@ -11,6 +11,7 @@ from typing import Final
 
 import orjson
 
+from plait.model.errors import Advice
 from plait.model.failure import Failure
 from plait.model.json import JsonValue
 
@@ -28,9 +29,14 @@ _VALUE_LENGTH_MAX = 4096
 class InvalidHeader(Exception):
     """A rendered header cannot be sent. The text says which and why."""
 
-    def as_failure(self) -> Failure:
-        """Return it as what the execution failed of."""
-        return Failure("reply.invalid_header", str(self))
+    def as_failure(self, *, by_caller: bool = False) -> Failure:
+        """Return it as what the execution failed of.
+
+        Args:
+            by_caller: The headers hold nothing but what the caller said.
+        """
+        advice = Advice.FIX_REQUEST if by_caller else Advice.REPORT
+        return Failure("reply.invalid_header", str(self), advice=advice)
 
 
 def header_problem(name: str) -> str:

@@ -174,6 +174,13 @@ async def test_a_header_that_would_break_the_reply_fails_it() -> None:
     assert (seen.status, seen.error["code"]) == (500, "reply.invalid_header")
 
 
+async def test_a_line_end_that_the_caller_put_into_a_header_is_the_caller_s_fault() -> None:
+    text = with_endpoint('headers: {X-Note: "${input.note}"}')
+    text = text.replace("limit: {type", "note: {type: string}, limit: {type")
+    seen = await scene(text, script=ALL_WELL).ask("/profiles/7?note=a%0D%0Ab")
+    assert (seen.status, seen.error["code"]) == (400, "reply.invalid_header")
+
+
 async def test_a_failed_execution_sends_the_headers_that_it_can() -> None:
     known = with_endpoint('headers: {X-Why: "${error.code}"}')
     assert (await ask(known, user=REFUSED)).headers["x-why"] == "connector.connect"
