@@ -21,6 +21,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Thread
 from typing import Final, TypeAlias
 
@@ -94,12 +95,13 @@ class Resolver:
         known = self._known.get(name)
         if known is not None and known[0] > asyncio.get_running_loop().time():
             return known[1]
-        found = await self._wait_for(name, self._flight(name, is_trusted))
+        found = await self._wait_for(name, is_trusted)
         if not found:
             raise UnknownHost(host=name)
         return found
 
-    async def _wait_for(self, name: str, flight: _Flight) -> Addresses:
+    async def _wait_for(self, name: str, is_trusted: bool) -> Addresses:
+        flight = self._flight(name, is_trusted)
         flight.caller_count += 1
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -111,6 +113,8 @@ class Resolver:
         finally:
             flight.caller_count -= 1
             if not flight.caller_count and not flight.is_asking:
+                # Off the list first: who comes now must not wait for what is cancelled.
+                self._land((name, is_trusted), flight)
                 flight.task.cancel()
 
     def _flight(self, name: str, is_trusted: bool) -> _Flight:
@@ -119,8 +123,12 @@ class Resolver:
         if flight is None:
             flight = self._flights[key] = _Flight()
             flight.task = asyncio.create_task(self._fly(name, is_trusted, flight))
-            flight.task.add_done_callback(lambda _: self._flights.pop(key, None))
+            flight.task.add_done_callback(partial(self._land, key, flight))
         return flight
+
+    def _land(self, key: tuple[str, bool], flight: _Flight, *_: object) -> None:
+        if self._flights.get(key) is flight:
+            del self._flights[key]
 
     async def _fly(self, name: str, is_trusted: bool, flight: _Flight) -> Addresses:
         async with self._rooms[is_trusted]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -99,6 +100,28 @@ async def test_a_caller_in_line_that_gives_up_is_never_asked_for(silent: Silent)
     await asyncio.gather(*hung)
     await resolver.addresses("last")
     assert "given-up" not in silent.asked
+
+
+async def test_nobody_joins_a_question_that_was_just_given_up(silent: Silent) -> None:
+    resolver = Resolver(ask=silent.ask)
+    hung = [
+        asyncio.create_task(resolver.addresses(f"hung{n}")) for n in range(LOOKUP_COUNT_MAX)
+    ]
+    given_up = asyncio.create_task(resolver.addresses("wanted"))
+
+    async def ask_next() -> Any:
+        with suppress(asyncio.CancelledError):
+            await given_up
+        return await resolver.addresses("wanted")
+
+    asking = asyncio.create_task(ask_next())
+    await asyncio.sleep(0)
+    given_up.cancel()
+    await settle(given_up)
+    silent.let_go.set()
+    await settle(asking)
+    assert asking.result() == ("10.0.0.1",)
+    await asyncio.gather(*hung)
 
 
 async def test_a_name_that_hangs_is_given_up_and_not_asked_for_twice(
