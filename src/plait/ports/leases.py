@@ -4,6 +4,9 @@ A worker joins, then proves again and again that it lives. Executions that are d
 no living worker holds can be claimed; each claim raises the execution's epoch, and the
 journal refuses whoever writes under an older one.
 
+Rule. The dead hold nothing: what a worker begins, claims or takes when its lease has run
+      out (it was frozen on its way here) is free with the next beat of another.
+
 Contract: plait.testing.journal_suite (a store implements both ports).
 """
 

@@ -413,6 +413,25 @@ class JournalSuite:
         await store.beat(BOB, LATER_MS + 1, LATER_MS + 2_000)
         assert (await store.claim(BOB, LATER_MS + 1, 10)).executions == []
 
+    @pytest.mark.parametrize("verb", ["create", "claim", "take"])
+    async def test_what_comes_to_a_worker_after_its_lease_is_not_lost_with_it(
+        self, store: Store, verb: str
+    ) -> None:
+        if verb != "create":
+            await self.free(store, "x1", 0)
+        await store.beat(BOB, LATER_MS + 1, LATER_MS + 9_000)
+        match verb:
+            case "create":
+                await self.begin(store, "x1")
+            case "claim":
+                await store.claim(ANN, LATER_MS + 2, 10)
+            case _:
+                await store.take(ANN, LATER_MS + 2, "x1")
+        assert (await store.read("x1")).summary.owner == ANN
+        await store.beat(BOB, LATER_MS + 3, LATER_MS + 9_000)
+        claimed = await store.claim(BOB, LATER_MS + 3, 10)
+        assert [one.new.execution_id for one in claimed.executions] == ["x1"]
+
     async def test_one_that_is_held_cannot_be_taken(self, store: Store) -> None:
         summary = await self.begin(store, "x1")
         with pytest.raises(LostRace):

@@ -58,6 +58,7 @@ class MemoryStore:
         head = entries[-1].digest
         summary = Summary(new, standing, len(entries), head, 1, owner)
         self._histories[new.execution_id] = History(summary, list(entries))
+        self._workers.setdefault(owner, 0)
         return Created(summary, is_new=True)
 
     async def append(self, append: Append) -> None:
@@ -189,6 +190,8 @@ class MemoryStore:
         return has_come or bool(self._waiting.get(summary.new.execution_id))
 
     def _hold(self, worker_id: str, summary: Summary) -> Summary:
+        # A worker whose lease has run out holds it until the next beat of another.
+        self._workers.setdefault(worker_id, 0)
         held = replace(summary, owner=worker_id, epoch=summary.epoch + 1)
         history = self._histories[summary.new.execution_id]
         self._histories[summary.new.execution_id] = History(held, history.entries)

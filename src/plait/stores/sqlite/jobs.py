@@ -65,6 +65,7 @@ def create(
         row,
     )
     _insert(connection, number, 0, entries)
+    _enrol(connection, owner)
     return Created(Summary(new, standing, length, head, 1, owner), is_new=True)
 
 
@@ -200,7 +201,19 @@ def _columns(standing: Standing) -> tuple[object, ...]:
     return standing.status, standing.at_ms, standing.wake_at_ms, standing.error_code
 
 
+def _enrol(connection: Connection, worker_id: str) -> None:
+    """Know whoever holds something, so that it can be found dead.
+
+    A worker whose lease has run out holds it until the next beat of another.
+    """
+    connection.execute(
+        "INSERT INTO workers (id, until_ms) VALUES (?, 0) ON CONFLICT DO NOTHING",
+        (worker_id,),
+    )
+
+
 def _hold(connection: Connection, worker_id: str, number: int) -> None:
+    _enrol(connection, worker_id)
     connection.execute(
         "UPDATE standings SET owner = ?, epoch = epoch + 1 WHERE execution = ?",
         (worker_id, number),
