@@ -15,10 +15,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from itertools import chain, repeat
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
+from weakref import WeakValueDictionary
 
 import orjson
 
@@ -44,6 +46,7 @@ from plait.ports.calls import Calls
 from plait.ports.journal import (
     RUNNING,
     TERMINAL,
+    Created,
     Entry,
     History,
     Journal,
@@ -58,6 +61,8 @@ from plait.ports.journal import (
 from plait.ports.leases import Leases
 
 logger = logging.getLogger("plait.journal")
+
+T = TypeVar("T")
 
 CLAIM_LIMIT: Final = 200
 # An execution that has nothing to do for this long leaves the memory until it has.
@@ -146,6 +151,9 @@ class JournalDriver:
         self._stir = asyncio.Event()
         self._beat_at_ms = 0
         self._rest_until_ms = 0
+        # True while the store may have done something whose answer was lost.
+        self._is_unsure = False
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         # Durations are monotonic: the wall clock is read once, then only added to.
         self._epoch_offset_s = wall_clock_s() - asyncio.get_running_loop().time()
 
@@ -220,13 +228,13 @@ class JournalDriver:
         standing = standing_of(state, outstanding)
         new = self.new_execution(plan, start, event.at_ms)
         entries = [entry_of(turn.events, NO_DIGEST)]
-        created = await self.journal.create(new, entries, standing, self._worker_id)
-        summary = created.summary
-        if created.is_new and standing.status == RUNNING:
-            live = Live(self, kernel, summary, state, outstanding)
-            if self._holds(live):
-                live.act(turn.commands)
-        return summary
+        async with self._alone_with(start.execution_id):
+            created = await self._created(new, entries, standing)
+            if created.is_new and standing.status == RUNNING:
+                live = Live(self, kernel, created.summary, state, outstanding)
+                if self._holds(live):
+                    live.act(turn.commands)
+        return created.summary
 
     def started(self, plan: Plan, start: Start) -> ExecutionStarted:
         """Return the event that begins an execution now."""
@@ -264,11 +272,18 @@ class JournalDriver:
             StoreUnavailable: It was not taken over.
         """
         await self._kernel_of(live.kernel.plan)
-        created = await self.journal.create(new, entries, standing, self._worker_id)
-        live.host, live.summary = self, created.summary
-        if standing.status == RUNNING and not self._holds(live):
-            live.let_go()
+        async with self._alone_with(new.execution_id):
+            created = await self._created(new, entries, standing)
+            live.host, live.summary = self, created.summary
+            if standing.status == RUNNING and not self._holds(live):
+                live.let_go()
         return created.summary
+
+    async def _created(
+        self, new: NewExecution, entries: list[Entry], standing: Standing
+    ) -> Created:
+        wanted = self.journal.create(new, entries, standing, self._worker_id)
+        return await self._sure(wanted)
 
     def may_leave(self, standing: Standing, now_ms: int) -> bool:
         """See plait.drivers.journal.live.Host."""
@@ -331,13 +346,13 @@ class JournalDriver:
 
     def gone(self, live: Live, summary: Summary) -> None:
         """See plait.drivers.journal.live.Host."""
-        execution_id = summary.new.execution_id
-        self._lives.pop(execution_id, None)
+        self._forget(live)
         standing = summary.standing
         if is_at_rest(standing):
             self._tell(summary)
         if standing.status == RUNNING and live.inbox:
-            self._spawn(self._take_again(execution_id, live))
+            # A message came while it went: whoever looks claims it for that message.
+            self.stir()
         elif standing.status == RUNNING:
             self._expect(standing)
 
@@ -346,7 +361,7 @@ class JournalDriver:
         execution_id = live.summary.new.execution_id
         if isinstance(error, StoreUnavailable):
             logger.warning("execution %s waits for the store: %s", execution_id, error)
-            self._spawn(self._take_again(execution_id, live))
+            self._spawn(self._take_again(live))
             return
         if not isinstance(error, LostRace):
             logger.error("execution %s is stopped", execution_id, exc_info=error)
@@ -362,8 +377,9 @@ class JournalDriver:
         return True
 
     async def _give_back(self, summary: Summary) -> None:
-        with suppress(StoreUnavailable):  # then it comes back when this worker has ended
-            await self._leases.release(self._worker_id, [summary.new.execution_id])
+        with suppress(StoreUnavailable):
+            name = summary.new.execution_id
+            await self._sure(self._leases.release(self._worker_id, [name]))
         self._expect(summary.standing)
 
     def _expect(self, standing: Standing) -> None:
@@ -374,7 +390,13 @@ class JournalDriver:
 
     def _drop(self, live: Live) -> None:
         live.let_go()
-        self._lives.pop(live.summary.new.execution_id, None)
+        self._forget(live)
+
+    def _forget(self, live: Live) -> None:
+        execution_id = live.summary.new.execution_id
+        # By now another may stand there: one that was overtaken, and claimed once more.
+        if self._lives.get(execution_id) is live:
+            del self._lives[execution_id]
 
     def _tell(self, summary: Summary) -> None:
         for waiter in self._waiters.pop(summary.new.execution_id, ()):
@@ -383,51 +405,116 @@ class JournalDriver:
 
     # -- from the journal into memory --------------------------------------------------
 
-    async def _revive(self, execution_id: str) -> None:
-        """Bring an execution that this worker holds into memory, and let it go on."""
-        for delay_s in chain(BACK_OFF_S, repeat(BACK_OFF_S[-1])):
-            try:
-                self._lives[execution_id] = await self._rebuilt(execution_id, None)
-            except StoreUnavailable as error:
-                logger.warning("execution %s waits for the store: %s", execution_id, error)
-                await asyncio.sleep(delay_s)
-                continue
-            except LostRace:
-                pass
-            except PlaitError:
-                # It stays this worker's, so that nobody claims it over and over again.
-                logger.exception("execution %s cannot go on", execution_id)
-            return
+    async def _revive(self, held: Summary) -> None:
+        """Bring an execution that this worker was just given into memory."""
+        execution_id = held.new.execution_id
+        async with self._alone_with(execution_id):
+            overtaken = self._lives.get(execution_id)
+            if overtaken is not None:
+                self._drop(overtaken)
+            await self._attempt(execution_id, self._rebuilt(held, None))
 
-    async def _take_again(self, execution_id: str, live: Live) -> None:
+    async def _take_up(self, execution_id: str) -> None:
+        """Bring an execution into memory that is this worker's, by a lost answer."""
+        async with self._alone_with(execution_id):
+            if execution_id not in self._lives:
+                await self._attempt(execution_id, self._taken(execution_id, None))
+
+    async def _attempt(self, execution_id: str, work: Awaitable[None]) -> None:
+        try:
+            await self._sure(work)
+        except StoreUnavailable as error:
+            logger.warning("execution %s waits for the store: %s", execution_id, error)
+        except LostRace:
+            logger.info("execution %s is in other hands by now", execution_id)
+        except PlaitError:
+            # It stays this worker's, so that nobody claims it over and over again.
+            logger.exception("execution %s cannot go on", execution_id)
+
+    async def _take_again(self, live: Live) -> None:
         """Get back an execution with events that are not recorded yet."""
+        execution_id = live.summary.new.execution_id
         for delay_s in chain(BACK_OFF_S, repeat(BACK_OFF_S[-1])):
-            try:
-                await self._leases.take(self._worker_id, self.now_ms(), execution_id)
-                self._lives[execution_id] = await self._rebuilt(execution_id, live)
-            except StoreUnavailable:
-                await asyncio.sleep(delay_s)
-            except LostRace:
-                self._drop(live)
-                return
-            except PlaitError:
-                logger.exception("execution %s cannot go on", execution_id)
-                self._drop(live)
-                return
-            else:
-                return
+            async with self._alone_with(execution_id):
+                try:
+                    if not live.is_over:
+                        await self._taken(execution_id, live)
+                except StoreUnavailable:
+                    pass
+                except LostRace:
+                    self._drop(live)
+                    return
+                except PlaitError:
+                    logger.exception("execution %s cannot go on", execution_id)
+                    self._drop(live)
+                    return
+                else:
+                    return
+            await asyncio.sleep(delay_s)
 
-    async def _rebuilt(self, execution_id: str, live: Live | None) -> Live:
+    async def _taken(self, execution_id: str, live: Live | None) -> None:
+        held = await self._leases.take(self._worker_id, self.now_ms(), execution_id)
+        await self._rebuilt(held, live)
+
+    async def _rebuilt(self, held: Summary, live: Live | None) -> None:
+        """Put an execution that this worker holds into memory as its journal tells it.
+
+        Raises:
+            LostRace: It has changed hands again since.
+        """
+        execution_id = held.new.execution_id
         history = await self.journal.read(execution_id)
-        if history.summary.owner != self._worker_id:
-            # It has changed hands since it was claimed; its epoch is somebody else's.
+        found = history.summary
+        if (found.epoch, found.owner) != (held.epoch, self._worker_id):
+            # Whoever went on here would write under the epoch of the one who holds it.
             raise LostRace(execution_id)
         told = await self._told(history)
+        if found.standing.status != RUNNING:
+            await self._part_with(found, live)
+            return
         is_unknown = live is None and not is_untouched(history)
         if live is None:
-            live = Live(self, told.kernel, history.summary, told.state, told.outstanding)
-        live.rebuild(history.summary, told, is_unknown=is_unknown)
-        return live
+            live = Live(self, told.kernel, found, told.state, told.outstanding)
+        self._lives[execution_id] = live
+        live.rebuild(found, told, is_unknown=is_unknown)
+
+    async def _part_with(self, ended: Summary, live: Live | None) -> None:
+        """Give back what had ended already: it was that answer which was lost."""
+        await self._leases.release(self._worker_id, [ended.new.execution_id])
+        if live is not None:
+            self._drop(live)
+        self._tell(replace(ended, owner=None))
+
+    def _alone_with(self, execution_id: str) -> asyncio.Lock:
+        """Return what lets one at a time bring an execution into memory."""
+        return self._locks.setdefault(execution_id, asyncio.Lock())
+
+    async def _sure(self, work: Awaitable[T]) -> T:
+        """Do what may give this worker executions; remember if its answer was lost."""
+        try:
+            return await work
+        except StoreUnavailable:
+            self._is_unsure = True
+            raise
+
+    async def _find_lost(self) -> None:
+        """Take up what is this worker's without its knowing.
+
+        The store did what it was asked for, and its answer was lost; nobody else takes
+        from a worker that lives.
+        """
+        self._is_unsure = False
+        before: str | None = None
+        while True:
+            search = Search(statuses=(RUNNING,), before=before, limit=CLAIM_LIMIT)
+            page = await self._sure(self.journal.find(search))
+            for summary in page:
+                name = summary.new.execution_id
+                if summary.owner == self._worker_id and name not in self._lives:
+                    self._spawn(self._take_up(name))
+            if len(page) < CLAIM_LIMIT:
+                return
+            before = page[-1].new.execution_id
 
     async def _told(self, history: History) -> Telling:
         verify(history)
@@ -471,12 +558,16 @@ class JournalDriver:
             if self.now_ms() >= self._beat_at_ms:
                 await self._beat()
             now_ms = self.now_ms()
-            claimed = await self._leases.claim(self._worker_id, now_ms, CLAIM_LIMIT)
+            if self._is_unsure:
+                await self._find_lost()
+            claimed = await self._sure(
+                self._leases.claim(self._worker_id, now_ms, CLAIM_LIMIT)
+            )
         except StoreUnavailable as error:
             logger.warning("the store gives no answer: %s", error)
             return None
         for summary in claimed.executions:
-            self._spawn(self._revive(summary.new.execution_id))
+            self._spawn(self._revive(summary))
         if len(claimed.executions) == CLAIM_LIMIT:
             return now_ms
         return claimed.next_wake_at_ms

@@ -1,0 +1,188 @@
+"""When the store's answer is lost or late: what a worker holds, and what it may do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import pytest
+
+from plait.drivers.journal import JournalDriver, Start
+from plait.kernel import Kernel
+from plait.ports.calls import Call, CallHandle, CallReply, Done
+from plait.ports.journal import (
+    Append,
+    Created,
+    Entry,
+    History,
+    NewExecution,
+    Standing,
+    StoreUnavailable,
+)
+from plait.ports.leases import Claimed
+from plait.stores.memory import MemoryStore
+from plait.testing.virtual_time import run_virtually
+from tests.simulation.asking import ask, plan_with
+
+T = TypeVar("T")
+
+
+class ForgetfulStore(MemoryStore):
+    """Does what it is asked for; loses the answer to the writes named in `loses`."""
+
+    def __init__(self, *loses: str) -> None:
+        super().__init__()
+        self.loses = list(loses)
+        self.before_read: Callable[[], Awaitable[None]] | None = None
+        self.after_append: Callable[[], Awaitable[None]] | None = None
+
+    async def create(
+        self, new: NewExecution, entries: Sequence[Entry], standing: Standing, owner: str
+    ) -> Created:
+        return self._answer("create", await super().create(new, entries, standing, owner))
+
+    async def append(self, append: Append) -> None:
+        await super().append(append)
+        after, self.after_append = self.after_append, None
+        if after is not None:
+            await after()
+        self._answer("append", None)
+
+    async def claim(self, worker_id: str, now_ms: int, limit: int) -> Claimed:
+        claimed = await super().claim(worker_id, now_ms, limit)
+        return self._answer("claim", claimed) if claimed.executions else claimed
+
+    async def read(self, execution_id: str) -> History:
+        before, self.before_read = self.before_read, None
+        if before is not None:
+            await before()
+        return await super().read(execution_id)
+
+    def _answer(self, verb: str, answer: T) -> T:
+        if verb in self.loses:
+            self.loses.remove(verb)
+            raise StoreUnavailable("the connection was lost")
+        return answer
+
+
+@dataclass
+class Calls:
+    """Answers every call at once, and keeps it."""
+
+    made: list[Call]
+
+    def start(self, call: Call, done: Done) -> CallHandle:
+        self.made.append(call)
+        outcome = CallReply(call.step, {})
+        return asyncio.get_running_loop().call_later(0.01, done, outcome)
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+def driver_on(store: MemoryStore, worker_id: str, calls: Calls) -> JournalDriver:
+    loop = asyncio.get_running_loop()
+    return JournalDriver(store, calls, Kernel, worker_id=worker_id, wall_clock_s=loop.time)
+
+
+PLAN = plan_with(ask("a"), ask("b", depends_on=["a"]))
+
+
+async def begin_for_anybody(store: MemoryStore) -> None:
+    """Leave an execution that is due, and that nobody holds."""
+    eve = driver_on(store, "eve", Calls([]))
+    await eve.start(PLAN, Start("x", None))
+    await eve.perish()
+    await store.leave("eve")
+
+
+async def a_while(seconds: float) -> None:
+    """Let virtual time pass."""
+    loop = asyncio.get_running_loop()
+    over = loop.create_future()
+    loop.call_later(seconds, over.set_result, None)
+    await over
+
+
+@pytest.mark.parametrize("lost", [["create"], ["append"], ["append"] * 2, ["claim"]])
+def test_what_a_lost_answer_gave_a_worker_it_takes_up_itself(lost: list[str]) -> None:
+    async def main() -> tuple[str, list[str]]:
+        store, calls = ForgetfulStore(*lost), Calls([])
+        driver = driver_on(store, "ann", calls)
+        await driver.open()
+        if lost == ["claim"]:
+            await begin_for_anybody(store)
+            driver.stir()
+        else:
+            try:
+                await driver.start(PLAN, Start("x", None))
+            except StoreUnavailable:
+                assert lost == ["create"]
+        summary = await driver.ended("x")
+        assert store.loses == []
+        assert summary.owner is None
+        assert (await store.read("x")).summary.owner is None
+        await driver.close()
+        return summary.standing.status, [call.step for call in calls.made]
+
+    assert run_virtually(main()) == ("completed", ["a", "b"])
+
+
+def test_a_history_of_a_newer_epoch_is_not_gone_on_with() -> None:
+    async def main() -> list[Call]:
+        store, calls = ForgetfulStore(), Calls([])
+        await begin_for_anybody(store)
+        ann = driver_on(store, "ann", calls)
+        overtaken: list[int] = []
+
+        async def overtake() -> None:
+            """Bob gets it while Ann is on her way to read what she has claimed."""
+            await store.leave("ann")
+            claimed = await store.claim("bob", ann.now_ms(), 10)
+            overtaken.append(len(claimed.executions))
+
+        store.before_read = overtake
+        await ann.open()
+        await a_while(1)
+        assert overtaken == [1]
+        await ann.close()
+        return calls.made
+
+    assert run_virtually(main()) == []
+
+
+def test_what_is_claimed_again_by_who_was_overtaken_still_hears() -> None:
+    nap = {"id": "nap", "type": "wait", "for": "900ms", "depends_on": ["a"]}
+
+    async def main() -> tuple[str, int]:
+        store, calls = ForgetfulStore(), Calls([])
+        ann = driver_on(store, "ann", calls)
+        await ann.open()
+        await ann.start(plan_with(ask("a"), nap), Start("x", None))
+        await store.leave("ann")  # as when her lease has run out
+        ann.stir()
+        await a_while(0.1)
+        await ann.cancel("x", "no longer", "m1")
+        summary = await ann.ended("x")
+        await ann.close()
+        return summary.standing.status, summary.epoch
+
+    assert run_virtually(main()) == ("cancelled", 2)
+
+
+def test_a_message_that_comes_as_an_execution_leaves_the_memory_is_heard() -> None:
+    nap = {"id": "nap", "type": "wait", "for": "3d", "depends_on": ["a"]}
+
+    async def main() -> str:
+        store = ForgetfulStore()
+        ann = driver_on(store, "ann", Calls([]))
+        await ann.open()
+        await ann.start(plan_with(ask("a"), nap), Start("x", None))
+        store.after_append = lambda: ann.cancel("x", "no longer", "m1")
+        summary = await ann.ended("x")
+        await ann.close()
+        return summary.standing.status
+
+    assert run_virtually(main()) == "cancelled"
