@@ -19,8 +19,8 @@ GONE := $(shell test -x .venv/bin/python && \
 
 export PYTHON
 
-.PHONY: help setup demo serve check static format lint types imports test bench lock \
-	clean gone
+.PHONY: help setup demo serve check static format lint types imports test prove bench \
+	lock clean gone
 
 help: ## list the targets
 	@echo 'usage: make TARGET'
@@ -70,6 +70,9 @@ imports: .venv/installed
 test: static ## everything: static checks, all tests, examples; root installs servers for it
 	@scripts/test-packages
 	$(VENV)/python -m pytest -n $(WORKERS) --durations 10
+
+prove: .venv/installed ## the scorecard of durable executions: crashes, faults, planted bugs
+	$(VENV)/python -m tests.proof
 
 bench: .venv/benchmarks ## measure Plait against others; installs nginx and wrk if it may
 	@scripts/bench-packages

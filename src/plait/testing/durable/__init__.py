@@ -1,0 +1,13 @@
+"""Simulates durable executions: many workers, one store, and everything that goes wrong.
+
+    report = storm([Work(plan, {"id": 7})] * 20, script, seed=1)
+    assert not report.broken
+
+A seed repeats exactly, so a broken one is a test to keep.
+"""
+
+from plait.testing.durable.faults import RATES, Fate, Fault
+from plait.testing.durable.storm import Report, storm
+from plait.testing.durable.world import Work
+
+__all__ = ["RATES", "Fate", "Fault", "Report", "Work", "storm"]

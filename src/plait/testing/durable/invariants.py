@@ -1,0 +1,172 @@
+"""What must hold when a durable simulation has come to rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from plait.drivers.journal import (
+    HistoryDamaged,
+    HistoryMismatch,
+    Store,
+    replay,
+    verify,
+)
+from plait.kernel import Ambient, Execution, Kernel, Turn
+from plait.kernel.codec import load_turn
+from plait.kernel.events import (
+    CancelRequested,
+    Event,
+    ExecutionCompleted,
+    ExecutionFailed,
+    ExecutionStarted,
+    OutsideEvent,
+    StepEvent,
+)
+from plait.model.errors import PlaitError
+from plait.model.json import JsonValue
+from plait.plan import load_plan
+from plait.ports.journal import TERMINAL, History
+from plait.testing.durable.ledger import Account
+from plait.testing.durable.world import Promise, World
+from plait.testing.script import Script
+from plait.testing.simulator import Simulation
+
+# How long a wish to cancel may take once nothing is in its way: a few beats.
+CANCEL_S_MAX: Final = 5.0
+
+
+class Express:
+    """How works end when nothing goes wrong: run once each, by the express simulator."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self._known: dict[tuple[str, str], tuple[str, JsonValue, str | None]] = {}
+
+    def end_of(self, promise: Promise) -> tuple[str, JsonValue, str | None]:
+        """Return status, output and error code."""
+        work = promise.work
+        name = (work.plan.content_hash, repr(work.input))
+        if name not in self._known:
+            done = Simulation(work.plan, self._script, input=work.input).run()
+            code = None if done.failure is None else done.failure.code
+            self._known[name] = (done.status, done.output, code)
+        return self._known[name]
+
+
+async def check(world: World, express: Express, calm_at_s: float) -> None:
+    """Note in the world's ledger whatever does not hold."""
+    ledger = world.ledger
+    if ledger.broken:
+        return
+    if world.converged_at_s is None:
+        ledger.breach("not everything has come to its end")
+    promises = {one.execution_id: one for one in world.promises}
+    for execution_id, account in ledger.accounts.items():
+        try:
+            history = await world.store.read(execution_id)
+            promise = promises.get(execution_id)
+            for text in await _broken(world.store, account, history):
+                ledger.breach(f"{execution_id}: {text}")
+            if promise is not None:
+                for text in _broken_promises(promise, account, history, express, calm_at_s):
+                    ledger.breach(f"{execution_id}: {text}")
+        except PlaitError as error:
+            ledger.breach(f"{execution_id}: {error.code}: {error}")
+
+
+async def _broken(store: Store, account: Account, history: History) -> list[str]:
+    if history.entries != account.entries:
+        return ["its history is not what the store accepted"]
+    if history.summary.standing.status not in TERMINAL:
+        return [f"it has not ended: {history.summary.standing}"]
+    found = []
+    verify(history)
+    if account.terminal_count != 1:
+        found.append(f"it has {account.terminal_count} terminal events")
+    plan = load_plan(await store.load_plan(history.summary.new.plan_hash))
+    replay(history, Kernel(plan), {})
+    found += [f"{text} goes unnoticed" for text in _unnoticed(history)]
+    try:
+        replay(history, ChangedKernel(plan), {})
+        found.append("a kernel that decides otherwise goes unnoticed")
+    except HistoryMismatch:
+        pass
+    return found
+
+
+def _unnoticed(history: History) -> Iterator[str]:
+    """Yield what could be done to the history without anybody noticing."""
+    for text, forged in _forgeries(history):
+        try:
+            verify(forged)
+            yield text
+        except HistoryDamaged:
+            pass
+
+
+def _forgeries(history: History) -> Iterator[tuple[str, History]]:
+    summary, entries = history.summary, history.entries
+    last = entries[-1]
+    yield "a lost last entry", History(summary, entries[:-1])
+    yield "an entry told twice", History(summary, [*entries, last])
+    turned = replace(last, body=last.body.replace(b'"at_ms":1', b'"at_ms":2', 1))
+    yield "an altered entry", History(summary, [*entries[:-1], turned])
+    if len(entries) > 2:
+        first, second, third = entries[:3]
+        swapped = [first, third, second, *entries[3:]]
+        yield "two entries in each other's place", History(summary, swapped)
+        without = [first, third, *entries[3:]]
+        shorter = replace(summary, length=len(without))
+        yield "a lost entry", History(shorter, without)
+
+
+def _broken_promises(
+    promise: Promise, account: Account, history: History, express: Express, calm_at_s: float
+) -> Iterator[str]:
+    status = history.summary.standing.status
+    if promise.ended_as not in (None, status):
+        yield f"a client was told that it was {promise.ended_as}, and it is {status}"
+    if load_turn(history.entries[0].body)[0].input != promise.work.input:  # type: ignore[union-attr]
+        yield "it began with another input"
+    if promise.cancel_at_s is not None and account.ended_at_s is not None:
+        due_s = max(promise.cancel_at_s, calm_at_s) + CANCEL_S_MAX
+        if account.ended_at_s > due_s:
+            yield "it was not cancelled in time"
+    is_cancelled = any(
+        isinstance(load_turn(one.body)[0], CancelRequested) for one in history.entries
+    )
+    if is_cancelled or account.is_disturbed or not promise.work.is_steady:
+        return
+    wanted = express.end_of(promise)
+    found = _end_of(history, status)
+    if found != wanted:
+        yield f"it ended as {found}, without a journal as {wanted}"
+
+
+def _end_of(history: History, status: str) -> tuple[str, JsonValue, str | None]:
+    end = load_turn(history.entries[-1].body)[-1]
+    output = end.output if isinstance(end, ExecutionCompleted) else None
+    code = end.failure.code if isinstance(end, ExecutionFailed) else None
+    return status, output, code
+
+
+class ChangedKernel(Kernel):
+    """A kernel of a version that has changed its mind: it no longer tells of steps."""
+
+    def start(
+        self, event: ExecutionStarted, ambient: Ambient | None = None
+    ) -> tuple[Execution, Turn]:
+        """See plait.kernel.Kernel."""
+        state, turn = super().start(event, ambient)
+        return state, Turn(_without_steps(turn.events), turn.commands)
+
+    def decide(self, state: Execution, event: OutsideEvent) -> Turn:
+        """See plait.kernel.Kernel."""
+        turn = super().decide(state, event)
+        return Turn(_without_steps(turn.events), turn.commands)
+
+
+def _without_steps(events: list[Event]) -> list[Event]:
+    return [one for one in events if not isinstance(one, StepEvent)]

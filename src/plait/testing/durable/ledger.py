@@ -1,0 +1,236 @@
+"""The ledger: a second book of what was written, handed out and called, kept by nobody
+who is under test. Whatever contradicts it is a broken invariant.
+
+Rule. It takes no store's, driver's or kernel's word: it is told of every write when the
+      store accepts it, of every call when it reaches the upstream, and compares.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from plait.kernel.codec import load_turn
+from plait.kernel.events import (
+    CallCompleted,
+    CallFailed,
+    RetryStarted,
+    StepStarted,
+    TerminalEvent,
+)
+from plait.kernel.paths import without_rounds
+from plait.ports.calls import Call
+from plait.ports.journal import Append, Created, Entry, Message, NewExecution, Summary
+from plait.testing.durable.faults import Fate, Fault
+
+BROKEN_MAX: Final = 20
+
+
+@dataclass(slots=True)
+class Account:
+    """What the ledger knows of one execution.
+
+    Attributes:
+        holder: The worker that the store gave it to last; None once it was given back.
+        begun: Attempts of steps that are recorded as begun.
+        settled: Attempts whose outcome is recorded.
+        made: How often each attempt's call has reached the upstream.
+        shown: Of which epoch each worker was shown the history last.
+        damaged_epochs: Epochs in which its holder was shown a damaged history.
+    """
+
+    new: NewExecution
+    entries: list[Entry]
+    epoch: int
+    holder: str | None
+    begun: set[tuple[str, int]] = field(default_factory=set)
+    settled: set[tuple[str, int]] = field(default_factory=set)
+    made: Counter[tuple[str, int]] = field(default_factory=Counter)
+    heard: set[str] = field(default_factory=set)
+    shown: dict[str, int] = field(default_factory=dict)
+    terminal_count: int = 0
+    ended_at_s: float | None = None
+    is_disturbed: bool = False
+    damaged_epochs: set[int] = field(default_factory=set)
+
+
+class Ledger:
+    """Books everything, and notes what must not be in `broken`."""
+
+    def __init__(self, fate: Fate) -> None:
+        self.broken: list[str] = []
+        self.accounts: dict[str, Account] = {}
+        self.lease_until_ms: dict[str, int] = {}
+        self._fired = fate.fired
+        self._ids: dict[tuple[str, str], str] = {}
+        self._keys: dict[str, tuple[str, str]] = {}
+        self._key_of: dict[tuple[str, str], str] = {}
+
+    def breach(self, text: str) -> None:
+        """Note a broken invariant."""
+        if len(self.broken) < BROKEN_MAX:
+            self.broken.append(text)
+
+    # -- writes ------------------------------------------------------------------------
+
+    def created(
+        self, worker_id: str, new: NewExecution, entries: Sequence[Entry], created: Created
+    ) -> None:
+        """The store says that an execution was begun, or had been before."""
+        name = created.summary.new.execution_id
+        known = None if new.key is None else self._ids.get((new.workflow, new.key))
+        if not created.is_new:
+            if known != name:
+                self.breach(f"{name}: the store gives it for a key that is not its own")
+            return
+        if known is not None or new.execution_id in self.accounts:
+            self.breach(f"{name}: begun a second time, with key {new.key!r}")
+        if new.key is not None:
+            self._ids[new.workflow, new.key] = name
+        self.lease_until_ms.setdefault(worker_id, 0)
+        self.accounts[name] = Account(new, [], created.summary.epoch, worker_id)
+        self.accounts[name].shown[worker_id] = created.summary.epoch
+        self._add(self.accounts[name], entries, 0.0)
+
+    def appended(self, worker_id: str, append: Append, at_s: float) -> None:
+        """The store says that entries were added."""
+        name = append.execution_id
+        account = self.accounts[name]
+        if account.holder != worker_id or account.epoch != append.epoch:
+            self.breach(
+                f"{name}: a stale write of {worker_id} in epoch {append.epoch} was "
+                f"accepted, while {account.holder} holds it in epoch {account.epoch}"
+            )
+        if append.expected_length != len(account.entries):
+            self.breach(f"{name}: a write for another length was accepted")
+        if append.epoch in account.damaged_epochs:
+            self.breach(f"{name}: {worker_id} went on from a damaged history")
+        account.heard.update(append.heard)
+        self._add(account, append.entries, at_s)
+        if append.is_released:
+            account.holder = None
+
+    def _add(self, account: Account, entries: Sequence[Entry], at_s: float) -> None:
+        name = account.new.execution_id
+        for entry in entries:
+            before = account.entries[-1].digest if account.entries else b""
+            link = hashlib.blake2b(before + entry.body, digest_size=16).digest()
+            if entry.digest != link:
+                self.breach(f"{name}: an entry is not linked to the one before it")
+            account.entries.append(entry)
+            if account.terminal_count:
+                self.breach(f"{name}: something was recorded after its end")
+            self._note(account, entry, at_s)
+
+    def _note(self, account: Account, entry: Entry, at_s: float) -> None:
+        for event in load_turn(entry.body):
+            match event:
+                case StepStarted(step=step):
+                    account.begun.add((step, 1))
+                case RetryStarted(step=step, attempt=attempt):
+                    account.begun.add((step, attempt))
+                case (
+                    CallCompleted(step=step, attempt=attempt)
+                    | CallFailed(step=step, attempt=attempt)
+                ):
+                    account.settled.add((step, attempt))
+                case _ if isinstance(event, TerminalEvent):
+                    account.terminal_count += 1
+                    account.ended_at_s = at_s
+                case _:
+                    pass
+
+    # -- leases ------------------------------------------------------------------------
+
+    def beaten(
+        self, worker_id: str, now_ms: int, until_ms: int, messages: Sequence[Message]
+    ) -> None:
+        """A worker lives on, and was told of messages. Whose lease has run out, by this
+        worker's clock, has lost what it held."""
+        self.lease_until_ms[worker_id] = until_ms
+        for other in [one for one, until in self.lease_until_ms.items() if until < now_ms]:
+            self.released(other, None)
+        for message in messages:
+            account = self.accounts[message.execution_id]
+            if message.message_id in account.heard:
+                self.breach(
+                    f"{message.execution_id}: message {message.message_id} was told "
+                    "again after it had been heard"
+                )
+
+    def handed(self, worker_id: str, summary: Summary, now_ms: int) -> None:
+        """The store gave an execution to a worker."""
+        name = summary.new.execution_id
+        account = self.accounts[name]
+        holder = account.holder
+        is_taken = holder is not None and holder != worker_id
+        if is_taken and self.lease_until_ms.get(holder or "", -1) >= now_ms:
+            self.breach(f"{name}: taken by {worker_id} from {holder}, which lives")
+        if summary.epoch <= account.epoch:
+            self.breach(f"{name}: it changed hands, and its epoch was not raised")
+        self.lease_until_ms.setdefault(worker_id, 0)
+        account.epoch, account.holder = summary.epoch, worker_id
+
+    def released(self, worker_id: str, execution_ids: Sequence[str] | None) -> None:
+        """A worker gave some, or all, of its executions back."""
+        for name in self.accounts if execution_ids is None else execution_ids:
+            account = self.accounts.get(name)
+            if account is not None and account.holder == worker_id:
+                account.holder = None
+        if execution_ids is None:
+            self.lease_until_ms.pop(worker_id, None)
+
+    def showed(self, worker_id: str, summary: Summary) -> None:
+        """A worker was shown an execution's history."""
+        self.accounts[summary.new.execution_id].shown[worker_id] = summary.epoch
+
+    # -- calls -------------------------------------------------------------------------
+
+    def called(self, worker_id: str, call: Call) -> None:
+        """A call has reached the upstream."""
+        name, attempt = call.execution_id, (call.step, call.attempt)
+        account = self.accounts.get(name)
+        if account is None:
+            self.breach(f"{name}: it called '{call.step}' before its start was recorded")
+            return
+        self._check_key(call)
+        if attempt not in account.begun:
+            self.breach(f"{name}: it called '{call.step}' before that was recorded")
+        is_repeated = account.made[attempt] > 0
+        account.made[attempt] += 1
+        if account.holder != worker_id or account.shown.get(worker_id) != account.epoch:
+            # A worker that hangs between reading, recording and acting does this, and
+            # nobody can keep it from it; the key is what makes it harmless.
+            self._fired[Fault.CALL_OUT_OF_DATE] += 1
+            return
+        if is_repeated:
+            self._fired[Fault.CALL_REPEATED] += 1
+        self._check_repetition(account, call)
+
+    def _check_repetition(self, account: Account, call: Call) -> None:
+        name, attempt = call.execution_id, (call.step, call.attempt)
+        if attempt in account.settled:
+            self.breach(f"{name}: '{call.step}' was called again after it had an outcome")
+        if account.terminal_count:
+            self.breach(f"{name}: it called '{call.step}' after its end")
+        if account.made[attempt] > account.epoch:
+            self.breach(
+                f"{name}: '{call.step}' was called more often than it changed hands"
+            )
+        if account.epoch in account.damaged_epochs:
+            self.breach(f"{name}: it called '{call.step}' out of a damaged history")
+        if call.effect == "unsafe" and account.made[attempt] > 1:
+            self.breach(f"{name}: the unsafe call '{call.step}' was repeated")
+
+    def _check_key(self, call: Call) -> None:
+        key, name = call.idempotency_key, call.execution_id
+        if key is None:
+            return
+        step = (name, without_rounds(call.step))
+        if self._keys.setdefault(key, step) != step:
+            self.breach(f"{name}: '{call.step}' has the key of another step: {key}")
+        if self._key_of.setdefault(step, key) != key:
+            self.breach(f"{name}: '{call.step}' was called with another key: {key}")

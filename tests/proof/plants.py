@@ -1,0 +1,310 @@
+"""Planted bugs: engines, drivers and stores that break one promise each.
+
+Each is made by patching at run time, in here and nowhere else, and the simulator has to
+find it. What it cannot find it does not prove.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from plait.drivers.journal import JournalDriver, Start, history, telling
+from plait.drivers.journal import driver as driver_module
+from plait.drivers.journal.live import Live
+from plait.kernel import StartCall
+from plait.kernel.codec import dump_turn
+from plait.plan import Plan
+from plait.ports.journal import (
+    RUNNING,
+    Append,
+    Created,
+    Entry,
+    History,
+    Message,
+    NewExecution,
+    Standing,
+    StoreUnavailable,
+    Summary,
+)
+from plait.stores.memory import MemoryStore
+
+
+@dataclass(frozen=True, slots=True)
+class Plant:
+    """One broken variant; while `planted` is open everything runs with it."""
+
+    name: str
+    planted: Callable[[], AbstractContextManager[None]]
+
+
+@contextmanager
+def patched(owner: Any, name: str, broken: Any) -> Iterator[None]:
+    """Put `broken` in the place of an attribute of `owner`."""
+    sound = getattr(owner, name)
+    setattr(owner, name, broken)
+    try:
+        yield
+    finally:
+        setattr(owner, name, sound)
+
+
+def plant(name: str, owner: Any, attribute: str, broken: Any) -> Plant:
+    """Return the plant that patches one attribute."""
+    return Plant(name, lambda: patched(owner, attribute, broken))
+
+
+# -- the driver --------------------------------------------------------------------------
+
+_start = JournalDriver.start
+_rebuilt = JournalDriver._rebuilt
+_start_call = Live._start_call
+_rebuild = Live.rebuild
+_append_of = Live._append
+_background: set[asyncio.Task[Any]] = set()
+
+
+async def _acknowledge_at_once(self: JournalDriver, plan: Plan, start: Start) -> Summary:
+    task = asyncio.ensure_future(_start(self, plan, start))
+    _background.add(task)
+    task.add_done_callback(_forget)
+    new = NewExecution(start.execution_id, plan.name, "", 0, "", start.key)
+    return Summary(new, Standing(RUNNING, 0, 0), 1, b"", 1, None)
+
+
+def _forget(task: asyncio.Task[Any]) -> None:
+    _background.discard(task)
+    if not task.cancelled():
+        task.exception()
+
+
+async def _pump_acting_first(self: Live) -> None:
+    await _pump(self, acts_first=True, is_careless=False)
+
+
+async def _pump_without_care(self: Live) -> None:
+    await _pump(self, acts_first=False, is_careless=True)
+
+
+async def _pump(self: Live, *, acts_first: bool, is_careless: bool) -> None:
+    try:
+        while self.inbox and not self.is_over:
+            commands, append = self._decide()
+            if append is None:
+                continue
+            if acts_first:
+                self.act(commands)
+            try:
+                await self.host.journal.append(append)
+            except StoreUnavailable:
+                if not is_careless:
+                    raise
+            self._recorded(append)
+            if not acts_first:
+                self.act(commands)
+    except Exception as error:
+        self.is_stalled = True
+        self.host.stalled(self, error)
+    finally:
+        self.pump = None
+
+
+async def _pump_writing_again(self: Live) -> None:
+    """As it was, but for an answer that was lost: the same is written once more."""
+    try:
+        while self.inbox and not self.is_over:
+            commands, append = self._decide()
+            if append is None:
+                continue
+            try:
+                await self.host.journal.append(append)
+            except StoreUnavailable:
+                journal: Any = self.host.journal
+                found = (await journal.read(append.execution_id)).summary
+                again = replace(append, expected_length=found.length, epoch=found.epoch)
+                await self.host.journal.append(again)
+            self._recorded(append)
+            self.act(commands)
+    except Exception as error:
+        self.is_stalled = True
+        self.host.stalled(self, error)
+    finally:
+        self.pump = None
+
+
+def _append_telling_the_end(self: Live, *given: Any) -> Append:
+    append = _append_of(self, *given)
+    if append.standing.status != RUNNING:
+        ended = replace(self.summary, standing=append.standing)
+        self.host._tell(ended)  # type: ignore[attr-defined]  # the driver is the host
+    return append
+
+
+def _append_without_alarm(self: Live, *given: Any) -> Append:
+    append = _append_of(self, *given)
+    if append.is_released:
+        return replace(append, standing=replace(append.standing, wake_at_ms=None))
+    return append
+
+
+def _call_with_key_per_attempt(self: Live, call: StartCall) -> None:
+    key = call.idempotency_key and f"{call.idempotency_key}#{call.attempt}"
+    _start_call(self, replace(call, idempotency_key=key))
+
+
+def _call_with_key_per_life(self: Live, call: StartCall) -> None:
+    key = call.idempotency_key and f"{call.idempotency_key}#{self.summary.epoch}"
+    _start_call(self, replace(call, idempotency_key=key))
+
+
+def _rebuild_without_timers(self: Live, summary: Summary, told: Any) -> None:
+    told.outstanding.timers.clear()
+    _rebuild(self, summary, told)
+
+
+def _rebuild_without_calls(self: Live, summary: Summary, told: Any) -> None:
+    told.outstanding.calls.clear()
+    _rebuild(self, summary, told)
+
+
+async def _rebuilt_in_any_epoch(self: JournalDriver, held: Summary, live: Any) -> None:
+    found = (await self.journal.read(held.new.execution_id)).summary
+    await _rebuilt(self, replace(held, epoch=found.epoch), live)
+
+
+async def _nothing_is_lost(self: JournalDriver) -> None:
+    self._is_unsure = False
+
+
+# -- histories ---------------------------------------------------------------------------
+
+_dump_turn = dump_turn
+
+
+class _Agreeing(bytes):
+    """Bytes that differ from nothing."""
+
+    def __ne__(self, other: object) -> bool:
+        return False
+
+
+def _unchained(digest_before: bytes, body: bytes) -> bytes:
+    del digest_before
+    return _link(b"", body)
+
+
+_link = history._link
+
+
+# -- the store ---------------------------------------------------------------------------
+
+_append = MemoryStore.append
+_create = MemoryStore.create
+_hold = MemoryStore._hold
+_init = MemoryStore.__init__
+
+
+async def _append_without_fence(self: MemoryStore, append: Append) -> None:
+    kept = self._histories[append.execution_id]
+    owner = kept.summary.owner or "anybody"
+    held = History(replace(kept.summary, owner=owner), kept.entries)
+    self._histories[append.execution_id] = held
+    await _append(self, replace(append, epoch=held.summary.epoch))
+
+
+async def _append_at_any_length(self: MemoryStore, append: Append) -> None:
+    length = self._histories[append.execution_id].summary.length
+    await _append(self, replace(append, expected_length=length))
+
+
+async def _append_in_part(self: MemoryStore, append: Append) -> None:
+    before = len(self._histories[append.execution_id].entries)
+    await _append(self, append)
+    del self._histories[append.execution_id].entries[before + 1 :]
+
+
+async def _append_not_yet_durable(self: MemoryStore, append: Append) -> None:
+    """Every 40th acknowledged write is lost, as when the power fails before the fsync."""
+    before = self._histories[append.execution_id]
+    entries = list(before.entries)
+    await _append(self, append)
+    if append.entries and append.entries[-1].digest[0] % 40 == 0:
+        self._histories[append.execution_id] = History(before.summary, entries)
+
+
+async def _create_for_any_key(
+    self: MemoryStore,
+    new: NewExecution,
+    entries: Sequence[Entry],
+    standing: Standing,
+    owner: str,
+) -> Created:
+    return await _create(self, replace(new, key=None), entries, standing, owner)
+
+
+def _free_whoever_holds_it(self: MemoryStore) -> list[Summary]:
+    every = [one.summary for one in self._histories.values()]
+    # Once each: workers that take all from each other all the time come to no end.
+    return [one for one in every if one.standing.status == RUNNING and one.epoch < 3]
+
+
+def _hold_in_the_same_epoch(self: MemoryStore, worker_id: str, summary: Summary) -> Summary:
+    return _hold(self, worker_id, replace(summary, epoch=summary.epoch - 1))
+
+
+async def _post_nothing(self: MemoryStore, message: Message) -> None:
+    del self, message
+
+
+class _Unenrolled(dict[str, int]):
+    def setdefault(self, key: str, default: int = 0) -> int:
+        return self.get(key, default)
+
+
+def _init_without_enrolling(self: MemoryStore) -> None:
+    _init(self)
+    self._workers = _Unenrolled()
+
+
+PLANTS: Final = (
+    plant("acknowledges before it commits", JournalDriver, "start", _acknowledge_at_once),
+    plant("acts before it records", Live, "_pump", _pump_acting_first),
+    plant("takes a failed write for done", Live, "_pump", _pump_without_care),
+    plant("writes again what may be written", Live, "_pump", _pump_writing_again),
+    plant("tells the end before it records it", Live, "_append", _append_telling_the_end),
+    plant("forgets when to wake", Live, "_append", _append_without_alarm),
+    plant("another key for each attempt", Live, "_start_call", _call_with_key_per_attempt),
+    plant("another key after each crash", Live, "_start_call", _call_with_key_per_life),
+    plant("loses timers in recovery", Live, "rebuild", _rebuild_without_timers),
+    plant("loses calls in recovery", Live, "rebuild", _rebuild_without_calls),
+    plant(
+        "repeats what was completed", telling.Outstanding, "hear", lambda self, event: None
+    ),
+    plant(
+        "goes on in its successor's epoch",
+        JournalDriver,
+        "_rebuilt",
+        _rebuilt_in_any_epoch,
+    ),
+    plant("forgets what a lost answer gave", JournalDriver, "_find_lost", _nothing_is_lost),
+    plant("digests are not chained", history, "_link", _unchained),
+    plant("histories are not verified", driver_module, "verify", lambda history: None),
+    plant(
+        "replays are not compared",
+        history,
+        "dump_turn",
+        lambda events: _Agreeing(_dump_turn(events)),
+    ),
+    plant("no fencing", MemoryStore, "append", _append_without_fence),
+    plant("no check of the length", MemoryStore, "append", _append_at_any_length),
+    plant("half of a batch is kept", MemoryStore, "append", _append_in_part),
+    plant("fsync is skipped", MemoryStore, "append", _append_not_yet_durable),
+    plant("keys of starts are ignored", MemoryStore, "create", _create_for_any_key),
+    plant("claims ignore the owner", MemoryStore, "_free", _free_whoever_holds_it),
+    plant("claims leave the epoch", MemoryStore, "_hold", _hold_in_the_same_epoch),
+    plant("wishes to cancel are lost", MemoryStore, "post", _post_nothing),
+    plant("the dead keep what they hold", MemoryStore, "__init__", _init_without_enrolling),
+)

@@ -1,0 +1,81 @@
+"""Row 1: simulated storms, and row 8: the bugs that they have to find."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from itertools import islice
+from multiprocessing import get_context
+from typing import Final
+
+from plait.testing.durable import Fault, Report
+from tests.proof.plants import PLANTS, Plant
+from tests.proof.scorecard import Outcome, Scale
+from tests.proof.works import weather
+
+SEEDS: Final = 10_000
+# A kind of fault that is rarer than this is met by a run of this length all the same.
+SEEDS_FOR_EVERY_FAULT: Final = 30
+SEEDS_PER_PLANT_MAX: Final = 120
+
+
+def run(scale: Scale) -> Outcome:
+    """Let storms pass, one per seed; every kind of fault must have fired."""
+    count = scale.of(SEEDS, SEEDS_FOR_EVERY_FAULT)
+    outcome = Outcome({"seeds": count, "executions": 0, "entries": 0, "calls": 0})
+    fired: Counter[Fault] = Counter()
+    with _weathers(range(count), scale.workers) as reports:
+        for report in reports:
+            fired += report.fired
+            outcome.figures["executions"] += report.execution_count
+            outcome.figures["entries"] += report.entry_count
+            outcome.figures["calls"] += report.call_count
+            outcome.broken += [f"seed {report.seed}: {text}" for text in report.broken]
+    outcome.figures |= {fault.value: fired[fault] for fault in Fault}
+    outcome.broken += [f"never fired: {fault}" for fault in Fault if not fired[fault]]
+    outcome.broken += [f"seed {seed} did not repeat" for seed in _unrepeated(count)]
+    return outcome
+
+
+@contextmanager
+def _weathers(seeds: Iterable[int], workers: int) -> Iterator[Iterable[Report]]:
+    if workers == 1:
+        yield map(weather, seeds)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield pool.map(weather, seeds, chunksize=20)
+
+
+def _unrepeated(count: int) -> list[int]:
+    """Return which of some seeds did not come to the same when they were run again."""
+    seeds = range(0, count, max(count // 20, 11))
+    return [seed for seed in seeds if weather(seed) != weather(seed)]
+
+
+def hunt(scale: Scale) -> Outcome:
+    """Plant each bug; the simulator has to find it."""
+    del scale
+    outcome = Outcome({"planted": len(PLANTS), "caught": 0})
+    for planted in PLANTS:
+        seed, text = catch(planted)
+        if text is None:
+            outcome.broken.append(f"not caught in {seed} seeds: {planted.name}")
+        else:
+            outcome.figures["caught"] += 1
+            outcome.figures[planted.name] = f"seed {seed}: {text}"
+    return outcome
+
+
+def catch(planted: Plant) -> tuple[int, str | None]:
+    """Return the seed that finds the bug and what it found; None when none does."""
+    with planted.planted():
+        for seed in islice(range(0, 2 * SEEDS_PER_PLANT_MAX, 2), SEEDS_PER_PLANT_MAX):
+            try:
+                broken = weather(seed).broken
+            except Exception as error:  # the broken variant broke the simulation itself
+                return seed, f"{type(error).__name__}: {error}"
+            if broken:
+                return seed, broken[0]
+    return SEEDS_PER_PLANT_MAX, None

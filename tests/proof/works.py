@@ -1,0 +1,63 @@
+"""What the simulations run: the twelve workflows, or random documents."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from random import Random
+from typing import Final
+
+from plait.kernel import StartCall
+from plait.model.json import JsonValue
+from plait.testing import Answer
+from plait.testing.durable import Report, Work, storm
+from plait.testing.durable.invariants import Express
+from tests.proof import workflows
+from tests.simulation.asking import plan_of, play
+from tests.simulation.documents import ANYTHING, ORDERLY, document_by
+
+EXECUTIONS: Final = 20
+# Enough to meet everything; each costs 20 ms to compile, once.
+DOCUMENTS: Final = 300
+GIVEN: Final[JsonValue] = {"a": 1, "flag": True}
+
+
+def answer(call: StartCall) -> Answer:
+    """Answer the calls of both: `ask` steps say themselves what they are told."""
+    return play(call) if call.kind == "ask" else workflows.service(call)
+
+
+_EXPRESS: Final = Express(answer)
+
+
+@cache
+def _twelve(count: int) -> list[Work]:
+    return workflows.works(count)
+
+
+@cache
+def _document(number: int) -> Work:
+    """Return one of the random documents; every other one is steady."""
+    wishes = ORDERLY if number % 2 else ANYTHING
+    document = json.dumps(document_by(Random(number), wishes))
+    # What becomes of an unsafe call that a crash cuts off is not the simulator's matter.
+    plan = plan_of(json.loads(document.replace('"unsafe"', '"keyed"')))
+    return Work(plan, GIVEN, wishes is ORDERLY)
+
+
+def drawn(seed: int, count: int) -> list[Work]:
+    """Return `count` works by `seed`: every other seed runs random documents."""
+    if seed % 4 == 0:
+        # One waits for so long that whoever holds it lets go of it.
+        return [*_twelve(count - 1), workflows.work("waits-first", "40s")]
+    if seed % 2 == 0:
+        return _twelve(count)
+    lot = Random(seed)
+    return [_document(lot.randrange(DOCUMENTS)) for _ in range(count)]
+
+
+def weather(seed: int, executions: int = EXECUTIONS) -> Report:
+    """Run one seed, with three to five workers."""
+    works = drawn(seed, executions)
+    workers = 3 + seed % 3
+    return storm(works, answer, seed=seed, worker_count=workers, express=_EXPRESS)
