@@ -191,4 +191,4 @@ async def test_an_unknown_execution_and_an_unknown_store_are_told(tmp_path: Path
     damaged = tmp_path / "damaged.db"
     damaged.write_bytes(b"no database" * 100)
     broken = await plait("executions", "list", "--store", str(damaged), cwd=tmp_path)
-    assert (broken.code, "store.unavailable" in broken.err) == (1, True)
+    assert (broken.code, "store.no_database" in broken.err) == (2, True)

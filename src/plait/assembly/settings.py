@@ -162,6 +162,8 @@ class StoreSection(Section):
 
     url: str = ".plait/plait.db"
     """A file for SQLite (`PATH` or `sqlite:PATH`), `postgresql://…` or `redis://…`."""
+    retention: Duration | None = None
+    """How long `plait journal compact` keeps executions that have ended: `30d`."""
 
 
 class Settings(BaseSettings):

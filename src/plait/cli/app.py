@@ -25,6 +25,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "graph": ("plait.cli.graph", "Draw a workflow's graph."),
     "init": ("plait.cli.init", "Write a commented workflow to start from."),
     "executions": ("plait.cli.executions", "Look at durable executions; change them."),
+    "journal": ("plait.cli.journal", "Look after the store of durable executions."),
     "schema": ("plait.cli.schema", "Print the JSON Schema of workflow documents."),
 }
 

@@ -18,13 +18,13 @@ from rich.table import Table
 from plait.cli.course import cancel, decide, fork, restart, resume
 from plait.cli.options import ConfigOption
 from plait.cli.output import EXIT_FAILED, error_json, is_terminal, json_text, stop, write
-from plait.cli.stores import IdArgument, StoreOption, found, now_ms, with_store
+from plait.cli.stores import IdArgument, StoreOption, duration_ms, found, now_ms, with_store
 from plait.cli.timeline import print_timeline
 from plait.drivers.journal import Store
 from plait.kernel.codec import load_turn
 from plait.kernel.events import Event
 from plait.kernel.views import moment_text
-from plait.model.duration import format_ms, parse_duration_ms
+from plait.model.duration import format_ms
 from plait.operations import Shown, row_json, show, shown_json
 from plait.ports.journal import RUNNING, Search, Summary
 
@@ -93,7 +93,7 @@ def list_(
         error_code=error,
         tag=tag,
         text=text,
-        since_ms=None if since is None else now_ms() - _duration_ms("--since", since),
+        since_ms=None if since is None else now_ms() - duration_ms("--since", since),
         limit=limit,
     )
     rows_found = with_store(store, config, lambda opened: opened.find(search))
@@ -227,10 +227,3 @@ def told_of(event: Event) -> str:
     facts = {fact: getattr(event, fact, None) for fact in ("attempts", "reason")}
     told += [f"{fact} {value}" for fact, value in facts.items() if value]
     return "  ".join([f"{name:18}", *([step] if step else []), *told]).rstrip()
-
-
-def _duration_ms(option: str, text: str) -> int:
-    try:
-        return parse_duration_ms(text)
-    except ValueError as error:
-        stop(f"{option}: {error}")

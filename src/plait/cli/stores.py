@@ -14,6 +14,7 @@ from plait.assembly.stores import open_store
 from plait.cli.options import configured
 from plait.cli.output import EXIT_FAILED, EXIT_INVALID, stop
 from plait.drivers.journal import Store
+from plait.model.duration import parse_duration_ms
 from plait.model.errors import Advice, PlaitError
 from plait.ports.journal import Search, Summary, UnknownExecution
 
@@ -76,6 +77,14 @@ async def found(opened: Store, execution: str) -> Summary:
     if len(alike) > 1:
         stop(f"{len(alike)} executions begin with '{execution}': write more of the id")
     return alike[0]
+
+
+def duration_ms(option: str, text: str) -> int:
+    """Return the duration that `option` was given; ends with EXIT_INVALID if it is none."""
+    try:
+        return parse_duration_ms(text)
+    except ValueError as error:
+        stop(f"{option}: {error}")
 
 
 def now_ms() -> int:

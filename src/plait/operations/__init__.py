@@ -1,5 +1,12 @@
 """The verbs: what people and programs ask of executions, whoever runs them."""
 
+from plait.operations.archive import (
+    ExecutionExists,
+    Intake,
+    LineUnreadable,
+    StillRunning,
+    line_of,
+)
 from plait.operations.course import (
     Decision,
     Fork,
@@ -15,22 +22,45 @@ from plait.operations.course import (
     resume,
 )
 from plait.operations.executions import Shown, row_json, show, shown_json
+from plait.operations.journal import (
+    Checked,
+    NoUpkeep,
+    Removed,
+    Retention,
+    every,
+    remove,
+    upkeep_of,
+    verify_all,
+)
 
 __all__ = [
+    "Checked",
     "Decision",
+    "ExecutionExists",
     "Fork",
     "Hand",
     "HasEnded",
+    "Intake",
+    "LineUnreadable",
     "NeverRan",
     "NoIncident",
+    "NoUpkeep",
     "NotResumable",
+    "Removed",
+    "Retention",
     "Shown",
+    "StillRunning",
     "cancel",
+    "every",
     "fork",
+    "line_of",
+    "remove",
     "resolve",
     "restart",
     "resume",
     "row_json",
     "show",
     "shown_json",
+    "upkeep_of",
+    "verify_all",
 ]

@@ -171,7 +171,7 @@ async def resume(hand: Hand, execution_id: str) -> Summary:
     if onward.state.end is not None:
         raise NotResumable(execution_id, "it would end the same way at once")
     entry = entry_of([resumed], history.summary.head)
-    async with _Holding(hand):
+    async with Holding(hand):
         taken = await hand.store.take(hand.worker_id, hand.now_ms, execution_id)
         if (taken.length, taken.epoch) != (history.summary.length, epoch):
             raise LostRace(execution_id)
@@ -191,7 +191,7 @@ async def cancel(hand: Hand, execution_id: str, reason: str) -> Summary:
     summary = (await hand.store.read(execution_id)).summary
     if summary.standing.status != RUNNING:
         raise HasEnded(execution_id, summary.standing.status)
-    async with _Holding(hand):
+    async with Holding(hand):
         try:
             await hand.store.take(hand.worker_id, hand.now_ms, execution_id)
         except LostRace:
@@ -358,12 +358,12 @@ async def _create(
         parent=old.execution_id,
     )
     standing = _due_at_once(told)
-    async with _Holding(hand):
+    async with Holding(hand):
         created = await hand.store.create(new, entries, standing, hand.worker_id)
     return created.summary
 
 
-class _Holding:
+class Holding:
     """A worker's short life: what it holds at its end is free for whoever runs things."""
 
     def __init__(self, hand: Hand) -> None:

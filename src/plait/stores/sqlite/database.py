@@ -8,22 +8,19 @@ Rule 2. Migrations are numbered files, applied in order, each in a transaction o
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from plait.ports.journal import StoreFull, StoreTooNew, StoreUnavailable
+from plait.ports.journal import StoreTooNew
+from plait.stores.sqlite.faults import fault
 
 BUSY_TIMEOUT_MS: Final = 5_000
-
-_REMEDY: Final = {
-    "SQLITE_READONLY": "the file or its folder cannot be written",
-    "SQLITE_CANTOPEN": "the file cannot be opened or created",
-    "SQLITE_NOTADB": "the file is no SQLite database",
-    "SQLITE_CORRUPT": "the file is damaged: restore it from a backup",
-    "SQLITE_BUSY": "another process has kept it locked",
-}
+# The log is brought into the database every 1,000 pages; past this something stops that.
+WAL_BYTES_MAX: Final = 16 * 1024 * 1024
+_CHUNK_BYTES: Final = 1024 * 1024
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -31,15 +28,47 @@ def connect(path: Path) -> sqlite3.Connection:
 
     Raises:
         StoreUnavailable: It cannot be opened.
+        NoDatabase: The file is something else.
     """
+    connection = None
     try:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        # Only a file without tables takes this on: pages that are freed can then be given
+        # back to the file system a few at a time, and nobody waits for it.
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_MAX}")
     except sqlite3.Error as error:
-        raise unavailable(path, error) from error
+        if connection is not None:
+            connection.close()
+        raise fault(path, error) from error
     return connection
+
+
+def rewrite_log(path: Path) -> None:
+    """Write what the write-ahead log holds to the disk once more.
+
+    After a failed fsync the system may believe that pages are on the disk which are not:
+    a later fsync succeeds without them, and what is appended behind them is lost with the
+    power. Pages that are written again are written for real. Call it with the database
+    locked for writing.
+
+    Raises:
+        OSError: The disk fails still.
+    """
+    try:
+        descriptor = os.open(f"{path}-wal", os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        offset = 0
+        while chunk := os.pread(descriptor, _CHUNK_BYTES, offset):
+            offset += os.pwrite(descriptor, chunk, offset)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
@@ -57,7 +86,7 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
         for number in range(found + 1, len(steps) + 1):
             _apply(connection, number, steps[number - 1])
     except sqlite3.Error as error:
-        raise unavailable(path, error) from error
+        raise fault(path, error) from error
 
 
 def migrations() -> list[str]:
@@ -90,12 +119,3 @@ def _statements(sql: str) -> list[str]:
             statements.append(current)
             current = ""
     return statements
-
-
-def unavailable(path: Path, error: sqlite3.Error) -> StoreUnavailable:
-    """Return what `error` means to whoever wanted to write or read."""
-    name = getattr(error, "sqlite_errorname", "") or ""
-    if name == "SQLITE_FULL":
-        return StoreFull(f"there is no space left for {path}: nothing was written")
-    known = [text for code, text in _REMEDY.items() if name.startswith(code)]
-    return StoreUnavailable(f"{path}: {known[0] if known else error}")

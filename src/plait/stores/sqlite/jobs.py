@@ -43,9 +43,10 @@ def create(
         raise LostRace(new.execution_id)
     number = connection.execute(
         "INSERT INTO executions"
-        " (id, workflow, plan_hash, created_at_ms, input, key, tags, parent)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        " (number, id, workflow, plan_hash, created_at_ms, input, key, tags, parent)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
+            _next_number(connection),
             new.execution_id,
             new.workflow,
             new.plan_hash,
@@ -232,6 +233,15 @@ def _known(connection: Connection, execution_id: str) -> int:
     if number is None:
         raise UnknownExecution(execution_id)
     return number
+
+
+def _next_number(connection: Connection) -> int:
+    """Return a number that no execution has, and none whose entries are still there."""
+    last: int = connection.execute(
+        "SELECT max(coalesce((SELECT max(number) FROM executions), 0),"
+        " coalesce((SELECT max(execution) FROM leftovers), 0))"
+    ).fetchone()[0]
+    return last + 1
 
 
 def _insert(

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from plait.ports.journal import (
     Append,
@@ -29,31 +27,30 @@ from plait.ports.journal import (
     UnknownPlan,
 )
 from plait.ports.leases import Claimed
-from plait.stores.sqlite import jobs
-from plait.stores.sqlite.database import connect, migrate, unavailable
+from plait.stores.sqlite import jobs, upkeep
+from plait.stores.sqlite.backup import backup
+from plait.stores.sqlite.database import connect, migrate
+from plait.stores.sqlite.faults import fault
+from plait.stores.sqlite.readers import Readers
 from plait.stores.sqlite.rows import SELECT, search_sql, summary_of
 from plait.stores.sqlite.workers import WorkerLocks
 from plait.stores.sqlite.writer import Writer
 
-T = TypeVar("T")
-
-_READERS: Final = 2
 # How soon a worker hears of what another process has written. A look costs 30 µs.
 _LOOK_EVERY_S: Final = 0.1
 
 
 class SqliteStore:
-    """Keeps executions in the file at `path`. Implements Journal and Leases.
+    """Keeps executions in the file at `path`. Implements Journal, Leases and Upkeep.
 
     Make it with `open`, inside a running event loop.
     """
 
-    def __init__(self, path: Path, writer: Writer) -> None:
+    def __init__(self, path: Path, writer: Writer, readers: Readers) -> None:
         self._path = path
         self._writer = writer
+        self._readers = readers
         self._locks = WorkerLocks(path)
-        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="plait-sqlite-read")
-        self._local = threading.local()
         self._seen = 0
 
     @classmethod
@@ -64,13 +61,13 @@ class SqliteStore:
             StoreTooNew: A newer version has changed it.
             StoreUnavailable: It cannot be opened.
         """
-        connection = await asyncio.to_thread(_opened, path)
-        return cls(path, Writer(path, connection))
+        connection, keeper = await asyncio.to_thread(_opened, path)
+        return cls(path, Writer(path, connection), Readers(path, keeper))
 
     async def close(self) -> None:
         """Finish what was asked for, and close the file."""
         await self._writer.close()
-        await asyncio.to_thread(self._readers.shutdown)
+        await self._readers.close()
 
     # -- Journal -----------------------------------------------------------------------
 
@@ -87,11 +84,11 @@ class SqliteStore:
 
     async def read(self, execution_id: str) -> History:
         """See plait.ports.journal.Journal."""
-        return await self._read(partial(_history, execution_id=execution_id))
+        return await self._readers.run(partial(_history, execution_id=execution_id))
 
     async def find(self, search: Search) -> list[Summary]:
         """See plait.ports.journal.Journal."""
-        return await self._read(partial(_found, search=search))
+        return await self._readers.run(partial(_found, search=search))
 
     async def post(self, message: Message) -> None:
         """See plait.ports.journal.Journal."""
@@ -103,7 +100,7 @@ class SqliteStore:
 
     async def load_plan(self, plan_hash: str) -> bytes:
         """See plait.ports.journal.Journal."""
-        return await self._read(partial(_plan, plan_hash=plan_hash))
+        return await self._readers.run(partial(_plan, plan_hash=plan_hash))
 
     # -- Leases ------------------------------------------------------------------------
 
@@ -150,39 +147,64 @@ class SqliteStore:
                 return
             await asyncio.sleep(_LOOK_EVERY_S)
 
-    # -- reading -----------------------------------------------------------------------
+    # -- Upkeep ------------------------------------------------------------------------
 
-    async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, self._query, query)
+    async def ids(self) -> list[str]:
+        """See plait.ports.upkeep.Upkeep."""
+        return await self._readers.run(upkeep.ids)
 
-    def _query(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `query` in a reader's thread, all of it as of one moment."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        try:
-            if connection is None:
-                connection = self._local.connection = connect(self._path)
-            connection.execute("BEGIN")
-            try:
-                return query(connection)
-            finally:
-                connection.execute("ROLLBACK")
-        except sqlite3.Error as error:
-            raise unavailable(self._path, error) from error
+    async def check(self) -> list[str]:
+        """See plait.ports.upkeep.Upkeep."""
+        return await asyncio.to_thread(upkeep.check, self._path)
+
+    async def backup(self, target: Path) -> None:
+        """See plait.ports.upkeep.Upkeep."""
+        await asyncio.to_thread(backup, self._path, target)
+
+    async def ended(
+        self,
+        before_ms: int,
+        statuses: Sequence[str],
+        limit: int,
+        after: Summary | None = None,
+    ) -> list[Summary]:
+        """See plait.ports.upkeep.Upkeep."""
+        query = partial(
+            upkeep.ended, before_ms=before_ms, statuses=statuses, limit=limit, after=after
+        )
+        return await self._readers.run(query)
+
+    async def remove(self, ended: Sequence[Summary]) -> list[str]:
+        """See plait.ports.upkeep.Upkeep."""
+        removed: list[str] = []
+        for first in range(0, len(ended), upkeep.REMOVED_MAX):
+            slice_ = ended[first : first + upkeep.REMOVED_MAX]
+            removed += await self._writer.submit(partial(upkeep.remove, ended=slice_))
+        return removed
+
+    async def tidy(self) -> int:
+        """See plait.ports.upkeep.Upkeep."""
+        while await self._writer.submit(upkeep.clear_leftovers, is_alone=True):
+            pass
+        freed = 0
+        while pages := await self._writer.submit(upkeep.free_pages, is_alone=True):
+            freed += pages
+        return freed
 
 
-def _opened(path: Path) -> sqlite3.Connection:
+def _opened(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+    """Return a connection for the writer, and one for the readers."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise unavailable(path, sqlite3.OperationalError(str(error))) from error
+        raise fault(path, error) from error
     connection = connect(path)
     try:
         migrate(connection, path)
+        return connection, connect(path)
     except BaseException:
         connection.close()
         raise
-    return connection
 
 
 def _history(connection: sqlite3.Connection, execution_id: str) -> History:

@@ -8,28 +8,52 @@ Rule 1. A job either refuses before it has written, or writes all; so one job's 
         leaves the others of its transaction alone.
 Rule 2. An answer is given only after the commit that holds its job has returned.
 Rule 3. After an error of the database all jobs of the transaction fail, and the connection
-        is opened anew: a failed fsync is never taken for success later.
+        is opened anew: a failed fsync is never taken for success later. What the log holds
+        by then is written to the disk once more before anything is added to it.
+Rule 4. A job that breaks the transaction by what it wants (a damaged page, a value that
+        cannot be kept) fails alone: the others are tried again without it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from plait.model.errors import PlaitError
 from plait.ports.journal import StoreUnavailable
-from plait.stores.sqlite.database import connect, unavailable
+from plait.stores.sqlite.database import (
+    BUSY_TIMEOUT_MS,
+    WAL_BYTES_MAX,
+    connect,
+    rewrite_log,
+)
+from plait.stores.sqlite.faults import fault
+
+logger = logging.getLogger("plait.sqlite")
 
 T = TypeVar("T")
 Job: TypeAlias = Callable[[sqlite3.Connection], Any]
 _Answer: TypeAlias = "tuple[asyncio.Future[Any], Any, BaseException | None]"
 
 JOBS_PER_COMMIT_MAX: Final = 1_000
+# How long writing may stand still for readers to let go of the log: first so long, then, as
+# the log grows by as much again each time, four times as long. Ours read for milliseconds.
+_LOG_WAIT_MS: Final = 50
+_LOG_WAIT_MS_MAX: Final = 3_200
+
+
+class _Wanted(NamedTuple):
+    job: Job
+    future: asyncio.Future[Any]
+    is_alone: bool
 
 
 class Writer:
@@ -38,25 +62,35 @@ class Writer:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self._path = path
         self._connection: sqlite3.Connection | None = connection
-        self._waiting: deque[tuple[Job, asyncio.Future[Any]]] = deque()
+        # Whoever wrote before may have left after a failed fsync.
+        self._is_log_sure = False
+        self._log_bytes_max = WAL_BYTES_MAX
+        self._log_wait_ms = _LOG_WAIT_MS
+        self._waiting: deque[_Wanted] = deque()
         self._condition = threading.Condition()
         self._is_closing = False
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._run, name="plait-sqlite", daemon=True)
         self._thread.start()
 
-    async def submit(self, job: Callable[[sqlite3.Connection], T]) -> T:
+    async def submit(
+        self, job: Callable[[sqlite3.Connection], T], *, is_alone: bool = False
+    ) -> T:
         """Run `job` in the next transaction; return its result once that is committed.
+
+        Args:
+            is_alone: Whether it needs a transaction of its own.
 
         Raises:
             StoreUnavailable: It could not be written, or the writer is closed.
+            StoreDamaged: What it has to do with is damaged.
             PlaitError: What the job refused with; nothing of it was written.
         """
         future: asyncio.Future[T] = self._loop.create_future()
         with self._condition:
             if self._is_closing:
                 raise StoreUnavailable(f"{self._path} is closed")
-            self._waiting.append((job, future))
+            self._waiting.append(_Wanted(job, future, is_alone))
             self._condition.notify()
         return await future
 
@@ -72,35 +106,79 @@ class Writer:
     def _run(self) -> None:
         while jobs := self._next():
             self._tell(self._commit(jobs))
+            self._keep_log_short()
         if self._connection is not None:
             self._connection.close()
 
-    def _next(self) -> list[tuple[Job, asyncio.Future[Any]]]:
+    def _next(self) -> list[_Wanted]:
         with self._condition:
             while not self._waiting and not self._is_closing:
                 self._condition.wait()
-            count = min(len(self._waiting), JOBS_PER_COMMIT_MAX)
-            return [self._waiting.popleft() for _ in range(count)]
+            jobs: list[_Wanted] = []
+            while self._waiting and len(jobs) < JOBS_PER_COMMIT_MAX:
+                if self._waiting[0].is_alone and jobs:
+                    break
+                jobs.append(self._waiting.popleft())
+                if jobs[0].is_alone:
+                    break
+            return jobs
 
-    def _commit(self, jobs: list[tuple[Job, asyncio.Future[Any]]]) -> list[_Answer]:
+    def _commit(self, jobs: list[_Wanted]) -> list[_Answer]:
         try:
-            connection = self._connection = self._connection or connect(self._path)
-            connection.execute("BEGIN IMMEDIATE")
-            answers = [_answer(connection, job, future) for job, future in jobs]
-            connection.execute("COMMIT")
-        except (sqlite3.Error, StoreUnavailable) as error:
-            failure = self._broken(error)
-            return [(future, None, failure) for _, future in jobs]
+            return self._transaction(jobs)
+        except Exception as error:
+            self._hang_up()
+            failure = fault(self._path, error)
+        if len(jobs) > 1 and not isinstance(failure, StoreUnavailable):
+            middle = len(jobs) // 2
+            return self._commit(jobs[:middle]) + self._commit(jobs[middle:])
+        return [(one.future, None, failure) for one in jobs]
+
+    def _transaction(self, jobs: list[_Wanted]) -> list[_Answer]:
+        connection = self._connection = self._connection or connect(self._path)
+        connection.execute("BEGIN IMMEDIATE")
+        if not self._is_log_sure:
+            rewrite_log(self._path)
+            self._is_log_sure = True
+        answers = [_answer(connection, one) for one in jobs]
+        connection.execute("COMMIT")
         return answers
 
-    def _broken(self, error: sqlite3.Error | StoreUnavailable) -> StoreUnavailable:
-        if self._connection is not None:
-            # Closing rolls back whatever was under way.
-            self._connection.close()
-            self._connection = None
-        if isinstance(error, StoreUnavailable):
-            return error
-        return unavailable(self._path, error)
+    def _hang_up(self) -> None:
+        """Close the connection, which rolls back whatever was under way."""
+        connection, self._connection = self._connection, None
+        self._is_log_sure = False
+        if connection is not None:
+            connection.close()
+
+    def _keep_log_short(self) -> None:
+        """Begin the log anew when it has grown because there was always some reader.
+
+        SQLite does so by itself only at a moment without readers. Asked for it, it lets new
+        ones read past the log and waits for the old ones.
+        """
+        if self._connection is None:
+            return
+        with suppress(OSError):
+            log_bytes = os.stat(f"{self._path}-wal").st_size
+            if log_bytes > self._log_bytes_max:
+                self._begin_log_anew(self._connection, log_bytes)
+
+    def _begin_log_anew(self, connection: sqlite3.Connection, log_bytes: int) -> None:
+        try:
+            connection.execute(f"PRAGMA busy_timeout = {self._log_wait_ms}")
+            row = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        except sqlite3.Error as error:
+            logger.warning("%s", fault(self._path, error))
+            self._hang_up()
+            return
+        if row[0]:
+            logger.warning("a reader keeps %s-wal at %d bytes", self._path, log_bytes)
+            self._log_bytes_max = log_bytes + WAL_BYTES_MAX
+            self._log_wait_ms = min(4 * self._log_wait_ms, _LOG_WAIT_MS_MAX)
+        else:
+            self._log_bytes_max, self._log_wait_ms = WAL_BYTES_MAX, _LOG_WAIT_MS
 
     def _tell(self, answers: list[_Answer]) -> None:
         try:
@@ -109,13 +187,11 @@ class Writer:
             return
 
 
-def _answer(
-    connection: sqlite3.Connection, job: Job, future: asyncio.Future[Any]
-) -> _Answer:
+def _answer(connection: sqlite3.Connection, wanted: _Wanted) -> _Answer:
     try:
-        return future, job(connection), None
+        return wanted.future, wanted.job(connection), None
     except PlaitError as refusal:
-        return future, None, refusal
+        return wanted.future, None, refusal
 
 
 def _deliver(answers: list[_Answer]) -> None:

@@ -1,0 +1,199 @@
+"""`plait journal`: verify, back up and compact the store of durable executions."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from plait.cli.archives import opened_archive
+from plait.cli.durable import Bench, hand_of
+from plait.cli.options import ConfigOption, configured, connectors
+from plait.cli.output import EXIT_FAILED, is_terminal, json_text, say, stop, write
+from plait.cli.stores import StoreOption, duration_ms, found, now_ms, with_store
+from plait.drivers.journal import Store
+from plait.model.errors import PlaitError
+from plait.operations import Checked, Removed, Retention, remove, upkeep_of, verify_all
+from plait.ports.journal import TERMINAL, UnknownExecution
+
+JsonOption: TypeAlias = Annotated[
+    bool, typer.Option("--json", help="Write JSON, for programs.")
+]
+
+group = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@group.callback()
+def _journal() -> None:
+    """Look after the store of durable executions."""
+
+
+@group.command()
+def verify(
+    executions: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ID", help="These only. Default: everything in the store."),
+    ] = None,
+    as_json: JsonOption = False,
+    store: StoreOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Check that histories are whole: nothing altered, lost, added or cut off.
+
+    Of each execution the chain of its entries, its row and its plan are checked, and that
+    it would decide again what it decided. Without ID also the store's own file. Changes
+    nothing; other processes may go on. Give it the settings and secrets that executions
+    run with. Exit code 1: something is damaged; each is told, with its code.
+
+    Examples:
+
+    - `plait journal verify`
+
+    - `plait journal verify 7f3a --json`
+    """
+    bench = Bench(configured(config, None, None), connectors(), store)
+
+    async def work(opened: Store) -> tuple[int, list[Checked]]:
+        ids = [await _id(opened, one) for one in executions or ()]
+        count, damaged = 0, list[Checked]()
+        async for checked in verify_all(hand_of(bench, opened), ids):
+            count += checked.execution_id is not None
+            if checked.code is not None:
+                damaged.append(checked)
+                _tell(checked, as_json)
+        return count, damaged
+
+    count, damaged = with_store(store, config, work)
+    if as_json:
+        report = {"checked": count, "damaged": [_json(one) for one in damaged]}
+        write(json_text(report, is_pretty=is_terminal(sys.stdout)) + "\n")
+    say(f"{count} executions checked, {len(damaged)} damaged")
+    if damaged:
+        stop(code=EXIT_FAILED)
+
+
+@group.command()
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Must not be there yet.")],
+    store: StoreOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Copy the store as it is at this moment, while it is used.
+
+    FILE is a whole store afterwards: `--store FILE` opens it.
+
+    Examples:
+
+    - `plait journal backup backup.db`
+    """
+
+    async def work(opened: Store) -> None:
+        await upkeep_of(opened, "back up").backup(file)
+
+    with_store(store, config, work)
+
+
+@group.command()
+def compact(
+    older_than: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION",
+            help="Remove executions that ended longer ago: 30d. Default: `[store] "
+            "retention` in the settings; without it none is removed.",
+        ),
+    ] = None,
+    status: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STATUS",
+            help="Only completed, failed or cancelled ones. Several may be given.",
+        ),
+    ] = None,
+    archive: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Add what is removed to this file first; `plait executions import` "
+            "takes it in again.",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    store: StoreOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Remove old executions that have ended, and give unused space back.
+
+    Works piece by piece: other processes may go on. With an execution goes its
+    idempotency key. What cannot be archived stays: exit code 1.
+
+    Examples:
+
+    - `plait journal compact --older-than 30d --archive old.jsonl`
+
+    - `plait journal compact --older-than 7d --status completed`
+    """
+    statuses = tuple(status or TERMINAL)
+    for one in statuses:
+        if one not in TERMINAL:
+            stop(f"--status {one}: write one of {', '.join(TERMINAL)}")
+    retention_ms = configured(config, None, None).settings.store.retention
+    if older_than is not None:
+        retention_ms = duration_ms("--older-than", older_than)
+    rule = Retention(0 if retention_ms is None else now_ms() - retention_ms, statuses)
+
+    async def work(opened: Store) -> tuple[Removed, int]:
+        upkeep = upkeep_of(opened, "compact")
+        removed = await _removed(opened, rule, archive)
+        return removed, await upkeep.tidy()
+
+    removed, freed_bytes = with_store(store, config, work)
+    for kept_one in removed.kept:
+        _tell(kept_one, as_json)
+    if as_json:
+        kept = [_json(one) for one in removed.kept]
+        report = {"removed": removed.count, "kept": kept, "freed_bytes": freed_bytes}
+        write(json_text(report, is_pretty=is_terminal(sys.stdout)) + "\n")
+    say(f"{removed.count} executions removed, {freed_bytes} bytes given back")
+    if removed.kept:
+        stop(code=EXIT_FAILED)
+
+
+async def _removed(opened: Store, rule: Retention, archive: Path | None) -> Removed:
+    try:
+        with nullcontext() if archive is None else opened_archive(archive) as file:
+            return await remove(opened, rule, file)
+    except OSError as error:
+        stop(f"{archive}: {error.strerror}; what is not in it is not removed", code=1)
+
+
+async def _id(opened: Store, execution: str) -> str:
+    """Return the id that begins so; what cannot be looked for is taken as it is."""
+    try:
+        return (await found(opened, execution)).new.execution_id
+    except UnknownExecution:
+        raise
+    except PlaitError:
+        return execution
+
+
+def _tell(checked: Checked, as_json: bool) -> None:
+    if not as_json:
+        write(f"{checked.execution_id or 'store'}  {checked.code}: {checked.reason}\n")
+
+
+def _json(checked: Checked) -> dict[str, str | None]:
+    return {
+        "id": checked.execution_id,
+        "code": checked.code,
+        "message": checked.reason,
+    }

@@ -1,0 +1,195 @@
+"""Looking after a journal: verifying what it holds, and removing what is old.
+
+Rule 1. Verifying changes nothing, and damage in one execution hides none in another.
+Rule 2. What is to be archived is in the archive, on the disk, before it is removed.
+
+Not here: the archive's lines (plait.operations.archive), what a store does for its own
+upkeep (behind plait.ports.upkeep).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from typing import ClassVar, Final, Protocol
+
+from plait.drivers.journal import Store, verify
+from plait.model.errors import Advice, PlaitError
+from plait.model.record import record
+from plait.operations.archive import line_of
+from plait.operations.checking import Checker
+from plait.operations.course import Hand
+from plait.ports.journal import Search, StoreUnavailable, Summary, UnknownExecution
+from plait.ports.upkeep import Upkeep
+
+_PAGE: Final = 100
+
+
+class NoUpkeep(PlaitError):
+    """The store is looked after by its own server's means."""
+
+    code: ClassVar[str] = "store.no_upkeep"
+    advice: ClassVar[Advice] = Advice.FIX_REQUEST
+
+    def __init__(self, wish: str) -> None:
+        super().__init__(f"Plait cannot {wish} this store: use its own server's means")
+
+
+@record
+class Checked:
+    """What came of looking at one execution, or at the store around all of them.
+
+    Attributes:
+        execution_id: None: this is about the store.
+        code: What is wrong, as a stable code; None: nothing.
+        reason: The same for people.
+    """
+
+    execution_id: str | None
+    code: str | None = None
+    reason: str | None = None
+
+
+@record
+class Retention:
+    """Which executions are removed: those that ended before, and in one of these ways."""
+
+    before_ms: int
+    statuses: tuple[str, ...]
+
+
+@record
+class Removed:
+    """What came of removing.
+
+    Attributes:
+        count: How many executions were removed.
+        kept: Those that should have been and could not be archived, and why.
+    """
+
+    count: int
+    kept: list[Checked]
+
+
+class Archive(Protocol):
+    """Takes lines in."""
+
+    def write(self, line: bytes) -> None:
+        """Add a line.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        ...
+
+    def sync(self) -> None:
+        """Return when all that was written is on the disk.
+
+        Raises:
+            OSError: Whether it is cannot be known.
+        """
+        ...
+
+
+def upkeep_of(store: Store, wish: str) -> Upkeep:
+    """Return what looks after `store`.
+
+    Raises:
+        NoUpkeep: The store offers nothing of the kind.
+    """
+    if not isinstance(store, Upkeep):
+        raise NoUpkeep(wish)
+    return store
+
+
+async def verify_all(hand: Hand, ids: Sequence[str] = ()) -> AsyncIterator[Checked]:
+    """Yield how each execution is, damaged or not; then what is wrong with the store.
+
+    Args:
+        ids: These only; none: all there are, and the store itself.
+    """
+    checker = Checker(hand)
+    async for execution_id in _each(ids) if ids else _all_ids(hand.store):
+        yield await _checked(hand.store, checker, execution_id)
+    if not ids and isinstance(hand.store, Upkeep):
+        for problem in await hand.store.check():
+            yield Checked(None, "store.damaged", problem)
+
+
+async def _checked(store: Store, checker: Checker, execution_id: str) -> Checked:
+    try:
+        await checker.check(await store.read(execution_id))
+    except StoreUnavailable:
+        raise
+    except PlaitError as error:
+        return Checked(execution_id, error.code, str(error))
+    return Checked(execution_id)
+
+
+async def _each(ids: Sequence[str]) -> AsyncIterator[str]:
+    for execution_id in ids:
+        yield execution_id
+
+
+async def _all_ids(store: Store) -> AsyncIterator[str]:
+    if isinstance(store, Upkeep):
+        for execution_id in await store.ids():
+            yield execution_id
+        return
+    async for summary in every(store, Search()):
+        yield summary.new.execution_id
+
+
+async def every(store: Store, search: Search) -> AsyncIterator[Summary]:
+    """Yield the rows of all executions that are asked for, the latest created first."""
+    before: str | None = None
+    while True:
+        page = await store.find(replace(search, before=before, limit=_PAGE))
+        for summary in page:
+            yield summary
+        if len(page) < _PAGE:
+            return
+        before = page[-1].new.execution_id
+
+
+async def remove(store: Store, rule: Retention, archive: Archive | None) -> Removed:
+    """Remove the executions that the rule names; their space is given back by upkeep.
+
+    Raises:
+        NoUpkeep: The store offers no upkeep.
+        StoreUnavailable: What was not removed by then is there still.
+        OSError: The archive cannot be written; what was not archived is there still.
+    """
+    upkeep = upkeep_of(store, "compact")
+    count, kept = 0, list[Checked]()
+    last: Summary | None = None
+    while True:
+        page = await upkeep.ended(rule.before_ms, rule.statuses, _PAGE, last)
+        if not page:
+            return Removed(count, kept)
+        last = page[-1]
+        if archive is not None:
+            page = await _archived(store, page, archive, kept)
+        count += len(await upkeep.remove(page))
+
+
+async def _archived(
+    store: Store, page: list[Summary], archive: Archive, kept: list[Checked]
+) -> list[Summary]:
+    """Archive executions; return those whose line is on the disk, as they are there."""
+    archived = list[Summary]()
+    for summary in page:
+        execution_id = summary.new.execution_id
+        try:
+            history = await store.read(execution_id)
+            verify(history)
+            archive.write(await line_of(store, history))
+            archived.append(history.summary)
+        except UnknownExecution:  # somebody else has removed it meanwhile
+            continue
+        except StoreUnavailable:
+            raise
+        except PlaitError as error:
+            kept.append(Checked(execution_id, error.code, str(error)))
+    archive.sync()
+    return archived

@@ -1,0 +1,96 @@
+"""What SQLite's errors mean: one class per thing that somebody can do something about.
+
+Rule. What may pass by itself (no space, a lock, a failing disk) is a StoreUnavailable and
+      is tried again; damage is none, because trying again would not mend it.
+"""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from pathlib import Path
+from typing import ClassVar, Final
+
+from plait.model.errors import Advice, PlaitError
+from plait.ports.journal import StoreFull, StoreUnavailable
+
+
+class StoreReadOnly(StoreUnavailable):
+    """The database file, or the folder that it is in, cannot be written."""
+
+    code: ClassVar[str] = "store.read_only"
+
+
+class StoreLocked(StoreUnavailable):
+    """Another process has kept the database locked for longer than anybody waits."""
+
+    code: ClassVar[str] = "store.locked"
+
+
+class NoDatabase(PlaitError):
+    """The file is something else than an SQLite database."""
+
+    code: ClassVar[str] = "store.no_database"
+    advice: ClassVar[Advice] = Advice.FIX_REQUEST
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} is no SQLite database: name another file")
+        self.path = path
+
+
+class StoreDamaged(PlaitError):
+    """A page of the database is not what was written to it."""
+
+    code: ClassVar[str] = "store.damaged"
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"{path} is damaged: {reason}; what is still whole can be read, "
+            "`plait journal verify` tells what is not: restore it from a backup"
+        )
+        self.path = path
+        self.reason = reason
+
+
+_READ_ONLY: Final = ("SQLITE_READONLY", "SQLITE_PERM")
+_LOCKED: Final = ("SQLITE_BUSY", "SQLITE_LOCKED")
+
+
+def fault(path: Path, error: Exception) -> Exception:
+    """Return what `error` means to whoever wanted to write or read at `path`.
+
+    An error that neither the database nor the system has raised is returned as it is.
+    """
+    if isinstance(error, OSError):
+        return _of_system(path, error)
+    if not isinstance(error, sqlite3.Error):
+        return error
+    # Errors of the sqlite3 module itself have no name: a value of a type it cannot keep.
+    name = getattr(error, "sqlite_errorname", None)
+    if name is None:
+        return error
+    if name == "SQLITE_FULL":
+        return _full(path)
+    if name == "SQLITE_NOTADB":
+        return NoDatabase(path)
+    if name.startswith("SQLITE_CORRUPT"):
+        return StoreDamaged(path, str(error))
+    if name.startswith(_READ_ONLY):
+        return StoreReadOnly(f"{path} cannot be written: look at its permissions")
+    if name.startswith(_LOCKED):
+        return StoreLocked(f"another process has kept {path} locked: nothing was written")
+    if name.startswith("SQLITE_CANTOPEN"):
+        return StoreUnavailable(f"{path} cannot be opened, or not be made")
+    return StoreUnavailable(f"{path}: {error} ({name})")
+
+
+def _of_system(path: Path, error: OSError) -> Exception:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _full(path)
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return StoreReadOnly(f"{path} cannot be written: {error.strerror}")
+    return StoreUnavailable(f"{path}: {error.strerror or error}")
+
+
+def _full(path: Path) -> StoreFull:
+    return StoreFull(f"there is no space left for {path}: nothing was written")

@@ -1,0 +1,129 @@
+"""What upkeep does to the database. Removing is cut into pieces that take milliseconds.
+
+An execution is gone with its row. Its entries are left over, may be many, and are deleted
+some at a time; after a crash the next upkeep goes on with them.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from itertools import accumulate
+from pathlib import Path
+from sqlite3 import Connection
+from typing import Any, Final
+
+from plait.ports.journal import Summary
+from plait.stores.sqlite.database import connect
+from plait.stores.sqlite.faults import fault
+from plait.stores.sqlite.rows import SELECT, summary_of
+
+REMOVED_MAX: Final = 20
+_ENTRIES_MAX: Final = 200
+_ENTRY_BYTES_MAX: Final = 500_000
+_PAGES_MAX: Final = 100
+_PROBLEMS_MAX: Final = 100
+
+
+def ids(connection: Connection) -> list[str]:
+    """See plait.ports.upkeep.Upkeep.ids."""
+    # The index alone: a damaged row hides no id.
+    rows = connection.execute("SELECT id FROM executions ORDER BY id")
+    return [row[0] for row in rows]
+
+
+def check(path: Path) -> list[str]:
+    """See plait.ports.upkeep.Upkeep.check."""
+    connection = connect(path)
+    try:
+        rows = connection.execute(f"PRAGMA quick_check({_PROBLEMS_MAX})").fetchall()
+    except sqlite3.Error as error:
+        return [str(fault(path, error))]
+    finally:
+        connection.close()
+    return [row[0] for row in rows if row[0] != "ok"]
+
+
+def ended(
+    connection: Connection,
+    before_ms: int,
+    statuses: Sequence[str],
+    limit: int,
+    after: Summary | None,
+) -> list[Summary]:
+    """See plait.ports.upkeep.Upkeep.ended."""
+    from_ms, from_id = 0, ""
+    if after is not None:
+        from_ms, from_id = after.standing.at_ms, after.new.execution_id
+    places = ", ".join("?" * len(statuses))
+    rows = connection.execute(
+        f"{SELECT} WHERE s.status <> 'running' AND s.status IN ({places})"
+        " AND s.owner IS NULL AND s.at_ms < ? AND s.at_ms >= ?"
+        " AND (s.at_ms, e.id) > (?, ?)"
+        " AND NOT EXISTS (SELECT 1 FROM executions p JOIN standings t"
+        "  ON t.execution = p.number WHERE p.id = e.parent AND t.status = 'running')"
+        " ORDER BY s.at_ms, e.id LIMIT ?",
+        (*statuses, before_ms, from_ms, from_ms, from_id, limit),
+    )
+    return [summary_of(row) for row in rows]
+
+
+def remove(connection: Connection, ended: Sequence[Summary]) -> list[str]:
+    """See plait.ports.upkeep.Upkeep.remove."""
+    removed = []
+    for summary in ended:
+        execution_id = summary.new.execution_id
+        row = connection.execute(
+            "SELECT e.number FROM executions e JOIN standings s ON s.execution = e.number"
+            " WHERE e.id = ? AND s.status <> 'running' AND s.owner IS NULL"
+            " AND s.length = ?",
+            (execution_id, summary.length),
+        ).fetchone()
+        if row is not None:
+            _remove(connection, row)
+            removed.append(execution_id)
+    return removed
+
+
+def _remove(connection: Connection, number: tuple[Any, ...]) -> None:
+    connection.execute("DELETE FROM messages WHERE execution = ?", number)
+    connection.execute("DELETE FROM standings WHERE execution = ?", number)
+    connection.execute("DELETE FROM executions WHERE number = ?", number)
+    connection.execute("INSERT INTO leftovers (execution) VALUES (?)", number)
+
+
+def clear_leftovers(connection: Connection) -> bool:
+    """Delete some entries of what is gone; return whether there may be more."""
+    left = connection.execute("SELECT execution FROM leftovers LIMIT 1").fetchone()
+    if left is None:
+        return False
+    (number,) = left
+    entries = connection.execute(
+        "SELECT number, length(body) FROM entries WHERE execution = ?"
+        " ORDER BY number LIMIT ?",
+        (number, _ENTRIES_MAX),
+    ).fetchall()
+    if entries:
+        connection.execute(
+            "DELETE FROM entries WHERE execution = ? AND number <= ?",
+            (number, _last_of_slice(entries)),
+        )
+    else:
+        connection.execute("DELETE FROM leftovers WHERE execution = ?", (number,))
+    return True
+
+
+def _last_of_slice(entries: list[tuple[int, int]]) -> int:
+    """Return the number of the last entry that is deleted together with the first."""
+    byte_counts = accumulate(length for _, length in entries)
+    count = sum(total <= _ENTRY_BYTES_MAX for total in byte_counts)
+    return entries[max(count - 1, 0)][0]
+
+
+def free_pages(connection: Connection) -> int:
+    """Give some unused pages back to the file system; return how many bytes."""
+    before: int = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA incremental_vacuum({_PAGES_MAX})").fetchall()
+    after: int = connection.execute("PRAGMA page_count").fetchone()[0]
+    page_bytes: int = connection.execute("PRAGMA page_size").fetchone()[0]
+    return (before - after) * page_bytes

@@ -1,0 +1,91 @@
+"""`plait journal` as a process, beside others that use the same store."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import orjson
+
+from tests.acceptance.cli import finish, plait, start
+
+SUM = """\
+name: sums
+steps: [{id: sum, type: set, value: "${input.a + 1}"}]
+output: "${sum.response}"
+"""
+NAP = "name: nap\nsteps: [{id: nap, type: wait, for: 3d}]\n"
+
+
+async def ran(folder: Path, count: int = 1) -> None:
+    (folder / "w.yaml").write_text(SUM)
+    for number in range(count):
+        given = f'{{"a": {number}}}'
+        done = await plait("run", "w.yaml", "--durable", "-i", given, cwd=folder)
+        assert done.code == 0, done.err
+
+
+async def listed(folder: Path, *more: str) -> list[str]:
+    done = await plait("executions", "list", "--json", *more, cwd=folder)
+    return [row["id"] for row in orjson.loads(done.out)]
+
+
+async def test_damage_is_told_with_its_code_and_what_is_whole_is_whole(
+    tmp_path: Path,
+) -> None:
+    await ran(tmp_path, 2)
+    whole = await plait("journal", "verify", "--json", cwd=tmp_path)
+    assert (whole.code, orjson.loads(whole.out)) == (0, {"checked": 2, "damaged": []})
+    with closing(sqlite3.connect(tmp_path / ".plait/plait.db")) as db, db:
+        db.execute("UPDATE standings SET length = 7 WHERE execution = 1")
+    fine, damaged = await listed(tmp_path)
+    told = await plait("journal", "verify", cwd=tmp_path)
+    assert told.code == 1
+    assert told.out.startswith(f"{damaged}  journal.damaged: ")
+    assert told.lines == ["2 executions checked, 1 damaged"]
+    one = await plait("journal", "verify", damaged[:8], "--json", cwd=tmp_path)
+    (found,) = orjson.loads(one.out)["damaged"]
+    assert (one.code, found["id"], found["code"]) == (1, damaged, "journal.damaged")
+    assert (await plait("journal", "verify", fine, cwd=tmp_path)).code == 0
+    nobody = await plait("journal", "verify", "zzz", cwd=tmp_path)
+    assert (nobody.code, "execution.unknown" in nobody.err) == (2, True)
+
+
+async def test_a_backup_is_a_store_and_overwrites_nothing(tmp_path: Path) -> None:
+    await ran(tmp_path)
+    done = await plait("journal", "backup", "copy.db", cwd=tmp_path)
+    assert (done.code, done.err) == (0, "")
+    assert await listed(tmp_path, "--store", "copy.db") == await listed(tmp_path)
+    again = await plait("journal", "backup", "copy.db", cwd=tmp_path)
+    assert (again.code, "backup.refused" in again.err) == (2, True)
+
+
+async def test_compact_archives_what_ended_and_leaves_what_runs(tmp_path: Path) -> None:
+    await ran(tmp_path, 2)
+    (tmp_path / "nap.yaml").write_text(NAP)
+    napping = await start("run", "nap.yaml", "--durable", cwd=tmp_path)
+    assert napping.stderr is not None
+    open_id = (await napping.stderr.readline()).decode().split()[1]
+    compact = ("journal", "compact", "--archive", "old.jsonl", "--json")
+    nothing = await plait(*compact, cwd=tmp_path)
+    assert orjson.loads(nothing.out)["removed"] == 0
+    later = await plait(*compact, "--older-than", "1d", cwd=tmp_path)
+    assert orjson.loads(later.out)["removed"] == 0
+    (tmp_path / "plait.toml").write_text('[store]\nretention = "1ms"\n')
+    done = await plait(*compact, cwd=tmp_path)
+    assert (done.code, orjson.loads(done.out)["removed"]) == (0, 2)
+    assert await listed(tmp_path) == [open_id]
+    assert len((tmp_path / "old.jsonl").read_bytes().splitlines()) == 2
+    napping.kill()
+    await finish(napping)
+
+
+async def test_what_compact_cannot_do_it_says_and_leaves(tmp_path: Path) -> None:
+    await ran(tmp_path)
+    compact = ("journal", "compact", "--older-than", "1ms")
+    full = await plait(*compact, "--archive", "/dev/full", cwd=tmp_path)
+    assert (full.code, "No space left" in full.err) == (1, True)
+    wrong = await plait(*compact, "--status", "running", cwd=tmp_path)
+    assert (wrong.code, "--status running" in wrong.err) == (2, True)
+    assert len(await listed(tmp_path)) == 1
