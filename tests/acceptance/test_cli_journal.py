@@ -89,3 +89,42 @@ async def test_what_compact_cannot_do_it_says_and_leaves(tmp_path: Path) -> None
     wrong = await plait(*compact, "--status", "running", cwd=tmp_path)
     assert (wrong.code, "--status running" in wrong.err) == (2, True)
     assert len(await listed(tmp_path)) == 1
+
+
+async def test_executions_move_to_another_store_and_one_bad_line_loses_no_other(
+    tmp_path: Path,
+) -> None:
+    await ran(tmp_path, 3)
+    done = await plait("executions", "export", "--all", cwd=tmp_path)
+    assert done.code == 0
+    first, second, third = done.out.splitlines()
+    mixed = "\n".join([first, "", '{"format": 1', second.replace("sums", "sins"), third])
+    (tmp_path / "mixed.jsonl").write_text(mixed)
+    there = ("--store", "new.db")
+    taken = await plait("executions", "import", "mixed.jsonl", *there, cwd=tmp_path)
+    assert taken.code == 1
+    told = [line.split(": ")[0:2] for line in taken.lines[:2]]
+    assert sorted(told) == [
+        ["mixed.jsonl:3", "archive.unreadable"],
+        ["mixed.jsonl:4", "journal.damaged"],
+    ]
+    assert taken.lines[2:] == ["2 executions taken in, 2 left out"]
+    rest = await plait(
+        "executions", "import", "-", *there, cwd=tmp_path, stdin=done.out.encode()
+    )
+    assert rest.lines[-1] == "1 executions taken in, 2 left out"
+    assert set(await listed(tmp_path, *there)) == set(await listed(tmp_path))
+    assert (await plait("journal", "verify", *there, cwd=tmp_path)).code == 0
+
+
+async def test_what_is_exported_is_what_was_asked_for(tmp_path: Path) -> None:
+    await ran(tmp_path, 2)
+    chosen, _ = await listed(tmp_path)
+    one = await plait("executions", "export", chosen[:8], cwd=tmp_path)
+    assert orjson.loads(one.out)["execution"]["execution_id"] == chosen
+    text = ("--text", '"a":0')
+    found = await plait("executions", "export", "--all", *text, cwd=tmp_path)
+    assert orjson.loads(found.out)["execution"]["execution_id"] != chosen
+    for wrong in ((), (chosen, "--all"), (chosen, *text)):
+        refused = await plait("executions", "export", *wrong, cwd=tmp_path)
+        assert (refused.code, refused.out) == (2, "")

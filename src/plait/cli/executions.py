@@ -16,17 +16,27 @@ from rich.console import Console
 from rich.table import Table
 
 from plait.cli.course import cancel, decide, fork, restart, resume
+from plait.cli.filters import (
+    ErrorOption,
+    Filters,
+    SinceOption,
+    StatusOption,
+    TagOption,
+    TextOption,
+    WorkflowOption,
+)
 from plait.cli.options import ConfigOption
 from plait.cli.output import EXIT_FAILED, error_json, is_terminal, json_text, stop, write
-from plait.cli.stores import IdArgument, StoreOption, duration_ms, found, now_ms, with_store
+from plait.cli.stores import IdArgument, StoreOption, found, now_ms, with_store
 from plait.cli.timeline import print_timeline
+from plait.cli.transfer import export, import_
 from plait.drivers.journal import Store
 from plait.kernel.codec import load_turn
 from plait.kernel.events import Event
 from plait.kernel.views import moment_text
 from plait.model.duration import format_ms
 from plait.operations import Shown, row_json, show, shown_json
-from plait.ports.journal import RUNNING, Search, Summary
+from plait.ports.journal import RUNNING, Summary
 
 JsonOption: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Write JSON, for programs.")
@@ -51,27 +61,12 @@ def _executions() -> None:
 
 @group.command("list")
 def list_(
-    workflow: Annotated[
-        str | None, typer.Option("--workflow", "-w", metavar="NAME", help="Of this one.")
-    ] = None,
-    status: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="STATUS",
-            help="running, completed, failed, cancelled. Several may be given.",
-        ),
-    ] = None,
-    error: Annotated[
-        str | None, typer.Option(metavar="CODE", help="Failed with this error code.")
-    ] = None,
-    tag: Annotated[str | None, typer.Option(metavar="WORD", help="With this tag.")] = None,
-    text: Annotated[
-        str | None,
-        typer.Option(metavar="TEXT", help="With this text somewhere in the input's JSON."),
-    ] = None,
-    since: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="Started within: 1h, 3d.")
-    ] = None,
+    workflow: WorkflowOption = None,
+    status: StatusOption = None,
+    error: ErrorOption = None,
+    tag: TagOption = None,
+    text: TextOption = None,
+    since: SinceOption = None,
     limit: Annotated[
         int, typer.Option(metavar="COUNT", min=1, max=10_000, help="At most so many.")
     ] = 50,
@@ -87,15 +82,7 @@ def list_(
 
     - `plait executions list -w order --text ada@example.org --json`
     """
-    search = Search(
-        workflow=workflow,
-        statuses=tuple(status or ()),
-        error_code=error,
-        tag=tag,
-        text=text,
-        since_ms=None if since is None else now_ms() - duration_ms("--since", since),
-        limit=limit,
-    )
+    search = Filters(workflow, status, error, tag, text, since).search(limit)
     rows_found = with_store(store, config, lambda opened: opened.find(search))
     if as_json:
         rows = [row_json(one) for one in rows_found]
@@ -148,8 +135,9 @@ def watch(
         stop(code=EXIT_FAILED)
 
 
-for _command in (cancel, decide, resume, restart, fork):
+for _command in (cancel, decide, resume, restart, fork, export):
     group.command()(_command)
+group.command("import")(import_)
 
 
 async def _shown(opened: Store, execution: str) -> Shown:

@@ -37,13 +37,21 @@ _LOOK_BACK_MAX = 10_000
 
 
 def with_store(
-    place: str | None, config: Path | None, work: Callable[[Store], Awaitable[T]]
+    place: str | None,
+    config: Path | None,
+    work: Callable[[Store], Awaitable[T]],
+    *,
+    is_new: bool = False,
 ) -> T:
-    """Open the store, do `work`, close it; ends with a line that says what went wrong."""
+    """Open the store, do `work`, close it; ends with a line that says what went wrong.
+
+    Args:
+        is_new: Whether the store may be made where there is none.
+    """
     settings = configured(config, None, None).settings
 
     async def main() -> T:
-        opened = await open_store(place or settings.store.url, is_new=False)
+        opened = await open_store(place or settings.store.url, is_new=is_new)
         try:
             return await work(opened)
         finally:

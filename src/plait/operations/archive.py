@@ -144,6 +144,7 @@ class Intake:
         self._takes_running = takes_running
         self._checker = Checker(hand)
         self._holding = Holding(hand)
+        self._plans: set[str] = set()
 
     async def __aenter__(self) -> Intake:
         await self._holding.__aenter__()
@@ -169,12 +170,15 @@ class Intake:
             raise StillRunning(new.execution_id)
         await self._checker.check(history, plan)
         store, worker_id = self._hand.store, self._hand.worker_id
-        await store.save_plan(new.plan_hash, plan)
+        if new.plan_hash not in self._plans:
+            await store.save_plan(new.plan_hash, plan)
+            self._plans.add(new.plan_hash)
         try:
             created = await store.create(new, history.entries, standing, worker_id)
         except LostRace as error:
             raise ExecutionExists(new.execution_id, new.execution_id) from error
         if not created.is_new:
             raise ExecutionExists(new.execution_id, created.summary.new.execution_id)
-        await store.release(worker_id, [new.execution_id])
+        if standing.status == RUNNING:
+            await store.release(worker_id, [new.execution_id])
         return created.summary

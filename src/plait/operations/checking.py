@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
+import orjson
+
 from plait.drivers.journal import HistoryDamaged, replay, verify
 from plait.drivers.journal.live import standing_of
 from plait.kernel import Kernel
@@ -59,11 +61,11 @@ def _check_row(history: History, kernel: Kernel, secrets: Mapping[str, str]) -> 
     execution_id, standing = summary.new.execution_id, summary.standing
     told = replay(history, kernel, secrets)
     started = cast("ExecutionStarted", told.events[0])
-    if (started.execution_id, started.plan_hash) != (
-        execution_id,
-        kernel.plan.content_hash,
-    ):
-        raise HistoryDamaged(execution_id, "its entries are those of another execution")
+    new, plan = summary.new, kernel.plan
+    row = (new.execution_id, new.plan_hash, new.workflow, new.input)
+    input_text = orjson.dumps(started.input).decode()
+    if row != (started.execution_id, started.plan_hash, plan.name, input_text):
+        raise HistoryDamaged(execution_id, "its row is not that of its entries")
     true = standing_of(told.state, told.outstanding)
     if (true.status, true.error_code) != (standing.status, standing.error_code):
         said = f"its row says {standing.status}, its entries say {true.status}"

@@ -268,7 +268,7 @@ async def resolve(hand: Hand, execution_id: str, decision: Decision) -> Summary:
         NoIncident: The step does not wait for a decision.
         LostRace: A worker holds the execution: it goes on with something else just now.
     """
-    async with _Holding(hand):
+    async with Holding(hand):
         taken = await hand.store.take(hand.worker_id, hand.now_ms, execution_id)
         history = await _read(hand, execution_id)
         told = await _told(hand, history)
