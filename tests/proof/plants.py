@@ -160,14 +160,18 @@ def _call_with_key_per_life(self: Live, call: StartCall) -> None:
     _start_call(self, replace(call, idempotency_key=key))
 
 
-def _rebuild_without_timers(self: Live, summary: Summary, told: Any) -> None:
+def _rebuild_without_timers(
+    self: Live, summary: Summary, told: Any, *, is_unknown: bool
+) -> None:
     told.outstanding.timers.clear()
-    _rebuild(self, summary, told)
+    _rebuild(self, summary, told, is_unknown=is_unknown)
 
 
-def _rebuild_without_calls(self: Live, summary: Summary, told: Any) -> None:
+def _rebuild_without_calls(
+    self: Live, summary: Summary, told: Any, *, is_unknown: bool
+) -> None:
     told.outstanding.calls.clear()
-    _rebuild(self, summary, told)
+    _rebuild(self, summary, told, is_unknown=is_unknown)
 
 
 async def _rebuilt_in_any_epoch(self: JournalDriver, held: Summary, live: Any) -> None:

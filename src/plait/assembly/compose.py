@@ -81,6 +81,7 @@ def journal_driver(
         worker_id=worker_id,
         env=configured.settings.env,
         secrets=configured.secrets,
+        payload_bytes_max=configured.settings.execution.payload_bytes_max,
     )
 
 

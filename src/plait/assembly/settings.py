@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from plait.connectors.egress import EgressPolicy, ResolveMap
 from plait.connectors.http.settings import HttpSettings
 from plait.document.limits import DEFAULT_LIMITS
+from plait.drivers.journal import PAYLOAD_BYTES_MAX
 from plait.gateway.body import JSON_DEPTH_CEILING
 from plait.kernel import Limits
 from plait.model.duration import parse_duration_ms
@@ -155,6 +156,8 @@ class ExecutionSection(Section):
     """Events in its history."""
     pending_max: Count = _EXECUTION.pending_max
     """Calls and timers outstanding at once."""
+    payload_bytes_max: Bytes = PAYLOAD_BYTES_MAX
+    """What an input, or a call's answer, may bring into the history of a durable one."""
 
 
 class StoreSection(Section):

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
-import orjson
-
 from plait.drivers.journal import HistoryDamaged, replay, verify
 from plait.drivers.journal.live import standing_of
+from plait.drivers.journal.payload import searched
 from plait.kernel import Kernel
 from plait.kernel.events import ExecutionStarted
 from plait.operations.course import Hand
@@ -63,7 +62,7 @@ def _check_row(history: History, kernel: Kernel, secrets: Mapping[str, str]) -> 
     started = cast("ExecutionStarted", told.events[0])
     new, plan = summary.new, kernel.plan
     row = (new.execution_id, new.plan_hash, new.workflow, new.input)
-    input_text = orjson.dumps(started.input).decode()
+    input_text = searched(started.input)
     if row != (started.execution_id, started.plan_hash, plan.name, input_text):
         raise HistoryDamaged(execution_id, "its row is not that of its entries")
     true = standing_of(told.state, told.outstanding)

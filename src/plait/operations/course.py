@@ -17,6 +17,7 @@ import orjson
 
 from plait.drivers.journal import NO_DIGEST, Store, Telling, entry_of, replay, verify
 from plait.drivers.journal.live import standing_of
+from plait.drivers.journal.payload import searched
 from plait.kernel import BEHAVIOUR, Kernel
 from plait.kernel.events import (
     CancelRequested,
@@ -352,7 +353,7 @@ async def _create(
         told.kernel.plan.name,
         told.kernel.plan.content_hash,
         hand.now_ms,
-        orjson.dumps(started.input).decode(),
+        searched(started.input),
         tags=old.tags,
         priority=old.priority,
         parent=old.execution_id,

@@ -61,7 +61,7 @@ class NewExecution:
     Attributes:
         key: The caller's idempotency key; None: every start is another execution. A key
             counts within its workflow.
-        input: The input as JSON text, for people who search in it.
+        input: The input as JSON text, for people who search in it; a large one is cut off.
         tags: Words to find it by.
         priority: Higher is claimed first.
         parent: The execution that this one belongs to or came from; None: none.

@@ -80,8 +80,8 @@ LAST = "(SELECT max(number) FROM entries WHERE execution = 2)"
         (f"DELETE FROM entries WHERE execution = 2 AND number = {LAST}", "journal.damaged"),
         ("DELETE FROM entries WHERE execution = 2", "journal.damaged"),
         (
-            "INSERT INTO entries SELECT execution, number + 9, body, digest FROM entries"
-            " WHERE execution = 2 AND number = 1",
+            "INSERT INTO entries SELECT execution, number + 9, body, digest, blob"
+            " FROM entries WHERE execution = 2 AND number = 1",
             "journal.damaged",
         ),
         ("UPDATE standings SET head = x'00' WHERE execution = 2", "journal.damaged"),

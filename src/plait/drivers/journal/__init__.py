@@ -9,15 +9,18 @@ from plait.drivers.journal.history import (
     replay,
     verify,
 )
+from plait.drivers.journal.payload import PAYLOAD_BYTES_MAX, PayloadTooLarge
 from plait.drivers.journal.result import trace_of, turns_of
 from plait.drivers.journal.telling import Telling
 from plait.drivers.journal.unkept import Unkept
 
 __all__ = [
     "NO_DIGEST",
+    "PAYLOAD_BYTES_MAX",
     "HistoryDamaged",
     "HistoryMismatch",
     "JournalDriver",
+    "PayloadTooLarge",
     "Start",
     "Store",
     "Telling",

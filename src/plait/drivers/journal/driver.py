@@ -33,6 +33,7 @@ from plait.drivers.journal.history import (
     verify,
 )
 from plait.drivers.journal.live import Live, standing_of
+from plait.drivers.journal.payload import PAYLOAD_BYTES_MAX, PayloadTooLarge, searched
 from plait.drivers.journal.result import result_of
 from plait.drivers.journal.telling import Outstanding, Telling, ambient_of
 from plait.drivers.journal.unsafe import UnsafeCounted
@@ -120,6 +121,7 @@ class JournalDriver:
         kernel_for: Returns what decides the executions of a plan.
         worker_id: Names this worker among all that share the store.
         env, secrets: As for `plait.drivers.inline.InlineDriver`.
+        payload_bytes_max: What an input, or a call's answer, may bring into a history.
         wall_clock_s: Tells the seconds since the Unix epoch; asked once.
     """
 
@@ -133,12 +135,14 @@ class JournalDriver:
         env: JsonObject | None = None,
         secrets: Mapping[str, str] | None = None,
         times: Times | None = None,
+        payload_bytes_max: int = PAYLOAD_BYTES_MAX,
         wall_clock_s: Callable[[], float] = time.time,
     ) -> None:
         self.journal: Journal = store
         self._counted = UnsafeCounted(calls)
         self.calls: Calls = self._counted
         self.secrets: Mapping[str, str] = secrets or {}
+        self.payload_bytes_max = payload_bytes_max
         self._leases: Leases = store
         self._kernel_for = kernel_for
         self._worker_id = worker_id
@@ -217,6 +221,7 @@ class JournalDriver:
             Its row; another execution's, when the key was used before.
 
         Raises:
+            PayloadTooLarge: Its input is larger than a history takes in.
             LostRace: The execution's id is taken.
             StoreUnavailable: Nothing was begun, or nothing is known of it.
         """
@@ -228,6 +233,9 @@ class JournalDriver:
         standing = standing_of(state, outstanding)
         new = self.new_execution(plan, start, event.at_ms)
         entries = [entry_of(turn.events, NO_DIGEST)]
+        byte_count, byte_count_max = len(entries[0].body), self.payload_bytes_max
+        if byte_count > byte_count_max:
+            raise PayloadTooLarge(byte_count=byte_count, byte_count_max=byte_count_max)
         async with self._alone_with(start.execution_id):
             created = await self._created(new, entries, standing)
             if created.is_new and standing.status == RUNNING:
@@ -257,7 +265,7 @@ class JournalDriver:
             plan.name,
             plan.content_hash,
             at_ms,
-            orjson.dumps(start.input).decode(),
+            searched(start.input),
             start.key,
             start.tags,
             start.priority,
@@ -359,8 +367,8 @@ class JournalDriver:
     def stalled(self, live: Live, error: Exception) -> None:
         """See plait.drivers.journal.live.Host."""
         execution_id = live.summary.new.execution_id
-        if isinstance(error, StoreUnavailable):
-            logger.warning("execution %s waits for the store: %s", execution_id, error)
+        if isinstance(error, StoreUnavailable | PayloadTooLarge):
+            logger.warning("execution %s goes back to its record: %s", execution_id, error)
             self._spawn(self._take_again(live))
             return
         if not isinstance(error, LostRace):

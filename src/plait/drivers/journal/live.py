@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, assert_never
 
 from plait.drivers.journal.history import entry_of
+from plait.drivers.journal.payload import PayloadTooLarge, refused
 from plait.drivers.journal.telling import Outstanding, Telling
 from plait.drivers.redact import redacted, redacted_value
 from plait.kernel import (
@@ -57,6 +58,7 @@ class Host(Protocol):
 
     calls: Calls
     secrets: Mapping[str, str]
+    payload_bytes_max: int
 
     @property
     def journal(self) -> Recorder:
@@ -146,6 +148,9 @@ class Live:
                     self._recorded(append)
                     self.act(commands)
         except Exception as error:
+            if isinstance(error, PayloadTooLarge):
+                event, message_id = self.unrecorded[-1]
+                self.unrecorded[-1] = refused(event, error), message_id
             self.is_stalled = True
             self.host.stalled(self, error)
         finally:
@@ -165,6 +170,7 @@ class Live:
                 heard.append(message_id)
             if turn.events:
                 entries.append(entry_of(turn.events, digest))
+                self._check_size(event, entries[-1])
                 digest = entries[-1].digest
                 self.outstanding.hear(event)
                 self.outstanding.ask(turn.commands)
@@ -174,6 +180,12 @@ class Live:
             return commands, append
         self.unrecorded.clear()
         return commands, None
+
+    def _check_size(self, event: OutsideEvent, entry: Entry) -> None:
+        """Refuse an answer that is too large; what the kernel concluded is forgotten."""
+        byte_count, byte_count_max = len(entry.body), self.host.payload_bytes_max
+        if byte_count > byte_count_max and isinstance(event, CallCompleted):
+            raise PayloadTooLarge(byte_count=byte_count, byte_count_max=byte_count_max)
 
     def _append(self, entries: list[Entry], heard: tuple[str, ...]) -> Append:
         summary, now_ms = self.summary, self.host.now_ms()

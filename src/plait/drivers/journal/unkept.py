@@ -10,6 +10,7 @@ Not here: how long somebody waits before it is promoted (plait.gateway.durable).
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Mapping
 
 from plait.drivers.inline import Result
@@ -48,6 +49,8 @@ class Unkept:
         self.lasts = asyncio.Event()
         self.calls: Calls = driver.calls
         self.secrets: Mapping[str, str] = driver.secrets
+        # Nothing is kept, so nothing is too large to be kept.
+        self.payload_bytes_max = sys.maxsize
         self._driver = driver
         self._error: Exception | None = None
         self._until_ms = driver.now_ms() + wait_ms

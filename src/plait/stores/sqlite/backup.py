@@ -9,38 +9,60 @@ Rule 2. The writer is not stopped. The copy reads within one transaction, so the
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
+from contextlib import closing, suppress
 from pathlib import Path
 
+from plait.ports.blobs import BlobDamaged
 from plait.ports.upkeep import BackupRefused
+from plait.stores.files import FileBlobs, sync
 from plait.stores.sqlite.database import connect
 from plait.stores.sqlite.faults import fault
+from plait.stores.sqlite.payloads import blobs_of
 
 
-def backup(path: Path, target: Path) -> None:
-    """See plait.ports.upkeep.Upkeep.backup."""
-    if target.exists():
-        raise BackupRefused(target, "it is there already, and stays as it is")
+def backup(path: Path, target: Path, blobs: FileBlobs) -> None:
+    """See plait.ports.upkeep.Upkeep.backup.
+
+    The blobs that the copy names are copied into a folder beside it.
+    """
+    copies = blobs_of(target)
+    for one in (target, copies.folder):
+        if one.exists():
+            raise BackupRefused(one, "it is there already, and stays as it is")
+    if not target.parent.is_dir():
+        raise BackupRefused(target, "there is no such folder")
     part = target.with_name(f".{target.name}.part-{os.getpid()}")
     try:
         part.unlink(missing_ok=True)
-        _copy(path, part)
+        with blobs.kept():
+            _copy(path, part)
+            _copy_blobs(part, blobs, copies)
         sync(part)
         os.link(part, target)
         sync(target.parent)
-    except FileExistsError as error:
-        raise BackupRefused(target, "it is there already, and stays as it is") from error
-    except FileNotFoundError as error:
-        raise BackupRefused(target, "there is no such folder") from error
-    except OSError as error:
-        raise fault(target, error) from error
+    except BaseException as error:
+        shutil.rmtree(copies.folder, ignore_errors=True)
+        if isinstance(error, FileExistsError):
+            raise BackupRefused(target, "it is there already") from error
+        if isinstance(error, OSError):
+            raise fault(target, error) from error
+        raise
     finally:
         part.unlink(missing_ok=True)
 
 
+def _copy_blobs(part: Path, blobs: FileBlobs, copies: FileBlobs) -> None:
+    with closing(sqlite3.connect(part)) as connection:
+        query = "SELECT DISTINCT blob FROM entries WHERE blob IS NOT NULL"
+        for (name,) in connection.execute(query):
+            # What is damaged is so in the copy as well; the rest is worth having.
+            with suppress(BlobDamaged):
+                copies.save(blobs.load(name))
+
+
 def _copy(path: Path, part: Path) -> None:
-    if not part.parent.is_dir():
-        raise FileNotFoundError(part.parent)
     source = connect(path)
     try:
         source.execute("BEGIN")
@@ -63,12 +85,3 @@ def _write(source: sqlite3.Connection, part: Path) -> None:
         raise fault(part, error) from error
     finally:
         copy.close()
-
-
-def sync(path: Path) -> None:
-    """Wait until a file's, or a folder's, content is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -14,7 +14,6 @@ from plait.ports.journal import (
     RUNNING,
     Append,
     Created,
-    Entry,
     LostRace,
     Message,
     NewExecution,
@@ -23,13 +22,14 @@ from plait.ports.journal import (
     UnknownExecution,
 )
 from plait.ports.leases import Claimed
+from plait.stores.sqlite.payloads import Stored
 from plait.stores.sqlite.rows import SELECT, summary_of
 
 
 def create(
     connection: Connection,
+    entries: Sequence[Stored],
     new: NewExecution,
-    entries: Sequence[Entry],
     standing: Standing,
     owner: str,
 ) -> Created:
@@ -70,10 +70,10 @@ def create(
     return Created(Summary(new, standing, length, head, 1, owner), is_new=True)
 
 
-def append(connection: Connection, wanted: Append) -> None:
+def append(connection: Connection, entries: Sequence[Stored], wanted: Append) -> None:
     """See plait.ports.journal.Journal.append."""
     number = _known(connection, wanted.execution_id)
-    standing, entries = wanted.standing, wanted.entries
+    standing = wanted.standing
     changed = connection.execute(
         "UPDATE standings SET status = ?, at_ms = ?, wake_at_ms = ?, error_code = ?,"
         " length = length + ?, head = coalesce(?, head), owner = iif(?, NULL, owner)"
@@ -245,12 +245,13 @@ def _next_number(connection: Connection) -> int:
 
 
 def _insert(
-    connection: Connection, number: int, first: int, entries: Sequence[Entry]
+    connection: Connection, number: int, first: int, entries: Sequence[Stored]
 ) -> None:
     connection.executemany(
-        "INSERT INTO entries (execution, number, body, digest) VALUES (?, ?, ?, ?)",
+        "INSERT INTO entries (execution, number, body, digest, blob)"
+        " VALUES (?, ?, ?, ?, ?)",
         [
-            (number, first + index, entry.body, entry.digest)
+            (number, first + index, entry.body, entry.digest, entry.blob)
             for index, entry in enumerate(entries)
         ],
     )

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+from plait.ports.blobs import BlobDamaged
 from plait.ports.journal import (
     Append,
     Created,
@@ -22,6 +24,7 @@ from plait.ports.journal import (
     NewExecution,
     Search,
     Standing,
+    StoreUnavailable,
     Summary,
     UnknownExecution,
     UnknownPlan,
@@ -31,6 +34,7 @@ from plait.stores.sqlite import jobs, upkeep
 from plait.stores.sqlite.backup import backup
 from plait.stores.sqlite.database import connect, migrate
 from plait.stores.sqlite.faults import fault
+from plait.stores.sqlite.payloads import Payloads
 from plait.stores.sqlite.readers import Readers
 from plait.stores.sqlite.rows import SELECT, search_sql, summary_of
 from plait.stores.sqlite.workers import WorkerLocks
@@ -38,6 +42,7 @@ from plait.stores.sqlite.writer import Writer
 
 # How soon a worker hears of what another process has written. A look costs 30 µs.
 _LOOK_EVERY_S: Final = 0.1
+_SWEPT_AT_JOIN: Final = 1_000
 
 
 class SqliteStore:
@@ -50,6 +55,7 @@ class SqliteStore:
         self._path = path
         self._writer = writer
         self._readers = readers
+        self._payloads = Payloads(path, writer)
         self._locks = WorkerLocks(path)
         self._seen = 0
 
@@ -75,16 +81,22 @@ class SqliteStore:
         self, new: NewExecution, entries: Sequence[Entry], standing: Standing, owner: str
     ) -> Created:
         """See plait.ports.journal.Journal."""
-        job = partial(jobs.create, new=new, entries=entries, standing=standing, owner=owner)
-        return await self._writer.submit(job)
+        job = partial(jobs.create, new=new, standing=standing, owner=owner)
+        return await self._payloads.submit(entries, job)
 
     async def append(self, append: Append) -> None:
         """See plait.ports.journal.Journal."""
-        await self._writer.submit(partial(jobs.append, wanted=append))
+        job = partial(jobs.append, wanted=append)
+        await self._payloads.submit(append.entries, job)
 
     async def read(self, execution_id: str) -> History:
         """See plait.ports.journal.Journal."""
-        return await self._readers.run(partial(_history, execution_id=execution_id))
+        query = partial(_history, execution_id=execution_id, entry_of=self._payloads.entry)
+        try:
+            return await self._readers.run(query)
+        except BlobDamaged:
+            # Perhaps the execution was removed while it was read: then it is unknown now.
+            return await self._readers.run(query)
 
     async def find(self, search: Search) -> list[Summary]:
         """See plait.ports.journal.Journal."""
@@ -107,6 +119,9 @@ class SqliteStore:
     async def join(self, worker_id: str) -> None:
         """See plait.ports.leases.Leases."""
         await asyncio.to_thread(self._locks.hold, worker_id)
+        # What a worker that died had saved and not named. A full disk is no reason to stay.
+        with suppress(StoreUnavailable):
+            await self._payloads.sweep(_SWEPT_AT_JOIN)
 
     async def beat(self, worker_id: str, now_ms: int, until_ms: int) -> list[Message]:
         """See plait.ports.leases.Leases."""
@@ -159,7 +174,7 @@ class SqliteStore:
 
     async def backup(self, target: Path) -> None:
         """See plait.ports.upkeep.Upkeep."""
-        await asyncio.to_thread(backup, self._path, target)
+        await asyncio.to_thread(backup, self._path, target, self._payloads.blobs)
 
     async def ended(
         self,
@@ -189,7 +204,7 @@ class SqliteStore:
         freed = 0
         while pages := await self._writer.submit(upkeep.free_pages, is_alone=True):
             freed += pages
-        return freed
+        return freed + await self._payloads.sweep()
 
 
 def _opened(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
@@ -207,16 +222,20 @@ def _opened(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
         raise
 
 
-def _history(connection: sqlite3.Connection, execution_id: str) -> History:
+def _history(
+    connection: sqlite3.Connection,
+    execution_id: str,
+    entry_of: Callable[[bytes, bytes, str | None], Entry],
+) -> History:
     row = connection.execute(f"{SELECT} WHERE e.id = ?", (execution_id,)).fetchone()
     if row is None:
         raise UnknownExecution(execution_id)
     entries = connection.execute(
-        "SELECT body, digest FROM entries"
+        "SELECT body, digest, blob FROM entries"
         " WHERE execution = (SELECT number FROM executions WHERE id = ?) ORDER BY number",
         (execution_id,),
     )
-    return History(summary_of(row), [Entry(*entry) for entry in entries])
+    return History(summary_of(row), [entry_of(*entry) for entry in entries])
 
 
 def _found(connection: sqlite3.Connection, search: Search) -> list[Summary]:
