@@ -118,6 +118,38 @@ async def test_a_profile_with_a_failed_offer_is_partial_and_not_kept() -> None:
     assert len(users.requests) == 2
 
 
+PAIR = """
+name: pair
+mode: express
+endpoint: {method: GET, path: /pair}
+steps:
+  - id: g
+    type: sequence
+    retry: {max_attempts: 2, delay: 1ms, on: [any]}
+    steps:
+      - {id: a, type: http, on_error: continue, request: {url: "http://upstream/a"}}
+      - {id: b, type: http, request: {url: "http://upstream/b"}}
+output: ${g.response.a + g.response.b}
+"""
+
+
+def in_turn(*scripts: Script) -> Script:
+    """Answer each request by the next of these."""
+    left = iter(scripts)
+    return lambda peer, request: next(left)(peer, request)
+
+
+async def test_a_reply_is_whole_when_what_failed_was_made_again(tmp_path: Path) -> None:
+    (tmp_path / "pair.yaml").write_text(PAIR)
+    upstream = Upstream()
+    for name in ("a", "b"):
+        upstream.on(f"/{name}", in_turn(reply(503), reply(json=name)))
+    async with upstream, serving(tmp_path, upstreams={"upstream": upstream}) as gateway:
+        answer = await gateway.ask("/pair")
+    assert (answer.status, json.loads(answer.body)) == (200, "ab")
+    assert answer.headers["plait-completed"] == "true"
+
+
 async def test_a_whole_profile_is_kept_for_its_time() -> None:
     async with (
         Upstream(reply(json={"id": "u-7", "vip": False})) as users,

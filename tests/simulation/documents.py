@@ -161,10 +161,31 @@ class _Writer:
         if self.perhaps(3):
             step["fallback"] = {**self.late(), "condition": "${input.a == 1}"}
         steps.insert(self.lot.randint(0, len(steps)), step)
+        if self.perhaps(2):
+            steps.insert(self.lot.randint(0, len(steps)), self.optional())
+        if self.perhaps(9):
+            last = {"id": f"s{self.next_number()}", "type": "return", "value": "early"}
+            steps.append({**last, "depends_on": [one["id"] for one in steps]})
         if self.perhaps(3):
             steps.insert(self.lot.randint(0, len(steps)), self.late())
         group |= self.retry()
         group["retry"] |= {"max_attempts": self.pick([2, 3]), "on": ["any"]}
+
+    def optional(self) -> Json:
+        """A step that fails at first, and is passed over when it does."""
+        plays = [self.play(fails=n < 1) for n in range(self.pick([1, 2, 2]))]
+        request = {"play": plays, "arg": None}
+        step = {"id": f"s{self.next_number()}", "type": "ask", "request": request}
+        return {**step, "retry": {"max_attempts": 1}, "on_error": "continue"}
+
+    def better_the_second_time(self) -> Json:
+        """A sequence whose first round fails, after something in it was passed over."""
+        retry = {"max_attempts": 2, "delay": self.duration(0, 4), "on": ["any"]}
+        plays = [self.play(fails=True), self.play(fails=False)]
+        request = {"play": plays, "arg": "${input.a}"}
+        step = {"id": f"s{self.next_number()}", "type": "ask", "request": request}
+        steps = [self.optional(), {**step, "retry": {"max_attempts": 1}}]
+        return {"steps": steps, "retry": retry}
 
     def late(self) -> Json:
         """A step that does not end within its limit; mostly that is caught."""
@@ -221,6 +242,8 @@ class _Writer:
         return {"code": f"custom.{self.count}", "details": {"seen": self.value(seen)}}
 
     def kind_sequence(self, seen: tuple[str, ...], depth: int) -> Json:
+        if self.wishes.races and self.perhaps(4):
+            return self.better_the_second_time()
         return {"steps": self.steps(seen, depth + 1, "sequence")}
 
     def kind_parallel(self, seen: tuple[str, ...], depth: int) -> Json:

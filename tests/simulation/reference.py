@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tests.simulation.reading import Unreadable, render, truth
+
 Json = Any
 CALL_LIMIT_MS = 30_000
 ADVISED = ("connector.timeout", "connector.connect", "connector.http.503", "step.timeout")
@@ -31,10 +33,6 @@ CLASSES = {
 
 class Ambiguous(Exception):
     """Two things coincide and the outcome depends on which is first."""
-
-
-class Unreadable(Exception):
-    """An expression has no value."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +52,19 @@ class Error:
     retry_on: bool = False
 
 
+# The failures that may be the first which a value goes without; None: it may be whole.
+Missed = frozenset[Error | None]
+WHOLE: Missed = frozenset([None])
+
+
 @dataclass(frozen=True)
 class End:
-    """How something ended: `settled`, `failed` or `returned`."""
+    """How something ended: `settled`, `failed` or `returned`, and what it goes without."""
 
     kind: str
     at: int
     payload: Json
+    missed: Missed = WHOLE
 
 
 @dataclass(frozen=True)
@@ -124,11 +128,18 @@ class Reference:
         if enders:
             first = min(end.at for end in enders)
             self.cut_siblings(raw["steps"], prefix, first)
-            return [end for end in enders if end.at == first]
+            beside = [end for end, _ in settled.values()]
+            return [
+                replace(end, missed=missed_around(end, beside, order))
+                for end in enders
+                if end.at == first
+            ]
         at = max(end.at for end, _ in settled.values())
+        missed = first_missed([end for end, _ in settled.values()])
         views = {step_id: view for step_id, (_, view) in settled.items()}
         try:
-            return [End("settled", at, self.scope_output(raw, {**names, **views}, views))]
+            output = self.scope_output(raw, {**names, **views}, views)
+            return [End("settled", at, output, missed)]
         except Unreadable:
             return [End("failed", at, Error("expression", "", 0))]
 
@@ -202,7 +213,8 @@ class Reference:
             if len(ends) > 1 and self.is_caught(raw):
                 raise Ambiguous
             if end.kind == "settled":
-                return [self.settle(path, "completed", end.at, end.payload, None, attempt)]
+                settled = self.settle(path, "completed", end.at, end.payload, None, attempt)
+                return [replace(settled, missed=end.missed)]
             if end.kind == "returned" or len(ends) > 1:
                 return ends
             error = end.payload
@@ -246,7 +258,7 @@ class Reference:
             response = render(raw["output"], {**names, raw["id"]: own})
         except Unreadable:
             return [End("failed", ends[0].at, Error("expression", path, attempt))]
-        return [End(ends[0].kind, ends[0].at, response)]
+        return [replace(ends[0], payload=response)]
 
     def limited(
         self,
@@ -340,8 +352,11 @@ class Reference:
         for way in itertools.product(*ends.values()):
             for order in orders(list(zip(ends, way, strict=True))):
                 end = join(order, list(branches), needed)
-                if end not in joined:
-                    joined.append(end)
+                same = [one for one in joined if replace(one, missed=end.missed) == end]
+                for one in same:
+                    joined.remove(one)
+                    end = replace(end, missed=end.missed | one.missed)
+                joined.append(end)
         if len(joined) > 1 and any(end.kind == "settled" for end in joined):
             raise Ambiguous
         self.cut(path + "[", joined[0].at)
@@ -415,7 +430,8 @@ class Reference:
             raise Ambiguous
         end = ends[0]
         if end.kind == "failed" and is_continued:
-            return [self.settle(path, "failed", end.at, None, end.payload, attempts)]
+            settled = self.settle(path, "failed", end.at, None, end.payload, attempts)
+            return [replace(settled, missed=frozenset([end.payload]))]
         if end.kind == "failed":
             self.records.append(Record(end.at, path, "failed"))
         return ends
@@ -448,7 +464,9 @@ class Reference:
                 for end in ends
             ]
         if told["status"] == "completed":
-            return [self.settle(path, "completed", at, told["response"], None, attempts)]
+            answer = told["response"]
+            settled = self.settle(path, "completed", at, answer, None, attempts)
+            return [replace(settled, missed=ends[0].missed)]
         why = "skipped" if told["error"] is None else told["error"]["code"]
         return [End("failed", at, replace(error, fallback=why))]
 
@@ -496,9 +514,35 @@ def view(response: Json, status: str, error: Error | None, attempts: int) -> Jso
     return {"response": response, "status": status, "error": told, "attempts": attempts}
 
 
+def either(first: Missed, then: Missed) -> Missed:
+    """Return what `first` says, and if that may be nothing, what `then` says."""
+    return (first - WHOLE) | then if None in first else first
+
+
+def first_missed(ends: list[End]) -> Missed:
+    """Return what a scope goes without whose steps settled so, each in its moment."""
+    missed = WHOLE
+    for at in sorted({end.at for end in ends}):
+        now = [end.missed for end in ends if end.at == at]
+        is_sure = any(None not in one for one in now)
+        missed = either(missed, frozenset().union(*now) - (WHOLE if is_sure else set()))
+    return missed
+
+
+def missed_around(end: End, beside: list[End], order: str) -> Missed:
+    """Return what a `return` goes without: the failures where it stands, and before it."""
+    if end.kind != "returned":
+        return WHOLE
+    before = [one for one in beside if one.at < end.at or order == "sequence"]
+    perhaps = [one.missed for one in beside if one.at == end.at and one not in before]
+    missed = either(first_missed(before), WHOLE.union(*perhaps))
+    return either(end.missed, missed)
+
+
 def join(order: tuple[tuple[str, End], ...], names: list[str], needed: int) -> End:
     """Return what `parallel` makes of branches that end in this order."""
     outputs: dict[str, Json] = {}
+    missed = WHOLE
     failed = 0
     for name, end in order:
         if end.kind == "returned":
@@ -509,9 +553,10 @@ def join(order: tuple[tuple[str, End], ...], names: list[str], needed: int) -> E
                 return end
         else:
             outputs[name] = end.payload
+            missed = either(missed, end.missed)
             if len(outputs) == needed:
                 in_order = {name: outputs[name] for name in names if name in outputs}
-                return End("settled", end.at, in_order)
+                return End("settled", end.at, in_order, missed)
     raise AssertionError(order)
 
 
@@ -553,47 +598,3 @@ def waits_for(step: Json, steps: list[Json]) -> set[str]:
     expressions = " ".join(re.findall(r"\$\{([^}]*)\}", text))
     words = set(re.findall(r"\b\w+\b", expressions)) | set(step.get("depends_on", ()))
     return {other["id"] for other in steps if other["id"] in words} - {step["id"]}
-
-
-# -- templates, by hand ------------------------------------------------------------------
-
-
-def render(value: Json, names: dict[str, Json]) -> Json:
-    """Return `value` with every ${…} in it replaced."""
-    if isinstance(value, dict):
-        return {key: render(inner, names) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [render(inner, names) for inner in value]
-    if not isinstance(value, str):
-        return value
-    whole = re.fullmatch(r"\$\{([^}]*)\}", value)
-    if whole:
-        return evaluate(whole.group(1), names)
-    parts = re.split(r"(\$\$\{|\$\{[^}]*\})", value)
-    return "".join(_part(part, names) for part in parts)
-
-
-def _part(part: str, names: dict[str, Json]) -> str:
-    if part == "$${":
-        return "${"
-    if part.startswith("${"):
-        return str(evaluate(part[2:-1], names))
-    return part
-
-
-def truth(value: Json, names: dict[str, Json]) -> bool:
-    rendered = render(value, names)
-    if not isinstance(rendered, bool):
-        raise Unreadable(f"{value} is no bool")
-    return rendered
-
-
-def evaluate(expression: str, names: dict[str, Json]) -> Json:
-    """Evaluate `path` or `path == literal`, which is all that the tests write."""
-    left, equals, right = expression.partition(" == ")
-    value: Json = names
-    for key in left.strip().split("."):
-        if not isinstance(value, dict) or key not in value:
-            raise Unreadable(expression)
-        value = value[key]
-    return value == json.loads(right.replace("'", '"')) if equals else value

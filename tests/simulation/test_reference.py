@@ -35,7 +35,8 @@ def agrees(end: End, result: Simulated) -> bool:
     if result.elapsed_ms != end.at:
         return False
     if end.kind != "failed":
-        return result.status == "completed" and _told(result.output) == end.payload
+        is_same = result.status == "completed" and _told(result.output) == end.payload
+        return is_same and any(_is_missed(one, result) for one in end.missed)
     return result.failure is not None and _is_same(end.payload, result.failure)
 
 
@@ -47,6 +48,12 @@ def _told(value: Any) -> Any:
         return [_told(inner) for inner in value]
     is_error = isinstance(value, str) and value.startswith("expression.")
     return "expression" if is_error else value
+
+
+def _is_missed(error: Error | None, result: Simulated) -> bool:
+    if error is None or result.passed_over is None:
+        return error is None and result.passed_over is None
+    return _is_same(error, result.passed_over)
 
 
 def _is_same(error: Error, failure: Failure) -> bool:

@@ -76,7 +76,7 @@ class Ended(Protocol):
 
     @property
     def is_degraded(self) -> bool:
-        """True when a step failed and the workflow went on without it."""
+        """True when the output goes without a step that failed."""
         ...
 
     @property

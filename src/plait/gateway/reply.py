@@ -57,9 +57,7 @@ class ReplyWriter:
     def _failure_of(self, result: Result) -> Failure | None:
         if result.status != "completed":
             return result.failure or _CANCELLED
-        if result.is_degraded and not self._partial:
-            return _first_failure(result)
-        return None
+        return None if self._partial else result.passed_over
 
     def _completed(self, result: Result) -> Reply | Failure:
         status, headers = 200, []
@@ -132,11 +130,3 @@ class ReplyWriter:
 
 
 _CANCELLED: Final = Failure("execution.cancelled", "the execution was cancelled")
-
-
-def _first_failure(result: Result) -> Failure:
-    """Return the failure of the step that failed first, of those outermost."""
-    failed = [step for step in result.trace.steps.values() if step.status == "failed"]
-    failed.sort(key=lambda step: ("/" in step.step, step.ended_s or 0))
-    found = failed[0].failure if failed else None
-    return found or Failure("internal", "a step failed and left no reason")

@@ -21,6 +21,7 @@ from plait.model.failure import Failure
 from plait.model.place import Place
 
 FORMAT: Final = 1
+_FAILURES: Final = ("failure", "passed_over")
 
 
 class TurnUnreadable(PlaitError):
@@ -70,11 +71,11 @@ def _load(name: str, fields: Mapping[str, Any]) -> Event:
     kind = _KINDS.get(name)
     if kind is None:
         raise TurnUnreadable(f"it knows no event '{name}'")
-    failure = fields.get("failure")
+    failures = {
+        name: _failure(fields[name]) for name in _FAILURES if fields.get(name) is not None
+    }
     try:
-        if failure is not None:
-            return kind(**{**fields, "failure": _failure(failure)})
-        return kind(**fields)
+        return kind(**{**fields, **failures})
     except TypeError as error:
         raise TurnUnreadable(f"event '{name}' has other fields: {error}") from error
 

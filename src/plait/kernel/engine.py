@@ -53,7 +53,15 @@ from plait.kernel.failures import (
     out_of_time,
     with_detail,
 )
-from plait.kernel.frames import FRAME_DONE, Openings, active_runs, leave, settle
+from plait.kernel.frames import (
+    FRAME_DONE,
+    Openings,
+    active_runs,
+    leave,
+    pass_over,
+    passed_over_around,
+    settle,
+)
 from plait.kernel.incidents import go_on, outcome_unknown, pause, take_up
 from plait.kernel.lifecycle import TRANSITIONS, InvariantBroken, StepState, advance
 from plait.kernel.machine import Machine
@@ -240,8 +248,11 @@ class Kernel:
         frame.runs.clear()
         parent = frame.parent
         if parent is None:
-            self._end(x, ExecutionCompleted(output, x.now_ms))
-        elif parent.state is StepState.FALLING_BACK:
+            self._end(x, ExecutionCompleted(output, x.now_ms, frame.passed_over))
+            return
+        if frame.passed_over is not None:
+            pass_over(parent, frame.passed_over)
+        if parent.state is StepState.FALLING_BACK:
             self._end_fallback(x, parent, frame)
         else:
             machine = self._machines[parent.node.machine]
@@ -352,6 +363,8 @@ class Kernel:
     def _settle_completed(
         self, x: Execution, run: Run, view: dict[str, JsonValue], *, by_fallback: bool
     ) -> None:
+        if run.passed_over is not None:
+            pass_over(run.frame, run.passed_over)
         if run.timers or run.frames:
             self._drop(x, run)
         self._note(x, run, StepCompleted(run.path, run.attempt, by_fallback, x.now_ms))
@@ -422,7 +435,7 @@ class Kernel:
         if not node.continue_on_error:
             self._fail_frame(x, run.frame, failure)
             return
-        x.is_degraded = True
+        pass_over(run.frame, failure)
         view = absent_view(node, "failed", run.attempt, failure.as_json())
         run.frame.names[node.id] = view
         settle(x, run)
@@ -435,7 +448,7 @@ class Kernel:
             output = template.render({**run.frame.names, run.node.id: view})
         self._drop(x, run)
         self._note(x, run, StepCompleted(run.path, run.attempt, False, x.now_ms))
-        self._end(x, ExecutionCompleted(output, x.now_ms))
+        self._end(x, ExecutionCompleted(output, x.now_ms, passed_over_around(run)))
 
     def _end(self, x: Execution, event: TerminalEvent) -> None:
         if x.root is not None and x.root.is_open:
@@ -479,7 +492,11 @@ class Kernel:
         self._fall_back(x, run, failure)
 
     def _drop(self, x: Execution, run: Run, *, keep: str = "") -> None:
-        """Give up what the run has under way: its call, its timers, its frames."""
+        """Give up what the run has under way: its call, its timers, its frames.
+
+        What these have come to is for nothing, also what they had to go without.
+        """
+        run.passed_over = None
         if x.calls.get(run.path) is run:
             del x.calls[run.path]
             x.commands.append(CancelCall(run.path, run.attempt))

@@ -200,10 +200,14 @@ class StepCancelled:
 
 @record
 class ExecutionCompleted:
-    """Terminal: the execution's output is known."""
+    """Terminal: the execution's output is known.
+
+    `passed_over` is the first failure that this output goes without; None: it is whole.
+    """
 
     output: JsonValue
     at_ms: int
+    passed_over: Failure | None = None
 
 
 @record

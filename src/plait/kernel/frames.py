@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from plait.kernel.state import Execution, Frame, Run
+from plait.model.failure import Failure
 from plait.plan import Scope
 
 # Stands in `Execution.ready` where a node's index would: all of the frame has settled.
@@ -58,6 +59,21 @@ def leave(frame: Frame) -> None:
     frame.is_open = False
     if frame.parent is not None:
         frame.parent.frames.pop(frame.name, None)
+
+
+def pass_over(where: Frame | Run, failure: Failure | None) -> None:
+    """Note that what `where` yields goes without this; the first failure is kept."""
+    if where.passed_over is None:
+        where.passed_over = failure
+
+
+def passed_over_around(run: Run) -> Failure | None:
+    """Return the first failure that was passed over beside `run` or around it."""
+    frame, found = run.frame, run.frame.passed_over
+    while found is None and frame.parent is not None:
+        frame = frame.parent.frame
+        found = frame.passed_over
+    return found
 
 
 def active_runs(x: Execution) -> Iterator[Run]:

@@ -23,6 +23,7 @@ class Run:
         attempt: The attempt under way or last made; 0 before the first.
         deadline_at_ms: When all attempts together must be over; None: never.
         failure: What the fallback stands in for, while it does.
+        passed_over: The first failure that what it is about to yield goes without.
         timers: Its outstanding timers: timer number → what it is for.
         frames: The frames that it runs inside itself, by name.
         memory: Whatever its machine keeps between events.
@@ -35,6 +36,7 @@ class Run:
     attempt: int = 0
     deadline_at_ms: int | None = None
     failure: Failure | None = None
+    passed_over: Failure | None = None
     timers: dict[int, str] = field(default_factory=dict)
     frames: dict[str, Frame] = field(default_factory=dict)
     memory: Any = None
@@ -59,6 +61,7 @@ class Frame:
         runs: The step instances that have started, by node index; none once the frame
             is over, so that nothing refers in a circle and memory is free at once.
         is_open: False once it has completed, failed or was cancelled.
+        passed_over: The first failure that its output goes without.
     """
 
     scope: Scope
@@ -70,6 +73,7 @@ class Frame:
     unsettled: int
     runs: dict[int, Run] = field(default_factory=dict)
     is_open: bool = True
+    passed_over: Failure | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -119,4 +123,3 @@ class Execution:
     events: list[Event] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
     event_count: int = 0
-    is_degraded: bool = False

@@ -15,7 +15,6 @@ from plait.kernel.events import (
     ExecutionCompleted,
     ExecutionFailed,
     ExecutionStarted,
-    StepFailed,
     TerminalEvent,
 )
 from plait.kernel.views import moment_text
@@ -35,7 +34,7 @@ class Shown:
         failure: Why it failed; None unless it did.
         trace: Its timeline; moments are seconds since the Unix epoch.
         responses: What each call was answered, by step path; of several attempts the last.
-        is_degraded: True when a step failed and the workflow went on without it.
+        is_degraded: True when the output goes without a step that failed.
     """
 
     summary: Summary
@@ -72,15 +71,15 @@ def show(history: History, now_ms: int) -> Shown:
     started = turns[0][0]
     assert isinstance(started, ExecutionStarted)
     responses: JsonObject = {}
-    is_degraded = False
     for events in turns:
         if isinstance(events[0], CallCompleted):
             responses[events[0].step] = events[0].response
-        is_degraded |= any(isinstance(one, StepFailed) and one.continued for one in events)
     is_running = history.summary.standing.status == RUNNING
     end_ms = now_ms if is_running else history.summary.standing.at_ms
     trace = trace_of(turns, end_ms)
-    output, failure = _outcome(turns[-1][-1])
+    last = turns[-1][-1]
+    output, failure = _outcome(last)
+    is_degraded = isinstance(last, ExecutionCompleted) and last.passed_over is not None
     return Shown(history.summary, started, output, failure, trace, responses, is_degraded)
 
 

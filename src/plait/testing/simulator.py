@@ -82,7 +82,7 @@ class Simulated:
         output: The workflow's output; None unless it completed.
         failure: Why it failed; None unless it did.
         elapsed_ms: Virtual time from start to end.
-        is_degraded: True when a step failed and the workflow went on without it.
+        passed_over: The first failure that the output goes without; None: it is whole.
         steps: Each step's line of the timeline, by path; moments in virtual seconds.
         calls: Every call that was made, in order.
         history: The outside events, in order; feeding them again gives the same state.
@@ -93,11 +93,16 @@ class Simulated:
     output: JsonValue
     failure: Failure | None
     elapsed_ms: int
-    is_degraded: bool
+    passed_over: Failure | None
     steps: dict[str, StepTrace]
     calls: list[StartCall]
     history: list[OutsideEvent]
     events: list[Event]
+
+    @property
+    def is_degraded(self) -> bool:
+        """True when the output goes without a step that failed."""
+        return self.passed_over is not None
 
     def status_of(self, step: str) -> str:
         """Return how a step ended, or `not started`.
@@ -217,7 +222,7 @@ class Simulation:
             end.output if isinstance(end, ExecutionCompleted) else None,
             end.failure if isinstance(end, ExecutionFailed) else None,
             self.now_ms - STARTED_AT_MS,
-            self.state.is_degraded,
+            end.passed_over if isinstance(end, ExecutionCompleted) else None,
             self._trace.steps,
             self.calls,
             self.history,

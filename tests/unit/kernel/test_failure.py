@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from plait.kernel.events import FallbackStarted, StepCompleted, StepFailed
-from plait.testing import Simulated, error, reply, simulate
+from plait.testing import HANG, Simulated, error, reply, simulate
 from tests.simulation.asking import ask, give, plan_with
 
 BROKEN = error("connector.http.500", "it broke", details={"status_code": 500})
@@ -220,6 +220,100 @@ def test_on_error_continue_comes_after_the_fallback() -> None:
         plan, {"a": BROKEN, "a.fallback/mirror": error("connector.closed")}
     )
     assert (failed_too.output, failed_too.is_degraded) == ({}, True)
+
+
+SHAKY = ask("x", on_error="continue")
+AGAIN = {"max_attempts": 2, "delay": "1ms", "on": ["any"]}
+SECOND_ROUND = {"g/x": BROKEN, "g/y": BROKEN, "g~2/x": reply(1), "g~2/y": reply(2)}
+
+
+def group_of(*steps: Any, **settings: Any) -> dict[str, Any]:
+    return {"id": "g", "type": "sequence", "steps": [*steps], **settings}
+
+
+def race_of(loser: list[Any], **settings: Any) -> dict[str, Any]:
+    branches = {"slow": {"steps": loser}, "fast": {"steps": [ask("z")]}}
+    return {"id": "g", "type": "parallel", "join": "any", "branches": branches, **settings}
+
+
+@pytest.mark.parametrize(
+    ("step", "script"),
+    [
+        (group_of(SHAKY, ask("y"), retry=AGAIN), SECOND_ROUND),
+        (group_of(SHAKY, ask("y"), fallback=1), {"g/x": BROKEN, "g/y": BROKEN}),
+        (
+            race_of([SHAKY, ask("y")]),
+            {"g[slow]/x": BROKEN, "g[slow]/y": HANG, "g[fast]/z": reply(1, after_ms=5)},
+        ),
+        (
+            race_of([SHAKY], join="all", retry=AGAIN),
+            {
+                "g[slow]/x": BROKEN,
+                "g[fast]/z": error("connector.closed", after_ms=5),
+                "g~2[slow]/x": reply(1),
+                "g~2[fast]/z": reply(1),
+            },
+        ),
+        (
+            ask("a", fallback=group_of(SHAKY, ask("y"), fallback="none")),
+            {"a": BROKEN, "a.fallback/g/x": BROKEN, "a.fallback/g/y": BROKEN},
+        ),
+    ],
+    ids=[
+        "an earlier round",
+        "a group with a fallback",
+        "a race lost",
+        "a branch of an earlier round",
+        "a fallback group",
+    ],
+)
+def test_what_was_passed_over_in_what_came_to_nothing_does_not_count(
+    step: Any, script: Any
+) -> None:
+    result = simulate(plan_with(step), script)
+    assert any(event.continued for event in of_kind(result, StepFailed))
+    assert (result.status, result.passed_over) == ("completed", None)
+
+
+@pytest.mark.parametrize(
+    ("step", "path"),
+    [
+        (group_of(SHAKY, ask("y")), "g/x"),
+        (race_of([SHAKY], join="all"), "g[slow]/x"),
+        (ask("a", fallback=group_of(SHAKY, ask("y"))), "a.fallback/g/x"),
+        (group_of(SHAKY, {"id": "r", "type": "return", "value": 1}), "g/x"),
+        (group_of(ask("y"), on_error="continue", retry=AGAIN), "g~2/y"),
+    ],
+    ids=["in a group", "in a branch", "in a fallback", "beside a return", "a group"],
+)
+def test_what_was_passed_over_in_what_is_used_is_told(step: Any, path: str) -> None:
+    fine = {name: reply(1) for name in ("g/y", "g[fast]/z", "a.fallback/g/y")}
+    broken = dict.fromkeys(("a", "g~2/y", path), BROKEN)
+    failing = {"g/y": BROKEN} if path == "g~2/y" else {}
+    result = simulate(plan_with(step), {**fine, **broken, **failing})
+    assert result.status == "completed"
+    assert result.passed_over is not None
+    assert (result.passed_over.code, result.passed_over.step) == (
+        "connector.http.500",
+        path,
+    )
+
+
+def test_a_return_does_not_go_without_what_failed_in_another_branch() -> None:
+    early = {"id": "r", "type": "return", "value": 1, "depends_on": ["z"]}
+    step = race_of([SHAKY, ask("y")])
+    step["branches"]["fast"]["steps"].append(early)
+    script = {"g[slow]/x": BROKEN, "g[slow]/y": HANG, "g[fast]/z": reply(1, after_ms=5)}
+    result = simulate(plan_with(step), script)
+    assert (result.output, result.passed_over) == (1, None)
+
+
+def test_of_several_failures_that_were_passed_over_the_first_is_told() -> None:
+    late, early = ask("a", on_error="continue"), ask("b", on_error="continue")
+    script = {"a": error("connector.closed", after_ms=9), "b": BROKEN}
+    result = simulate(plan_with(late, early), script)
+    assert result.passed_over is not None
+    assert result.passed_over.step == "b"
 
 
 def test_a_continued_failure_is_told_as_such() -> None:

@@ -52,7 +52,7 @@ class Result:
     Attributes:
         status: `completed`, `failed` or `cancelled`.
         failure: Why, when it failed.
-        is_degraded: True when a step failed and the workflow went on without it.
+        passed_over: The first failure that the output goes without; None: it is whole.
         state: The kernel's final state, for templates that look at the whole execution.
     """
 
@@ -60,9 +60,14 @@ class Result:
     status: str
     output: JsonValue = field(repr=False)
     failure: Failure | None
-    is_degraded: bool
+    passed_over: Failure | None
     trace: Trace = field(repr=False)
     state: Execution = field(repr=False)
+
+    @property
+    def is_degraded(self) -> bool:
+        """True when the output goes without a step that failed."""
+        return self.passed_over is not None
 
 
 @record
@@ -236,9 +241,10 @@ class _Running:
         end, x = self.state.end, self.state
         output: JsonValue = None
         failure: Failure | None = None
+        passed_over: Failure | None = None
         match end:
             case ExecutionCompleted():
-                status, output = "completed", end.output
+                status, output, passed_over = "completed", end.output, end.passed_over
             case ExecutionFailed():
                 status, failure = "failed", end.failure
             case ExecutionCancelled() | None:
@@ -246,7 +252,7 @@ class _Running:
             case _:
                 assert_never(end)
         execution_id = x.started.execution_id
-        return Result(execution_id, status, output, failure, x.is_degraded, self.trace, x)
+        return Result(execution_id, status, output, failure, passed_over, self.trace, x)
 
     def release(self) -> None:
         """Cancel what is still under way; after a regular end there is nothing."""

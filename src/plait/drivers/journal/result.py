@@ -56,9 +56,10 @@ def result_of(history: History, state: Execution) -> Result:
     summary = history.summary
     output: JsonValue = None
     failure: Failure | None = None
+    passed_over: Failure | None = None
     match state.end:
         case ExecutionCompleted():
-            output = state.end.output
+            output, passed_over = state.end.output, state.end.passed_over
         case ExecutionFailed():
             failure = state.end.failure
         case ExecutionCancelled():
@@ -70,7 +71,7 @@ def result_of(history: History, state: Execution) -> Result:
         summary.standing.status,
         output,
         failure,
-        state.is_degraded,
+        passed_over,
         trace_of(turns_of(history), summary.standing.at_ms),
         state,
     )
