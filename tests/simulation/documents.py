@@ -292,7 +292,11 @@ class _Writer:
         if self.wishes.races and self.perhaps(5):
             return self.worse()
         if self.perhaps(2):
-            return self.step(seen, (), depth + 1 if self.wishes.races else DEPTH_MAX)
+            step = self.step(seen, (), depth + 1 if self.wishes.races else DEPTH_MAX)
+            if self.perhaps(2):
+                del step["id"]
+                step.pop("output", None)
+            return step
         return self.pick([None, "none", {"told": "${error.code}"}, self.value(seen)])
 
     # -- templates -----------------------------------------------------------------------

@@ -454,7 +454,7 @@ class Reference:
             except Unreadable:
                 return [End("failed", now, replace(error, fallback="expression"))]
             return [self.settle(path, "completed", now, value, None, attempts)]
-        ends = self.step(answer, seen, now, path + ".fallback/")
+        ends = self.step({"id": "fallback", **answer}, seen, now, path + ".fallback/")
         at, told = ends[0].at, ends[0].payload
         if ends[0].kind != "settled":
             return [

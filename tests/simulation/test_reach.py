@@ -37,7 +37,14 @@ FAULTS = {
     "expression.no_such_key",
     "expression.not_bool",
 }
-TURNS = {"nested", "continued", "by fallback", "fallback of a group", "group tried again"}
+TURNS = {
+    "nested",
+    "continued",
+    "by fallback",
+    "fallback of a group",
+    "fallback without an id",
+    "group tried again",
+}
 ROUNDS = {
     "cancelled in a later round",
     "continued in a later round",
@@ -68,6 +75,8 @@ def met_in(event: Event) -> set[str]:
             found.add("by fallback")
         case FallbackStarted(failure=failure, step=step) if failure.step != step:
             found.add("fallback of a group")
+        case StepCompleted(step=step) if step.endswith(".fallback/fallback"):
+            found.add("fallback without an id")
         case RetryScheduled(failure=failure, step=step) if failure.step != step:
             found.add("group tried again")
     if isinstance(event, StepEvent) and event.step.count("/") >= 2:

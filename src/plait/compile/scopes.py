@@ -40,9 +40,9 @@ class ScopeCompiler:
         draft = self._opened(tree, around)
         for step in tree.steps:
             draft.nodes.append(self._draft(step, draft.view))
-            step_id = step.model.id
-            draft.seen[step_id] = draft.own[step_id]
-            draft.ahead.discard(step_id)
+            if not step.is_unnamed:
+                draft.seen[step.model.id] = draft.own[step.model.id]
+                draft.ahead.discard(step.model.id)
         draft.edges = self._edges(draft)
         check_order(tree, draft.edges, self._findings)
         draft.output, reads = self._output(draft)
@@ -69,6 +69,8 @@ class ScopeCompiler:
         own: dict[str, Visible] = {}
         first: dict[str, StepTree] = {}
         for step in tree.steps:
+            if step.is_unnamed:
+                continue
             step_id = step.model.id
             if step_id in own and step_id:
                 self._report_taken(step, first[step_id])
@@ -92,7 +94,8 @@ class ScopeCompiler:
         draft = Draft(step, templates, reads=set(templates.reads))
         if not step.scopes and step.fallback is None:
             return draft
-        inner = replace(view, later=view.later | {step.model.id})
+        own = set() if step.is_unnamed else {step.model.id}
+        inner = replace(view, later=view.later | own)
         for name, scope_tree in step.scopes.items():
             draft.scopes[name], reads = self.compile(scope_tree, inner)
             draft.reads |= reads
@@ -115,7 +118,8 @@ class ScopeCompiler:
 
     def _edges(self, draft: ScopeDraft) -> list[list[int]]:
         """Return, for each step, the steps of the same scope that it waits for."""
-        index_of = {step.model.id: i for i, step in enumerate(draft.tree.steps)}
+        steps = enumerate(draft.tree.steps)
+        index_of = {step.model.id: i for i, step in steps if not step.is_unnamed}
         edges: list[list[int]] = []
         for index, node in enumerate(draft.nodes):
             needed = {index_of[read] for read in node.reads if read in index_of}

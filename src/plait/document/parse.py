@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -96,8 +97,13 @@ class _Parser:
         if not isinstance(raw, dict):
             self._report("D103", "a step is a mapping with `id` and `type`", "", path)
             return None
-        if default_id and "id" not in raw:
+        is_unnamed = bool(default_id) and "id" not in raw
+        if is_unnamed:
             raw = {**raw, "id": default_id}
+        step = self._step_of(raw, path)
+        return replace(step, is_unnamed=True) if is_unnamed else step
+
+    def _step_of(self, raw: JsonObject, path: Path) -> StepTree:
         kind = self._kind(raw, path)
         if kind is None:
             return self._broken(kind, raw, path)

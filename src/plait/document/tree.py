@@ -21,6 +21,7 @@ class StepTree:
     Attributes:
         is_broken: Its shape is wrong, and has been reported. Model and parts are then what
             could be saved of it (plait.document.salvage), to check the names in it.
+        is_unnamed: Its id is the default one, for paths: no other step can read it.
     """
 
     model: Step
@@ -30,6 +31,7 @@ class StepTree:
     scopes: dict[str, ScopeTree]
     fallback: StepTree | None
     is_broken: bool = False
+    is_unnamed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -346,15 +346,19 @@ class Kernel:
         self, x: Execution, run: Run, response: JsonValue, facts: JsonObject | None = None
     ) -> None:
         """End the attempt with a response (see `plait.kernel.machine.Offers`)."""
-        view = completed_view(run.node, response, run.attempt, facts)
-        template, names = run.node.output, run.frame.names
+        node = run.node
+        view = completed_view(node, response, run.attempt, facts)
+        template, names = node.output, run.frame.names
         if template is not None:
-            # In place: a copy of all names for each step would make a scope quadratic.
-            names[run.node.id] = view
+            # In place: a copy of all names for each step would make a scope quadratic. What
+            # it hides is the step `fallback` of a scope around a fallback without an id.
+            hidden = names.get(node.id)
+            names[node.id] = view
             try:
                 reshaped = template.render(names)
             except ExpressionError as error:
-                del names[run.node.id]
+                del names[node.id]
+                names.update({} if hidden is None else {node.id: hidden})
                 self.fail(x, run, error.failure())
                 return
             view = {**view, "response": reshaped}

@@ -159,6 +159,29 @@ def test_p005_an_id_that_would_hide_one_further_out() -> None:
     ]
 
 
+def test_a_fallback_step_without_an_id_hides_no_step_and_is_hidden_by_none() -> None:
+    assert not lines_of_steps("""
+        - {id: fallback, type: set, value: 1}
+        - id: a
+          type: fail
+          depends_on: [fallback]
+          fallback:
+            type: sequence
+            steps:
+              - {id: b, type: fail, fallback: {type: fail, fallback: {type: set, value: 1}}}
+              - {id: c, type: set, value: "${fallback.response}", depends_on: [fallback]}
+            fallback: {type: set, value: 1, output: "${fallback.response}"}
+    """)
+
+
+def test_a_fallback_step_without_an_id_is_read_by_its_own_output_alone() -> None:
+    assert lines_of_steps("""
+        - {id: a, type: fail, fallback: {type: set, value: "${fallback.response}"}}
+    """) == [
+        "3:55: P001 'fallback' is neither a step that can be read here nor a known name"
+    ]
+
+
 def test_p006_depends_on_a_step_that_is_not_there() -> None:
     assert lines_of_steps("""
         - {id: user, type: set, value: 1}

@@ -180,6 +180,20 @@ def test_a_fallback_step_has_an_address_and_a_key_of_its_own() -> None:
     assert len({call.idempotency_key for call in result.calls}) == 2
 
 
+def test_fallback_steps_without_an_id_answer_for_each_other_at_paths_of_their_own() -> None:
+    second = {"type": "set", "value": ["${fallback.response}", "${error.details.step}"]}
+    first = {"type": "set", "value": 1, "output": "${fallback.response.id}"}
+    broken = {"id": "a", "type": "fail", "fallback": {**first, "fallback": second}}
+    result = simulate(plan_with(give("fallback", 5), broken), {})
+    assert result.output == {"fallback": 5, "a": [5, "a.fallback/fallback"]}
+    assert list(result.steps) == [
+        "fallback",
+        "a",
+        "a.fallback/fallback",
+        "a.fallback/fallback.fallback/fallback",
+    ]
+
+
 def test_a_fallback_is_told_as_events() -> None:
     result = simulate(plan_with(ask("a", fallback=5)), {"a": BROKEN})
     (started,) = of_kind(result, FallbackStarted)
