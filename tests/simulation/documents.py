@@ -24,6 +24,7 @@ CODES = (
     "connector.connect",
     "connector.timeout",
     "connector.protocol",
+    "connector.invalid_request",
 )
 ON = (
     None,
@@ -34,6 +35,7 @@ ON = (
     ["timeout"],
     "5xx",
     ["connector.protocol"],
+    ["connector.*"],
     "${error.code == 'connector.http.404'}",
     "${error.details.nope == 1}",
     "${error.details.nope == 1}",

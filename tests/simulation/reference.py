@@ -542,8 +542,7 @@ def missed_around(end: End, beside: list[End], order: str) -> Missed:
 def join(order: tuple[tuple[str, End], ...], names: list[str], needed: int) -> End:
     """Return what `parallel` makes of branches that end in this order."""
     outputs: dict[str, Json] = {}
-    missed = WHOLE
-    failed = 0
+    missed, failed = WHOLE, 0
     for name, end in order:
         if end.kind == "returned":
             return end
@@ -569,7 +568,7 @@ def orders(items: list[tuple[str, End]]) -> Iterator[tuple[tuple[str, End], ...]
 
 
 def is_retried(on: Json, error: Error, names: dict[str, Json], effect: Json) -> bool:
-    if error.code.startswith("expression"):
+    if error.code.startswith("expression") or error.code == "connector.invalid_request":
         return False
     if effect == "unsafe" and error.code != "connector.connect":
         return False
@@ -582,6 +581,7 @@ def is_retried(on: Json, error: Error, names: dict[str, Json], effect: Json) -> 
     words = on if isinstance(on, list) else [on]
     status = error.code.removeprefix("connector.http.")
     known = {"any", error.code, CLASSES.get(error.code), status, f"{status[0]}xx"}
+    known.add(f"{error.code.partition('.')[0]}.*")
     return any(str(word) in known for word in words)
 
 

@@ -13,7 +13,16 @@ from plait.plan import RetryPolicy
 
 # 63: past this the power only builds numbers that the ceiling discards.
 _EXPONENT_MAX = 63
+# What is the same every time: beginnings of codes that end in a dot, or whole codes.
 _HOPELESS = ("expression.", "limit.")
+_UNSENDABLE = frozenset(
+    {
+        "connector.invalid_request",
+        "connector.forbidden_address",
+        "step.idempotency_key",
+        "wait.duration",
+    }
+)
 _STATUS = "connector.http."
 
 
@@ -66,12 +75,14 @@ def draw(seed: str) -> float:
 def is_retryable(failure: Failure, policy: RetryPolicy, effect: str) -> bool:
     """Tell whether `policy` wants another attempt after `failure`.
 
-    A wrong expression or a used-up limit is the same every time and never retried; nor is
-    an unsafe call that may have been carried out. Otherwise what the document names wins
-    over what the failure advises: `on: [404]` is for systems that answer 404 for a while.
-    `policy.when` is not looked at: it needs names.
+    A wrong expression, a used-up limit or a request that cannot be sent is the same every
+    time and never retried; nor is an unsafe call that may have been carried out. Otherwise
+    what the document names wins over what the failure advises: `on: [404]` is for systems
+    that answer 404 for a while. `policy.when` is not looked at: it needs names.
     """
-    if failure.code.startswith(_HOPELESS) or (effect == "unsafe" and failure.sent):
+    if failure.code.startswith(_HOPELESS) or failure.code in _UNSENDABLE:
+        return False
+    if effect == "unsafe" and failure.sent:
         return False
     if policy.on is None:
         return policy.when is not None or failure.advice is Advice.RETRY

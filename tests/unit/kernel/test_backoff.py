@@ -163,6 +163,23 @@ def test_a_wrong_expression_is_never_retried(on: tuple[str, ...] | None) -> None
     assert not is_retryable(WRONG, replace(POLICY, on=on), "read")
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "connector.invalid_request",
+        "connector.forbidden_address",
+        "step.idempotency_key",
+        "wait.duration",
+    ],
+)
+@pytest.mark.parametrize("on", [("any",), ("connector.*", "step.*", "wait.*"), None])
+def test_what_cannot_be_sent_or_waited_for_is_never_retried(
+    code: str, on: tuple[str, ...] | None
+) -> None:
+    failure = Failure(code, "…", advice=Advice.RETRY)
+    assert not is_retryable(failure, replace(POLICY, on=on), "read")
+
+
 def test_a_used_up_limit_is_never_retried() -> None:
     crowded = Failure("limit.pending_steps", "…", advice=Advice.RETRY)
     assert not is_retryable(crowded, replace(POLICY, on=("any",)), "read")

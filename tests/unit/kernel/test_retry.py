@@ -54,6 +54,10 @@ def test_one_attempt_means_no_retry() -> None:
         ("${error.code == 'connector.decode'}", "connector.decode", True),
         ("${error.code == 'connector.decode'}", "connector.closed", False),
         ("${error.details.body.again}", "connector.http.404", True),
+        (["connector.*"], "connector.invalid_request", False),
+        (["connector.invalid_request"], "connector.invalid_request", False),
+        ("${true}", "connector.invalid_request", False),
+        ("${true}", "connector.forbidden_address", False),
     ],
 )
 def test_on_names_classes_statuses_codes_or_an_expression(
