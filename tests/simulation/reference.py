@@ -576,8 +576,6 @@ def is_retried(on: Json, error: Error, names: dict[str, Json], effect: Json) -> 
         return error.code in ADVISED
     if isinstance(on, str) and "${" in on:
         return truth(on, {**names, "error": {"code": error.code}})
-    if error.code.startswith("custom."):
-        return False
     words = on if isinstance(on, list) else [on]
     status = error.code.removeprefix("connector.http.")
     known = {"any", error.code, CLASSES.get(error.code), status, f"{status[0]}xx"}

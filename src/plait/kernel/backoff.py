@@ -86,14 +86,7 @@ def is_retryable(failure: Failure, policy: RetryPolicy, effect: str) -> bool:
         return False
     if policy.on is None:
         return policy.when is not None or failure.advice is Advice.RETRY
-    return any(_is_wanted(word, failure) for word in policy.on)
-
-
-def _is_wanted(word: str, failure: Failure) -> bool:
-    """`any` means whatever may pass: a request that cannot be sent will not."""
-    if word == "any" and failure.advice is Advice.FIX_REQUEST:
-        return failure.code.startswith(_STATUS)
-    return word_matches(word, failure)
+    return any(word_matches(word, failure) for word in policy.on)
 
 
 def word_matches(word: str, failure: Failure) -> bool:

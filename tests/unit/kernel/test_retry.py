@@ -198,11 +198,12 @@ def test_the_view_counts_the_attempts() -> None:
     assert simulate(plan, script).output == {"a": 1, "n": 3}
 
 
-def test_a_container_can_be_retried_as_a_whole() -> None:
+@pytest.mark.parametrize("on", [["job.running"], ["any"], ["job.*"]])
+def test_a_container_can_be_retried_as_a_whole(on: list[str]) -> None:
     poll = {
         "id": "poll",
         "type": "sequence",
-        "retry": {"max_attempts": 3, "delay": "1s", "on": ["job.running"]},
+        "retry": {"max_attempts": 3, "delay": "1s", "on": on},
         "steps": [
             ask("state"),
             {
@@ -217,6 +218,15 @@ def test_a_container_can_be_retried_as_a_whole() -> None:
     result = simulate(plan_with(poll), lambda _: reply(next(states)))
     assert result.output == {"poll": {"state": "done"}}
     assert result.elapsed_ms == 2_000
+
+
+def test_without_on_a_failure_that_the_document_asked_for_is_final() -> None:
+    step = {"id": "f", "type": "fail", "code": "job.lost"}
+    group = {"id": "g", "type": "sequence", "retry": {"max_attempts": 3}, "steps": [step]}
+    result = simulate(plan_with(group), {})
+    assert [path for path in result.steps if path.startswith("g~")] == []
+    assert result.failure is not None
+    assert result.failure.code == "job.lost"
 
 
 def test_a_failing_container_gives_up_after_its_attempts() -> None:

@@ -29,7 +29,7 @@ class FailMachine(Machine):
     name: ClassVar[str] = "fail"
 
     def start(self, kernel: Offers, x: Execution, run: Run) -> None:
-        """Fail; never retried, since the document itself asked for it."""
+        """Fail. The advice is against trying again; a `retry.on` may ask for it."""
         names, templates = run.frame.names, run.node.templates
         code = _text(templates["code"].render(names)) or CODE_DEFAULT
         message = _text(templates["message"].render(names))
