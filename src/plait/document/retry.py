@@ -8,18 +8,23 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic.config import JsonDict
 
+from plait.document.faults import shown
 from plait.document.fields import DurationMs, Strict, is_one_expression
 from plait.model.diagnostic import did_you_mean
+from plait.model.failure import CODE_PATTERN, CODE_WORD
 
 ERROR_CLASSES: Final = ("any", "connect", "timeout")
 
 _STATUS = re.compile(r"[1-5](?:\d\d|xx)", re.ASCII)
-_CODE = re.compile(r"[a-z_]+(?:\.[a-z0-9_]+)*(?:\.\*)?", re.ASCII)
+_DOTTED_CODE = rf"{CODE_PATTERN}\.(?:{CODE_WORD}|\*)"
+_CODE = re.compile(_DOTTED_CODE, re.ASCII)
+# A code as well, but also any misspelt class; a number would be a misspelt status.
+_UNDOTTED_CODE = re.compile(rf"(?!\d+$){CODE_WORD}", re.ASCII)
 # Words that errors can match, as JSON Schema.
 WORDS: Final[tuple[JsonDict, ...]] = (
     {"enum": list(ERROR_CLASSES)},
     {"type": "string", "pattern": r"^[1-5](?:\d\d|xx)$"},
-    {"type": "string", "pattern": r"^[a-z_]+(?:\.[a-z0-9_]+)*\.(?:[a-z0-9_]+|\*)$"},
+    {"type": "string", "pattern": rf"^{_DOTTED_CODE}$"},
 )
 _WORD_SCHEMA: Final = {
     "anyOf": [{"type": "integer", "minimum": 100, "maximum": 599}, *WORDS]
@@ -38,15 +43,20 @@ def error_word(value: Any) -> str:
     text = str(value)
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise ValueError("name an error by a status, a class or a code")
-    is_code = _CODE.fullmatch(text) is not None and "." in text
-    if text in ERROR_CLASSES or _STATUS.fullmatch(text) or is_code:
+    if text in ERROR_CLASSES or _STATUS.fullmatch(text) or _CODE.fullmatch(text):
         return text
-    hint = did_you_mean(text, ERROR_CLASSES)
     known = ", ".join(ERROR_CLASSES)
     raise ValueError(
-        f"'{text}' is no status (503, 5xx), class ({known}) or error code"
-        + (f"; {hint}" if hint else "")
+        f"'{shown(text)}' is no status (503, 5xx), class ({known}) or error code with a dot"
+        + _hint_for(text)
     )
+
+
+def _hint_for(text: str) -> str:
+    hint = did_you_mean(text, ERROR_CLASSES)
+    if not hint and _UNDOTTED_CODE.fullmatch(text):
+        hint = f"a code without one is told by an expression: ${{error.code == '{text}'}}"
+    return f"; {hint}" if hint else ""
 
 
 def _matches(value: Any) -> tuple[str, ...] | str:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from plait.model.errors import Advice
 from plait.model.json import JsonObject, JsonValue
 from plait.model.place import Place
 from plait.model.record import record
+
+# One word of a code, and a code: words, joined by dots. Programs compare codes, documents
+# name them, logs index them.
+CODE_WORD: Final = r"[A-Za-z0-9_-]+"
+CODE_PATTERN: Final = rf"{CODE_WORD}(?:\.{CODE_WORD})*"
 
 
 @record

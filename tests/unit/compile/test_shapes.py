@@ -109,6 +109,26 @@ def test_d103_a_word_that_no_error_could_match(word: str) -> None:
     assert "is no status (503, 5xx), class (any, connect, timeout) or error code" in line
 
 
+CODES = ["order.sold_out", "order.Sold-out", "E-17.x", "a.b.c"]
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_code_with_a_dot_that_a_fail_may_have_can_be_named(code: str) -> None:
+    step = f"{{id: a, type: fail, code: {code}, retry: {{on: [{code}, {code}.*]}}}}"
+    endpoint = f"{{path: /x, status: {{{code}: 409}}}}"
+    assert not lines_of(f"name: x\nendpoint: {endpoint}\nsteps:\n  - {step}\n")
+
+
+@pytest.mark.parametrize("code", ["SOLD_OUT", "E-17", "sold_out"])
+def test_d103_a_code_without_a_dot_is_told_how_to_be_named(code: str) -> None:
+    step = f"{{id: a, type: fail, code: {code}}}"
+    endpoint = "{path: /x, status: {%s: 409}}"
+    named, told = endpoint % code, endpoint % f"\"${{error.code == '{code}'}}\""
+    (line,) = lines_of(f"name: x\nendpoint: {named}\nsteps:\n  - {step}\n")
+    assert f"told by an expression: ${{error.code == '{code}'}}" in line
+    assert not lines_of(f"name: x\nendpoint: {told}\nsteps:\n  - {step}\n")
+
+
 @pytest.mark.parametrize("on", ["'a ${error.code}'", "'${error.code} ${error.x}'"])
 def test_d103_an_expression_over_the_error_stands_alone(on: str) -> None:
     (line,) = lines_of_steps(f"- {{id: a, type: set, value: 1, retry: {{on: {on}}}}}")

@@ -9,10 +9,10 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 from plait.document.fields import Templated
 from plait.document.step import Parts, Step, TemplatePart
+from plait.model.failure import CODE_PATTERN
 from plait.model.json import JsonObject
 
-_WORD: Final = r"[A-Za-z0-9_-]+"
-_CODE: Final = re.compile(rf"{_WORD}(?:\.{_WORD})*", re.ASCII)
+_CODE: Final = re.compile(CODE_PATTERN, re.ASCII)
 
 
 def _code(value: str) -> str:
@@ -30,7 +30,7 @@ ErrorCode = Annotated[
             "type": "string",
             "minLength": 1,
             "maxLength": 200,
-            "pattern": rf"^{_WORD}(\.{_WORD})*$|\$\{{",
+            "pattern": rf"^{CODE_PATTERN}$|\$\{{",
         }
     ),
 ]

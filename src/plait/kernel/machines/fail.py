@@ -13,14 +13,13 @@ from typing import ClassVar, Final
 from plait.kernel.machine import Machine, Offers
 from plait.kernel.state import Execution, Run
 from plait.model.errors import Advice
-from plait.model.failure import Failure
+from plait.model.failure import CODE_PATTERN, Failure
 from plait.model.json import JsonObject, JsonValue, canonical_bytes
 
 CODE_DEFAULT: Final = "workflow.failed"
 CODE_CHARS_MAX: Final = 200
 
-# Programs compare codes, `retry.on` and `endpoint.status` name them, logs index them.
-_CODE: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*", re.ASCII)
+_CODE: Final = re.compile(CODE_PATTERN, re.ASCII)
 
 
 class FailMachine(Machine):
