@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import count
-from typing import Any
+from functools import partial
+from itertools import chain, count
+from typing import Any, Final
 
 from plait.compile.drafts import Draft, ScopeDraft
 from plait.compile.names import merged_headers
@@ -14,6 +15,8 @@ from plait.document.retry import Retry
 from plait.document.step import Effect, Step, StepSettings
 from plait.document.tree import Document, StepTree
 from plait.plan import Node, RetryPolicy, Scope
+
+NOBODY: Final[frozenset[str]] = frozenset()
 
 
 class NodeBuilder:
@@ -28,20 +31,32 @@ class NodeBuilder:
         self._defaults = document.model.defaults
         self._headers = headers
 
-    def scope(self, draft: ScopeDraft) -> Scope:
-        """Return the scope that `draft` describes."""
+    def scope(self, draft: ScopeDraft, standing_for: frozenset[str] = NOBODY) -> Scope:
+        """Return the scope that `draft` describes.
+
+        Args:
+            standing_for: Steps that its step answers for: whoever reads their headers is
+                given those of its reply.
+        """
         is_graph = draft.tree.order == "graph"
         edges = draft.edges if is_graph else [[] for _ in draft.nodes]
-        nodes = tuple(map(self._node, count(), draft.nodes, edges, reversed_edges(edges)))
+        build = partial(self._node, standing_for)
+        nodes = tuple(map(build, count(), draft.nodes, edges, reversed_edges(edges)))
         return Scope("graph" if is_graph else "sequence", nodes, draft.output)
 
     def _node(
-        self, index: int, draft: Draft, deps: list[int], dependents: list[int]
+        self,
+        standing_for: frozenset[str],
+        index: int,
+        draft: Draft,
+        deps: list[int],
+        dependents: list[int],
     ) -> Node:
         step, templates, defaults = draft.tree, draft.templates, self._defaults
         model = step.model
         retry: Retry | None = setting(model, defaults, "retry")
         fallback = draft.fallback
+        ids = standing_for | {model.id}
         return Node(
             index=index,
             id=model.id,
@@ -51,7 +66,7 @@ class NodeBuilder:
             deps=tuple(deps),
             dependents=tuple(dependents),
             facts=model.facts,
-            headers_read=self._headers_read(model),
+            headers_read=self._headers_read(model, ids),
             disabled=model.disabled,
             condition=templates.condition,
             timeout_ms=setting(model, defaults, "timeout"),
@@ -59,7 +74,7 @@ class NodeBuilder:
             retry=_retry_policy(retry, templates) if retry is not None else None,
             continue_on_error=setting(model, defaults, "on_error") == "continue",
             fallback_value=templates.fallback,
-            fallback_scope=None if fallback is None else self.scope(fallback),
+            fallback_scope=None if fallback is None else self.scope(fallback, ids),
             effect=effect_of(step),
             on_unknown=model.on_unknown or "pause",
             idempotency_key=templates.idempotency_key,
@@ -69,8 +84,9 @@ class NodeBuilder:
             options=step.parts.options or {},
         )
 
-    def _headers_read(self, model: Step) -> tuple[str, ...]:
-        return merged_headers(self._headers.get(model.id, ())) if model.facts else ()
+    def _headers_read(self, model: Step, ids: frozenset[str]) -> tuple[str, ...]:
+        read = chain.from_iterable(self._headers.get(step_id, ()) for step_id in ids)
+        return merged_headers(read) if model.facts else ()
 
 
 def effect_of(step: StepTree) -> Effect:

@@ -414,14 +414,21 @@ class Kernel:
         """The step that ran in the place of `run` has settled; it may have no answer."""
         view = frame.names[frame.scope.nodes[0].id]
         if view["status"] == "completed":
-            self._answer(x, run, view["response"])
+            facts = {name: view.get(name) for name in run.node.facts}
+            self._answer(x, run, view["response"], facts)
         else:
             error = view["error"]
             self._fail_unanswered(x, run, in_brief(error) if error else view["status"])
 
-    def _answer(self, x: Execution, run: Run, response: JsonValue) -> None:
+    def _answer(
+        self,
+        x: Execution,
+        run: Run,
+        response: JsonValue,
+        facts: JsonObject | None = None,
+    ) -> None:
         """The fallback has answered. Its value is final: `output` does not reshape it."""
-        view = completed_view(run.node, response, run.attempt, None)
+        view = completed_view(run.node, response, run.attempt, facts)
         self._settle_completed(x, run, view, by_fallback=True)
 
     def _fail_unanswered(self, x: Execution, run: Run, why: JsonValue) -> None:

@@ -77,3 +77,14 @@ def test_a_header_name_in_upper_case_would_never_be_there() -> None:
     (found,) = caught.value.diagnostics
     assert (found.code, found.hint) == ("P002", "write 'etag'")
     assert found.message == "header names are lower-case: no response has 'ETag'"
+
+
+def test_a_call_in_the_place_of_a_step_reports_the_headers_read_of_that_step() -> None:
+    last = http("last")
+    steps = http("a", fallback=http("b", fallback=last)), http("c")
+    plan = plan_of(*steps, output="${a.headers.etag} ${c.headers.age}")
+    second = plan.scope.nodes[0].fallback_scope
+    assert second is not None
+    third = second.nodes[0].fallback_scope
+    assert third is not None
+    assert [second.nodes[0].headers_read, third.nodes[0].headers_read] == [("etag",)] * 2

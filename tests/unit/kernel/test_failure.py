@@ -194,6 +194,19 @@ def test_fallback_steps_without_an_id_answer_for_each_other_at_paths_of_their_ow
     ]
 
 
+@pytest.mark.parametrize(
+    ("fallback", "note"),
+    [(ask("mirror"), "kept"), (give("mirror", 1), None), (1, None)],
+    ids=["a call", "no call", "a value"],
+)
+def test_the_facts_of_a_call_are_those_of_the_call_that_answered(
+    fallback: Any, note: Any
+) -> None:
+    plan = plan_with(ask("a", fallback=fallback), give("b", "${a.note}"))
+    script = {"a": BROKEN, "a.fallback/mirror": reply(1, facts={"note": "kept"})}
+    assert simulate(plan, script).output == {"a": 1, "b": note}
+
+
 def test_a_fallback_is_told_as_events() -> None:
     result = simulate(plan_with(ask("a", fallback=5)), {"a": BROKEN})
     (started,) = of_kind(result, FallbackStarted)
