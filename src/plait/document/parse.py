@@ -253,7 +253,8 @@ def _existing(raw: Any, loc: tuple[str | int, ...]) -> tuple[Path, str | int]:
 
 def _wrong_value(details: ErrorDetails, found: Path, description: str) -> tuple[str, str]:
     """Return what is wrong with a value, and a hint, in words of the document."""
-    name = f"'{found[-1]}': " if found and isinstance(found[-1], str) else ""
+    key = next((one for one in reversed(found) if isinstance(one, str)), None)
+    name = f"'{key}': " if key is not None else ""
     kind, value = details["type"], details["input"]
     if kind in _KINDS:
         return f"{name}should be {_KINDS[kind]}", ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, TypeAdapter, WithJsonSchema
 from pydantic.config import JsonDict
 
 from plait.document.faults import shown
@@ -59,15 +59,20 @@ def _hint_for(text: str) -> str:
     return f"; {hint}" if hint else ""
 
 
+_ERROR_WORDS: Final = TypeAdapter(tuple[Annotated[str, BeforeValidator(error_word)], ...])
+
+
 def _matches(value: Any) -> tuple[str, ...] | str:
     if isinstance(value, str) and "${" in value:
         if not is_one_expression(value):
             raise ValueError("an expression stands alone: ${ … }, with no text around it")
         return value
-    items = value if isinstance(value, list) else [value]
-    if not items:
+    if not isinstance(value, list):
+        return (error_word(value),)
+    if not value:
         raise ValueError("an empty list would retry nothing; leave `retry` out instead")
-    return tuple(error_word(item) for item in items)
+    # Its error tells of each wrong item, at that item's place.
+    return _ERROR_WORDS.validate_python(value)
 
 
 RetryOn = Annotated[

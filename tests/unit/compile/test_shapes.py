@@ -105,8 +105,16 @@ def test_d103_a_word_with_the_nearest_known_one() -> None:
 @pytest.mark.parametrize("word", ["conect", "600", "5xy", "expression", "99", "connector."])
 def test_d103_a_word_that_no_error_could_match(word: str) -> None:
     (line,) = lines_of_steps(f"- {{id: a, type: set, value: 1, retry: {{on: [{word}]}}}}")
-    assert "D103 'on': " in line
+    assert line.startswith("3:45: D103 'on': ")
     assert "is no status (503, 5xx), class (any, connect, timeout) or error code" in line
+
+
+def test_every_word_that_no_error_could_match_is_told_at_its_own_place() -> None:
+    on = "[timout, 503, conect, [x]]"
+    found = lines_of_steps(f"- {{id: a, type: set, value: 1, retry: {{on: {on}}}}}")
+    assert [line.partition(" D103 ")[0] for line in found] == ["3:45:", "3:58:", "3:66:"]
+    assert found[0].endswith("did you mean 'timeout'?")
+    assert found[1].endswith("did you mean 'connect'?")
 
 
 CODES = ["order.sold_out", "order.Sold-out", "E-17.x", "a.b.c"]
