@@ -47,6 +47,7 @@ class View:
         later: Steps that exist but have not run yet where this is read.
         extra: Names that only this spot sees: `error`, `item`, `secrets`.
         elsewhere: Steps that exist but inside another step: id → that step's id.
+        inside: Steps that this spot is inside of.
     """
 
     steps: Mapping[str, Visible]
@@ -54,6 +55,7 @@ class View:
     later: Set[str] = frozenset()
     extra: frozenset[str] = frozenset()
     elsewhere: Mapping[str, str] = field(default_factory=dict)
+    inside: Set[str] = frozenset()
     _wider: dict[tuple[str, ...], View] = field(default_factory=dict, init=False)
 
     def with_extra(self, *names: str) -> View:
@@ -150,6 +152,10 @@ class NameChecker:
         elif inside is not None:
             text = f"step '{root}' is inside '{inside}' and cannot be seen from here"
             hint = f"read '{inside}.response' instead"
+            if inside in view.inside:
+                hint = "a branch or a fallback does not see the steps of another"
+            elif inside in view.later:
+                hint += ", after it has run"
             self._findings.error_at("P012", text, hint, place)
         else:
             known = [*FIXED_NAMES, *view.steps, *view.extra]

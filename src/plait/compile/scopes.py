@@ -10,7 +10,7 @@ Not here: circles and steps that never run (plait.compile.ordering), nodes
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from plait.compile.drafts import Draft, ScopeDraft
@@ -95,7 +95,7 @@ class ScopeCompiler:
         if not step.scopes and step.fallback is None:
             return draft
         own = set() if step.is_unnamed else {step.model.id}
-        inner = replace(view, later=view.later | own)
+        inner = replace(view, later=view.later | own, inside=view.inside | own)
         for name, scope_tree in step.scopes.items():
             draft.scopes[name], reads = self.compile(scope_tree, inner)
             draft.reads |= reads
@@ -155,6 +155,16 @@ def _nested_ids(tree: ScopeTree) -> dict[str, str]:
     return {
         inner.model.id: step.model.id
         for step in tree.steps
-        for scope in step.scopes.values()
-        for inner in scope.steps
+        for inner in _steps_inside(step)
+        if not inner.is_unnamed
     }
+
+
+def _steps_inside(step: StepTree) -> Iterator[StepTree]:
+    """Yield the steps in the scopes of `step` and in its fallback, however deep."""
+    nested = [inner for scope in step.scopes.values() for inner in scope.steps]
+    if step.fallback is not None:
+        nested.append(step.fallback)
+    for inner in nested:
+        yield inner
+        yield from _steps_inside(inner)

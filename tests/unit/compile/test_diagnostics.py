@@ -353,11 +353,35 @@ def test_p012_a_step_inside_another_names_the_way_to_its_value() -> None:
         output: ${y.response}
     """) == [
         "7:52: P012 step 'x' is inside 'fan' and cannot be seen from here "
-        "(read 'fan.response' instead)",
+        "(a branch or a fallback does not see the steps of another)",
         "8:34: P012 step 'x' is inside 'fan' and cannot be seen from here "
         "(read 'fan.response' instead)",
         "9:11: P012 step 'y' is inside 'fan' and cannot be seen from here "
         "(read 'fan.response' instead)",
+    ]
+
+
+def test_p012_knows_steps_however_deep_and_in_fallbacks() -> None:
+    assert lines_of("""
+        name: test
+        order: sequence
+        steps:
+          - {id: b, type: set, value: "${x.response}"}
+          - id: g
+            type: sequence
+            steps:
+              - {id: h, type: sequence, steps: [{id: x, type: set, value: 1}]}
+            fallback: {id: mirror, type: set, value: "${x.response}"}
+          - {id: c, type: set, value: ["${x.response}", "${mirror.response}"]}
+    """) == [
+        "4:34: P012 step 'x' is inside 'g' and cannot be seen from here "
+        "(read 'g.response' instead, after it has run)",
+        "9:49: P012 step 'x' is inside 'g' and cannot be seen from here "
+        "(a branch or a fallback does not see the steps of another)",
+        "10:35: P012 step 'x' is inside 'g' and cannot be seen from here "
+        "(read 'g.response' instead)",
+        "10:52: P012 step 'mirror' is inside 'g' and cannot be seen from here "
+        "(read 'g.response' instead)",
     ]
 
 
