@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -110,3 +112,9 @@ def test_a_fail_code_that_no_program_could_name_is_refused(code: str) -> None:
 def test_a_fail_code_of_words_or_out_of_a_template_is_taken(code: str) -> None:
     step = FailStep.model_validate({"id": "f", "type": "fail", "code": code})
     assert step.code == code
+
+
+def test_the_language_page_lists_every_name_that_no_id_may_be() -> None:
+    page = (Path(__file__).parents[3] / "docs/reference/language.md").read_text("utf-8")
+    listed = page.partition("An id has letters")[2].partition("###")[0]
+    assert set(re.findall(r"`(\w{2,})`", listed)) == RESERVED_NAMES
