@@ -120,7 +120,13 @@ async def serving(
         *resolve,
         *arguments,
     ]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), **(settings or {})}
+    store = str(paths[0].parent / ".plait" / "plait.db")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT / "src"),
+        "PLAIT_STORE_URL": store,
+        **(settings or {}),
+    }
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *command,

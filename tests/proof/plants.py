@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from plait.drivers.journal import JournalDriver, Start, history, telling
-from plait.drivers.journal import driver as driver_module
+from plait.drivers.journal import kernels as kernels_module
 from plait.drivers.journal.live import Live
 from plait.kernel import StartCall
 from plait.kernel.codec import dump_turn
@@ -295,7 +295,7 @@ PLANTS: Final = (
     ),
     plant("forgets what a lost answer gave", JournalDriver, "_find_lost", _nothing_is_lost),
     plant("digests are not chained", history, "_link", _unchained),
-    plant("histories are not verified", driver_module, "verify", lambda history: None),
+    plant("histories are not verified", kernels_module, "verify", lambda history: None),
     plant(
         "replays are not compared",
         history,

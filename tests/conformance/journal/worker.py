@@ -17,8 +17,7 @@ from plait.assembly import compose
 from plait.assembly.settings import Settings
 from plait.assembly.stores import open_store
 from plait.compile import compile_text
-from plait.drivers.journal import JournalDriver, Start
-from plait.drivers.journal.driver import Times
+from plait.drivers.journal import JournalDriver, Start, Times
 from plait.plan import Plan
 
 

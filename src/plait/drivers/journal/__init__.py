@@ -1,6 +1,6 @@
 """The durable driver: decide, record, act. What it acknowledges outlives a crash."""
 
-from plait.drivers.journal.driver import JournalDriver, Start, Store, Times
+from plait.drivers.journal.driver import JournalDriver
 from plait.drivers.journal.history import (
     NO_DIGEST,
     HistoryDamaged,
@@ -12,6 +12,7 @@ from plait.drivers.journal.history import (
 from plait.drivers.journal.payload import PAYLOAD_BYTES_MAX, PayloadTooLarge
 from plait.drivers.journal.result import trace_of, turns_of
 from plait.drivers.journal.telling import Telling
+from plait.drivers.journal.terms import Start, Store, Times
 from plait.drivers.journal.unkept import Unkept
 
 __all__ = [

@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, repeat
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 from weakref import WeakValueDictionary
 
 import orjson
@@ -29,27 +29,26 @@ from plait.drivers.journal.history import (
     NO_DIGEST,
     entry_of,
     is_untouched,
-    replay,
-    verify,
 )
+from plait.drivers.journal.kernels import Kernels
 from plait.drivers.journal.live import Live, standing_of
 from plait.drivers.journal.payload import PAYLOAD_BYTES_MAX, PayloadTooLarge, searched
 from plait.drivers.journal.result import result_of
-from plait.drivers.journal.telling import Outstanding, Telling, ambient_of
+from plait.drivers.journal.telling import Outstanding, ambient_of
+from plait.drivers.journal.terms import Start, Store, Times
 from plait.drivers.journal.unsafe import UnsafeCounted
+from plait.drivers.journal.waiters import Waiters, is_at_rest
 from plait.kernel import BEHAVIOUR, Kernel
 from plait.kernel.events import CancelRequested, ExecutionStarted, OutsideEvent
 from plait.model.errors import PlaitError
-from plait.model.json import JsonObject, JsonValue
-from plait.model.record import record
-from plait.plan import Plan, dump_plan, load_plan
+from plait.model.json import JsonObject
+from plait.plan import Plan
 from plait.ports.calls import Calls
 from plait.ports.journal import (
     RUNNING,
     TERMINAL,
     Created,
     Entry,
-    History,
     Journal,
     LostRace,
     Message,
@@ -69,47 +68,6 @@ CLAIM_LIMIT: Final = 200
 # An execution that has nothing to do for this long leaves the memory until it has.
 IDLE_MS_MAX: Final = 1_000
 BACK_OFF_S: Final = (0.05, 0.2, 1.0, 5.0)
-
-
-class Store(Journal, Leases, Protocol):
-    """What keeps histories and hands out executions: one store does both."""
-
-    async def close(self) -> None:
-        """Finish what was asked for, and let go of the store."""
-        ...
-
-
-@record
-class Start:
-    """What a durable execution starts with.
-
-    Attributes:
-        key: The caller's idempotency key: a second start returns the first execution.
-        trace: Headers that its calls pass on: `traceparent` and the like.
-    """
-
-    execution_id: str
-    input: JsonValue
-    trigger: JsonValue = None
-    key: str | None = None
-    tags: tuple[str, ...] = ()
-    priority: int = 0
-    trace: tuple[tuple[str, str], ...] = ()
-
-
-@record
-class Times:
-    """The driver's times, milliseconds.
-
-    Attributes:
-        lease_ms: How long a worker that gives no sign of life keeps its executions.
-        beat_ms: How often it gives one.
-        unsafe_grace_ms: How long a worker that ends waits for unsafe calls under way.
-    """
-
-    lease_ms: int = 10_000
-    beat_ms: int = 2_500
-    unsafe_grace_ms: int = 5_000
 
 
 class JournalDriver:
@@ -144,13 +102,13 @@ class JournalDriver:
         self.secrets: Mapping[str, str] = secrets or {}
         self.payload_bytes_max = payload_bytes_max
         self._leases: Leases = store
-        self._kernel_for = kernel_for
         self._worker_id = worker_id
         self._env = env or {}
         self._times = times or Times()
         self._lives: dict[str, Live] = {}
-        self._kernels: dict[str, Kernel] = {}
-        self._waiters: dict[str, set[asyncio.Future[Summary]]] = {}
+        self._kernels = Kernels(store, kernel_for, self.secrets)
+        self._waiters = Waiters()
+        self._idle: list[Live] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stir = asyncio.Event()
         self._beat_at_ms = 0
@@ -225,7 +183,7 @@ class JournalDriver:
             LostRace: The execution's id is taken.
             StoreUnavailable: Nothing was begun, or nothing is known of it.
         """
-        kernel = await self._kernel_of(plan)
+        kernel = await self._kernels.of(plan)
         event = self.started(plan, start)
         state, turn = kernel.start(event, ambient_of(event, self.secrets))
         outstanding = Outstanding()
@@ -279,7 +237,7 @@ class JournalDriver:
         Raises:
             StoreUnavailable: It was not taken over.
         """
-        await self._kernel_of(live.kernel.plan)
+        await self._kernels.of(live.kernel.plan)
         async with self._alone_with(new.execution_id):
             created = await self._created(new, entries, standing)
             live.host, live.summary = self, created.summary
@@ -326,19 +284,12 @@ class JournalDriver:
         Raises:
             UnknownExecution: There is none of that id.
         """
-        future: asyncio.Future[Summary] = asyncio.get_running_loop().create_future()
-        waiters = self._waiters.setdefault(execution_id, set())
-        waiters.add(future)
-        try:
+        with self._waiters.waiting(execution_id) as told:
             if execution_id not in self._lives:
                 summary = (await self.journal.read(execution_id)).summary
                 if is_at_rest(summary.standing):
                     return summary
-            return await future
-        finally:
-            waiters.discard(future)
-            if not waiters:
-                self._waiters.pop(execution_id, None)
+            return await told
 
     async def result(self, execution_id: str) -> Result:
         """Return the result of an execution that has ended.
@@ -348,7 +299,7 @@ class JournalDriver:
             HistoryDamaged: Its history is not the one that was written.
         """
         history = await self.journal.read(execution_id)
-        return result_of(history, (await self._told(history)).state)
+        return result_of(history, (await self._kernels.told(history)).state)
 
     # -- what executions in memory tell ------------------------------------------------
 
@@ -357,7 +308,7 @@ class JournalDriver:
         self._forget(live)
         standing = summary.standing
         if is_at_rest(standing):
-            self._tell(summary)
+            self._waiters.tell(summary)
         if standing.status == RUNNING and live.inbox:
             # A message came while it went: whoever looks claims it for that message.
             self.stir()
@@ -405,11 +356,6 @@ class JournalDriver:
         # By now another may stand there: one that was overtaken, and claimed once more.
         if self._lives.get(execution_id) is live:
             del self._lives[execution_id]
-
-    def _tell(self, summary: Summary) -> None:
-        for waiter in self._waiters.pop(summary.new.execution_id, ()):
-            if not waiter.done():
-                waiter.set_result(summary)
 
     # -- from the journal into memory --------------------------------------------------
 
@@ -476,7 +422,7 @@ class JournalDriver:
         if (found.epoch, found.owner) != (held.epoch, self._worker_id):
             # Whoever went on here would write under the epoch of the one who holds it.
             raise LostRace(execution_id)
-        told = await self._told(history)
+        told = await self._kernels.told(history)
         if found.standing.status != RUNNING:
             await self._part_with(found, live)
             return
@@ -485,13 +431,17 @@ class JournalDriver:
             live = Live(self, told.kernel, found, told.state, told.outstanding)
         self._lives[execution_id] = live
         live.rebuild(found, told, is_unknown=is_unknown)
+        if self.may_leave(standing_of(live.state, live.outstanding), self.now_ms()):
+            # Somebody left a message: the next beat brings it.
+            self._idle.append(live)
+            self.stir()
 
     async def _part_with(self, ended: Summary, live: Live | None) -> None:
         """Give back what had ended already: it was that answer which was lost."""
         await self._leases.release(self._worker_id, [ended.new.execution_id])
         if live is not None:
             self._drop(live)
-        self._tell(replace(ended, owner=None))
+        self._waiters.tell(replace(ended, owner=None))
 
     def _alone_with(self, execution_id: str) -> asyncio.Lock:
         """Return what lets one at a time bring an execution into memory."""
@@ -523,25 +473,6 @@ class JournalDriver:
             if len(page) < CLAIM_LIMIT:
                 return
             before = page[-1].new.execution_id
-
-    async def _told(self, history: History) -> Telling:
-        verify(history)
-        kernel = await self._kernel_by_hash(history.summary.new.plan_hash)
-        return replay(history, kernel, self.secrets)
-
-    async def _kernel_of(self, plan: Plan) -> Kernel:
-        known = self._kernels.get(plan.content_hash)
-        if known is None:
-            await self.journal.save_plan(plan.content_hash, dump_plan(plan))
-            known = self._kernels[plan.content_hash] = self._kernel_for(plan)
-        return known
-
-    async def _kernel_by_hash(self, plan_hash: str) -> Kernel:
-        known = self._kernels.get(plan_hash)
-        if known is None:
-            plan = load_plan(await self.journal.load_plan(plan_hash))
-            known = self._kernels[plan_hash] = self._kernel_for(plan)
-        return known
 
     # -- a worker's rounds -------------------------------------------------------------
 
@@ -594,31 +525,29 @@ class JournalDriver:
         now_ms = self.now_ms()
         self._beat_at_ms = now_ms + self._times.beat_ms
         until_ms = now_ms + self._times.lease_ms
+        idle = list(self._idle)
         for message in await self._leases.beat(self._worker_id, now_ms, until_ms):
             live = self._lives.get(message.execution_id)
             if live is not None:
                 live.hear(message.message_id, event_of(message, now_ms))
+        del self._idle[: len(idle)]
+        for live in idle:
+            live.rest()
         await self._ask_after_others()
 
     async def _ask_after_others(self) -> None:
         """Look whether what somebody waits for has ended in another worker's hands."""
-        ids = tuple(one for one in self._waiters if one not in self._lives)
+        ids = tuple(one for one in self._waiters.ids if one not in self._lives)
         if ids:
             search = Search(execution_ids=ids, statuses=TERMINAL, limit=len(ids))
             for summary in await self.journal.find(search):
-                self._tell(summary)
+                self._waiters.tell(summary)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-def is_at_rest(standing: Standing) -> bool:
-    """Tell whether an execution has ended, or goes on only when a person says how."""
-    is_in_doubt = standing.error_code is not None and standing.wake_at_ms is None
-    return standing.status != RUNNING or is_in_doubt
 
 
 def event_of(message: Message, now_ms: int) -> OutsideEvent:

@@ -93,7 +93,7 @@ class Live:
         inbox: Events to be decided, each with the message that brought it, if one did.
         messages: The messages that it has been told of already.
         unrecorded: Events decided on whose record has not been acknowledged.
-        is_new_here: True until it is clear whether there is anything to do in it.
+        is_to_rest: True when it shall leave the memory if there is nothing to do in it.
         is_stalled: True while its state is not to be trusted; events only gather.
         is_over: True once it is no longer held: it does nothing any more.
     """
@@ -109,7 +109,7 @@ class Live:
     timers: dict[int, asyncio.TimerHandle] = field(default_factory=dict)
     pump: asyncio.Task[None] | None = None
     messages: set[str] = field(default_factory=set)
-    is_new_here: bool = False
+    is_to_rest: bool = False
     is_stalled: bool = False
     is_over: bool = False
 
@@ -126,22 +126,27 @@ class Live:
             self.messages.add(message_id)
             self.feed(event, message_id)
 
+    def rest(self) -> None:
+        """Leave the memory if there is nothing to do."""
+        self.is_to_rest = True
+        self._wake()
+
     def wake(self) -> None:
         """Go on: its state is to be trusted again."""
         self.is_stalled = False
         self._wake()
 
     def _wake(self) -> None:
-        has_work = bool(self.inbox) or self.is_new_here
+        has_work = bool(self.inbox) or self.is_to_rest
         if has_work and self.pump is None and not self.is_stalled:
             self.pump = asyncio.get_running_loop().create_task(self._pump())
 
     async def _pump(self) -> None:
         try:
-            while self.inbox or self.is_new_here:
+            while self.inbox or self.is_to_rest:
                 if self.is_over or self.is_stalled:
                     break
-                self.is_new_here = False
+                self.is_to_rest = False
                 commands, append = self._decide()
                 if append is not None:
                     await self.host.journal.append(append)
@@ -249,7 +254,6 @@ class Live:
         self.outstanding = told.outstanding
         self.inbox.extendleft(reversed(self.unrecorded))
         self.unrecorded.clear()
-        self.is_new_here = True
         heard = {getattr(event, "step", None) for event, _ in self.inbox}
         calls = self.outstanding.calls
         for step in [step for step in self.handles if step not in calls]:

@@ -14,11 +14,12 @@ import sys
 from collections.abc import Mapping
 
 from plait.drivers.inline import Result
-from plait.drivers.journal.driver import JournalDriver, Start
+from plait.drivers.journal.driver import JournalDriver
 from plait.drivers.journal.history import NO_DIGEST, entry_of
 from plait.drivers.journal.live import Live, standing_of
 from plait.drivers.journal.result import result_of
 from plait.drivers.journal.telling import Outstanding, ambient_of
+from plait.drivers.journal.terms import Start
 from plait.kernel import Kernel
 from plait.ports.calls import Calls
 from plait.ports.journal import Append, History, Standing, Summary

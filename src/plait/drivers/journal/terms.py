@@ -1,0 +1,51 @@
+"""What a durable driver is given: a store, what an execution starts with, its times."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from plait.model.json import JsonValue
+from plait.model.record import record
+from plait.ports.journal import Journal
+from plait.ports.leases import Leases
+
+
+class Store(Journal, Leases, Protocol):
+    """What keeps histories and hands out executions: one store does both."""
+
+    async def close(self) -> None:
+        """Finish what was asked for, and let go of the store."""
+        ...
+
+
+@record
+class Start:
+    """What a durable execution starts with.
+
+    Attributes:
+        key: The caller's idempotency key: a second start returns the first execution.
+        trace: Headers that its calls pass on: `traceparent` and the like.
+    """
+
+    execution_id: str
+    input: JsonValue
+    trigger: JsonValue = None
+    key: str | None = None
+    tags: tuple[str, ...] = ()
+    priority: int = 0
+    trace: tuple[tuple[str, str], ...] = ()
+
+
+@record
+class Times:
+    """The driver's times, milliseconds.
+
+    Attributes:
+        lease_ms: How long a worker that gives no sign of life keeps its executions.
+        beat_ms: How often it gives one.
+        unsafe_grace_ms: How long a worker that ends waits for unsafe calls under way.
+    """
+
+    lease_ms: int = 10_000
+    beat_ms: int = 2_500
+    unsafe_grace_ms: int = 5_000
