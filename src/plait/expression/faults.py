@@ -12,6 +12,7 @@ import re
 from collections.abc import Container, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from plait.expression.catalogue import FUNCTIONS
 from plait.expression.errors import (
     BadText,
     DivideByZero,
@@ -168,6 +169,16 @@ def _overload(function: str, types: str) -> Fault:
             text = "what stands before '?' is neither true nor false"
         case "_&&_" | "_||_" | "!_":
             text = f"{shown} needs values that are true or false"
+        case _ if types:
+            text = f"{shown} does not take ({types})"
+        case "@in":
+            text = "'in' needs a list or an object behind it"
         case _:
-            text = f"{shown} does not take ({types})" if types else f"{shown} does not suit"
+            text = f"{shown} does not suit what it is given{_told_of(function)}"
     return Fault(WrongType, text.replace("int64", "int"))
+
+
+def _told_of(function: str) -> str:
+    """The library names no types of what is inside a list: say what would suit."""
+    told = next((one for one in FUNCTIONS if one.name == function), None)
+    return "" if told is None else f": {told.signature}: {told.summary}".removesuffix(".")

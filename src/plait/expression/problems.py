@@ -122,12 +122,19 @@ def _is_mixed(text: str) -> bool:
     overload = _OVERLOAD.search(text)
     if overload is None:
         return False
-    operator, types = overload[1], overload[2].strip("()").split(", ")
+    operator, types = overload[1], _in_brackets(overload[2]).split(", ")
     if operator == "_?_:_":
         # *error*: the condition is refused for itself.
         return types[0] in ("bool", "dyn", "*error*")
+    if operator == "@in" and types[-1].startswith("list("):
+        operator, types[-1] = "_==_", _in_brackets(types[-1].removeprefix("list"))
     numbers = all(kind in ("int", "uint", "double") for kind in types)
     return numbers and operator in ("_<_", "_<=_", "_>_", "_>=_", "_==_", "_!=_")
+
+
+def _in_brackets(text: str) -> str:
+    """Return `a, list(b)` of `(a, list(b))`: one bracket at each end, no more."""
+    return text.removeprefix("(").removesuffix(")")
 
 
 def shown_operator(name: str) -> str:
@@ -150,7 +157,9 @@ def _problem(line: int, column: int, text: str, expression: str, lifted: Lifted)
         return _unknown(name, lifted.original_offset(max(start, 0)))
     at = lifted.original_offset(at)
     if overload := _OVERLOAD.search(text):
-        message = f"{shown_operator(overload[1])} does not take ({overload[2].strip('()')})"
+        message = (
+            f"{shown_operator(overload[1])} does not take ({_in_brackets(overload[2])})"
+        )
         return Problem(TYPES, message, "", at)
     return Problem(SYNTAX, _syntax_message(text, lifted), _remedy(expression), at)
 

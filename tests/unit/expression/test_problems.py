@@ -28,6 +28,7 @@ from tests.unit.expression.making import NAME, findings, template
         ("lists.range(3)", "E005", 13, "there is no function 'range'", ""),
         ("'a' + 1", "E006", 11, "'+' does not take (string, int)", ""),
         ("1 in 'a'", "E006", 9, "'in' does not take (int, string)", ""),
+        ("'a' in [1.0]", "E006", 11, "'in' does not take (string, list(double))", ""),
         ("Foo{a: 1}", "E008", 7, "messages cannot be made", ""),
         ("has(a)", "E004", 11, "has() argument must be a field selection", ""),
     ],
@@ -95,7 +96,10 @@ def test_an_expression_of_the_greatest_length_is_accepted() -> None:
     assert [f.code for f in findings(NAME % f"'a{literal[1:]}")] == ["E007"]
 
 
-@pytest.mark.parametrize("expression", ["a ? 'text' : null", "size(a) < 2.5", "1 == 1.0"])
+@pytest.mark.parametrize(
+    "expression",
+    ["a ? 'text' : null", "size(a) < 2.5", "1 == 1.0", "1 in [1.0]", "1.5 in [1, 2]"],
+)
 def test_choices_and_comparisons_of_mixed_types_are_left_to_run(expression: str) -> None:
     assert not findings(NAME % expression)
 
