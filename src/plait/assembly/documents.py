@@ -51,16 +51,18 @@ class LoadedFile:
 def load_documents(
     paths: Iterable[str], catalog: Catalog, limits: SourceLimits = DEFAULT_LIMITS
 ) -> list[LoadedFile]:
-    """Return every document that `paths` lead to, in the order of their names.
+    """Return every document that `paths` lead to, once, in the order of their names.
 
     Args:
         paths: Files, and directories, in which every .yaml, .yml and .json file counts,
             at any depth; hidden ones are left out.
     """
     loaded: dict[str, LoadedFile] = {}
+    known: set[str] = set()
     for path in paths:
         for name in document_files(path):
-            if name not in loaded:
+            if os.path.abspath(name) not in known:
+                known.add(os.path.abspath(name))
                 # One that is named may be a pipe; in a folder it would be waited for.
                 is_readable = name == path or Path(name).is_file()
                 text = "cannot be read: it is no regular file"

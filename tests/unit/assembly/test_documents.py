@@ -52,7 +52,8 @@ def test_one_bad_document_among_many_is_reported_and_the_others_are_loaded(
 
 def test_a_file_named_twice_is_loaded_once(folder: Path) -> None:
     (folder / "1.yaml").write_text(GOOD)
-    assert len(load_documents(["1.yaml", "1.yaml", "."], CATALOG)) == 1
+    assert len(load_documents(["1.yaml", "./1.yaml", "1.yaml", "."], CATALOG)) == 1
+    assert len(load_documents([str(folder / "1.yaml"), "1.yaml"], CATALOG)) == 1
 
 
 def test_files_that_cannot_be_read_are_findings_like_any_other(folder: Path) -> None:
