@@ -53,11 +53,12 @@ def _iso_ms(text: str) -> float:
 def format_ms(ms: float) -> str:
     """Return `ms` in the largest unit that keeps it short.
 
-    >>> [format_ms(n) for n in (0, 0.25, 40, 1500, 90_000, 86_400_000)]
-    ['0ms', '0.25ms', '40ms', '1.5s', '1.5m', '1d']
+    >>> [format_ms(n) for n in (0, 0.25, 40, 1500, 90_000, 86_400_000, 10**16)]
+    ['0ms', '0.25ms', '40ms', '1.5s', '1.5m', '1d', '115740740.74d']
     """
     unit = "ms"
     for candidate, unit_ms in _UNIT_MS.items():
         if ms >= unit_ms:
             unit = candidate
-    return f"{round(ms / _UNIT_MS[unit], 2):g}{unit}"
+    number = f"{ms / _UNIT_MS[unit]:.2f}".rstrip("0").rstrip(".")
+    return f"{number}{unit}"
