@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 from plait.compile.findings import Findings
 from plait.compile.names import NameChecker, View, visible
@@ -12,6 +13,7 @@ from plait.document.step import Step, StepSettings, TemplatePart
 from plait.document.tree import Path, StepTree
 from plait.expression import (
     Escape,
+    ExpressionError,
     ExpressionInfo,
     Template,
     TemplateErrors,
@@ -20,6 +22,9 @@ from plait.expression import (
 from plait.model.json import JsonValue
 from plait.model.place import Place, pointer_to, segments_of
 from plait.model.record import record
+
+# Raises what is wrong with the value of a template that reads nothing.
+Check: TypeAlias = Callable[[Template], object]
 
 
 @dataclass(slots=True)
@@ -98,7 +103,7 @@ class StepTemplateCompiler:
         step, view, found = self._step, self._view, self._found
         raw = step.raw
         if step.model.condition is not None:
-            found.condition = self._setting("condition", view)
+            found.condition = self._setting("condition", view, check=_as_bool)
         if step.model.idempotency_key is not None:
             found.idempotency_key = self._setting("idempotency_key", view)
         if "output" in raw:
@@ -119,13 +124,15 @@ class StepTemplateCompiler:
             retry, path = self._defaults.retry, ("defaults", "retry", "on")
         if retry is None or not isinstance(retry.on, str):
             return None
-        return self._checked(retry.on, path, view.with_extra("error"))
+        return self._checked(retry.on, path, view.with_extra("error"), check=_as_bool)
 
-    def _setting(self, key: str, view: View) -> Template | None:
+    def _setting(
+        self, key: str, view: View, *, check: Check | None = None
+    ) -> Template | None:
         raw = self._step.raw
         if key not in raw:
             return None
-        return self._checked(raw[key], (*self._step.path, key), view)
+        return self._checked(raw[key], (*self._step.path, key), view, check=check)
 
     def _part(self, part: TemplatePart) -> Template | None:
         view = self._view.with_extra("secrets") if part.may_read_secrets else self._view
@@ -137,11 +144,39 @@ class StepTemplateCompiler:
         if part.without and isinstance(value, Mapping):
             value = {k: v for k, v in value.items() if k not in part.without}
         path = (*self._step.path, *part.path)
-        return self._checked(value, path, view, escape=part.escape)
+        check = None if part.check is None else partial(_checked_value, part.check)
+        return self._checked(value, path, view, escape=part.escape, check=check)
 
     def _checked(
-        self, value: JsonValue, path: Path, view: View, *, escape: Escape = Escape.NONE
+        self,
+        value: JsonValue,
+        path: Path,
+        view: View,
+        *,
+        escape: Escape = Escape.NONE,
+        check: Check | None = None,
     ) -> Template | None:
         parsed = parse(value, path, self._findings, escape=escape)
         self._found.reads |= self._names.step_reads(parsed.expressions, view)
+        if parsed.template is not None and check is not None:
+            self._check_constant(parsed, check, path)
         return parsed.template
+
+    def _check_constant(self, parsed: Parsed, check: Check, path: Path) -> None:
+        """Report what can never work: an expression that reads nothing is what it is."""
+        expressions, template = parsed.expressions, parsed.template
+        if template is None or not expressions or any(one.reads for one in expressions):
+            return
+        try:
+            check(template)
+        except (ValueError, ExpressionError) as error:
+            text = f"'{path[-1]}' reads nothing, and so never works: {error}"
+            self._findings.error("P017", text, "", path)
+
+
+def _as_bool(template: Template) -> bool:
+    return template.render_bool({})
+
+
+def _checked_value(check: Callable[[JsonValue], object], template: Template) -> object:
+    return check(template.render({}))

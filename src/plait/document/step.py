@@ -6,6 +6,7 @@ plain settings; nothing else in the compiler knows about a single type.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field
@@ -31,6 +32,8 @@ class TemplatePart:
         default: Its value when the step does not give it.
         may_read_secrets: True for what only a connector sees.
         names: Names that only it sees (`item`, `index`).
+        check: Raises ValueError for a value that the machine cannot use. What the document
+            itself gives is checked by it, where that reads no names.
     """
 
     name: str
@@ -40,6 +43,7 @@ class TemplatePart:
     default: JsonValue = None
     may_read_secrets: bool = False
     names: tuple[str, ...] = ()
+    check: Callable[[JsonValue], object] | None = None
 
 
 @record

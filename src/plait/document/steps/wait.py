@@ -47,7 +47,7 @@ class WaitStep(Step):
     def parts(self, raw: JsonObject) -> Parts:
         """One template."""
         del raw
-        return Parts((TemplatePart("for", ("for",)),))
+        return Parts((TemplatePart("for", ("for",), check=_wait),))
 
 
 STEP = WaitStep
