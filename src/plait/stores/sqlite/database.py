@@ -34,13 +34,14 @@ def connect(path: Path) -> sqlite3.Connection:
     try:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-        # Only a file without tables takes this on: pages that are freed can then be given
-        # back to the file system a few at a time, and nobody waits for it.
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        if not connection.execute("PRAGMA page_count").fetchone()[0]:
+            # Only a new file takes this on: pages that are freed can then be given back to
+            # the file system a few at a time. To ask an old one for it would be a write.
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_MAX}")
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         if connection is not None:
             connection.close()
         raise fault(path, error) from error
@@ -85,7 +86,7 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
             raise StoreTooNew(found=found, known=len(steps), store=str(path))
         for number in range(found + 1, len(steps) + 1):
             _apply(connection, number, steps[number - 1])
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise fault(path, error) from error
 
 

@@ -7,7 +7,9 @@ Rule. What may pass by itself (no space, a lock, a failing disk) is a StoreUnava
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
+from json import JSONDecodeError
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -63,12 +65,16 @@ def fault(path: Path, error: Exception) -> Exception:
     """
     if isinstance(error, OSError):
         return _of_system(path, error)
+    # What was written as text or JSON is none any more.
+    if isinstance(error, UnicodeDecodeError | JSONDecodeError):
+        return StoreDamaged(path, str(error))
     if not isinstance(error, sqlite3.Error):
         return error
-    # Errors of the sqlite3 module itself have no name: a value of a type it cannot keep.
+    # Errors of the sqlite3 module itself have no name.
     name = getattr(error, "sqlite_errorname", None)
     if name is None:
-        return error
+        is_read = str(error).startswith("Could not decode")
+        return StoreDamaged(path, str(error)) if is_read else error
     if name == "SQLITE_FULL":
         return _full(path)
     if name == "SQLITE_NOTADB":
@@ -80,6 +86,8 @@ def fault(path: Path, error: Exception) -> Exception:
     if name.startswith(_LOCKED):
         return StoreLocked(f"another process has kept {path} locked: nothing was written")
     if name.startswith("SQLITE_CANTOPEN"):
+        if not (os.access(path.parent, os.W_OK) and os.access(path, os.W_OK)):
+            return StoreReadOnly(f"{path} or its folder cannot be written")
         return StoreUnavailable(f"{path} cannot be opened, or not be made")
     return StoreUnavailable(f"{path}: {error} ({name})")
 

@@ -60,7 +60,7 @@ class Readers:
                 found = query(connection)
             finally:
                 connection.execute("ROLLBACK")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ValueError) as error:
             connection.close()
             raise fault(self._path, error) from error
         except BaseException:
