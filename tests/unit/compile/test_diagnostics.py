@@ -598,27 +598,3 @@ def test_a_long_value_does_not_fill_the_screen() -> None:
         "name: t\ntimeout: " + "1" * 5_000 + "x\nsteps: [{id: a, type: set, value: 1}]"
     )
     assert len(line) < 450
-
-
-def test_p017_what_reads_nothing_and_never_works() -> None:
-    found = lines_of_steps("""
-        - {id: a, type: wait, for: "${5}"}
-        - {id: b, type: wait, for: "${'abc'}"}
-        - {id: c, type: set, value: 1, condition: "${1}"}
-        - {id: d, type: set, value: 1, condition: "${1 / 0 == 1}"}
-        - {id: e, type: ask, request: {}, retry: {on: "${'x'}"}}
-        - {id: f, type: wait, for: "${5}ms", condition: "${1 < 2}"}
-        - {id: g, type: wait, for: "${input.n}", condition: "${input.n}"}
-    """)
-    told = [line.partition(": ")[2].partition(", and so never works: ") for line in found]
-    assert [(what, why.partition(";")[0]) for what, _, why in told] == [
-        ("P017 'for' reads nothing", WHAT_A_DURATION_IS),
-        ("P017 'for' reads nothing", "'abc' is not a duration"),
-        ("P017 'condition' reads nothing", f"${{1}}: {NOT_BOOL} a number"),
-        ("P017 'condition' reads nothing", "${1 / 0 == 1}: an integer is divided by zero"),
-        ("P017 'on' reads nothing", f"${{'x'}}: {NOT_BOOL} text"),
-    ]
-
-
-NOT_BOOL = "a condition must be true or false, and this one is"
-WHAT_A_DURATION_IS = "a duration is text such as 800ms, 2s, 5m, 1h, 3d or ISO 8601"
