@@ -149,7 +149,7 @@ class World:
         # The id is what makes the second start of a start that was not told of the first.
         start = Start("x", GIVEN, key="once")
         await driver.start(self.plan, start)
-        while (await driver.ended("x")).standing.status == RUNNING:
+        while (await driver.ended("x", or_paused=True)).standing.status == RUNNING:
             await self.decide()
             driver.stir()
 

@@ -20,7 +20,8 @@ from plait.connectors.egress import Egress, EgressPolicy, ResolveMap
 from plait.connectors.egress.resolver import Resolver
 from plait.document import Catalog
 from plait.document.source import SourceLimits
-from plait.drivers.inline import InlineDriver
+from plait.drivers.children import Workflows
+from plait.drivers.inline import InlineDriver, WithInlineChildren
 from plait.drivers.journal import JournalDriver, Store
 from plait.kernel import Kernel, Limits
 from plait.plan import Plan
@@ -71,9 +72,18 @@ def kernel(settings: Settings, plan: Plan) -> Kernel:
 
 
 def journal_driver(
-    configured: Configured, store: Store, performer: Calls, *, worker_id: str
+    configured: Configured,
+    store: Store,
+    performer: Calls,
+    *,
+    worker_id: str,
+    workflows: Workflows | None = None,
 ) -> JournalDriver:
-    """Return what runs durable executions. Call it inside the event loop."""
+    """Return what runs durable executions. Call it inside the event loop.
+
+    Args:
+        workflows: Finds the plans of `workflow` steps.
+    """
     return JournalDriver(
         store,
         performer,
@@ -81,11 +91,21 @@ def journal_driver(
         worker_id=worker_id,
         env=configured.settings.env,
         secrets=configured.secrets,
+        workflows=workflows,
         payload_bytes_max=configured.settings.execution.payload_bytes_max,
     )
 
 
-def driver(configured: Configured, performer: Calls) -> InlineDriver:
-    """Return what runs executions; its calls go through `performer`."""
-    env = configured.settings.env
-    return InlineDriver(performer, env=env, secrets=configured.secrets)
+def driver(
+    configured: Configured, performer: Calls, workflows: Workflows | None = None
+) -> InlineDriver:
+    """Return what runs executions; its calls go through `performer`.
+
+    Args:
+        workflows: Finds the plans of `workflow` steps.
+    """
+    settings = configured.settings
+    found = workflows or (lambda _: None)
+    calls = WithInlineChildren(performer, found, partial(kernel, settings))
+    calls.driver = InlineDriver(calls, env=settings.env, secrets=configured.secrets)
+    return calls.driver

@@ -16,6 +16,7 @@ from plait.document.limits import DEFAULT_LIMITS, SourceLimits
 from plait.model.diagnostic import Diagnostic, Severity
 from plait.model.place import Span
 from plait.model.record import record
+from plait.plan import Plan
 
 ENDINGS: Final = (".yaml", ".yml", ".json")
 # Far above what a document may have (its own limit then says so), far below harm.
@@ -105,6 +106,26 @@ def load_document(
     except CompileErrors as error:
         return LoadedFile(name, None, error.diagnostics)
     return LoadedFile(name, compiled, compiled.warnings)
+
+
+class Neighbours:
+    """The workflows of one folder by name, read when the first is asked for."""
+
+    def __init__(self, folder: str, catalog: Catalog, limits: SourceLimits) -> None:
+        self._folder = folder
+        self._catalog = catalog
+        self._limits = limits
+        self._plans: dict[str, Plan] | None = None
+
+    def __call__(self, name: str) -> Plan | None:
+        """Return the plan of the workflow `name`; of two with that name, the first."""
+        if self._plans is None:
+            self._plans = {}
+            for file in load_documents([self._folder], self._catalog, self._limits):
+                if file.compiled is not None:
+                    plan = file.compiled.plan
+                    self._plans.setdefault(plan.name, plan)
+        return self._plans.get(name)
 
 
 def has_warnings(files: Iterable[LoadedFile]) -> bool:

@@ -14,10 +14,12 @@ from plait.assembly.documents import LoadedFile
 from plait.assembly.settings import GatewaySection, Settings
 from plait.assembly.sources import Configured
 from plait.assembly.stores import is_there, open_store
+from plait.drivers.children import Workflows
 from plait.gateway.app import Gateway, GatewaySettings
 from plait.gateway.deployment import Broken, Deployment, Loaded
 from plait.gateway.http1 import HttpLimits
 from plait.gateway.keeper import Keeper, Kept
+from plait.plan import Plan
 from plait.ports.calls import Calls
 
 
@@ -31,13 +33,17 @@ def gateway(
     """
     own = configured.settings.gateway
     performer = compose.calls(configured.settings, connectors)
+
+    def workflows(name: str) -> Plan | None:
+        return made.plan_named(name)
+
     keeper = Keeper(
-        partial(_open, configured, performer),
+        partial(_open, configured, performer, workflows),
         is_there=is_there(configured.settings.store.url),
         secrets=configured.secrets,
     )
-    return Gateway(
-        compose.driver(configured, performer),
+    made = Gateway(
+        compose.driver(configured, performer, workflows),
         settings=GatewaySettings(
             request_timeout_ms=own.request_timeout,
             in_flight_max=own.in_flight_max,
@@ -51,14 +57,17 @@ def gateway(
         keeper=keeper,
         on_close=performer.close,
     )
+    return made
 
 
-async def _open(configured: Configured, performer: Calls) -> Kept:
+async def _open(configured: Configured, performer: Calls, workflows: Workflows) -> Kept:
     """Open the store of the settings, with a worker that runs what is in it."""
     settings = configured.settings
     store = await open_store(settings.store.url)
     worker_id = secrets.token_hex(8)
-    driver = compose.journal_driver(configured, store, performer, worker_id=worker_id)
+    driver = compose.journal_driver(
+        configured, store, performer, worker_id=worker_id, workflows=workflows
+    )
 
     async def close() -> None:
         await driver.close()

@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from plait.assembly import compose
 from plait.assembly.connectors import Connector
+from plait.assembly.documents import Neighbours
 from plait.assembly.sources import Configured
 from plait.assembly.stores import open_store
 from plait.cli.output import EXIT_FAILED, say, stop
@@ -35,11 +36,19 @@ class Bench:
 
     Attributes:
         place: Which store, in the words of `--store`; None: what the settings say.
+        folder: Where the workflows are that `workflow` steps name.
     """
 
     settings: Configured
     available: Sequence[Connector]
     place: str | None = None
+    folder: str = "."
+
+
+def neighbours(bench: Bench) -> Neighbours:
+    """Return what finds the workflows that `workflow` steps name."""
+    limits = compose.source_limits(bench.settings.settings)
+    return Neighbours(bench.folder, compose.catalog(bench.available), limits)
 
 
 def new_id() -> str:
@@ -92,7 +101,7 @@ def _run(
             execution_id = (await begin(driver, store)).new.execution_id
             say(f"execution {execution_id}")
             if not is_left:
-                await driver.ended(execution_id)
+                await driver.ended(execution_id, or_paused=True)
             shown = show(await store.read(execution_id), now_ms())
             if not is_left and shown.status == RUNNING:
                 _tell_incidents(shown)
@@ -120,7 +129,13 @@ async def _worker(bench: Bench) -> AsyncIterator[tuple[JournalDriver, Store]]:
     settings = bench.settings.settings
     store = await open_store(bench.place or settings.store.url)
     performer = compose.calls(settings, bench.available)
-    driver = compose.journal_driver(bench.settings, store, performer, worker_id=new_id())
+    driver = compose.journal_driver(
+        bench.settings,
+        store,
+        performer,
+        worker_id=new_id(),
+        workflows=neighbours(bench),
+    )
     try:
         await driver.open()
         yield driver, store

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, TypeAlias
 
 import typer
 
 from plait.assembly import compose
-from plait.assembly.connectors import Connector
-from plait.assembly.sources import Configured
-from plait.cli.durable import Bench, new_id, start_and_finish
+from plait.cli.durable import Bench, neighbours, new_id, start_and_finish
 from plait.cli.inputs import checked_input, read_input
 from plait.cli.options import (
     ConfigOption,
@@ -137,13 +135,13 @@ def command(
     tell_warnings(loaded, manner)
     if not durable and (key or tag or store):
         stop("--key, --tag and --store are for executions that are kept: add --durable")
-    bench = Bench(settings, available, store)
+    bench = Bench(settings, available, store, os.path.dirname(file) or ".")
     result: Ended
     if durable:
         started = Start(new_id(), value, {"type": "cli"}, key, tuple(tag or ()))
         result = start_and_finish(bench, plan, started)
     else:
-        result = asyncio.run(execute(settings, available, plan, value))
+        result = asyncio.run(execute(bench, plan, value))
     tell_ended(result, manner, is_pretty=pretty)
 
 
@@ -160,13 +158,12 @@ def _limited(plan: Plan, timeout: str | None) -> Plan:
     return hash_plan(replace(plan, timeout_ms=timeout_ms))
 
 
-async def execute(
-    settings: Configured, available: Sequence[Connector], plan: Plan, value: JsonValue
-) -> Result:
+async def execute(bench: Bench, plan: Plan, value: JsonValue) -> Result:
     """Run one execution of `plan`; whatever ends it, its calls are cancelled and closed."""
-    performer = compose.calls(settings.settings, available)
+    settings = bench.settings
+    performer = compose.calls(settings.settings, bench.available)
     try:
-        driver = compose.driver(settings, performer)
+        driver = compose.driver(settings, performer, neighbours(bench))
         execution_id = secrets.token_hex(_EXECUTION_ID_BYTES)
         kernel = compose.kernel(settings.settings, plan)
         return await driver.run(kernel, InlineStart(execution_id, value, {"type": "cli"}))

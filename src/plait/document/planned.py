@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 STEP_TYPES: Final = frozenset(
-    "grpc graphql sql file email notify publish llm python workflow transform validate "
+    "grpc graphql sql file email notify publish llm python transform validate "
     "switch foreach while repeat try saga approval".split()
 )
 STEP_KEYS: Final = frozenset(

@@ -137,6 +137,11 @@ class Gateway:
         self.refused = tuple(sorted(wrong))
         return told
 
+    def plan_named(self, name: str) -> Plan | None:
+        """Return the plan that is deployed under this name; of two, the first."""
+        plans = (one.plan for one in self._snapshot.deployments)
+        return next((plan for plan in plans if plan.name == name), None)
+
     def serves(self, loaded: Sequence[Loaded]) -> bool:
         """Tell whether the good ones of these documents are just what is served now."""
         good = [item for item in loaded if isinstance(item, Deployment)]

@@ -61,7 +61,8 @@ def _request(run: Run) -> dict[str, Any]:
 def _timeout_ms(x: Execution, run: Run) -> int:
     own_ms = run.node.attempt_timeout_ms
     if run.deadline_at_ms is None:
-        return own_ms if own_ms is not None else CALL_TIMEOUT_MS_DEFAULT
+        default_ms = run.node.options.get("timeout_ms_default", CALL_TIMEOUT_MS_DEFAULT)
+        return own_ms if own_ms is not None else cast("int", default_ms)
     left_ms = run.deadline_at_ms - x.now_ms
     return left_ms if own_ms is None else min(own_ms, left_ms)
 

@@ -12,6 +12,7 @@ from plait.assembly import compose
 from plait.assembly.connectors import Connector
 from plait.assembly.settings import Settings
 from plait.assembly.sources import Configured
+from plait.cli.durable import Bench
 from plait.cli.outcome import Manner, output_text, tell_error
 from plait.cli.run import execute
 from plait.compile import compile_text
@@ -61,7 +62,7 @@ class Asked:
 def run(calls: Asked) -> Any:
     available = [Connector(AskStep, lambda _: calls)]
     plan = compile_text(TEXT, name="n.yaml", catalog=compose.catalog(available)).plan
-    return execute(Configured(Settings(), {}), available, plan, None)
+    return execute(Bench(Configured(Settings(), {}), available), plan, None)
 
 
 async def test_calls_are_closed_when_the_execution_has_ended() -> None:

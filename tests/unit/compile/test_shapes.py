@@ -18,7 +18,7 @@ EXAMPLES = Path(__file__).parents[3] / "examples" / "language"
 STEP: dict[str, Any] = {"id": "a", "type": "set", "value": 1}
 
 LATER_TYPES = (
-    "grpc graphql sql file email notify publish llm python workflow transform validate "
+    "grpc graphql sql file email notify publish llm python transform validate "
     "switch foreach while repeat try saga approval"
 )
 LATER_STEP_KEYS = "compensate cache rate_limit circuit_breaker bulkhead goto max_visits"
@@ -222,9 +222,9 @@ def test_d104_an_unknown_step_type() -> None:
     """) == [
         "3:17: D104 unknown step type 'paralel' (did you mean 'parallel'?)",
         "4:17: D104 unknown step type 'zzz' "
-        "(known types: ask, fail, parallel, return, sequence, set, wait)",
+        "(known types: ask, fail, parallel, return, sequence, set, wait, workflow)",
         "5:17: D104 unknown step type '5' "
-        "(known types: ask, fail, parallel, return, sequence, set, wait)",
+        "(known types: ask, fail, parallel, return, sequence, set, wait, workflow)",
     ]
 
 

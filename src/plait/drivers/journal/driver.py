@@ -24,7 +24,9 @@ from weakref import WeakValueDictionary
 
 import orjson
 
+from plait.drivers.children import Workflows
 from plait.drivers.inline import Result
+from plait.drivers.journal.children import Children
 from plait.drivers.journal.history import (
     NO_DIGEST,
     entry_of,
@@ -79,6 +81,7 @@ class JournalDriver:
         kernel_for: Returns what decides the executions of a plan.
         worker_id: Names this worker among all that share the store.
         env, secrets: As for `plait.drivers.inline.InlineDriver`.
+        workflows: Finds the plans of `workflow` steps; None: there are no others.
         payload_bytes_max: What an input, or a call's answer, may bring into a history.
         wall_clock_s: Tells the seconds since the Unix epoch; asked once.
     """
@@ -93,12 +96,14 @@ class JournalDriver:
         env: JsonObject | None = None,
         secrets: Mapping[str, str] | None = None,
         times: Times | None = None,
+        workflows: Workflows | None = None,
         payload_bytes_max: int = PAYLOAD_BYTES_MAX,
         wall_clock_s: Callable[[], float] = time.time,
     ) -> None:
         self.journal: Journal = store
         self._counted = UnsafeCounted(calls)
         self.calls: Calls = self._counted
+        self.children = Children(self, workflows or (lambda _: None), self._spawn)
         self.secrets: Mapping[str, str] = secrets or {}
         self.payload_bytes_max = payload_bytes_max
         self._leases: Leases = store
@@ -227,6 +232,7 @@ class JournalDriver:
             start.key,
             start.tags,
             start.priority,
+            start.parent,
         )
 
     async def adopt(
@@ -276,18 +282,21 @@ class JournalDriver:
         else:
             self.stir()
 
-    async def ended(self, execution_id: str) -> Summary:
+    async def ended(self, execution_id: str, *, or_paused: bool = False) -> Summary:
         """Wait until an execution has ended, wherever it runs; return its row then.
 
-        One that waits for a person (its row has an `error_code`) is not waited for.
+        Args:
+            or_paused: Return also when it waits for a person: its row has an
+                `error_code` then.
 
         Raises:
             UnknownExecution: There is none of that id.
         """
-        with self._waiters.waiting(execution_id) as told:
+        with self._waiters.waiting(execution_id, or_paused=or_paused) as told:
             if execution_id not in self._lives:
                 summary = (await self.journal.read(execution_id)).summary
-                if is_at_rest(summary.standing):
+                standing = summary.standing
+                if standing.status != RUNNING or (or_paused and is_at_rest(standing)):
                     return summary
             return await told
 

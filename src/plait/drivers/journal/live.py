@@ -18,6 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, assert_never
 
+from plait.drivers.children import KIND
+from plait.drivers.journal.children import Child, Children
 from plait.drivers.journal.history import entry_of
 from plait.drivers.journal.payload import PayloadTooLarge, refused
 from plait.drivers.journal.telling import Outstanding, Telling
@@ -57,6 +59,7 @@ class Host(Protocol):
     """What an execution in memory needs of whoever holds it."""
 
     calls: Calls
+    children: Children
     secrets: Mapping[str, str]
     payload_bytes_max: int
 
@@ -105,7 +108,7 @@ class Live:
     outstanding: Outstanding
     inbox: deque[tuple[OutsideEvent, str | None]] = field(default_factory=deque)
     unrecorded: list[tuple[OutsideEvent, str | None]] = field(default_factory=list)
-    handles: dict[str, CallHandle] = field(default_factory=dict)
+    handles: dict[str, CallHandle | Child] = field(default_factory=dict)
     timers: dict[int, asyncio.TimerHandle] = field(default_factory=dict)
     pump: asyncio.Task[None] | None = None
     messages: set[str] = field(default_factory=set)
@@ -280,7 +283,9 @@ class Live:
             self.handles.pop(step, None)
             self.feed(self._event_of(step, attempt, outcome))
 
-        handle = self.host.calls.start(call, hear)
+        is_child = call.kind == KIND
+        performer = self.host.children if is_child else self.host.calls
+        handle = performer.start(call, hear)
         # A call that failed at once has been heard already; its handle is of no use.
         if not is_heard:
             self.handles[step] = handle
@@ -316,12 +321,18 @@ class Live:
             handle.cancel()
 
     def let_go(self) -> None:
-        """Do nothing any more, and give up what is under way."""
+        """Do nothing any more, and give up what is under way.
+
+        Children go on, unless the execution has ended: then they are of no use.
+        """
         self.is_over = True
         for timer in self.timers.values():
             timer.cancel()
         for handle in self.handles.values():
-            handle.cancel()
+            if isinstance(handle, Child) and self.summary.standing.status == RUNNING:
+                handle.abandon()
+            else:
+                handle.cancel()
         self.timers.clear()
         self.handles.clear()
 

@@ -24,6 +24,7 @@ class Start:
 
     Attributes:
         key: The caller's idempotency key: a second start returns the first execution.
+        parent: The execution that this one belongs to.
         trace: Headers that its calls pass on: `traceparent` and the like.
     """
 
@@ -34,6 +35,7 @@ class Start:
     tags: tuple[str, ...] = ()
     priority: int = 0
     trace: tuple[tuple[str, str], ...] = ()
+    parent: str | None = None
 
 
 @record

@@ -13,6 +13,7 @@ import asyncio
 import sys
 from collections.abc import Mapping
 
+from plait.drivers.children import KIND
 from plait.drivers.inline import Result
 from plait.drivers.journal.driver import JournalDriver
 from plait.drivers.journal.history import NO_DIGEST, entry_of
@@ -36,7 +37,8 @@ class Unkept:
 
     Attributes:
         ended: Set when it has ended.
-        lasts: Set when it only waits, and for longer than anybody waits for it.
+        lasts: Set when it only waits, and for longer than anybody waits for it, or when
+            it has a child, which is durable.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Unkept:
         self.ended = asyncio.Event()
         self.lasts = asyncio.Event()
         self.calls: Calls = driver.calls
+        self.children = driver.children
         self.secrets: Mapping[str, str] = driver.secrets
         # Nothing is kept, so nothing is too large to be kept.
         self.payload_bytes_max = sys.maxsize
@@ -103,7 +106,9 @@ class Unkept:
 
     def _note(self, standing: Standing) -> None:
         wake_at_ms = standing.wake_at_ms
-        if wake_at_ms is None or wake_at_ms > self._until_ms:
+        calls = self._live.outstanding.calls.values()
+        has_child = any(call.kind == KIND for call in calls)
+        if has_child or wake_at_ms is None or wake_at_ms > self._until_ms:
             self.lasts.set()
 
     def result(self) -> Result:

@@ -13,7 +13,7 @@ class Waiters:
     """Those who wait in this process, wherever the execution runs."""
 
     def __init__(self) -> None:
-        self._futures: dict[str, set[asyncio.Future[Summary]]] = {}
+        self._futures: dict[str, dict[asyncio.Future[Summary], bool]] = {}
 
     @property
     def ids(self) -> Set[str]:
@@ -21,22 +21,30 @@ class Waiters:
         return self._futures.keys()
 
     @contextmanager
-    def waiting(self, execution_id: str) -> Iterator[asyncio.Future[Summary]]:
-        """Yield what will be the execution's row once it is told of."""
+    def waiting(
+        self, execution_id: str, *, or_paused: bool
+    ) -> Iterator[asyncio.Future[Summary]]:
+        """Yield what will be the execution's row once it has ended.
+
+        Args:
+            or_paused: It is enough when it waits for a person.
+        """
         future: asyncio.Future[Summary] = asyncio.get_running_loop().create_future()
-        futures = self._futures.setdefault(execution_id, set())
-        futures.add(future)
+        futures = self._futures.setdefault(execution_id, {})
+        futures[future] = or_paused
         try:
             yield future
         finally:
-            futures.discard(future)
+            futures.pop(future, None)
             if not futures and self._futures.get(execution_id) is futures:
                 del self._futures[execution_id]
 
     def tell(self, summary: Summary) -> None:
-        """Tell all who wait for this execution."""
-        for future in self._futures.pop(summary.new.execution_id, ()):
-            if not future.done():
+        """Tell those who wait for this execution to be as it is now."""
+        has_ended = summary.standing.status != RUNNING
+        futures = self._futures.get(summary.new.execution_id, {})
+        for future, or_paused in futures.items():
+            if not future.done() and (has_ended or or_paused):
                 future.set_result(summary)
 
 

@@ -1,0 +1,95 @@
+"""Children: workflows that other workflows run as steps. Their names, caps and failures.
+
+Rule. A child's id follows from its parent's id, the step's path and the attempt, so it is
+      the same child after a crash, and in either mode. It ends with the child's depth.
+
+Not here: running them (plait.drivers.inline.children, plait.drivers.journal.children).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from plait.model.errors import Advice
+from plait.model.failure import Failure
+from plait.model.json import JsonObject, JsonValue
+from plait.plan import Plan
+from plait.ports.calls import Call
+
+KIND: Final = "workflow"
+DEPTH_MAX: Final = 10
+_ID_BYTES: Final = 16
+
+# From a workflow's name to its plan; None: there is no such workflow here.
+Workflows: TypeAlias = Callable[[str], Plan | None]
+
+
+def child_of(call: Call) -> str:
+    """Return the id of the child that `call` asks for."""
+    name = f"{call.execution_id}/{call.step}#{call.attempt}".encode()
+    digest = hashlib.blake2b(name, digest_size=_ID_BYTES).hexdigest()
+    return f"{digest}-{depth_of(call.execution_id) + 1}"
+
+
+def depth_of(execution_id: str) -> int:
+    """Return how many workflows stand above an execution.
+
+    >>> depth_of("18beeb1ac031a309dfc144bd16835cae"), depth_of("18beeb1ac031a309-2")
+    (0, 2)
+    """
+    depth = execution_id.rpartition("-")[2]
+    return int(depth) if "-" in execution_id and depth.isdecimal() else 0
+
+
+def trigger_of(call: Call) -> JsonObject:
+    """Return what the child's templates read as `trigger`."""
+    return {"type": KIND, "execution_id": call.execution_id, "step": call.step}
+
+
+def plan_for(call: Call, workflows: Workflows) -> Plan | Failure:
+    """Return the plan of the workflow that `call` names, or why it cannot be run."""
+    if depth_of(call.execution_id) >= DEPTH_MAX:
+        text = f"workflows call each other more than {DEPTH_MAX} deep"
+        return Failure("limit.workflow_depth", text, advice=Advice.FIX_REQUEST)
+    name = call.request["name"]
+    plan = workflows(str(name))
+    if plan is None:
+        text = f"there is no workflow '{name}' here"
+        return Failure("workflow.unknown", text, advice=Advice.FIX_REQUEST, sent=False)
+    return plan
+
+
+def input_of(call: Call) -> JsonValue:
+    """Return the input that `call` gives."""
+    given: JsonValue = call.request.get("input")  # type: ignore[assignment]
+    return given
+
+
+def failure_of(failure: Failure | None, child_id: str) -> Failure:
+    """Return the step's failure, of a child that did not complete."""
+    if failure is None:
+        text = "the workflow was cancelled"
+        failure = Failure("execution.cancelled", text)
+    details = dict(failure.details or {})
+    if failure.step:
+        details["child_step"] = failure.step
+    details["execution_id"] = child_id
+    return Failure(
+        failure.code,
+        failure.message,
+        details,
+        advice=failure.advice,
+        classes=failure.classes,
+    )
+
+
+def timed_out(call: Call) -> Failure:
+    """Return the failure of a step whose child has not ended in time."""
+    return Failure(
+        "step.timeout",
+        f"step '{call.step}' did not end within its time limit",
+        advice=Advice.RETRY,
+        classes=("timeout",),
+    )

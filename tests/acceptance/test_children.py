@@ -1,0 +1,139 @@
+"""Workflows as steps of workflows: one child a step, whatever crashes."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from plait.testing.upstream import Upstream
+from plait.testing.upstream_scripts import after, reply
+from tests.acceptance.cli import Done, finish, plait, start
+from tests.acceptance.gateways import serving
+from tests.unit.gateway.wires import WAIT_S
+
+PARENT = """\
+name: parent
+MODE
+endpoint: {method: POST, path: /parent}
+steps:
+  - {id: kid, type: workflow, request: {name: child, input: {n: 4}, wait: WAIT}}
+output: "${kid.response}"
+"""
+CHILD = """\
+name: child
+steps:
+  - {id: ask, type: http, request: {method: POST, url: "http://service/${input.n}"}}
+output: "${ask.response}"
+"""
+EXECUTIONS = "/api/v1/executions"
+
+
+def write(folder: Path, *, mode: str = "", wait: str = "true") -> None:
+    (folder / "parent.yaml").write_text(PARENT.replace("MODE", mode).replace("WAIT", wait))
+    (folder / "child.yaml").write_text(CHILD)
+
+
+async def run(folder: Path, service: Upstream, *more: str) -> Done:
+    resolve = f"service={service.address}"
+    return await plait("run", "parent.yaml", *more, "--resolve", resolve, cwd=folder)
+
+
+async def listed(folder: Path) -> dict[str, dict[str, Any]]:
+    done = await plait("executions", "list", "--json", cwd=folder)
+    return {row["workflow"]: row for row in orjson.loads(done.out)}
+
+
+@pytest.mark.parametrize("durable", [(), ("--durable",)])
+async def test_a_child_gives_the_step_its_response(
+    tmp_path: Path, durable: tuple[str, ...]
+) -> None:
+    write(tmp_path)
+    async with Upstream(reply(json="done")) as service:
+        done = await run(tmp_path, service, *durable)
+        assert (done.code, done.out.strip()) == (0, '"done"')
+        assert [one.target for one in service.requests] == ["/4"]
+    if durable:
+        rows = await listed(tmp_path)
+        assert rows["child"]["parent"] == rows["parent"]["id"]
+
+
+async def test_a_child_gives_the_step_its_failure(tmp_path: Path) -> None:
+    write(tmp_path)
+    async with Upstream(reply(404)) as service:
+        done = await run(tmp_path, service)
+    details = done.error["details"]
+    assert (done.code, done.error["code"]) == (1, "connector.http.404")
+    assert (details["step"], details["child_step"]) == ("kid", "ask")
+
+
+async def test_after_a_crash_the_parent_waits_for_the_same_child(tmp_path: Path) -> None:
+    write(tmp_path)
+    answered = asyncio.Event()
+    async with Upstream(after(answered, reply(json="done"))) as service:
+        command = ("run", "parent.yaml", "--durable", "--key", "k")
+        resolve = f"service={service.address}"
+        process = await start(*command, "--resolve", resolve, cwd=tmp_path)
+        async with asyncio.timeout(WAIT_S):
+            await service.until_requests(1)
+        process.kill()
+        assert (await finish(process)).code == -signal.SIGKILL
+        answered.set()
+        done = await run(tmp_path, service, "--durable", "--key", "k")
+        assert (done.code, done.out.strip()) == (0, '"done"')
+        assert len({one.headers["idempotency-key"] for one in service.requests}) == 1
+    assert len(await listed(tmp_path)) == 2
+
+
+async def test_a_child_is_cancelled_with_its_parent(tmp_path: Path) -> None:
+    write(tmp_path)
+    store = f"--store={tmp_path / 'plait.db'}"
+    service = Upstream(after(asyncio.Event(), reply()))
+    async with (
+        service,
+        serving(tmp_path, upstreams={"service": service}, arguments=[store]) as gateway,
+    ):
+        link = (await gateway.ask("/parent", "POST", body={})).headers["location"]
+        async with asyncio.timeout(WAIT_S):
+            await service.until_requests(1)
+        await gateway.ask(f"{link}/cancel", "POST", body={})
+        rows = orjson.loads((await gateway.ask(f"{EXECUTIONS}?workflow=child")).body)
+        child = rows["executions"][0]["id"]
+        ended = orjson.loads((await gateway.ask(f"{EXECUTIONS}/{child}?wait=20s")).body)
+        assert ended["status"] == "cancelled"
+
+
+async def test_a_child_that_nobody_waits_for_goes_on(tmp_path: Path) -> None:
+    write(tmp_path, wait="false")
+    answered = asyncio.Event()
+    store = f"--store={tmp_path / 'plait.db'}"
+    service = Upstream(after(answered, reply(json="done")))
+    async with (
+        service,
+        serving(tmp_path, upstreams={"service": service}, arguments=[store]) as gateway,
+    ):
+        link = (await gateway.ask("/parent", "POST", body={})).headers["location"]
+        parent = orjson.loads((await gateway.ask(f"{link}?wait=20s")).body)
+        assert parent["status"] == "completed"
+        answered.set()
+        child = parent["output"]["execution_id"]
+        ended = orjson.loads((await gateway.ask(f"{EXECUTIONS}/{child}?wait=20s")).body)
+        assert (ended["status"], ended["output"]) == ("completed", "done")
+
+
+async def test_an_express_parent_leaves_no_child_behind(tmp_path: Path) -> None:
+    write(tmp_path, mode="mode: express", wait="false")
+    async with Upstream(reply()) as service:
+        done = await run(tmp_path, service)
+    assert (done.code, done.error["code"]) == (1, "workflow.not_durable")
+
+
+async def test_workflows_run_each_other_only_so_deep(tmp_path: Path) -> None:
+    text = "name: w\nsteps: [{id: w2, type: workflow, request: {name: w}}]\n"
+    (tmp_path / "w.yaml").write_text(text)
+    done = await plait("run", "w.yaml", "--durable", cwd=tmp_path)
+    assert (done.code, done.error["code"]) == (1, "limit.workflow_depth")
