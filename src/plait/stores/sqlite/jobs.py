@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from sqlite3 import Connection
+from typing import Final
 
 import orjson
 
@@ -24,6 +25,17 @@ from plait.ports.journal import (
 from plait.ports.leases import Claimed
 from plait.stores.sqlite.payloads import Stored
 from plait.stores.sqlite.rows import SELECT, summary_of
+
+# Two searches by index: one with OR would look at every execution that waits, and there
+# may be 100,000 of them.
+DUE: Final = (
+    "SELECT execution FROM (SELECT execution, priority, wake_at_ms FROM standings"
+    "  WHERE status = 'running' AND owner IS NULL AND wake_at_ms <= ?"
+    " UNION SELECT s.execution, s.priority, s.wake_at_ms FROM messages m"
+    "  CROSS JOIN standings s ON s.execution = m.execution"
+    "  WHERE m.is_heard = 0 AND s.status = 'running' AND s.owner IS NULL)"
+    " ORDER BY priority DESC, wake_at_ms, execution LIMIT ?"
+)
 
 
 def create(
@@ -143,13 +155,7 @@ def beat(
 
 def claim(connection: Connection, worker_id: str, now_ms: int, limit: int) -> Claimed:
     """See plait.ports.leases.Leases.claim."""
-    due = connection.execute(
-        "SELECT execution FROM standings WHERE status = 'running' AND owner IS NULL"
-        " AND (wake_at_ms <= ?"
-        "  OR execution IN (SELECT execution FROM messages WHERE is_heard = 0))"
-        " ORDER BY priority DESC, wake_at_ms, execution LIMIT ?",
-        (now_ms, limit),
-    ).fetchall()
+    due = connection.execute(DUE, (now_ms, limit)).fetchall()
     for (number,) in due:
         _hold(connection, worker_id, number)
     rows = [

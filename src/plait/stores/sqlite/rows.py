@@ -16,6 +16,11 @@ _COLUMNS: Final = (
 SELECT: Final = (
     f"SELECT {_COLUMNS} FROM executions e JOIN standings s ON s.execution = e.number"
 )
+# Begins with the standings, whose index has the order of creation within one status, and
+# within one error: where few have it, the latest of all would be looked through for them.
+_BY_STANDING: Final = (
+    f"SELECT {_COLUMNS} FROM standings s CROSS JOIN executions e ON s.execution = e.number"
+)
 
 
 def summary_of(row: tuple[Any, ...]) -> Summary:
@@ -26,6 +31,10 @@ def summary_of(row: tuple[Any, ...]) -> Summary:
 
 def search_sql(search: Search) -> tuple[str, list[Any]]:
     """Return the statement for `search`, and its parameters."""
+    is_by_id = bool(search.execution_ids) or search.parent is not None
+    is_one_standing = search.error_code is not None or len(search.statuses) == 1
+    is_by_standing = is_one_standing and not is_by_id
+    number = "s.execution" if is_by_standing else "e.number"
     wanted = {
         "e.workflow = ?": search.workflow,
         "s.error_code = ?": search.error_code,
@@ -34,7 +43,7 @@ def search_sql(search: Search) -> tuple[str, list[Any]]:
         "e.parent = ?": search.parent,
         "instr(e.input, ?) > 0": search.text,
         "EXISTS (SELECT 1 FROM json_each(e.tags) WHERE value = ?)": search.tag,
-        "e.number < (SELECT number FROM executions WHERE id = ?)": search.before,
+        f"{number} < (SELECT number FROM executions WHERE id = ?)": search.before,
     }
     conditions = [text for text, value in wanted.items() if value is not None]
     values: list[Any] = [value for value in wanted.values() if value is not None]
@@ -43,4 +52,5 @@ def search_sql(search: Search) -> tuple[str, list[Any]]:
             conditions.append(f"{column} IN ({', '.join('?' * len(allowed))})")
             values += allowed
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    return f"{SELECT}{where} ORDER BY e.number DESC LIMIT ?", [*values, search.limit]
+    select = _BY_STANDING if is_by_standing else SELECT
+    return f"{select}{where} ORDER BY {number} DESC LIMIT ?", [*values, search.limit]

@@ -1,0 +1,74 @@
+"""How SQLite answers what is asked often: by an index that has the order already.
+
+So a search, and every write, costs the same in a store of 100,000 executions that have
+ended as in an empty one.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from plait.ports.journal import Search
+from plait.stores.sqlite import SqliteStore, jobs
+from plait.stores.sqlite.rows import search_sql
+
+
+@pytest.fixture
+async def connection(tmp_path: Path) -> sqlite3.Connection:
+    path = tmp_path / "plait.db"
+    await (await SqliteStore.open(path)).close()
+    return sqlite3.connect(path)
+
+
+@pytest.fixture
+def explain(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    with closing(connection):
+        yield connection
+
+
+@pytest.mark.parametrize(
+    ("search", "index"),
+    [
+        (Search(), "SCAN e"),
+        (Search(execution_ids=("x1", "x2")), "sqlite_autoindex_executions_1 (id=?"),
+        (Search(workflow="shop"), "executions_by_workflow (workflow=?"),
+        (Search(parent="x1"), "executions_by_parent (parent=?"),
+        (Search(statuses=("running",)), "standings_by_status (status=?"),
+        (Search(statuses=("failed",), before="x1"), "standings_by_status (status=?"),
+        (Search(error_code="connector.timeout"), "standings_by_error (error_code=?"),
+        (
+            Search(error_code="connector.timeout", statuses=("failed",)),
+            "standings_by_error (error_code=?",
+        ),
+        (
+            Search(execution_ids=("x1",), statuses=("completed", "failed")),
+            "sqlite_autoindex_executions_1 (id=?",
+        ),
+    ],
+)
+def test_a_search_reads_the_latest_of_just_what_it_asks_for(
+    explain: sqlite3.Connection, search: Search, index: str
+) -> None:
+    sql, values = search_sql(search)
+    steps = [row[3] for row in explain.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
+    assert index in steps[0]
+    is_sorted = any("TEMP B-TREE" in step for step in steps)
+    assert is_sorted == bool(search.execution_ids)
+    assert not any(step.startswith("SCAN") for step in steps[1:])
+
+
+def test_a_claim_looks_only_at_what_is_due_or_has_a_message(
+    explain: sqlite3.Connection,
+) -> None:
+    """Others wait, 100,000 of them perhaps, and cost nothing."""
+    rows = explain.execute(f"EXPLAIN QUERY PLAN {jobs.DUE}", (1, 1))
+    searches = [row[3] for row in rows if "standings" in row[3] or " s " in row[3]]
+    assert searches == [
+        "SEARCH standings USING INDEX standings_open (owner=? AND wake_at_ms<?)",
+        "SEARCH s USING INTEGER PRIMARY KEY (rowid=?)",
+    ]
