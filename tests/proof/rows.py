@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.proof import storms
+from tests.proof import deaths, storms
 from tests.proof.scorecard import Row
 
 ROWS: Final = (
     Row(1, "simulated storms", storms.run),
+    Row(2, "killed at every commit", deaths.run),
     Row(8, "planted bugs are caught", storms.hunt),
 )

@@ -130,7 +130,7 @@ steps:
 }
 
 # Its outcome depends on who is first, and on how long everything takes.
-_UNSTEADY: Final = frozenset({"race"})
+UNSTEADY: Final = frozenset({"race"})
 
 
 @cache
@@ -150,7 +150,7 @@ def works(count: int = 20) -> list[Work]:
 
 def work(name: str, wait: str = "3s") -> Work:
     """Return one execution's worth of work."""
-    return Work(plan(name, wait), INPUT, name not in _UNSTEADY)
+    return Work(plan(name, wait), INPUT, name not in UNSTEADY)
 
 
 def service(call: StartCall) -> Answer:
