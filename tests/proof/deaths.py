@@ -122,14 +122,14 @@ def kill_and_recover(cradle: Nursery, job: Job, outcome: Outcome) -> list[str]:
     outcome.figures["deaths"] += code == KILLED
     if code not in (0, KILLED):
         return [f"the process ended with {code}"]
-    before = _histories(folder)
+    before = histories(folder)
     acknowledged = {name for name, _ in traces(folder, "acknowledged")}
     outcome.figures["acknowledged"] += len(acknowledged)
     lost = acknowledged - set(before)
     code = cradle.run(Job(job.folder, job.workflow, job.executions))
     if code:
         return [f"the recovery ended with {code}"]
-    after = _histories(folder)
+    after = histories(folder)
     lost |= acknowledged - set(after)
     found = [f"acknowledged and lost: {one}" for one in lost]
     found += _wrong_ends(after, job.workflow)
@@ -137,10 +137,12 @@ def kill_and_recover(cradle: Nursery, job: Job, outcome: Outcome) -> list[str]:
     return found + _wrong_calls(folder, before, outcome)
 
 
-def _histories(folder: Path) -> dict[str, History]:
+def histories(folder: Path) -> dict[str, History]:
+    """Return every execution in a folder's store, by its id."""
+
     async def read() -> dict[str, History]:
         store = await SqliteStore.open(folder / "plait.db")
-        found = await store.find(Search(limit=1_000))
+        found = await store.find(Search(limit=100_000))
         names = [one.new.execution_id for one in found]
         histories = {name: await store.read(name) for name in names}
         await store.close()

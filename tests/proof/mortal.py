@@ -148,8 +148,9 @@ def traces(folder: Path, name: str) -> list[Any]:
 class TracedCalls:
     """Answers calls as the workflows' service does; each call leaves a trace."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, slowness: float = 0.1) -> None:
         self._traces = Traces(folder, "calls")
+        self._slowness = slowness
 
     def start(self, call: Call, done: Done) -> CallHandle:
         """See plait.ports.calls.Calls."""
@@ -158,7 +159,8 @@ class TracedCalls:
         answer = answer_to(workflows.service, call)
         outcome = answer.failure or CallReply(answer.response, answer.facts)
         loop = asyncio.get_running_loop()
-        return loop.call_later((answer.after_ms or 0) / 10_000, done, outcome)
+        after_s = (answer.after_ms or 0) / 1_000 * self._slowness
+        return loop.call_later(after_s, done, outcome)
 
     async def close(self) -> None:
         """Nothing to close."""
