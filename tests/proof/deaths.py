@@ -139,16 +139,17 @@ def kill_and_recover(cradle: Nursery, job: Job, outcome: Outcome) -> list[str]:
 
 def histories(folder: Path) -> dict[str, History]:
     """Return every execution in a folder's store, by its id."""
+    return asyncio.run(read_histories(folder))
 
-    async def read() -> dict[str, History]:
-        store = await SqliteStore.open(folder / "plait.db")
-        found = await store.find(Search(limit=100_000))
-        names = [one.new.execution_id for one in found]
-        histories = {name: await store.read(name) for name in names}
-        await store.close()
-        return histories
 
-    return asyncio.run(read())
+async def read_histories(folder: Path) -> dict[str, History]:
+    """Return every execution in a folder's store, by its id."""
+    store = await SqliteStore.open(folder / "plait.db")
+    found = await store.find(Search(limit=100_000))
+    names = [one.new.execution_id for one in found]
+    kept = {name: await store.read(name) for name in names}
+    await store.close()
+    return kept
 
 
 def _wrong_ends(histories: dict[str, History], workflow: str) -> Iterator[str]:
