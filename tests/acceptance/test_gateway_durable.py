@@ -206,7 +206,7 @@ async def test_a_store_that_cannot_be_opened_stops_the_start(tmp_path: Path) -> 
     (tmp_path / "plait.db").write_text("no database at all " * 100)
     serve = ("serve", "pay.yaml", "--port=0", "--store=plait.db")
     done = await plait(*serve, cwd=tmp_path)
-    assert (done.code, done.err.split(":")[0]) == (1, "store.unavailable")
+    assert (done.code, done.err.split(":")[0]) == (2, "store.no_database")
 
 
 async def test_express_documents_need_no_store(tmp_path: Path) -> None:
