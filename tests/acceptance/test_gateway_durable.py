@@ -13,7 +13,7 @@ import pytest
 from plait.testing.upstream import Upstream
 from plait.testing.upstream_scripts import after, reply
 from tests.acceptance.cli import plait
-from tests.acceptance.gateways import GatewayProcess, serving
+from tests.acceptance.gateways import GatewayProcess, request_bytes, serving
 from tests.unit.gateway.wires import WAIT_S, Answer
 
 PAY = """\
@@ -216,3 +216,36 @@ async def test_express_documents_need_no_store(tmp_path: Path) -> None:
         assert told(await process.ask("/w")) == 1
         answer = await process.ask(EXECUTIONS)
         assert (answer.status, answer.error_code) == (503, "store.unavailable")
+
+
+async def test_what_happens_is_streamed_while_it_happens(tmp_path: Path) -> None:
+    answered = asyncio.Event()
+    script = after(answered, reply(json={"by": "card"}))
+    async with Upstream(script) as service, gateway(tmp_path, service) as process:
+        link = (await pay(process, prefer="respond-async")).headers["location"]
+        async with process.client() as client:
+            client.send(request_bytes(f"{link}/events"))
+            head = await client.until(b"}\n\n")
+            assert b"content-type: text/event-stream" in head
+            assert b"event: turn\nid: 1\n" in head
+            answered.set()
+            rest = await client.closed()
+            assert b"event: turn\nid: 2\n" in rest
+            assert b'"output":{"paid":7,"by":"card"}' in rest.split(b"event: end")[1]
+        async with process.client() as client:
+            client.send(request_bytes(f"{link}/events", last_event_id="1"))
+            again = await client.closed()
+            assert b"id: 1\n" not in again
+            assert b"event: turn\nid: 2\n" in again
+
+
+async def test_a_stream_ends_when_the_gateway_does(tmp_path: Path) -> None:
+    script = after(asyncio.Event(), reply())
+    async with Upstream(script) as service, gateway(tmp_path, service) as process:
+        link = (await pay(process, prefer="respond-async")).headers["location"]
+        async with process.client() as client:
+            client.send(request_bytes(f"{link}/events"))
+            await client.until(b"event: turn\n")
+            process.stop()
+            await client.closed()
+        assert await process.ended() == 0

@@ -3,6 +3,7 @@
 | route | what |
 |---|---|
 | GET `/api/v1/executions/{id}?wait=30s` | one: at once, or at its end within the wait |
+| GET `/api/v1/executions/{id}/events` | what happens in it, as server-sent events |
 | GET `/api/v1/executions?workflow=&status=…` | a list, the latest first |
 | POST `/api/v1/executions/{id}/cancel`, `/resume`, `/restart` | changes its course |
 
@@ -31,10 +32,12 @@ from plait.gateway.layers import Exchange, Handler, with_error_reply, with_ident
 from plait.gateway.message import Reply, Request, json_reply
 from plait.gateway.refusal import BadInput, Malformed, Refused, UnsupportedMediaType
 from plait.gateway.snapshot import Route
+from plait.gateway.streams import HEADERS as EVENT_HEADERS
+from plait.gateway.streams import follow
 from plait.model.duration import parse_duration_ms
 from plait.model.json import JsonObject
 from plait.operations import Hand, cancel, restart, resume, row_json, show, shown_json
-from plait.ports.journal import RUNNING, TERMINAL, Search, Summary
+from plait.ports.journal import RUNNING, TERMINAL, History, Search, Summary
 
 PAGE_SIZE_MAX: Final = 1_000
 _PAGE_SIZE: Final = 50
@@ -74,6 +77,7 @@ class Api:
         one = EXECUTIONS_PATH + "/{id}"
         table: list[tuple[str, str, Handler]] = [
             ("GET", one, self._one),
+            ("GET", f"{one}/events", self._events),
             ("GET", EXECUTIONS_PATH, self._for_operators(self._list)),
         ]
         for name, verb in _VERBS.items():
@@ -104,13 +108,29 @@ class Api:
         wait_ms = _wait_ms(exchange.request)
         if wait_ms:
             await self._keeper.has_ended(execution_id, wait_ms)
-        told = await _told(kept, execution_id)
-        if not self._is_open:
-            told = {name: told[name] for name in _PUBLIC}
+        told = self._told(await kept.store.read(execution_id))
         reply = _reply(200, told)
         if told["status"] == RUNNING:
             reply.headers.append((b"retry-after", b"1"))
         return reply
+
+    async def _events(self, exchange: Exchange) -> Reply:
+        (execution_id,) = exchange.values
+        kept = await self._keeper.kept()
+        parts = follow(
+            kept.store,
+            await kept.store.read(execution_id),
+            _last_event(exchange.request),
+            told=self._told,
+            is_whole=self._is_open,
+            is_over=self._keeper.is_draining,
+        )
+        return Reply(200, list(EVENT_HEADERS), stream=parts)
+
+    def _told(self, history: History) -> JsonObject:
+        """Return an execution as the caller may see it."""
+        told = shown_json(show(history, _now_ms()))
+        return told if self._is_open else {name: told[name] for name in _PUBLIC}
 
     async def _list(self, exchange: Exchange) -> Reply:
         search = search_of(exchange.request)
@@ -156,10 +176,6 @@ _VERBS: Final[dict[str, Verb]] = {
     "resume": _resume,
     "restart": _restart,
 }
-
-
-async def _told(kept: Kept, execution_id: str) -> JsonObject:
-    return shown_json(show(await kept.store.read(execution_id), _now_ms()))
 
 
 def search_of(request: Request) -> Search:
@@ -213,6 +229,14 @@ def _ago(given: str | None) -> int | None:
 def _wait_ms(request: Request) -> int:
     given = _query(request).get("wait")
     return min(_duration_ms(given[-1]), WAIT_MS_MAX) if given else 0
+
+
+def _last_event(request: Request) -> int:
+    """Return the number of the last event that the client has."""
+    given = request.headers.get(b"last-event-id", b"0")
+    if not given.isdigit() or len(given) > 9:
+        raise BadInput("Last-Event-ID is the `id` of an event")
+    return int(given)
 
 
 def _duration_ms(text: str) -> int:

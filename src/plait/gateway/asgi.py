@@ -20,6 +20,7 @@ from plait.gateway.app import Gateway
 from plait.gateway.http1 import HttpLimits
 from plait.gateway.message import Reply, Request
 from plait.gateway.refusal import BodyTooLarge, Refused
+from plait.model.errors import PlaitError
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -57,7 +58,12 @@ class AsgiApp:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
-        self._begin()
+        try:
+            await self._begin().prepare()
+        except PlaitError as error:
+            text = f"{error.code}: {error}"
+            await send({"type": "lifespan.startup.failed", "message": text})
+            return
         await send({"type": "lifespan.startup.complete"})
         await receive()
         if self.gateway is not None:
@@ -83,15 +89,19 @@ class AsgiApp:
             return
         except ClientLeft:
             return
-        answering = asyncio.ensure_future(gateway.handle(request))
+        answering = asyncio.ensure_future(self._whole(gateway, request, send))
         leaving = asyncio.ensure_future(_left(receive))
         try:
             await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
             if answering.done():
-                await _send_reply(send, answering.result(), request.method)
+                answering.result()
         finally:
             answering.cancel()
             leaving.cancel()
+
+    @staticmethod
+    async def _whole(gateway: Gateway, request: Request, send: Send) -> None:
+        await _send_reply(send, await gateway.handle(request), request.method)
 
     async def _read(self, scope: MutableMapping[str, Any], receive: Receive) -> Request:
         headers: dict[bytes, bytes] = {}
@@ -131,8 +141,12 @@ async def _left(receive: Receive) -> None:
 
 async def _send_reply(send: Send, reply: Reply, method: str) -> None:
     headers = reply.headers
-    if reply.status not in (204, 304):
+    if reply.status not in (204, 304) and reply.stream is None:
         headers = [*headers, (b"content-length", b"%d" % len(reply.body))]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    if reply.stream is not None and method != "HEAD":
+        async for part in reply.stream:
+            message = {"type": "http.response.body", "body": part, "more_body": True}
+            await send(message)
     body = b"" if method == "HEAD" else reply.body
     await send({"type": "http.response.body", "body": body})

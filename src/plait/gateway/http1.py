@@ -23,7 +23,7 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Final, Protocol, TypeAlias, cast
 
 from plait.gateway.incoming import Held, HttpLimits, RequestReader
@@ -88,8 +88,8 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_held_bytes", "_host", "_is_deaf", "_is_paused", "_is_stuffed", "_limits",
-        "_probing", "_reader", "_task", "_transport", "_waiting", "due_s",
+        "_caught_up", "_held_bytes", "_host", "_is_deaf", "_is_paused", "_is_stuffed",
+        "_limits", "_probing", "_reader", "_task", "_transport", "_waiting", "due_s",
     )  # fmt: skip
 
     def __init__(self, host: Host) -> None:
@@ -102,6 +102,7 @@ class Connection(asyncio.Protocol):
         self._probing: asyncio.TimerHandle | None = None
         self._held_bytes = 0
         self._is_deaf = False  # what still comes in is thrown away
+        self._caught_up: asyncio.Event | None = None  # only of a stream
         self._is_stuffed = False  # the client does not take in what was written
         self._is_paused = False  # too much is waiting in line
 
@@ -152,11 +153,16 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client is slower than its replies."""
         self._is_stuffed = True
+        if self._caught_up is not None:
+            self._caught_up.clear()
         self._wait_ms(self._limits.write_timeout_ms)
 
     def resume_writing(self) -> None:
         """The client has caught up."""
         self._is_stuffed = False
+        if self._caught_up is not None:
+            self._caught_up.set()
+            self.due_s = _NEVER
         if self._task is None and not self._transport.is_closing():
             self._proceed()
 
@@ -236,10 +242,30 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
             raise
         try:
-            self._reply(request, reply, keep_alive=keep_alive)
+            if reply.stream is not None:
+                await self._stream(request, reply, reply.stream)
+            else:
+                self._reply(request, reply, keep_alive=keep_alive)
         except Exception:
             logger.exception("a reply could not be sent")
             self._transport.abort()
+
+    async def _stream(
+        self, request: Request, reply: Reply, parts: AsyncIterator[bytes]
+    ) -> None:
+        """Send a reply part by part; nothing is answered after it."""
+        self._is_deaf = True
+        self._caught_up = caught_up = asyncio.Event()
+        caught_up.set()
+        self._send(reply, request.method, is_last=True)
+        if request.method != "HEAD":
+            async for part in parts:
+                self._transport.write(part)
+                await caught_up.wait()
+        self._task = None
+        self._release(len(request.body))
+        self._wait_ms(self._limits.write_timeout_ms)
+        self._transport.close()
 
     def _reply(self, request: Request, reply: Reply, *, keep_alive: bool) -> None:
         self._task = None

@@ -41,6 +41,9 @@ class Keeper:
         open_: Opens it. Raises `plait.ports.journal.StoreUnavailable`.
         is_there: Whether there is a store already, with executions to go on with.
         secrets: As the driver has them.
+
+    Attributes:
+        is_draining: Set when nobody shall be kept waiting any longer.
     """
 
     def __init__(
@@ -55,7 +58,7 @@ class Keeper:
         self._open = open_
         self._kept: Kept | None = None
         self._opening = asyncio.Lock()
-        self._draining = asyncio.Event()
+        self.is_draining = asyncio.Event()
 
     async def kept(self) -> Kept:
         """Return the open store and its worker.
@@ -92,7 +95,7 @@ class Keeper:
     ) -> list[asyncio.Task[Any]]:
         """Wait for the first of `waits`, until the time is over or the gateway drains."""
         loop = asyncio.get_running_loop()
-        tasks = [loop.create_task(wait) for wait in (*waits, self._draining.wait())]
+        tasks = [loop.create_task(wait) for wait in (*waits, self.is_draining.wait())]
         try:
             timeout_s = wait_ms / 1000
             first = asyncio.FIRST_COMPLETED
@@ -104,7 +107,7 @@ class Keeper:
 
     def begin_drain(self) -> None:
         """Let nobody wait any longer."""
-        self._draining.set()
+        self.is_draining.set()
 
     async def close(self) -> None:
         """Give back what is under way; another worker, or the next start, goes on."""

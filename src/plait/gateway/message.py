@@ -9,7 +9,7 @@ Not here: how they are read and written (plait.gateway.http1, plait.gateway.asgi
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -43,11 +43,17 @@ class Request:
 
 @dataclass(slots=True)
 class Reply:
-    """What goes back. Headers may be added on the way out."""
+    """What goes back. Headers may be added on the way out.
+
+    Attributes:
+        stream: The body's parts as they come, instead of `body`; the connection is closed
+            after the last.
+    """
 
     status: int
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     body: bytes = b""
+    stream: AsyncIterator[bytes] | None = None
 
 
 def json_reply(status: int, value: JsonValue) -> Reply:

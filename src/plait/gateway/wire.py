@@ -32,7 +32,7 @@ def render_reply(reply: Reply, *, date: bytes, is_last: bool, has_body: bool) ->
         parts += (b"\r\n", name, b": ", value)
     if is_last:
         parts.append(b"\r\nconnection: close")
-    if status in _BODILESS:
+    if status in _BODILESS or reply.stream is not None:
         parts.append(b"\r\n\r\n")
     else:
         parts.append(b"\r\ncontent-length: %d\r\n\r\n" % len(reply.body))

@@ -57,6 +57,14 @@ class Client:
         self.send(data)
         return await self.answer(method)
 
+    async def until(self, end: bytes) -> bytes:
+        """Return what comes up to `end`."""
+        data = b""
+        async with asyncio.timeout(WAIT_S):
+            while not data.endswith(end):
+                data += await self._reader.readuntil(b"\n")
+        return data
+
     async def closed(self) -> bytes:
         """Return what still comes until the other side closes."""
         async with asyncio.timeout(WAIT_S):
