@@ -8,14 +8,19 @@ real one.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
 
+from plait.testing import Decided, Sent
+from plait.testing.simulator import STARTED_AT_MS
+
 Json = Any
+STARTED_AT = datetime.fromtimestamp(STARTED_AT_MS / 1000, UTC)
 DEPTH_MAX = 3
 SCOPED = ("sequence", "parallel")
 CODES = (
@@ -42,6 +47,16 @@ ON = (
 )
 
 
+EVENTS = (
+    True,
+    "${event.payload.n == 1}",
+    "${event.payload.n == 2}",
+    "${event.payload.n == input.a}",
+    "${event.payload.nope == 1}",
+    "${event.name}",
+)
+
+
 @dataclass(frozen=True)
 class Wishes:
     """What may be in a document.
@@ -54,6 +69,41 @@ class Wishes:
 
     races: bool = True
     limits: bool = True
+
+
+def signals_of(document: Json) -> list[Sent | Decided]:
+    """Return what an execution of `document` is told, in the order of its writing."""
+    told: list[Sent | Decided] = []
+    for path, step in steps_of(document, ""):
+        notes = step.get("annotations", {})
+        told += [
+            Sent(step["event"]["name"], {"n": one["n"]}, one["after"])
+            for one in notes.get("sent", ())
+        ]
+        told += [
+            Decided(path, one["decision"], one["by"], "so", one["after"])
+            for one in notes.get("decided", ())
+        ]
+    return told
+
+
+def steps_of(scope: Json, prefix: str) -> Iterator[tuple[str, Json]]:
+    """Yield every step below `scope`, and its path in the first rounds."""
+    for step in scope["steps"]:
+        yield from within(step, prefix)
+
+
+def within(step: Json, prefix: str) -> Iterator[tuple[str, Json]]:
+    """Yield a step and those inside it."""
+    path = prefix + step["id"]
+    yield path, step
+    if "steps" in step:
+        yield from steps_of(step, f"{path}/")
+    for name, branch in step.get("branches", {}).items():
+        yield from steps_of(branch, f"{path}[{name}]/")
+    fallback = step.get("fallback")
+    if isinstance(fallback, dict) and "id" in fallback:
+        yield from within(fallback, f"{path}.fallback/")
 
 
 ANYTHING = Wishes()
@@ -148,6 +198,10 @@ class _Writer:
                 step["fallback"] = self.fallback(visible, depth)
         if step["type"] in SCOPED and self.wishes.races and self.perhaps(2):
             self.unsettle(step)
+        if step["type"] == "approval":
+            step.pop("retry", None)
+            step.pop("attempt_timeout", None)
+            step["timeout"] = self.duration(3, 9)
         if step["type"] in SCOPED and "unsafe" in json.dumps(step):
             step.pop("retry", None)
         return step
@@ -207,7 +261,7 @@ class _Writer:
 
     def kind(self, seen: tuple[str, ...], depth: int) -> Json:
         kinds = ["ask"] * 6 + ["set"] * 3 + ["fail"]
-        kinds += ["wait"] if self.wishes.limits else []
+        kinds += ["wait"] + ["approval"] * self.wishes.limits
         kinds += ["return"] if self.wishes.races else []
         kinds += ["parallel", "parallel", "sequence"] if depth < DEPTH_MAX else []
         kind = self.pick(kinds)
@@ -233,7 +287,45 @@ class _Writer:
 
     def kind_wait(self, seen: tuple[str, ...], depth: int) -> Json:
         del seen, depth
-        return {"for": self.duration(0, 9)}
+        if self.wishes.limits and self.perhaps(4):
+            seconds = self.moment(0, 9) / 1000 - 1
+            moment = STARTED_AT + timedelta(seconds=seconds)
+            return {"until": moment.isoformat(timespec="milliseconds")}
+        if self.perhaps(2):
+            return {"for": self.duration(0, 9)}
+        return self.event()
+
+    def event(self) -> Json:
+        """A wait for an event; `annotations.sent` says what is sent, and when."""
+        name = f"e{self.next_number()}"
+        awaited: Json = {"name": name}
+        sent = [{"n": 1, "after": self.moment(0, 9)}]
+        if self.perhaps(2):
+            sent.append({"n": 2, "after": self.moment(0, 9)})
+            awaited["match"] = self.pick(EVENTS)
+        if self.wishes.limits:
+            awaited["timeout"] = self.duration(3, 9)
+            sent = self.lot.sample(sent, self.lot.randint(0, len(sent)))
+        elif "match" in awaited:
+            awaited["match"] = "${event.payload.n == 2}"
+        return {"event": awaited, "annotations": {"sent": sent}}
+
+    def kind_approval(self, seen: tuple[str, ...], depth: int) -> Json:
+        del depth
+        decided = [
+            {
+                "decision": self.pick(["approved", "rejected"]),
+                "by": self.pick(["ann", "ann", "bob"]),
+                "after": self.moment(0, 9),
+            }
+            for _ in range(self.pick([0, 1, 1, 2]))
+        ]
+        step: Json = {"title": self.value(seen)} if self.perhaps(3) else {}
+        if not isinstance(step.get("title", ""), str):
+            step["title"] = "may it?"
+        if self.perhaps(2):
+            step["approvers"] = self.pick([["ann"], ["ann", "eve"], "${input.flag}"])
+        return {**step, "annotations": {"decided": decided}}
 
     def kind_return(self, seen: tuple[str, ...], depth: int) -> Json:
         del depth

@@ -46,6 +46,8 @@ def truth(value: Json, names: dict[str, Json]) -> bool:
 def evaluate(expression: str, names: dict[str, Json]) -> Json:
     """Evaluate `path` or `path == literal`, which is all that the tests write."""
     left, equals, right = expression.partition(" == ")
+    if right.startswith("input."):
+        return evaluate(left, names) == evaluate(right, names)
     value: Json = names
     for key in left.strip().split("."):
         if not isinstance(value, dict) or key not in value:

@@ -11,72 +11,37 @@ Rule 2. Where two things happen at the same instant and the language does not sa
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import re
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from tests.simulation.reading import Unreadable, render, truth
+from tests.simulation.reckoning import (
+    CALL_LIMIT_MS,
+    STARTED_AT,
+    Ambiguous,
+    Dice,
+    End,
+    Error,
+    Record,
+    answer,
+    decided,
+    duration,
+    first_missed,
+    is_retried,
+    join,
+    missed_around,
+    moment_of,
+    orders,
+    round_of,
+    told_of,
+    view,
+    waits_for,
+)
 
 Json = Any
-CALL_LIMIT_MS = 30_000
-ADVISED = ("connector.timeout", "connector.connect", "connector.http.503", "step.timeout")
-CLASSES = {
-    "connector.timeout": "timeout",
-    "connector.connect": "connect",
-    "step.timeout": "timeout",
-    "execution.timeout": "timeout",
-}
-
-
-class Ambiguous(Exception):
-    """Two things coincide and the outcome depends on which is first."""
-
-
-@dataclass(frozen=True)
-class Error:
-    """A failure: the step and attempt that the user is told of.
-
-    Attributes:
-        fallback: Why the fallback did not answer: a code, or `skipped`; empty if none.
-        retry_on: True when the expression in `retry.on` had no value.
-    """
-
-    code: str
-    step: str
-    attempts: int
-    retry_after_ms: int = 0
-    fallback: str = ""
-    retry_on: bool = False
-
-
-# The failures that may be the first which a value goes without; None: it may be whole.
-Missed = frozenset[Error | None]
-WHOLE: Missed = frozenset([None])
-
-
-@dataclass(frozen=True)
-class End:
-    """How something ended: `settled`, `failed` or `returned`, and what it goes without."""
-
-    kind: str
-    at: int
-    payload: Json
-    missed: Missed = WHOLE
-
-
-@dataclass(frozen=True)
-class Record:
-    """A step got a status at a moment."""
-
-    at: int
-    path: str
-    status: str
-
-
-Dice = Callable[[str, int], "int | None"]
 
 
 @dataclass
@@ -84,6 +49,8 @@ class Reference:
     """One execution of `document`, which started at moment 0.
 
     Args:
+        signals: What is sent to it: when, under which name, and the payload.
+        decisions: Who decides what: when, at which path, what, and who.
         dice: What a back-off that is drawn by lot came to, by step path and attempt; None
             where it never came to that.
     """
@@ -91,7 +58,10 @@ class Reference:
     document: dict[str, Json]
     input: Json
     dice: Dice
+    signals: list[tuple[int, str, Json]] = field(default_factory=list)
+    decisions: list[tuple[int, str, str, str]] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
+    taken: dict[int, Record] = field(default_factory=dict)
 
     def run(self) -> list[End]:
         """Return the possible ends; more than one only if they fall on one instant."""
@@ -111,6 +81,11 @@ class Reference:
         self.records = [
             r for r in self.records if r.at < at or not r.path.startswith(prefix)
         ]
+        self.taken = {
+            number: r
+            for number, r in self.taken.items()
+            if r.at < at or not r.path.startswith(prefix)
+        }
 
     def cut_inside(self, path: str, at: int) -> None:
         """Forget what would have happened inside the step from moment `at` on."""
@@ -248,11 +223,11 @@ class Reference:
             ends = self.unlimited(raw, names, now, path, attempt, deadline_at)
         except Unreadable:
             ends = [End("failed", now, Error("expression", path, attempt))]
-        if raw["type"] != "ask":
+        if raw["type"] not in ("ask", "approval"):
             ends = self.limited(raw, ends, now, path, attempt, deadline_at)
         is_value = ends[0].kind == "settled" or raw["type"] == "return"
         if not is_value or ends[0].kind == "failed" or "output" not in raw:
-            return [_told(end, path, attempt) for end in ends]
+            return [told_of(end, path, attempt) for end in ends]
         own = view(ends[0].payload, "completed", None, attempt)
         try:
             response = render(raw["output"], {**names, raw["id"]: own})
@@ -280,6 +255,11 @@ class Reference:
         if len(set(passed)) < len(passed):
             raise Ambiguous
         self.cut_inside(round_of(path, attempt), min(passed))
+        self.taken = {
+            number: r
+            for number, r in self.taken.items()
+            if r.at < min(passed) or r.path != path
+        }
         return [End("failed", min(passed), Error("step.timeout", path, attempt))]
 
     def unlimited(
@@ -296,8 +276,15 @@ class Reference:
                 return [self.ask(raw, names, now, path, attempt, deadline_at)]
             case "set":
                 return [End("settled", now, render(raw["value"], names))]
+            case "wait" if "event" in raw:
+                return [self.event(raw["event"], names, now, path, attempt)]
+            case "wait" if "until" in raw:
+                at = datetime.fromisoformat(raw["until"]) - STARTED_AT
+                return [End("settled", max(now, round(at.total_seconds() * 1000)), None)]
             case "wait":
                 return [End("settled", now + (duration(raw["for"]) or 0), None)]
+            case "approval":
+                return [self.approval(raw, names, now, path, attempt)]
             case "return":
                 return [End("returned", now, render(raw["value"], names))]
             case "fail":
@@ -337,6 +324,49 @@ class Reference:
             return End("settled", at, answer(request, attempt))
         again = played["retry_after"]
         return End("failed", at, Error(played["code"], path, attempt, again))
+
+    def event(
+        self, raw: Json, names: dict[str, Json], now: int, path: str, attempt: int
+    ) -> End:
+        """Return how waiting for an event ends; names of events are of one step each."""
+        limit = duration(raw.get("timeout"))
+        for number, (at, name, payload) in sorted(enumerate(self.signals), key=moment_of):
+            is_free = number not in self.taken and name == raw["name"]
+            if not is_free or not self.fits(raw, names, name, payload):
+                continue
+            if limit is not None and at == now + limit:
+                raise Ambiguous
+            if limit is None or at < now + limit:
+                self.taken[number] = Record(max(at, now), path, "taken")
+                return End("settled", max(at, now), payload)
+        if limit is None:
+            return End("settled", 10**12, None)
+        return End("failed", now + limit, Error("wait.timeout", path, attempt))
+
+    def fits(self, raw: Json, names: dict[str, Json], name: str, payload: Json) -> bool:
+        told = {"name": name, "payload": payload}
+        try:
+            return truth(raw.get("match", True), {**names, "event": told})
+        except Unreadable:
+            return False
+
+    def approval(
+        self, raw: Json, names: dict[str, Json], now: int, path: str, attempt: int
+    ) -> End:
+        """Return the first decision of one who may decide, or that there was none."""
+        render(raw.get("title"), names)
+        approvers = render(raw.get("approvers"), names)
+        if isinstance(approvers, bool):
+            return End("failed", now, Error("approval.approvers", path, attempt))
+        over_at = now + (duration(raw["timeout"]) or 0)
+        for at, step, decision, by in sorted(self.decisions):
+            if step != path or (approvers is not None and by not in approvers):
+                continue
+            if at in (now, over_at):
+                raise Ambiguous
+            if now < at < over_at:
+                return End("settled", at, decided(decision, by, "so", at))
+        return End("settled", over_at, decided("timed_out", None, None, over_at))
 
     def parallel(self, raw: Json, names: dict[str, Json], now: int, path: str) -> list[End]:
         branches = raw["branches"]
@@ -490,109 +520,3 @@ class Reference:
 
     def setting(self, raw: Json, name: str) -> int | None:
         return duration(self.raw_setting(raw, name))
-
-
-def round_of(path: str, attempt: int) -> str:
-    """Return what the paths inside a group begin with while it makes this attempt."""
-    return path + ("" if attempt < 2 else f"~{attempt}")
-
-
-def _told(end: End, path: str, attempt: int) -> End:
-    """An error out of nowhere (a scope's `output`) belongs to the step around it."""
-    if end.kind == "failed" and not end.payload.step:
-        return End("failed", end.at, Error(end.payload.code, path, attempt))
-    return end
-
-
-def answer(request: Json, attempt: int) -> Json:
-    """Return what the other system says to a call that succeeds."""
-    return {"v": request["arg"], "n": attempt, "ok": attempt % 2 == 1}
-
-
-def view(response: Json, status: str, error: Error | None, attempts: int) -> Json:
-    told = None if error is None else {"code": error.code}
-    return {"response": response, "status": status, "error": told, "attempts": attempts}
-
-
-def either(first: Missed, then: Missed) -> Missed:
-    """Return what `first` says, and if that may be nothing, what `then` says."""
-    return (first - WHOLE) | then if None in first else first
-
-
-def first_missed(ends: list[End]) -> Missed:
-    """Return what a scope goes without whose steps settled so, each in its moment."""
-    missed = WHOLE
-    for at in sorted({end.at for end in ends}):
-        now = [end.missed for end in ends if end.at == at]
-        is_sure = any(None not in one for one in now)
-        missed = either(missed, frozenset().union(*now) - (WHOLE if is_sure else set()))
-    return missed
-
-
-def missed_around(end: End, beside: list[End], order: str) -> Missed:
-    """Return what a `return` goes without: the failures where it stands, and before it."""
-    if end.kind != "returned":
-        return WHOLE
-    before = [one for one in beside if one.at < end.at or order == "sequence"]
-    perhaps = [one.missed for one in beside if one.at == end.at and one not in before]
-    missed = either(first_missed(before), WHOLE.union(*perhaps))
-    return either(end.missed, missed)
-
-
-def join(order: tuple[tuple[str, End], ...], names: list[str], needed: int) -> End:
-    """Return what `parallel` makes of branches that end in this order."""
-    outputs: dict[str, Json] = {}
-    missed, failed = WHOLE, 0
-    for name, end in order:
-        if end.kind == "returned":
-            return end
-        if end.kind == "failed":
-            failed += 1
-            if len(names) - failed < needed:
-                return end
-        else:
-            outputs[name] = end.payload
-            missed = either(missed, end.missed)
-            if len(outputs) == needed:
-                in_order = {name: outputs[name] for name in names if name in outputs}
-                return End("settled", end.at, in_order, missed)
-    raise AssertionError(order)
-
-
-def orders(items: list[tuple[str, End]]) -> Iterator[tuple[tuple[str, End], ...]]:
-    """Yield every order of `items` in which time does not run backwards."""
-    for order in itertools.permutations(items):
-        moments = [end.at for _, end in order]
-        if moments == sorted(moments):
-            yield order
-
-
-def is_retried(on: Json, error: Error, names: dict[str, Json], effect: Json) -> bool:
-    if error.code.startswith("expression") or error.code == "connector.invalid_request":
-        return False
-    if effect == "unsafe" and error.code != "connector.connect":
-        return False
-    if on is None:
-        return error.code in ADVISED
-    if isinstance(on, str) and "${" in on:
-        return truth(on, {**names, "error": {"code": error.code}})
-    words = on if isinstance(on, list) else [on]
-    status = error.code.removeprefix("connector.http.")
-    known = {"any", error.code, CLASSES.get(error.code), status, f"{status[0]}xx"}
-    known.add(f"{error.code.partition('.')[0]}.*")
-    return any(str(word) in known for word in words)
-
-
-def duration(text: str | None) -> int | None:
-    if text is None:
-        return None
-    number, unit = re.fullmatch(r"(\d+)(ms|s)", text).groups()  # type: ignore[union-attr]
-    return int(number) * (1000 if unit == "s" else 1)
-
-
-def waits_for(step: Json, steps: list[Json]) -> set[str]:
-    """Return the ids of the steps beside `step` that it reads or names."""
-    text = json.dumps(step).replace("$${", "")
-    expressions = " ".join(re.findall(r"\$\{([^}]*)\}", text))
-    words = set(re.findall(r"\b\w+\b", expressions)) | set(step.get("depends_on", ()))
-    return {other["id"] for other in steps if other["id"] in words} - {step["id"]}

@@ -17,7 +17,7 @@ import pytest
 from plait.drivers.journal import JournalDriver, Start, verify
 from plait.kernel import Kernel
 from plait.kernel.codec import load_turn
-from plait.kernel.events import ExecutionCompleted
+from plait.kernel.events import ApprovalDecided, ExecutionCompleted
 from plait.operations import Decision, Hand, resolve, show
 from plait.plan import Plan
 from plait.ports.calls import Call, CallHandle, CallReply, Done
@@ -28,15 +28,16 @@ from plait.ports.journal import (
     Created,
     Entry,
     History,
+    Message,
     NewExecution,
     Standing,
 )
 from plait.stores.memory import MemoryStore
-from plait.testing import Simulation
+from plait.testing import Decided, Sent, Simulation
 from plait.testing.script import answer_to
 from plait.testing.virtual_time import run_virtually
 from tests.simulation.asking import plan_of, play
-from tests.simulation.documents import ANYTHING, ORDERLY, Wishes, document_by
+from tests.simulation.documents import ANYTHING, ORDERLY, Wishes, document_by, signals_of
 
 T = TypeVar("T")
 GIVEN: Any = {"a": 1, "flag": True}
@@ -55,6 +56,10 @@ class MortalStore(MemoryStore):
         self.left = write_count
         self.is_kept = is_kept
         self.died = asyncio.Event() if write_count is not None else None
+
+    async def post(self, message: Message) -> None:
+        write = super().post
+        await self._written(lambda: write(message))
 
     async def create(
         self, new: NewExecution, entries: Sequence[Entry], standing: Standing, owner: str
@@ -112,9 +117,12 @@ class CountedCalls:
 class World:
     """One execution, its store, and the workers that come and go."""
 
-    def __init__(self, plan: Plan, lot: Random) -> None:
+    def __init__(
+        self, plan: Plan, lot: Random, signals: Sequence[Sent | Decided] = ()
+    ) -> None:
         self.plan = plan
         self.lot = lot
+        self.unsent = {f"signal-{n}": sent for n, sent in enumerate(signals)}
         self.store = MortalStore()
         self.calls = CountedCalls()
         self.decisions = 0
@@ -149,9 +157,16 @@ class World:
         # The id is what makes the second start of a start that was not told of the first.
         start = Start("x", GIVEN, key="once")
         await driver.start(self.plan, start)
-        while (await driver.ended("x", or_paused=True)).standing.status == RUNNING:
-            await self.decide()
-            driver.stir()
+        async with asyncio.TaskGroup() as group:
+            senders = [
+                group.create_task(self.send(driver, signal_id))
+                for signal_id in list(self.unsent)
+            ]
+            while (await driver.ended("x", or_paused=True)).standing.status == RUNNING:
+                await self.decide()
+                driver.stir()
+            for sender in senders:
+                sender.cancel()
 
     async def decide(self) -> None:
         """Say of one call whose worker died what became of it, or that nobody knows."""
@@ -165,23 +180,34 @@ class World:
         hand = Hand(self.store, Kernel, f"hand-{self.decisions}", now_ms, {})
         await resolve(hand, "x", decision)
 
+    async def send(self, driver: JournalDriver, signal_id: str) -> None:
+        """Send a signal until that is acknowledged, in whichever life."""
+        sent = self.unsent[signal_id]
+        await asyncio.sleep(sent.after_ms / 1000)
+        if isinstance(sent, Sent):
+            await driver.signal("x", sent.name, sent.payload, signal_id)
+        else:
+            decided = ApprovalDecided(sent.step, sent.decision, sent.by, "so", [], 0)
+            await driver.decide("x", decided, signal_id)
+        del self.unsent[signal_id]
+
     async def death(self) -> None:
         assert self.store.died is not None
         await self.store.died.wait()
 
 
-def survive(plan: Plan, seed: int, lives: int) -> tuple[History, World]:
+def survive(document: Any, seed: int, lives: int) -> tuple[History, World]:
     lot = Random(seed)
 
     async def main() -> tuple[History, World]:
-        world = World(plan, lot)
+        world = World(plan_of(document), lot, signals_of(document))
         return await world.live_through(lives), world
 
     return run_virtually(main())
 
 
-def plan_by(seed: int, wishes: Wishes) -> Plan:
-    return plan_of(document_by(Random(seed), wishes))
+def drawn(seed: int, wishes: Wishes) -> Any:
+    return document_by(Random(seed), wishes)
 
 
 def decided_beforehand(part: Any) -> Any:
@@ -198,9 +224,10 @@ def decided_beforehand(part: Any) -> Any:
 def test_deaths_do_not_change_how_it_ends(block: int) -> None:
     deaths = 0
     for seed in range(block * 20, block * 20 + 20):
-        plan = plan_of(decided_beforehand(document_by(Random(seed), ORDERLY)))
-        expected = Simulation(plan, play, input=GIVEN).run()
-        history, world = survive(plan, seed, lives=4)
+        document = decided_beforehand(drawn(seed, ORDERLY))
+        sent = signals_of(document)
+        expected = Simulation(plan_of(document), play, input=GIVEN, signals=sent).run()
+        history, world = survive(document, seed, lives=4)
         deaths += world.store.deaths
         assert history.summary.standing.status == expected.status, seed
         end = load_turn(history.entries[-1].body)[-1]
@@ -215,7 +242,7 @@ def test_whatever_dies_when_it_ends_and_repeats_only_what_was_under_way(
 ) -> None:
     deaths = 0
     for seed in range(block * 20, block * 20 + 20):
-        history, world = survive(plan_by(seed, ANYTHING), seed, lives=4)
+        history, world = survive(drawn(seed, ANYTHING), seed, lives=4)
         deaths += world.store.deaths
         assert history.summary.standing.status in TERMINAL, seed
         made = Counter((call.step, call.attempt) for call in world.calls.made)
@@ -242,8 +269,7 @@ def all_unsafe(part: Any) -> Any:
 def test_no_unsafe_call_is_repeated_unless_somebody_says_so() -> None:
     decisions = 0
     for seed in range(60):
-        plan = plan_of(all_unsafe(document_by(Random(seed), ANYTHING)))
-        history, world = survive(plan, seed, lives=4)
+        history, world = survive(all_unsafe(drawn(seed, ANYTHING)), seed, lives=4)
         assert history.summary.standing.status in TERMINAL, seed
         made = Counter((call.step, call.attempt) for call in world.calls.made)
         assert set(made.values()) <= {1}, seed

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from plait.kernel.events import RetryScheduled
 from plait.model.failure import Failure
-from plait.testing import Simulated, Simulation
+from plait.testing import Decided, Sent, Simulated, Simulation
 from tests.simulation.asking import plan_of, play
-from tests.simulation.documents import documents
-from tests.simulation.reference import Ambiguous, End, Error, Reference
+from tests.simulation.documents import documents, signals_of
+from tests.simulation.reckoning import Ambiguous, End, Error
+from tests.simulation.reference import Reference
 
 INPUTS = st.fixed_dictionaries(
     {"a": st.sampled_from([1, 2, "one", None]), "flag": st.booleans()},
@@ -80,8 +81,19 @@ def _is_same(error: Error, failure: Failure) -> bool:
 def test_random_documents_end_as_the_reference_says(
     document: Any, given_input: Any
 ) -> None:
-    result = Simulation(plan_of(document), play, input=given_input).run()
-    reference = Reference(document, given_input, dice_of(result))
+    sent = signals_of(document)
+    sim = Simulation(plan_of(document), play, input=given_input, signals=sent)
+    result = sim.run()
+    signals = [
+        (one.after_ms, one.name, one.payload) for one in sent if isinstance(one, Sent)
+    ]
+    decisions = [
+        (one.after_ms, one.step, one.decision, one.by)
+        for one in sent
+        if isinstance(one, Decided)
+    ]
+    dice = dice_of(result)
+    reference = Reference(document, given_input, dice, signals, decisions)
     try:
         ends = reference.run()
     except Ambiguous:

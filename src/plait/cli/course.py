@@ -1,4 +1,4 @@
-"""`plait executions cancel`, `resume`, `restart`, `fork`: end, go on, begin again."""
+"""`plait executions decide`, `resume`, `restart`, `fork`: decide, go on, begin again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from plait.cli.plans import load_one
 from plait.cli.stores import IdArgument, StoreOption, found, with_store
 from plait.drivers.journal import Store
 from plait.operations import Decision, Fork, Hand
-from plait.operations import cancel as cancel_it
 from plait.operations import fork as fork_it
 from plait.operations import resolve as decide_it
 from plait.operations import restart as restart_it
@@ -31,32 +30,6 @@ DetachOption: TypeAlias = Annotated[
     typer.Option("--detach", help="Leave it to whoever runs executions, or to later."),
 ]
 QuietOption: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="No timeline.")]
-
-
-def cancel(
-    execution: IdArgument,
-    reason: Annotated[
-        str, typer.Option(metavar="TEXT", help="Kept with the execution.")
-    ] = "by hand",
-    store: StoreOption = None,
-    config: ConfigOption = None,
-) -> None:
-    """End an execution.
-
-    One that nobody runs ends at once. One that a worker runs is stopped by that worker,
-    within a second or so. One that has ended already stays as it is: exit code 2.
-
-    Examples:
-
-    - `plait executions cancel 7f3a --reason "wrong customer"`
-    """
-    bench = _bench(config, None, store)
-
-    async def change(opened: Store) -> Summary:
-        execution_id = (await found(opened, execution)).new.execution_id
-        return await cancel_it(hand_of(bench, opened), execution_id, reason)
-
-    with_store(store, config, change)
 
 
 def decide(
@@ -91,7 +64,7 @@ def decide(
 
     - `plait executions decide 7f3a --as done --response '{"receipt": 17}' --by ada`
     """
-    bench = _bench(config, None, store)
+    bench = bench_of(config, None, store)
     answer = read_input(response).value
 
     async def change(opened: Store) -> Summary:
@@ -123,7 +96,7 @@ def resume(
     async def change(hand: Hand) -> Summary:
         return await resume_it(hand, await _id(hand, execution))
 
-    _change(_bench(config, resolve, store), change, detach=detach, quiet=quiet)
+    _change(bench_of(config, resolve, store), change, detach=detach, quiet=quiet)
 
 
 def restart(
@@ -144,7 +117,7 @@ def restart(
     async def change(hand: Hand) -> Summary:
         return await restart_it(hand, await _id(hand, execution), new_id())
 
-    _change(_bench(config, resolve, store), change, detach=detach, quiet=quiet)
+    _change(bench_of(config, resolve, store), change, detach=detach, quiet=quiet)
 
 
 def fork(
@@ -184,7 +157,7 @@ def fork(
 
     - `plait executions fork 7f3a --from 'fan[left]/charge' --document order.yaml`
     """
-    bench = _bench(config, resolve, store)
+    bench = bench_of(config, resolve, store)
     settings = bench.settings.settings
     plan = None
     if document is not None:
@@ -204,7 +177,8 @@ def fork(
     _change(bench, change, detach=detach, quiet=quiet)
 
 
-def _bench(config: Path | None, resolve: list[str] | None, store: str | None) -> Bench:
+def bench_of(config: Path | None, resolve: list[str] | None, store: str | None) -> Bench:
+    """Return where executions are worked on, by the options of a command."""
     return Bench(configured(config, resolve, None), connectors(), store)
 
 

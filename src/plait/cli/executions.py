@@ -1,7 +1,7 @@
 """`plait executions`: durable executions, listed, shown and watched.
 
-Not here: ending one, letting it go on or begin again (plait.cli.course; its commands
-join those here).
+Not here: telling one something (plait.cli.messages), letting it go on or begin again
+(plait.cli.course); their commands join those here.
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
+from dataclasses import replace
 from typing import Annotated, Final, TypeAlias
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from plait.cli.course import cancel, decide, fork, restart, resume
+from plait.cli.course import bench_of, decide, fork, restart, resume
+from plait.cli.durable import Bench, hand_of
 from plait.cli.filters import (
     ErrorOption,
     Filters,
@@ -25,6 +27,7 @@ from plait.cli.filters import (
     TextOption,
     WorkflowOption,
 )
+from plait.cli.messages import approve, cancel, reject, signal
 from plait.cli.options import ConfigOption
 from plait.cli.output import EXIT_FAILED, error_json, is_terminal, json_text, stop, write
 from plait.cli.stores import IdArgument, StoreOption, found, now_ms, with_store
@@ -35,12 +38,14 @@ from plait.kernel.codec import load_turn
 from plait.kernel.events import Event
 from plait.kernel.views import moment_text
 from plait.model.duration import format_ms
-from plait.operations import Shown, row_json, show, shown_json
+from plait.model.json import JsonObject
+from plait.operations import Shown, row_json, show, shown_json, waits
 from plait.ports.journal import RUNNING, Summary
 
 JsonOption: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Write JSON, for programs.")
 ]
+_FACTS: Final = ("name", "title", "decision", "by", "attempts", "reason")
 _LOOK_EVERY_S: Final = 0.2
 # Where no terminal says how wide it is: wide enough that no line is folded.
 _TABLE_CELLS: Final = 400
@@ -108,7 +113,8 @@ def show_(
 
     - `plait executions show 7f3a --json`
     """
-    shown = with_store(store, config, lambda opened: _shown(opened, execution))
+    bench = bench_of(config, None, store)
+    shown = with_store(store, config, lambda opened: _shown(bench, opened, execution))
     if as_json:
         text = json_text(shown_json(shown), is_pretty=is_terminal(sys.stdout))
         write(text + "\n")
@@ -135,14 +141,19 @@ def watch(
         stop(code=EXIT_FAILED)
 
 
-for _command in (cancel, decide, resume, restart, fork, export):
+_COMMANDS = (signal, approve, reject, cancel, decide, resume, restart, fork, export)
+for _command in _COMMANDS:
     group.command()(_command)
 group.command("import")(import_)
 
 
-async def _shown(opened: Store, execution: str) -> Shown:
+async def _shown(bench: Bench, opened: Store, execution: str) -> Shown:
     summary = await found(opened, execution)
-    return show(await opened.read(summary.new.execution_id), now_ms())
+    history = await opened.read(summary.new.execution_id)
+    shown = show(history, now_ms())
+    if shown.status != RUNNING:
+        return shown
+    return replace(shown, waits=await waits(hand_of(bench, opened), history))
 
 
 def _print_table(rows: list[Summary]) -> None:
@@ -184,6 +195,24 @@ def _print_shown(shown: Shown) -> None:
     took_ms = shown.trace.ms(shown.trace.ended_s)
     title = f"{new.execution_id}  {shown.status} after {format_ms(took_ms)}"
     print_timeline(shown.trace.as_json(), title=title)
+    for wait in shown.waits:
+        write(f"waits      {wait_text(wait)}\n")
+
+
+def wait_text(wait: JsonObject) -> str:
+    """Return what a step waits for as a line for people.
+
+    >>> wait_text({"step": "pay", "for": "event", "name": "paid", "until": None})
+    'pay: event paid'
+    """
+    told = [f"{wait['step']}: {wait['for']}"]
+    told += [str(wait[key]) for key in ("name", "title") if wait.get(key)]
+    approvers = wait.get("approvers")
+    if isinstance(approvers, list) and approvers:
+        told.append(f"by {', '.join(map(str, approvers))}")
+    if wait.get("until"):
+        told.append(f"until {wait['until']}")
+    return " ".join(told)
 
 
 async def _watch(opened: Store, execution: str) -> str:
@@ -212,6 +241,6 @@ def told_of(event: Event) -> str:
     step = str(getattr(event, "step", ""))
     failure = getattr(event, "failure", None)
     told = [] if failure is None else [f"{failure.code}: {failure.message}"]
-    facts = {fact: getattr(event, fact, None) for fact in ("attempts", "reason")}
+    facts = {fact: getattr(event, fact, None) for fact in _FACTS}
     told += [f"{fact} {value}" for fact, value in facts.items() if value]
     return "  ".join([f"{name:18}", *([step] if step else []), *told]).rstrip()

@@ -24,8 +24,8 @@ from plait.cli.options import (
 from plait.cli.outcome import Ended, Manner, tell_ended, tell_warnings
 from plait.cli.output import stop
 from plait.cli.plans import load_one
-from plait.cli.stores import StoreOption
-from plait.drivers.inline import Result
+from plait.cli.stores import StoreOption, give_up
+from plait.drivers.inline import NeedsDurable, Result
 from plait.drivers.inline import Start as InlineStart
 from plait.drivers.journal import Start
 from plait.model.duration import parse_duration_ms
@@ -141,7 +141,10 @@ def command(
         started = Start(new_id(), value, {"type": "cli"}, key, tuple(tag or ()))
         result = start_and_finish(bench, plan, started)
     else:
-        result = asyncio.run(execute(bench, plan, value))
+        try:
+            result = asyncio.run(execute(bench, plan, value))
+        except NeedsDurable as error:
+            give_up(error)
     tell_ended(result, manner, is_pretty=pretty)
 
 

@@ -13,6 +13,7 @@ from plait.compile.endpoint import compile_endpoint
 from plait.compile.findings import Findings
 from plait.compile.input_schema import InputShape
 from plait.compile.input_validity import check_input_schema
+from plait.compile.mode import check_mode
 from plait.compile.names import NameChecker, View, whole_view
 from plait.compile.nodes import NodeBuilder
 from plait.compile.pause import collector_paused
@@ -72,6 +73,7 @@ def compile_document(document: Document) -> Compiled:
     names = NameChecker(findings, InputShape(schema if is_valid else None))
     compiler = ScopeCompiler(findings, names, document.model.defaults)
     draft, _ = compiler.compile(document.root, View({}, extra=document.unsure))
+    check_mode(document, findings)
     view = whole_view(document.root).with_extra(*document.unsure)
     endpoint = compile_endpoint(document, findings, names, view)
     ordered = findings.found.in_order()

@@ -61,7 +61,7 @@ class NodeBuilder:
             index=index,
             id=model.id,
             kind=model.type_name(),
-            machine=model.machine,
+            machine=step.parts.machine or model.machine,
             place=self._document.place(step.path),
             deps=tuple(deps),
             dependents=tuple(dependents),

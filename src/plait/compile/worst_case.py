@@ -23,6 +23,7 @@ from plait.plan import Node, Plan, RetryPolicy, Scope
 
 UNBOUNDED: Final = math.inf
 
+_WAITS: Final = frozenset({"wait", "wait_event"})
 _INSTANT: Final = frozenset({"set", "return", "fail"})
 
 
@@ -124,7 +125,7 @@ def _own(node: Node, path: str, inside: list[Bound]) -> Bound:
     calls = 1 if node.machine == "call" else sum(bound.calls for bound in inside)
     return Bound(
         tries.total_ms(one_ms, asked=False),
-        tries.total_ms(one_asked_ms, asked=node.machine != "wait"),
+        tries.total_ms(one_asked_ms, asked=node.machine not in _WAITS),
         calls * tries.count_max,
         slowest.slowest if slowest else (path,),
         deepest.deepest if deepest else (path,),
@@ -153,11 +154,25 @@ def _attempt_ms(node: Node, slowest: Bound | None) -> tuple[float, str]:
         if node.timeout_ms is not None:
             return node.timeout_ms, "timeout"
         return CALL_TIMEOUT_MS_DEFAULT, "the default time limit of a call"
-    if node.machine == "wait" and node.templates["for"].is_constant:
-        return parse_duration_ms(str(node.templates["for"].render({}))), "the wait"
-    if node.machine == "wait":
-        return UNBOUNDED, "a template gives the duration of the wait"
+    if node.machine == "approval":
+        return UNBOUNDED, "it waits for a person"
+    if node.machine in _WAITS:
+        return _wait_ms(node)
     return UNBOUNDED, f"'{node.kind}' has no bound of its own"
+
+
+def _wait_ms(node: Node) -> tuple[float, str]:
+    """Return the longest that a wait can take by itself, and why."""
+    if "until" in node.templates:
+        return UNBOUNDED, "it waits until a moment"
+    is_event = node.machine == "wait_event"
+    limit = node.templates.get("timeout" if is_event else "for")
+    if limit is None:
+        return UNBOUNDED, f"it waits for the event '{node.options['name']}'"
+    if not limit.is_constant:
+        return UNBOUNDED, "a template gives the duration of the wait"
+    why = "the timeout of its event" if is_event else "the wait"
+    return parse_duration_ms(str(limit.render({}))), why
 
 
 class _Attempts:

@@ -10,7 +10,7 @@ from typing import Final
 
 STEP_TYPES: Final = frozenset(
     "grpc graphql sql file email notify publish llm python transform validate "
-    "switch foreach while repeat try saga approval".split()
+    "switch foreach while repeat try saga".split()
 )
 STEP_KEYS: Final = frozenset(
     "compensate cache rate_limit circuit_breaker bulkhead batch hedge goto "
@@ -18,6 +18,5 @@ STEP_KEYS: Final = frozenset(
 )
 DOCUMENT_KEYS: Final = frozenset("states initial triggers concurrency priority".split())
 ENDPOINT_KEYS: Final = frozenset("rate_limit auth prefer_async".split())
-WAIT_KEYS: Final = frozenset("until event".split())
 VALUES: Final = {"on_failure": ("compensate",)}
-WORDS: Final = STEP_KEYS | DOCUMENT_KEYS | ENDPOINT_KEYS | WAIT_KEYS
+WORDS: Final = STEP_KEYS | DOCUMENT_KEYS | ENDPOINT_KEYS

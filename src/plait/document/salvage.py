@@ -66,7 +66,7 @@ def unsure_names(raw: JsonObject) -> list[str]:
 def step_parts(kind: type[Step] | None, raw: JsonObject) -> Parts:
     """Return the templates of a broken step: every key that is none of the common ones."""
     known = keys_of(kind or UnknownStep)
-    names = () if kind is not None else _names_inside(raw)
+    names = ("event",) if kind is not None else _names_inside(raw)
     is_call = kind is None or kind.machine == "call"
     return Parts(
         templates=tuple(

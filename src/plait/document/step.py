@@ -67,12 +67,17 @@ class Parts:
     Attributes:
         scopes_needed: How many of the scopes must complete for the step to complete; 0
             when that is not known before it runs.
+        machine: What runs it, when that is not what its type names.
+        waits_outside: True when it waits for somebody outside, as only a durable
+            execution can.
     """
 
     templates: tuple[TemplatePart, ...] = ()
     scopes: tuple[ScopePart, ...] = ()
     options: JsonObject | None = None
     scopes_needed: int = 0
+    machine: str = ""
+    waits_outside: bool = False
 
 
 class StepSettings(Strict):

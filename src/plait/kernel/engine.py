@@ -3,8 +3,8 @@
 Rule 1. A turn handles one outside event, then everything that has become ready, first
         come first served. Nothing recurses per step, so a chain may be any length.
 Rule 2. Work is proportional to the nodes that the event touches, never to the history.
-Rule 3. After each turn an open execution has a call or a timer outstanding that is no
-        mere time limit: something will wake it. This is asserted.
+Rule 3. After each turn an open execution has a call outstanding, a timer that is no mere
+        time limit, or waits for somebody outside: something will wake it. This is asserted.
 
 Not here: what one node kind does (plait.kernel.machines), a step's states
 (plait.kernel.lifecycle), which steps of a scope are ready (plait.kernel.frames), what a
@@ -15,12 +15,14 @@ are outstanding (plait.kernel.timers), addresses (plait.kernel.paths).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import assert_never
 
 from plait.expression import ExpressionError
 from plait.kernel.calls import call_of
 from plait.kernel.commands import CancelCall
 from plait.kernel.events import (
+    ApprovalDecided,
     CallCompleted,
     CallFailed,
     CancelRequested,
@@ -36,6 +38,7 @@ from plait.kernel.events import (
     OutsideEvent,
     RetryScheduled,
     RetryStarted,
+    SignalReceived,
     StepCancelled,
     StepCompleted,
     StepEvent,
@@ -66,6 +69,7 @@ from plait.kernel.incidents import go_on, outcome_unknown, pause, take_up
 from plait.kernel.lifecycle import TRANSITIONS, InvariantBroken, StepState, advance
 from plait.kernel.machine import Machine
 from plait.kernel.machines import built_in_machines
+from plait.kernel.mailbox import is_new, keep
 from plait.kernel.paths import beside, inside
 from plait.kernel.retry import retry_at_ms
 from plait.kernel.state import Ambient, Execution, Frame, Run
@@ -82,7 +86,7 @@ from plait.kernel.turn import BEHAVIOUR, BehaviourUnknown, Limits, Turn
 from plait.kernel.views import absent_view, completed_view, default_output, first_names
 from plait.model.failure import Failure
 from plait.model.json import JsonObject, JsonValue
-from plait.plan import Plan
+from plait.plan import Plan, all_nodes
 
 
 class Kernel:
@@ -99,6 +103,22 @@ class Kernel:
         self._machines = machines if machines is not None else built_in_machines()
         self._limits = limits if limits is not None else Limits()
         self._openings = Openings()
+
+    @cached_property
+    def waits_outside(self) -> bool:
+        """True when a step of the plan waits for somebody outside."""
+        machines = self._machines
+        nodes = all_nodes(self.plan.scope)
+        return any(machines[node.machine].waits_outside for node in nodes)
+
+    def wanted(self, run: Run) -> JsonObject:
+        """Return what `run`, one of `Execution.waiting`, waits for: `for`, and more."""
+        return self._machines[run.node.machine].wanted(run)
+
+    def admits(self, x: Execution, event: ApprovalDecided) -> bool:
+        """Tell whether a decision would count: the step asks, and whoever decides may."""
+        run = x.waiting.get(event.step)
+        return run is not None and self._machines[run.node.machine].admits(run, event)
 
     # -- turns ---------------------------------------------------------------------
 
@@ -137,6 +157,10 @@ class Kernel:
                 is_expected = self._on_unknown(x, event)
             case IncidentResolved():
                 is_expected = self._on_resolved(x, event)
+            case SignalReceived():
+                is_expected = self._on_signal(x, event)
+            case ApprovalDecided():
+                is_expected = self._on_decision(x, event)
             case CancelRequested():
                 is_expected = True
                 self._accept(x, event)
@@ -204,6 +228,23 @@ class Kernel:
                 self.fail(x, run, outcome_unknown(run))
         return True
 
+    def _on_signal(self, x: Execution, event: SignalReceived) -> bool:
+        if not is_new(x, event):
+            return False
+        self._accept(x, event)
+        for run in list(x.waiting.values()):
+            if self._machines[run.node.machine].hears(self, x, run, event):
+                return True
+        keep(x, event, self._limits)
+        return True
+
+    def _on_decision(self, x: Execution, event: ApprovalDecided) -> bool:
+        if not self.admits(x, event):
+            return False
+        self._accept(x, event)
+        run = x.waiting[event.step]
+        return self._machines[run.node.machine].hears(self, x, run, event)
+
     def _end_turn(self, x: Execution) -> Turn:
         ready = x.ready
         while ready and x.end is None:
@@ -226,7 +267,9 @@ class Kernel:
         if x.event_count + len(x.events) > self._limits.events_max:
             failure = history_full(self._limits.events_max)
             self._end(x, ExecutionFailed(failure, x.now_ms))
-        elif not x.calls and not x.incidents and len(x.timers) == x.deadline_count:
+        elif len(x.timers) == x.deadline_count and not (
+            x.calls or x.incidents or x.waiting
+        ):
             raise InvariantBroken(f"execution {x.started.execution_id} waits for nothing")
 
     # -- frames --------------------------------------------------------------------
@@ -340,6 +383,16 @@ class Kernel:
         else:
             start_timer(x, run, "machine", due_at_ms)
 
+    def wait_outside(self, x: Execution, run: Run, due_at_ms: int | None) -> bool:
+        """Wait for somebody outside (see `plait.kernel.machine.Offers`)."""
+        if pending_count(x) >= self._limits.pending_max:
+            self.fail(x, run, crowded(self._limits.pending_max))
+            return False
+        x.waiting[run.path] = run
+        if due_at_ms is not None:
+            start_timer(x, run, "patience", due_at_ms)
+        return True
+
     # -- a step's end --------------------------------------------------------------
 
     def succeed(
@@ -369,7 +422,7 @@ class Kernel:
     ) -> None:
         if run.passed_over is not None:
             pass_over(run.frame, run.passed_over)
-        if run.timers or run.frames:
+        if run.timers or run.frames or x.waiting:
             self._drop(x, run)
         self._note(x, run, StepCompleted(run.path, run.attempt, by_fallback, x.now_ms))
         run.frame.names[run.node.id] = view
@@ -488,7 +541,7 @@ class Kernel:
                 event = RetryStarted(run.path, run.attempt + 1, x.now_ms)
                 self._note(x, run, event)
                 self._attempt(x, run)
-            case "machine":
+            case "machine" | "patience":
                 self._machines[run.node.machine].on_timer(self, x, run)
             case "timeout":
                 self._time_out(x, run)
@@ -512,6 +565,8 @@ class Kernel:
             del x.calls[run.path]
             x.commands.append(CancelCall(run.path, run.attempt))
         x.incidents.pop(run.path, None)
+        if x.waiting.get(run.path) is run:
+            del x.waiting[run.path]
         if run.timers:
             cancel_timers(x, run, keep=keep)
         if run.frames:

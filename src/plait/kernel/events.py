@@ -99,6 +99,31 @@ class CancelRequested:
 
 
 @record
+class SignalReceived:
+    """Somebody outside tells something. Of several with one id the first counts."""
+
+    signal_id: str
+    name: str
+    payload: JsonValue
+    at_ms: int
+
+
+@record
+class ApprovalDecided:
+    """Somebody, who has these roles too, decides what a step asks: the first one counts.
+
+    `decision` is `approved` or `rejected`.
+    """
+
+    step: str
+    decision: str
+    by: str
+    comment: str
+    roles: list[str]
+    at_ms: int
+
+
+@record
 class ExecutionResumed:
     """An execution that had ended goes on, as if `again` had not come to anything yet.
 
@@ -199,6 +224,49 @@ class StepCancelled:
 
 
 @record
+class SignalAwaited:
+    """A step waits for a signal of this name, until `due_at_ms` if that is given."""
+
+    step: str
+    attempt: int
+    name: str
+    due_at_ms: int | None
+    at_ms: int
+
+
+@record
+class ApprovalRequested:
+    """A step asks for a decision. No approvers: anybody may decide."""
+
+    step: str
+    attempt: int
+    title: str
+    description: str
+    approvers: list[str]
+    due_at_ms: int | None
+    at_ms: int
+
+
+@record
+class SignalTaken:
+    """A step has got the signal that it waited for; no other step will."""
+
+    step: str
+    attempt: int
+    signal_id: str
+    at_ms: int
+
+
+@record
+class SignalRefused:
+    """A signal that nobody waits for is not kept: too many are (`reason` is a code)."""
+
+    signal_id: str
+    reason: str
+    at_ms: int
+
+
+@record
 class ExecutionCompleted:
     """Terminal: the execution's output is known.
 
@@ -235,6 +303,8 @@ OutsideEvent: TypeAlias = (
     | IncidentResolved
     | TimerFired
     | CancelRequested
+    | SignalReceived
+    | ApprovalDecided
 )
 StepEvent: TypeAlias = (
     StepStarted
@@ -247,6 +317,7 @@ StepEvent: TypeAlias = (
     | StepFailed
     | StepCancelled
 )
+WaitEvent: TypeAlias = SignalAwaited | SignalTaken | SignalRefused | ApprovalRequested
 TerminalEvent: TypeAlias = ExecutionCompleted | ExecutionFailed | ExecutionCancelled
-DerivedEvent: TypeAlias = StepEvent | TerminalEvent
+DerivedEvent: TypeAlias = StepEvent | WaitEvent | TerminalEvent
 Event: TypeAlias = OutsideEvent | DerivedEvent

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Protocol
 
+from plait.kernel.events import ApprovalDecided, SignalReceived
 from plait.kernel.state import Execution, Frame, Run
 from plait.model.failure import Failure
 from plait.model.json import JsonObject, JsonValue
@@ -56,12 +57,21 @@ class Offers(Protocol):
         """Start the node's call; its outcome ends the attempt."""
         ...
 
+    def wait_outside(self, x: Execution, run: Run, due_at_ms: int | None) -> bool:
+        """Ask for what comes from outside: for `hears`, and for `on_timer` when it is due.
+
+        Returns:
+            False when too much is pending already; the attempt has failed then.
+        """
+        ...
+
 
 class Machine:
     """Base of all machines: `start`, and answers to what it asked for."""
 
     name: ClassVar[str]
     watches_deadline: ClassVar[bool] = False
+    waits_outside: ClassVar[bool] = False
 
     def start(self, kernel: Offers, x: Execution, run: Run) -> None:
         """Begin an attempt. Ends, now or later, in succeed, fail or finish.
@@ -73,6 +83,25 @@ class Machine:
 
     def on_timer(self, kernel: Offers, x: Execution, run: Run) -> None:
         """The machine's own timer fired."""
+        raise NotImplementedError
+
+    def admits(self, run: Run, event: ApprovalDecided) -> bool:
+        """Tell whether `run` asks for a decision, and whoever decided may."""
+        del run, event
+        return False
+
+    def hears(
+        self,
+        kernel: Offers,
+        x: Execution,
+        run: Run,
+        event: SignalReceived | ApprovalDecided,
+    ) -> bool:
+        """Something came from outside. True: it was for this step, which has taken it."""
+        raise NotImplementedError
+
+    def wanted(self, run: Run) -> JsonObject:
+        """Return what a run that waits outside waits for, for people and programs."""
         raise NotImplementedError
 
     def on_frame_completed(

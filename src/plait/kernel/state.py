@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from plait.kernel.commands import Command
-from plait.kernel.events import Event, ExecutionStarted, TerminalEvent
+from plait.kernel.events import Event, ExecutionStarted, SignalReceived, TerminalEvent
 from plait.kernel.lifecycle import ACTIVE, StepState
 from plait.model.failure import Failure
 from plait.plan import Node, Plan, Scope
@@ -93,6 +93,21 @@ class Incident:
 
 
 @dataclass(slots=True, eq=False)
+class Mailbox:
+    """Signals of one execution.
+
+    Attributes:
+        known: The ids of all that ever came, so that each counts once.
+        kept: Those that no step has taken yet, by id, in the order of their coming.
+        bytes: What the payloads of those have together.
+    """
+
+    known: dict[str, None] = field(default_factory=dict)
+    kept: dict[str, SignalReceived] = field(default_factory=dict)
+    bytes: int = 0
+
+
+@dataclass(slots=True, eq=False)
 class Execution:
     """The whole state of one execution.
 
@@ -102,6 +117,8 @@ class Execution:
         incidents: Calls of unknown outcome, by step path.
         timers: Outstanding timers; the run is None for the execution's own timeout.
         deadline_count: How many of them are time limits, which nothing waits for.
+        waiting: Steps that wait for somebody outside, by path, longest waiting first.
+        mailbox: Signals that have come; None before the first.
         ready: What is to be done before the turn ends, in order.
         end: The terminal event, once there is one.
         events, commands: What the turn under way has produced so far.
@@ -118,6 +135,8 @@ class Execution:
     timers: dict[int, Run | None] = field(default_factory=dict)
     timer_count: int = 0
     deadline_count: int = 0
+    waiting: dict[str, Run] = field(default_factory=dict)
+    mailbox: Mailbox | None = None
     ready: deque[tuple[Frame, int]] = field(default_factory=deque)
     end: TerminalEvent | None = None
     events: list[Event] = field(default_factory=list)

@@ -13,14 +13,15 @@ from typing import Final
 from plait.kernel.commands import CancelTimer, StartTimer
 from plait.kernel.state import Execution, Run
 
-DEADLINES: Final = ("timeout", "attempt_timeout")
+DEADLINES: Final = ("timeout", "attempt_timeout", "patience")
 
 
 def start_timer(x: Execution, run: Run, purpose: str, due_at_ms: int) -> None:
     """Ask for a timer of `run`.
 
     Args:
-        purpose: One of DEADLINES, `retry`, or `machine`.
+        purpose: One of DEADLINES, `retry`, or `machine`. `patience` is a machine's own
+            limit: how long it waits for somebody outside.
     """
     run.timers[_ask(x, run, due_at_ms, run.path)] = purpose
     x.deadline_count += purpose in DEADLINES
@@ -72,5 +73,5 @@ def cancel_all_timers(x: Execution) -> None:
 
 
 def pending_count(x: Execution) -> int:
-    """Return how many calls and timers something waits for."""
-    return len(x.calls) + len(x.timers) - x.deadline_count
+    """Return how many calls, timers and people outside something waits for."""
+    return len(x.calls) + len(x.waiting) + len(x.timers) - x.deadline_count

@@ -33,11 +33,14 @@ class Limits:
 
     Attributes:
         events_max: Length of the history.
-        pending_max: Calls and timers outstanding at once.
+        pending_max: Calls, timers and waits for somebody outside, at once.
+        signals_max, signals_bytes_max: Signals kept until somebody waits for them.
     """
 
     events_max: int = 50_000
     pending_max: int = 1_000
+    signals_max: int = 1_000
+    signals_bytes_max: int = 4_000_000
 
 
 @record

@@ -15,7 +15,6 @@ from plait.operations.course import (
     NeverRan,
     NoIncident,
     NotResumable,
-    cancel,
     fork,
     resolve,
     restart,
@@ -32,6 +31,18 @@ from plait.operations.journal import (
     upkeep_of,
     verify_all,
 )
+from plait.operations.messages import (
+    NotAnApprover,
+    NothingToDecide,
+    Signal,
+    TooManySignals,
+    Verdict,
+    WhichApproval,
+    cancel,
+    judge,
+    signal,
+)
+from plait.operations.waits import waits
 
 __all__ = [
     "Checked",
@@ -45,14 +56,21 @@ __all__ = [
     "NeverRan",
     "NoIncident",
     "NoUpkeep",
+    "NotAnApprover",
     "NotResumable",
+    "NothingToDecide",
     "Removed",
     "Retention",
     "Shown",
+    "Signal",
     "StillRunning",
+    "TooManySignals",
+    "Verdict",
+    "WhichApproval",
     "cancel",
     "every",
     "fork",
+    "judge",
     "line_of",
     "remove",
     "resolve",
@@ -61,6 +79,8 @@ __all__ = [
     "row_json",
     "show",
     "shown_json",
+    "signal",
     "upkeep_of",
     "verify_all",
+    "waits",
 ]

@@ -3,7 +3,8 @@
 Each leaves a history that is whole: whoever holds the store goes on from there, now or
 after the next crash. None of them runs anything itself.
 
-Not here: running (plait.drivers.journal), looking (plait.operations.executions).
+Not here: running (plait.drivers.journal), looking (plait.operations.executions), telling
+an execution something while it runs (plait.operations.messages).
 """
 
 from __future__ import annotations
@@ -13,14 +14,11 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import ClassVar, Final, Literal
 
-import orjson
-
 from plait.drivers.journal import NO_DIGEST, Store, Telling, entry_of, replay, verify
 from plait.drivers.journal.live import standing_of
 from plait.drivers.journal.payload import searched
 from plait.kernel import BEHAVIOUR, Kernel
 from plait.kernel.events import (
-    CancelRequested,
     ExecutionCompleted,
     ExecutionFailed,
     ExecutionResumed,
@@ -37,7 +35,6 @@ from plait.ports.journal import (
     Entry,
     History,
     LostRace,
-    Message,
     NewExecution,
     Standing,
     Summary,
@@ -164,8 +161,8 @@ async def resume(hand: Hand, execution_id: str) -> Summary:
         NotResumable: It has not ended, has completed, or would end the same way at once.
         LostRace: Somebody else is changing it right now.
     """
-    history = await _read(hand, execution_id)
-    told = await _told(hand, history)
+    history = await read_history(hand, execution_id)
+    told = await told_of(hand, history)
     epoch = history.summary.epoch + 1
     resumed = ExecutionResumed(_failed_steps(told, execution_id), hand.now_ms, epoch)
     onward = told.again(resumed)
@@ -176,34 +173,7 @@ async def resume(hand: Hand, execution_id: str) -> Summary:
         taken = await hand.store.take(hand.worker_id, hand.now_ms, execution_id)
         if (taken.length, taken.epoch) != (history.summary.length, epoch):
             raise LostRace(execution_id)
-        return await _written(hand, taken, onward, [entry])
-
-
-async def cancel(hand: Hand, execution_id: str, reason: str) -> Summary:
-    """End an execution: at once when nobody runs it, else by a word to whoever does.
-
-    Returns:
-        Its row; still running when somebody else has to stop it first.
-
-    Raises:
-        UnknownExecution: There is none of that id.
-        HasEnded: There is nothing to cancel.
-    """
-    summary = (await hand.store.read(execution_id)).summary
-    if summary.standing.status != RUNNING:
-        raise HasEnded(execution_id, summary.standing.status)
-    async with Holding(hand):
-        try:
-            await hand.store.take(hand.worker_id, hand.now_ms, execution_id)
-        except LostRace:
-            body = orjson.dumps({"verb": "cancel", "reason": reason})
-            await hand.store.post(Message(hand.worker_id, execution_id, body))
-            return summary
-        history = await _read(hand, execution_id)
-        told = await _told(hand, history)
-        turn = told.tell(CancelRequested(reason, hand.now_ms))
-        entry = entry_of(turn.events, history.summary.head)
-        return await _written(hand, history.summary, told, [entry])
+        return await written(hand, taken, onward, [entry])
 
 
 async def restart(hand: Hand, execution_id: str, new_id: str) -> Summary:
@@ -212,14 +182,14 @@ async def restart(hand: Hand, execution_id: str, new_id: str) -> Summary:
     Raises:
         UnknownExecution: There is none of that id.
     """
-    history = await _read(hand, execution_id)
-    told = await _told(hand, history)
+    history = await read_history(hand, execution_id)
+    told = await told_of(hand, history)
     started = replace(
         _started(told), execution_id=new_id, at_ms=hand.now_ms, behaviour=BEHAVIOUR
     )
     fresh, turn = Telling.begin(told.kernel, started, hand.secrets)
     entries = [entry_of(turn.events, NO_DIGEST)]
-    return await _create(hand, history, _left(hand, fresh, entries, epoch=1), entries)
+    return await _create(hand, history, left(hand, fresh, entries, epoch=1), entries)
 
 
 async def fork(hand: Hand, wanted: Fork, new_id: str) -> Summary:
@@ -229,8 +199,8 @@ async def fork(hand: Hand, wanted: Fork, new_id: str) -> Summary:
         UnknownExecution: There is none of that id.
         NeverRan: It has no such step instance.
     """
-    history = await _read(hand, wanted.execution_id)
-    told = await _told(hand, history)
+    history = await read_history(hand, wanted.execution_id)
+    told = await told_of(hand, history)
     kernel = told.kernel
     if wanted.plan is not None:
         kernel = hand.kernel_for(wanted.plan)
@@ -249,10 +219,10 @@ async def fork(hand: Hand, wanted: Fork, new_id: str) -> Summary:
     entries = [entry_of(first.events, NO_DIGEST)]
     for turn in fresh.retell(told, [wanted.step]):
         entries.append(entry_of(turn.events, entries[-1].digest))
-    return await _create(hand, history, _left(hand, fresh, entries, epoch=1), entries)
+    return await _create(hand, history, left(hand, fresh, entries, epoch=1), entries)
 
 
-def _left(hand: Hand, told: Telling, entries: list[Entry], *, epoch: int) -> Telling:
+def left(hand: Hand, told: Telling, entries: list[Entry], *, epoch: int) -> Telling:
     """Note that an execution is left to whoever claims it; nobody has acted on it yet."""
     if told.state.end is not None:
         return told
@@ -271,8 +241,8 @@ async def resolve(hand: Hand, execution_id: str, decision: Decision) -> Summary:
     """
     async with Holding(hand):
         taken = await hand.store.take(hand.worker_id, hand.now_ms, execution_id)
-        history = await _read(hand, execution_id)
-        told = await _told(hand, history)
+        history = await read_history(hand, execution_id)
+        told = await told_of(hand, history)
         try:
             step = _step_in_doubt(told, execution_id, decision.step)
         except NoIncident:
@@ -283,8 +253,8 @@ async def resolve(hand: Hand, execution_id: str, decision: Decision) -> Summary:
         )
         turn = told.tell(event)
         entries = [entry_of(turn.events, history.summary.head)]
-        told = _left(hand, told, entries, epoch=taken.epoch)
-        return await _written(hand, taken, told, entries)
+        told = left(hand, told, entries, epoch=taken.epoch)
+        return await written(hand, taken, told, entries)
 
 
 def _step_in_doubt(told: Telling, execution_id: str, named: str) -> str:
@@ -295,13 +265,20 @@ def _step_in_doubt(told: Telling, execution_id: str, named: str) -> str:
     return step
 
 
-async def _read(hand: Hand, execution_id: str) -> History:
+async def read_history(hand: Hand, execution_id: str) -> History:
+    """Return an execution's history, verified.
+
+    Raises:
+        UnknownExecution: There is none of that id.
+        HistoryDamaged: It is not the history that was written.
+    """
     history = await hand.store.read(execution_id)
     verify(history)
     return history
 
 
-async def _told(hand: Hand, history: History) -> Telling:
+async def told_of(hand: Hand, history: History) -> Telling:
+    """Return an execution as its history tells it."""
     plan = load_plan(await hand.store.load_plan(history.summary.new.plan_hash))
     return replay(history, hand.kernel_for(plan), hand.secrets)
 
@@ -325,7 +302,7 @@ def _failed_steps(told: Telling, execution_id: str) -> list[str]:
             return []
 
 
-async def _written(
+async def written(
     hand: Hand, held: Summary, told: Telling, entries: list[Entry]
 ) -> Summary:
     """Append to an execution that is held, and give it back; return its row."""

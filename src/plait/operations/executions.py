@@ -5,6 +5,7 @@ Not here: running them (plait.drivers.journal), the words of the command line (p
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from plait.drivers.inline import Trace
@@ -35,6 +36,7 @@ class Shown:
         trace: Its timeline; moments are seconds since the Unix epoch.
         responses: What each call was answered, by step path; of several attempts the last.
         is_degraded: True when the output goes without a step that failed.
+        waits: What it waits for (plait.operations.waits).
     """
 
     summary: Summary
@@ -44,6 +46,7 @@ class Shown:
     trace: Trace
     responses: JsonObject
     is_degraded: bool
+    waits: Sequence[JsonObject] = ()
 
     @property
     def execution_id(self) -> str:
@@ -138,5 +141,6 @@ def shown_json(shown: Shown) -> JsonObject:
         "input": shown.started.input,
         "output": shown.output,
         "error": error,
+        "waits": list(shown.waits),
         "steps": steps,
     }

@@ -4,7 +4,7 @@ Rule. A plan loads and runs without the compiler, so a stored plan outlives it.
 """
 
 from plait.plan.codec import PlanUnreadable, dump_plan, load_plan
-from plait.plan.nodes import Endpoint, Node, Plan, RetryPolicy, Scope
+from plait.plan.nodes import Endpoint, Node, Plan, RetryPolicy, Scope, all_nodes
 
 __all__ = [
     "Endpoint",
@@ -13,6 +13,7 @@ __all__ = [
     "PlanUnreadable",
     "RetryPolicy",
     "Scope",
+    "all_nodes",
     "dump_plan",
     "load_plan",
 ]

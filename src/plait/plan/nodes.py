@@ -10,7 +10,7 @@ running it means (plait.kernel).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -157,3 +157,14 @@ class Plan:
     endpoint: Endpoint | None
     roots: tuple[str, ...] = ()
     content_hash: str = ""
+
+
+def all_nodes(scope: Scope) -> Iterator[Node]:
+    """Yield the nodes of `scope` and all that are inside them."""
+    stack = [scope]
+    while stack:
+        for node in stack.pop().nodes:
+            yield node
+            stack.extend(node.scopes.values())
+            if node.fallback_scope is not None:
+                stack.append(node.fallback_scope)

@@ -5,9 +5,12 @@ Rule. Nothing in the other rooms knows of this one, or asks whether it is being 
 
 from plait.testing.script import HANG, Answer, Script, Unscripted, error, reply
 from plait.testing.simulator import (
+    Decided,
     Pending,
+    Sent,
     Simulated,
     Simulation,
+    Stuck,
     earliest,
     shuffled,
     simulate,
@@ -16,10 +19,13 @@ from plait.testing.simulator import (
 __all__ = [
     "HANG",
     "Answer",
+    "Decided",
     "Pending",
     "Script",
+    "Sent",
     "Simulated",
     "Simulation",
+    "Stuck",
     "Unscripted",
     "earliest",
     "error",

@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final, TypeAlias
+from typing import ClassVar, Final, TypeAlias
 
 from plait.drivers.inline import StepTrace, Trace
 from plait.kernel import (
@@ -28,6 +28,7 @@ from plait.kernel import (
     Turn,
 )
 from plait.kernel.events import (
+    ApprovalDecided,
     CallCompleted,
     CallFailed,
     CancelRequested,
@@ -37,9 +38,11 @@ from plait.kernel.events import (
     ExecutionFailed,
     ExecutionStarted,
     OutsideEvent,
+    SignalReceived,
     TimerFired,
 )
 from plait.kernel.machine import Machine
+from plait.model.errors import PlaitError
 from plait.model.failure import Failure
 from plait.model.json import JsonObject, JsonValue
 from plait.model.record import record
@@ -67,9 +70,41 @@ class Pending:
 
     step: str
     due_at_ms: int
-    event: CallCompleted | CallFailed | TimerFired
+    event: CallCompleted | CallFailed | TimerFired | SignalReceived | ApprovalDecided
 
 
+class Stuck(PlaitError):
+    """A simulated workflow waits for somebody outside, and nobody tells it anything."""
+
+    code: ClassVar[str] = "testing.stuck"
+
+    def __init__(self, steps: Sequence[str]) -> None:
+        super().__init__(f"nothing will wake {', '.join(steps)}: add to `signals`")
+        self.steps = steps
+
+
+@record
+class Sent:
+    """A signal that is sent so long after the start; its id is its place in the list."""
+
+    name: str
+    payload: JsonValue = None
+    after_ms: int = 0
+
+
+@record
+class Decided:
+    """A decision about the step at this path, so long after the start."""
+
+    step: str
+    decision: str
+    by: str
+    comment: str = ""
+    after_ms: int = 0
+    roles: tuple[str, ...] = ()
+
+
+Told: TypeAlias = Sent | Decided
 Chooser: TypeAlias = Callable[[Sequence[Pending]], Pending]
 
 
@@ -130,6 +165,7 @@ class Simulation:
 
     Args:
         script: What the upstreams answer.
+        signals: What somebody outside tells it, and when.
         trace: Headers that every call passes on.
         machines, limits: As for `plait.kernel.Kernel`.
     """
@@ -140,6 +176,7 @@ class Simulation:
         script: Script,
         *,
         input: JsonValue = None,
+        signals: Sequence[Told] = (),
         trigger: JsonValue = None,
         env: JsonObject | None = None,
         secrets: Mapping[str, str] | None = None,
@@ -155,6 +192,7 @@ class Simulation:
         self._script = script
         self._calls: dict[str, Pending] = {}
         self._timers: dict[int, Pending] = {}
+        self._told = _pending_told(signals)
         self._trace = Trace(0.0)
         started = ExecutionStarted(
             execution_id,
@@ -172,8 +210,12 @@ class Simulation:
 
     @property
     def pending(self) -> list[Pending]:
-        """Everything outstanding: calls, then timers, each in the order of asking."""
-        return [*self._calls.values(), *self._timers.values()]
+        """Everything outstanding: calls, timers, signals, each in the order of asking."""
+        return [
+            *self._calls.values(),
+            *self._timers.values(),
+            *self._told,
+        ]
 
     def pending_at(self, step: str) -> Pending:
         """Return the first of what is outstanding for the step at this path.
@@ -189,10 +231,13 @@ class Simulation:
     def happen(self, pending: Pending) -> Turn:
         """Let `pending` happen now, or when it is due if that is later."""
         event = pending.event
-        if isinstance(event, TimerFired):
-            del self._timers[event.timer]
-        else:
-            del self._calls[event.step]
+        match event:
+            case TimerFired(timer=timer):
+                del self._timers[timer]
+            case SignalReceived() | ApprovalDecided():
+                del self._told[self._told.index(pending)]
+            case _:
+                del self._calls[event.step]
         self.now_ms = max(self.now_ms, pending.due_at_ms)
         return self.feed(replace(event, at_ms=self.now_ms))
 
@@ -211,6 +256,8 @@ class Simulation:
     def run(self, choose: Chooser = earliest) -> Simulated:
         """Let things happen, in the order that `choose` says, until the execution ends."""
         while self.state.end is None:
+            if not self.pending:
+                raise Stuck(list(self.state.waiting))
             self.happen(choose(self.pending))
         return self.result()
 
@@ -246,6 +293,7 @@ class Simulation:
                 case CancelTimer(timer=timer):
                     del self._timers[timer]
         if self.state.end is not None:
+            self._told.clear()
             assert not self.pending, f"left over at the end: {self.pending}"
 
     def _start_call(self, call: StartCall) -> None:
@@ -263,11 +311,26 @@ class Simulation:
         self._calls[step] = Pending(step, due_at_ms, event)
 
 
+def _pending_told(signals: Sequence[Told]) -> list[Pending]:
+    found: list[Pending] = []
+    for number, one in enumerate(signals, start=1):
+        at_ms = STARTED_AT_MS + one.after_ms
+        event: SignalReceived | ApprovalDecided
+        if isinstance(one, Sent):
+            event = SignalReceived(f"signal-{number}", one.name, one.payload, at_ms)
+        else:
+            told = (one.step, one.decision, one.by, one.comment)
+            event = ApprovalDecided(*told, list(one.roles), at_ms)
+        found.append(Pending("", at_ms, event))
+    return found
+
+
 def simulate(
     plan: Plan,
     script: Script,
     *,
     input: JsonValue = None,
+    signals: Sequence[Told] = (),
     choose: Chooser = earliest,
 ) -> Simulated:
     """Run `plan` once, in virtual time, and return how it ended.
@@ -276,9 +339,11 @@ def simulate(
         plan: A compiled workflow (`plait.compile.compile_text(…).plan`).
         script: What the other systems answer, by step path.
         input: The workflow's input.
+        signals: What somebody outside tells it, and when.
         choose: Which of the outstanding things happens next.
 
     Raises:
+        Stuck: It waits for somebody outside who tells it nothing more.
         Unscripted: The workflow made a call that the script does not answer.
     """
-    return Simulation(plan, script, input=input).run(choose)
+    return Simulation(plan, script, input=input, signals=signals).run(choose)

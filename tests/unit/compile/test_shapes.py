@@ -19,7 +19,7 @@ STEP: dict[str, Any] = {"id": "a", "type": "set", "value": 1}
 
 LATER_TYPES = (
     "grpc graphql sql file email notify publish llm python transform validate "
-    "switch foreach while repeat try saga approval"
+    "switch foreach while repeat try saga"
 )
 LATER_STEP_KEYS = "compensate cache rate_limit circuit_breaker bulkhead goto max_visits"
 LATER_DOCUMENT_KEYS = "states initial triggers concurrency priority"
@@ -215,16 +215,15 @@ def test_d103_steps_that_are_none(steps: str) -> None:
 
 
 def test_d104_an_unknown_step_type() -> None:
+    known = "approval, ask, fail, parallel, return, sequence, set, wait, workflow"
     assert lines_of_steps("""
         - {id: a, type: paralel, branches: {b: {steps: [{id: x, type: set, value: 1}]}}}
         - {id: b, type: zzz}
         - {id: c, type: 5}
     """) == [
         "3:17: D104 unknown step type 'paralel' (did you mean 'parallel'?)",
-        "4:17: D104 unknown step type 'zzz' "
-        "(known types: ask, fail, parallel, return, sequence, set, wait, workflow)",
-        "5:17: D104 unknown step type '5' "
-        "(known types: ask, fail, parallel, return, sequence, set, wait, workflow)",
+        f"4:17: D104 unknown step type 'zzz' (known types: {known})",
+        f"5:17: D104 unknown step type '5' (known types: {known})",
     ]
 
 
@@ -256,10 +255,55 @@ def test_d105_an_endpoint_key_of_a_later_version_is_refused_by_name(key: str) ->
     assert lines_of(text) == [f"2:22: D105 '{key}' is not available in this version"]
 
 
-@pytest.mark.parametrize("key", ["until", "event"])
-def test_d105_other_waits_of_a_later_version_are_refused_by_name(key: str) -> None:
-    assert lines_of_steps(f"- {{id: a, type: wait, for: 1s, {key}: x}}") == [
-        f"3:32: D105 '{key}' is not available in this version"
+@pytest.mark.parametrize("keys", ["", ", for: 1s, until: '${input.at}'"])
+def test_d103_a_wait_is_for_one_thing(keys: str) -> None:
+    assert lines_of_steps(f"- {{id: a, type: wait{keys}}}") == [
+        "3:3: D103 a wait has one of `for`, `until` and `event`"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wait", "finding"),
+    [
+        ("until: 2026-12-24", "30: D103 'until': '2026-12-24' is not a moment; "),
+        ("until: 2026-12-24T18:00", "30: D103 'until': '2026-12-24T18:00' is not a m"),
+        ("until: 2026-02-30T00:00:00Z", "30: D103 'until': '2026-02-30T00:00:00Z' is"),
+        ("until: 7", "30: D103 'until': a moment is text such as 2026-12-24T18:00:00Z"),
+        ("event: {name: so bad}", "37: D103 'name': an event's name has letters"),
+        ("event: {}", "30: D102 missing key 'name'"),
+        ("event: {name: e, timeout: soon}", "49: D103 'timeout': 'soon' is not a dur"),
+        ("event: {name: e, match: yes}", "47: D103 'match': a condition is true, fal"),
+        ("event: {name: e, match: '${event.x == user}'}", "50: P001 'user' is neither"),
+        ("event: {name: e, mach: true}", "40: D101 unknown key 'mach' (did you mean"),
+    ],
+)
+def test_a_wait_that_cannot_be_is_found_at_its_place(wait: str, finding: str) -> None:
+    (line,) = lines_of_steps(f"- {{id: a, type: wait, {wait}}}")
+    assert line.startswith(f"3:{finding}"), line
+
+
+@pytest.mark.parametrize(
+    ("keys", "finding"),
+    [
+        ("approvers: []", "38: D103 'approvers': should be a list of names, or a templ"),
+        ("approvers: ann", "38: D103 'approvers': should be a list of names, or a templ"),
+        ("approvers: ['${who}']", "42: P001 'who' is neither"),
+        ("title: '${who}'", "37: P001 'who' is neither"),
+        ("description: '${who}'", "43: P001 'who' is neither"),
+        ("retry: {}", "3: D103 an approval is asked for once: it takes no `retry`"),
+    ],
+)
+def test_an_approval_that_cannot_be_is_found_at_its_place(keys: str, finding: str) -> None:
+    (line,) = lines_of_steps(f"- {{id: a, type: approval, {keys}}}")
+    assert line.startswith(f"3:{finding}"), line
+
+
+def test_p017_an_express_workflow_cannot_wait_for_somebody_outside() -> None:
+    inside = "{id: w, type: wait, event: {name: paid}}"
+    text = f"mode: express\nsteps:\n- {{id: a, type: sequence, steps: [{inside}]}}"
+    assert lines_of(f"name: x\n{text}") == [
+        "4:35: P018 step 'w' waits for somebody outside the workflow "
+        "(set `mode: durable`, or give its endpoint a `wait`)"
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from plait.drivers.inline import InlineDriver, Result, Start
+from plait.drivers.inline import InlineDriver, NeedsDurable, Result, Start
 from plait.kernel import Kernel
 from plait.model.errors import Advice
 from plait.model.failure import Failure
@@ -291,3 +291,14 @@ async def test_one_driver_runs_many_executions_at_once() -> None:
         handle.done(answered(handle.call.request["arg"]))
     results = await asyncio.gather(*tasks)
     assert [result.output for result in results] == [{"a": n} for n in range(20)]
+
+
+async def test_a_workflow_that_waits_for_somebody_outside_is_refused_before_any_call() -> (
+    None
+):
+    calls = Calls()
+    waiting = {"id": "w", "type": "wait", "event": {"name": "paid"}}
+    group = {"id": "g", "type": "sequence", "steps": [ask("x", fallback=waiting)]}
+    with pytest.raises(NeedsDurable, match="run it durably"):
+        await InlineDriver(calls).run(Kernel(plan_with(ask("a"), group)), START)
+    assert calls.handles == []

@@ -7,7 +7,13 @@ from dataclasses import replace
 import pytest
 
 from plait.kernel import BEHAVIOUR, BehaviourUnknown, Kernel
-from plait.kernel.events import CallCompleted, CallFailed, ExecutionStarted, TimerFired
+from plait.kernel.events import (
+    CallCompleted,
+    CallFailed,
+    ExecutionStarted,
+    OutsideEvent,
+    TimerFired,
+)
 from plait.kernel.lifecycle import InvariantBroken
 from plait.model.failure import Failure
 from plait.testing import HANG, Simulation, error, reply
@@ -16,9 +22,7 @@ from tests.simulation.asking import ask, give, plan_with
 STARTED = ExecutionStarted("e", "sha256:…", None, {}, 1_000, BEHAVIOUR)
 
 
-def assert_changes_nothing(
-    sim: Simulation, event: CallCompleted | CallFailed | TimerFired
-) -> None:
+def assert_changes_nothing(sim: Simulation, event: OutsideEvent) -> None:
     before = (sim.pending, len(sim.history), sim.state.event_count, sim.state.now_ms)
     turn = sim.feed(event)
     assert (turn.events, turn.commands) == ([], [])

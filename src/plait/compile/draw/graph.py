@@ -146,8 +146,10 @@ def _condition(node: Node) -> str:
 def _notes(node: Node) -> Iterator[str]:
     if node.disabled:
         yield "disabled"
-    if node.machine == "wait":
+    if node.kind == "wait":
         yield _wait_note(node)
+    if node.machine == "approval":
+        yield _approvers_note(node)
     join = node.options.get("join_count")
     if isinstance(join, int) and join < len(node.scopes):
         yield f"{join} of {len(node.scopes)}"
@@ -163,8 +165,21 @@ def _notes(node: Node) -> Iterator[str]:
         yield "optional"
 
 
+def _approvers_note(node: Node) -> str:
+    template = node.templates.get("approvers")
+    if template is None:
+        return "by anybody"
+    names = template.render({}) if template.is_constant else None
+    if isinstance(names, list):
+        return f"by {', '.join(map(str, names))}"
+    return f"by {template.expressions[0].source}"
+
+
 def _wait_note(node: Node) -> str:
-    template = node.templates["for"]
-    if template.is_constant:
-        return str(template.render({}))
-    return "for " + template.expressions[0].source
+    if node.machine == "wait_event":
+        return f"for event {node.options['name']}"
+    word, template = next(iter(node.templates.items()))
+    if not template.is_constant:
+        return f"{word} {template.expressions[0].source}"
+    text = str(template.render({}))
+    return text if word == "for" else f"{word} {text}"

@@ -1,53 +1,137 @@
-"""`wait`: let time pass."""
+"""`wait`: let time pass, until a moment, or until an event arrives from outside."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from plait.document.fields import DURATION_PATTERN
+from plait.document.fields import DURATION_PATTERN, Condition, Strict
 from plait.document.step import Parts, Step, TemplatePart
 from plait.model.duration import parse_duration_ms
 from plait.model.json import JsonObject
+from plait.model.moment import parse_moment_ms
+from plait.model.signal import SIGNAL_NAME_CHARS_MAX, SIGNAL_NAME_PATTERN, is_signal_name
+
+_TEMPLATE_SCHEMA: JsonObject = {"type": "string", "pattern": re.escape("${")}
 
 
-def _wait(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError("a duration is text such as 800ms, 2s, 5m, 1h, 3d or ISO 8601")
-    if "${" not in value:
-        parse_duration_ms(value)
+def _text_or_template(what: str, parse: Callable[[str], int]) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        if not isinstance(value, str):
+            raise ValueError(what)
+        if "${" not in value:
+            parse(value)
+        return value
+
+    return check
+
+
+_check_duration = _text_or_template(
+    "a duration is text such as 800ms, 2s, 5m, 1h, 3d or ISO 8601", parse_duration_ms
+)
+_check_moment = _text_or_template(
+    "a moment is text such as 2026-12-24T18:00:00Z", parse_moment_ms
+)
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str) or not is_signal_name(value):
+        raise ValueError(
+            "an event's name has letters, digits, '_', '-', '.', ':' and '/' only, "
+            f"and at most {SIGNAL_NAME_CHARS_MAX} characters"
+        )
     return value
 
 
 WaitFor = Annotated[
     str,
-    BeforeValidator(_wait),
+    BeforeValidator(_check_duration),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "pattern": DURATION_PATTERN}, _TEMPLATE_SCHEMA]}
+    ),
+]
+WaitUntil = Annotated[
+    str,
+    BeforeValidator(_check_moment),
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "string", "pattern": DURATION_PATTERN},
-                {"type": "string", "pattern": re.escape("${")},
+                {"type": "string", "pattern": r"^\d{4}-\d\d-\d\d[Tt ]"},
+                _TEMPLATE_SCHEMA,
             ]
+        }
+    ),
+]
+EventName = Annotated[
+    str,
+    BeforeValidator(_name),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": SIGNAL_NAME_PATTERN,
+            "maxLength": SIGNAL_NAME_CHARS_MAX,
         }
     ),
 ]
 
 
-class WaitStep(Step):
-    """Wait for a while; the response is null."""
+class AwaitedEvent(Strict):
+    """What arrives from outside, by `plait executions signal`."""
 
+    name: EventName
+    """What the sender calls it."""
+    match: Condition | None = None
+    """Which of that name: an expression over `event` (`name`, `id`, `payload`, `at`) and
+    the usual names. Default: any."""
+    timeout: WaitFor | None = None
+    """The step fails when none has come by then. Default: it waits for ever."""
+
+
+class WaitStep(Step):
+    """Wait: `for` a while, `until` a moment, or for an `event`, whose payload is the
+    response; else that is null."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"required": [key]} for key in ("for", "until", "event")]
+        }
+    )
     machine: ClassVar[str] = "wait"
 
     type: Literal["wait"]
-    duration: Annotated[WaitFor, Field(alias="for")]
+    duration: Annotated[WaitFor | None, Field(alias="for")] = None
     """How long: a duration, or a template that yields one."""
+    until: WaitUntil | None = None
+    """Until when: ISO 8601 with a zone, or a template that yields it. A moment that is
+    over waits for nothing."""
+    event: AwaitedEvent | None = None
+    """An event from outside. Only a durable execution can wait for one."""
+
+    @model_validator(mode="after")
+    def _one_of_three(self) -> Self:
+        if (self.duration, self.until, self.event).count(None) != 2:
+            raise ValueError("a wait has one of `for`, `until` and `event`")
+        return self
 
     def parts(self, raw: JsonObject) -> Parts:
-        """One template."""
+        """What is waited for; an event has a machine of its own."""
         del raw
-        return Parts((TemplatePart("for", ("for",), check=_wait),))
+        if self.event is None:
+            is_for = self.duration is not None
+            key, check = ("for", _check_duration) if is_for else ("until", _check_moment)
+            return Parts((TemplatePart(key, (key,), check=check),))
+        templates = [TemplatePart("match", ("event", "match"), names=("event",))]
+        if self.event.match is None:
+            templates = []
+        if self.event.timeout is not None:
+            templates.append(TemplatePart("timeout", ("event", "timeout")))
+        options: JsonObject = {"name": self.event.name}
+        return Parts(
+            tuple(templates), options=options, machine="wait_event", waits_outside=True
+        )
 
 
 STEP = WaitStep

@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, assert_never
+from typing import Any, ClassVar, assert_never
 
 from plait.drivers.inline.trace import Trace
 from plait.drivers.redact import redacted
@@ -39,10 +39,25 @@ from plait.kernel.events import (
     OutsideEvent,
     TimerFired,
 )
+from plait.model.errors import Advice, PlaitError
 from plait.model.failure import Failure
 from plait.model.json import JsonObject, JsonValue
 from plait.model.record import record
 from plait.ports.calls import CallHandle, CallReply, Calls, Outcome
+
+
+class NeedsDurable(PlaitError):
+    """A workflow waits for somebody outside, who could not reach an express execution."""
+
+    code: ClassVar[str] = "execution.needs_durable"
+    advice: ClassVar[Advice] = Advice.FIX_REQUEST
+
+    def __init__(self, workflow: str) -> None:
+        super().__init__(
+            f"workflow '{workflow}' waits for an event or an approval: run it durably "
+            "(`plait run --durable`)"
+        )
+        self.workflow = workflow
 
 
 @record
@@ -104,8 +119,11 @@ class InlineDriver:
         """Run one execution to its end.
 
         Raises:
+            NeedsDurable: It may wait for somebody outside; nothing was begun.
             asyncio.CancelledError: The caller gave up; all calls have been cancelled.
         """
+        if kernel.waits_outside:
+            raise NeedsDurable(kernel.plan.name)
         loop = asyncio.get_running_loop()
         execution = _Running(kernel, self._calls, loop)
         try:

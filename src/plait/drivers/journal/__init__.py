@@ -9,6 +9,11 @@ from plait.drivers.journal.history import (
     replay,
     verify,
 )
+from plait.drivers.journal.messages import (
+    cancel_message,
+    decision_message,
+    signal_message,
+)
 from plait.drivers.journal.payload import PAYLOAD_BYTES_MAX, PayloadTooLarge
 from plait.drivers.journal.result import trace_of, turns_of
 from plait.drivers.journal.telling import Telling
@@ -27,8 +32,11 @@ __all__ = [
     "Telling",
     "Times",
     "Unkept",
+    "cancel_message",
+    "decision_message",
     "entry_of",
     "replay",
+    "signal_message",
     "trace_of",
     "turns_of",
     "verify",

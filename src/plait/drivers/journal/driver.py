@@ -22,8 +22,6 @@ from itertools import chain, repeat
 from typing import Any, Final, TypeVar
 from weakref import WeakValueDictionary
 
-import orjson
-
 from plait.drivers.children import Workflows
 from plait.drivers.inline import Result
 from plait.drivers.journal.children import Children
@@ -34,6 +32,12 @@ from plait.drivers.journal.history import (
 )
 from plait.drivers.journal.kernels import Kernels
 from plait.drivers.journal.live import Live, standing_of
+from plait.drivers.journal.messages import (
+    cancel_message,
+    decision_message,
+    event_of,
+    signal_message,
+)
 from plait.drivers.journal.payload import PAYLOAD_BYTES_MAX, PayloadTooLarge, searched
 from plait.drivers.journal.result import result_of
 from plait.drivers.journal.telling import Outstanding, ambient_of
@@ -41,9 +45,10 @@ from plait.drivers.journal.terms import Start, Store, Times
 from plait.drivers.journal.unsafe import UnsafeCounted
 from plait.drivers.journal.waiters import Waiters, is_at_rest
 from plait.kernel import BEHAVIOUR, Kernel
-from plait.kernel.events import CancelRequested, ExecutionStarted, OutsideEvent
+from plait.kernel.events import ApprovalDecided, ExecutionStarted
 from plait.model.errors import PlaitError
-from plait.model.json import JsonObject
+from plait.model.json import JsonObject, JsonValue
+from plait.model.signal import check_signal
 from plait.plan import Plan
 from plait.ports.calls import Calls
 from plait.ports.journal import (
@@ -273,14 +278,41 @@ class JournalDriver:
         Raises:
             UnknownExecution: There is none of that id.
         """
-        body = orjson.dumps({"verb": "cancel", "reason": reason})
-        message = Message(message_id, execution_id, body)
+        await self._post(cancel_message(execution_id, reason, message_id))
+
+    async def _post(self, message: Message) -> None:
         await self.journal.post(message)
-        live = self._lives.get(execution_id)
+        live = self._lives.get(message.execution_id)
         if live is not None:
-            live.hear(message_id, event_of(message, self.now_ms()))
+            live.hear(message.message_id, event_of(message, self.now_ms()))
         else:
             self.stir()
+
+    async def signal(
+        self, execution_id: str, name: str, payload: JsonValue, signal_id: str
+    ) -> None:
+        """Tell an execution something, whoever holds it; of one id once.
+
+        It is durable when this returns.
+
+        Raises:
+            InvalidSignal: No signal can have this name or payload.
+            UnknownExecution: There is no execution of that id.
+        """
+        check_signal(name, payload)
+        await self._post(signal_message(execution_id, name, payload, signal_id))
+
+    async def decide(
+        self, execution_id: str, decided: ApprovalDecided, message_id: str
+    ) -> None:
+        """Tell an execution what somebody decided, whoever holds it.
+
+        It is durable when this returns; it counts if the step asks and whoever decided may.
+
+        Raises:
+            UnknownExecution: There is no execution of that id.
+        """
+        await self._post(decision_message(execution_id, decided, message_id))
 
     async def ended(self, execution_id: str, *, or_paused: bool = False) -> Summary:
         """Wait until an execution has ended, wherever it runs; return its row then.
@@ -376,6 +408,10 @@ class JournalDriver:
             if overtaken is not None:
                 self._drop(overtaken)
             await self._attempt(execution_id, self._rebuilt(held, None))
+        wake_at_ms = held.standing.wake_at_ms
+        if wake_at_ms is None or wake_at_ms > self.now_ms():
+            # A message made it due, and comes with the next beat.
+            self.stir()
 
     async def _take_up(self, execution_id: str) -> None:
         """Bring an execution into memory that is this worker's, by a lost answer."""
@@ -557,9 +593,3 @@ class JournalDriver:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-def event_of(message: Message, now_ms: int) -> OutsideEvent:
-    """Return the event that a message is for the kernel."""
-    content = orjson.loads(message.body)
-    return CancelRequested(content["reason"], now_ms)

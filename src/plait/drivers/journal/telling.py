@@ -25,6 +25,7 @@ from plait.kernel import (
     Turn,
 )
 from plait.kernel.events import (
+    ApprovalDecided,
     CallCompleted,
     CallFailed,
     ExecutionResumed,
@@ -32,6 +33,8 @@ from plait.kernel.events import (
     IncidentResolved,
     OutcomeUnknown,
     OutsideEvent,
+    SignalReceived,
+    SignalTaken,
     StepStarted,
     TimerFired,
 )
@@ -87,6 +90,7 @@ class Telling:
         events: The outside events that were told and mattered, the start first.
         steps: The paths of all step instances that began.
         timers: Each timer there has been: whose it was, and which of that step's.
+        takers: Which step took each signal, by the signal's id.
     """
 
     kernel: Kernel
@@ -97,6 +101,7 @@ class Telling:
     steps: set[str] = field(default_factory=set)
     timers: dict[int, tuple[str, int]] = field(default_factory=dict)
     timer_counts: dict[str, int] = field(default_factory=dict)
+    takers: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def begin(
@@ -152,6 +157,7 @@ class Telling:
                 | CallFailed(step=step)
                 | OutcomeUnknown(step=step)
                 | IncidentResolved(step=step)
+                | ApprovalDecided(step=step)
             ):
                 return None if _is_any_within(step, again) else event
             case TimerFired(timer=timer):
@@ -160,6 +166,9 @@ class Telling:
                     return None
                 own = self._timer(step, count)
                 return None if own is None else replace(event, timer=own)
+            case SignalReceived(signal_id=signal_id):
+                taker = source.takers.get(signal_id, "")
+                return None if _is_any_within(taker, again) else event
             case _:
                 # The start is told already; a wish to cancel has been reconsidered.
                 return None
@@ -169,7 +178,14 @@ class Telling:
         return next(found, None)
 
     def _note(self, turn: Turn) -> None:
-        self.steps.update(one.step for one in turn.events if isinstance(one, StepStarted))
+        for event in turn.events:
+            match event:
+                case StepStarted(step=step):
+                    self.steps.add(step)
+                case SignalTaken(step=step, signal_id=signal_id):
+                    self.takers[signal_id] = step
+                case _:
+                    pass
         for command in turn.commands:
             if isinstance(command, StartTimer):
                 count = self.timer_counts.get(command.step, 0)

@@ -19,8 +19,8 @@ from plait.kernel.machine import Machine
 def built_in_machines() -> Mapping[str, Machine]:
     """Return every machine of this package by name.
 
-    >>> sorted(built_in_machines())
-    ['call', 'fail', 'parallel', 'return', 'sequence', 'set', 'wait']
+    >>> sorted(built_in_machines())[:4]
+    ['approval', 'call', 'fail', 'parallel']
     """
     modules = (
         importlib.import_module(f"{__name__}.{module.name}")

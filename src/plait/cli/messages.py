@@ -1,0 +1,163 @@
+"""`plait executions cancel`, `signal`, `approve`, `reject`: tell an execution something."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from plait.cli.course import bench_of
+from plait.cli.durable import hand_of, new_id
+from plait.cli.inputs import read_input
+from plait.cli.options import ConfigOption
+from plait.cli.output import stop
+from plait.cli.stores import IdArgument, StoreOption, found, with_store
+from plait.drivers.journal import Store
+from plait.operations import Hand, Signal, Verdict, judge
+from plait.operations import cancel as cancel_it
+from plait.operations import signal as signal_it
+from plait.ports.journal import Summary
+
+ByOption: TypeAlias = Annotated[
+    str, typer.Option("--by", metavar="NAME", help="Who decides.")
+]
+StepArgument: TypeAlias = Annotated[
+    str | None,
+    typer.Argument(metavar="STEP", help="Which step, when several ask: `fan[left]/ok`."),
+]
+CommentOption: TypeAlias = Annotated[
+    str, typer.Option(metavar="TEXT", help="Kept with the decision.")
+]
+RoleOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(metavar="ROLE", help="What else whoever decides may decide as."),
+]
+
+
+def cancel(
+    execution: IdArgument,
+    reason: Annotated[
+        str, typer.Option(metavar="TEXT", help="Kept with the execution.")
+    ] = "by hand",
+    store: StoreOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """End an execution.
+
+    One that nobody runs ends at once. One that a worker runs is stopped by that worker,
+    within a second or so. One that has ended already stays as it is: exit code 2.
+
+    Examples:
+
+    - `plait executions cancel 7f3a --reason "wrong customer"`
+    """
+
+    async def change(hand: Hand, execution_id: str) -> Summary:
+        return await cancel_it(hand, execution_id, reason)
+
+    _tell(config, store, execution, change)
+
+
+def signal(
+    execution: IdArgument,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="What the document calls the event.")
+    ],
+    payload: Annotated[
+        str,
+        typer.Option(metavar="JSON|@FILE|-", help="What the step that waits responds."),
+    ] = "null",
+    signal_id: Annotated[
+        str | None,
+        typer.Option(
+            "--id", metavar="SIGNAL_ID", help="The same id twice is the same signal."
+        ),
+    ] = None,
+    store: StoreOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Send an execution an event that it waits for, or will wait for.
+
+    A step `wait` with an `event` of this name takes it, now or when it begins. It is kept
+    when this command ends with exit code 0.
+
+    Examples:
+
+    - `plait executions signal 7f3a paid --payload '{"amount": 12}' --id payment-81`
+    """
+    given = read_input(payload)
+    if given.wide:
+        stop("--payload: an integer beyond 64 bits cannot be kept; send it as text")
+    sent = Signal(signal_id or new_id(), name, given.value)
+
+    async def change(hand: Hand, execution_id: str) -> Summary:
+        return await signal_it(hand, execution_id, sent)
+
+    _tell(config, store, execution, change)
+
+
+def approve(
+    execution: IdArgument,
+    by: ByOption,
+    step: StepArgument = None,
+    comment: CommentOption = "",
+    role: RoleOption = None,
+    store: StoreOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Approve what an execution asks.
+
+    The first decision counts. Who is not among the approvers that the step names is
+    refused: exit code 2.
+
+    Examples:
+
+    - `plait executions approve 7f3a --by ada --comment "as agreed"`
+    """
+    _judge(config, store, execution, Verdict(True, by, comment, tuple(role or ()), step))
+
+
+def reject(
+    execution: IdArgument,
+    by: ByOption,
+    step: StepArgument = None,
+    comment: CommentOption = "",
+    role: RoleOption = None,
+    store: StoreOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Reject what an execution asks.
+
+    The execution goes on: what follows from it the document says.
+
+    Examples:
+
+    - `plait executions reject 7f3a pay --by ada --comment "too much"`
+    """
+    _judge(config, store, execution, Verdict(False, by, comment, tuple(role or ()), step))
+
+
+def _judge(
+    config: Path | None, store: str | None, execution: str, verdict: Verdict
+) -> None:
+    async def change(hand: Hand, execution_id: str) -> Summary:
+        return await judge(hand, execution_id, verdict)
+
+    _tell(config, store, execution, change)
+
+
+def _tell(
+    config: Path | None,
+    store: str | None,
+    execution: str,
+    change: Callable[[Hand, str], Awaitable[Summary]],
+) -> None:
+    bench = bench_of(config, None, store)
+
+    async def tell(opened: Store) -> Summary:
+        execution_id = (await found(opened, execution)).new.execution_id
+        return await change(hand_of(bench, opened), execution_id)
+
+    with_store(store, config, tell)

@@ -1,0 +1,59 @@
+"""Messages: what executions are told while somebody holds them, as bytes and as events.
+
+A message is JSON with a `verb`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import orjson
+
+from plait.kernel.events import (
+    ApprovalDecided,
+    CancelRequested,
+    OutsideEvent,
+    SignalReceived,
+)
+from plait.model.json import JsonValue
+from plait.ports.journal import Message
+
+_DECISION: Final = ("step", "decision", "by", "comment", "roles")
+
+
+def event_of(message: Message, now_ms: int) -> OutsideEvent:
+    """Return the event that a message is for the kernel."""
+    content: dict[str, Any] = orjson.loads(message.body)
+    match content.pop("verb"):
+        case "signal":
+            signal_id, name = content["id"], content["name"]
+            return SignalReceived(signal_id, name, content["payload"], now_ms)
+        case "decide":
+            return ApprovalDecided(**content, at_ms=now_ms)
+        case _:
+            return CancelRequested(content["reason"], now_ms)
+
+
+def cancel_message(execution_id: str, reason: str, message_id: str) -> Message:
+    """Return the message that asks for an execution's end."""
+    return _message(message_id, execution_id, verb="cancel", reason=reason)
+
+
+def signal_message(
+    execution_id: str, name: str, payload: JsonValue, signal_id: str
+) -> Message:
+    """Return the message that brings a signal; of one id it is the same message."""
+    told: dict[str, JsonValue] = {"id": signal_id, "name": name, "payload": payload}
+    return _message(f"signal:{signal_id}", execution_id, verb="signal", **told)
+
+
+def decision_message(
+    execution_id: str, decided: ApprovalDecided, message_id: str
+) -> Message:
+    """Return the message that brings a decision."""
+    told = {name: getattr(decided, name) for name in _DECISION}
+    return _message(message_id, execution_id, verb="decide", **told)
+
+
+def _message(message_id: str, execution_id: str, **told: JsonValue) -> Message:
+    return Message(message_id, execution_id, orjson.dumps(told))

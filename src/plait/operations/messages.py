@@ -1,0 +1,262 @@
+"""What executions are told from outside while they run: to stop, signals, decisions.
+
+An execution that nobody holds is told at once, by its history. To one that a worker holds
+a message goes; the worker hears it with its next beat. Either way it is durable then.
+
+Not here: what an ended execution can be told (plait.operations.course).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar, TypeAlias
+
+from plait.drivers.journal import (
+    Telling,
+    cancel_message,
+    decision_message,
+    entry_of,
+    signal_message,
+)
+from plait.drivers.journal.live import standing_of
+from plait.kernel import Turn
+from plait.kernel.events import (
+    ApprovalDecided,
+    CancelRequested,
+    OutsideEvent,
+    SignalReceived,
+    SignalRefused,
+)
+from plait.kernel.mailbox import is_new
+from plait.model.errors import Advice, PlaitError
+from plait.model.json import JsonValue
+from plait.model.record import record
+from plait.model.signal import InvalidSignal, check_signal, is_signal_name
+from plait.operations.course import (
+    Hand,
+    HasEnded,
+    Holding,
+    left,
+    read_history,
+    told_of,
+    written,
+)
+from plait.ports.journal import RUNNING, LostRace, Message, Summary
+
+
+class TooManySignals(PlaitError):
+    """An execution keeps as many signals as it may; no step waits for this one."""
+
+    code: ClassVar[str] = "signal.too_many"
+    advice: ClassVar[Advice] = Advice.RETRY
+
+    def __init__(self, execution_id: str) -> None:
+        super().__init__(
+            f"execution {execution_id} keeps too many signals that no step has taken: "
+            "send this one when it waits for it"
+        )
+        self.execution_id = execution_id
+
+
+class NothingToDecide(PlaitError):
+    """An execution does not ask for the decision that somebody made."""
+
+    code: ClassVar[str] = "approval.not_asked"
+    advice: ClassVar[Advice] = Advice.FIX_REQUEST
+
+    def __init__(self, execution_id: str, step: str | None) -> None:
+        which = f"step '{step}'" if step is not None else "no step"
+        asks = "does not ask" if step is not None else "asks"
+        super().__init__(
+            f"{which} of execution {execution_id} {asks} for a decision; "
+            f"`plait executions show {execution_id}` tells what it waits for"
+        )
+        self.execution_id = execution_id
+        self.step = step
+
+
+class WhichApproval(PlaitError):
+    """Several steps ask for a decision, and none was named."""
+
+    code: ClassVar[str] = "approval.ambiguous"
+    advice: ClassVar[Advice] = Advice.FIX_REQUEST
+
+    def __init__(self, execution_id: str, steps: list[str]) -> None:
+        super().__init__(
+            f"execution {execution_id} asks for several decisions, name one: "
+            + ", ".join(steps)
+        )
+        self.steps = steps
+
+
+class NotAnApprover(PlaitError):
+    """Somebody decides who is not among those who may."""
+
+    code: ClassVar[str] = "approval.not_an_approver"
+    advice: ClassVar[Advice] = Advice.FIX_REQUEST
+
+    def __init__(self, execution_id: str, step: str, by: str) -> None:
+        super().__init__(
+            f"'{by}' is not among the approvers of step '{step}' "
+            f"of execution {execution_id}"
+        )
+        self.step = step
+        self.by = by
+
+
+@record
+class Signal:
+    """Something to be told. Of several with one id the first counts."""
+
+    signal_id: str
+    name: str
+    payload: JsonValue = None
+
+
+@record
+class Verdict:
+    """What somebody decides.
+
+    Attributes:
+        is_approved: False rejects.
+        by: Who decides; whoever asks for it has made sure of that.
+        roles: What else whoever decides may decide as.
+        step: Path of the step that asks; None: the only one that does.
+    """
+
+    is_approved: bool
+    by: str
+    comment: str = ""
+    roles: tuple[str, ...] = ()
+    step: str | None = None
+
+
+Said: TypeAlias = tuple[OutsideEvent, Message]
+
+
+async def cancel(hand: Hand, execution_id: str, reason: str) -> Summary:
+    """End an execution: at once when nobody runs it, else by a word to whoever does.
+
+    Returns:
+        Its row; still running when somebody else has to stop it first.
+
+    Raises:
+        UnknownExecution: There is none of that id.
+        HasEnded: There is nothing to cancel.
+    """
+    message = cancel_message(execution_id, reason, hand.worker_id)
+    event = CancelRequested(reason, hand.now_ms)
+    return await _tell(hand, execution_id, lambda _: (event, message))
+
+
+async def signal(hand: Hand, execution_id: str, sent: Signal) -> Summary:
+    """Send an execution a signal; it is durable when this returns.
+
+    Returns:
+        Its row, which may not show yet what follows from it.
+
+    Raises:
+        InvalidSignal: No signal can have this name, id or payload.
+        UnknownExecution: There is none of that id.
+        HasEnded: Nobody would ever take it.
+        TooManySignals: It keeps as many as it may.
+    """
+    check_signal(sent.name, sent.payload)
+    if not is_signal_name(sent.signal_id):
+        raise InvalidSignal("a signal's id is written like its name")
+    event = SignalReceived(sent.signal_id, sent.name, sent.payload, hand.now_ms)
+    message = signal_message(execution_id, sent.name, sent.payload, sent.signal_id)
+
+    def say(told: Telling) -> Said | None:
+        return (event, message) if is_new(told.state, event) else None
+
+    return await _tell(hand, execution_id, say)
+
+
+async def judge(hand: Hand, execution_id: str, verdict: Verdict) -> Summary:
+    """Approve or reject what an execution asks; it is durable when this returns.
+
+    Raises:
+        UnknownExecution: There is none of that id.
+        HasEnded: It asks nothing any more.
+        NothingToDecide: The step does not ask, or none does.
+        WhichApproval: Several steps ask, and none is named.
+        NotAnApprover: Whoever decides may not.
+    """
+    word = "approved" if verdict.is_approved else "rejected"
+
+    def say(told: Telling) -> Said:
+        if told.state.end is not None:
+            raise HasEnded(execution_id, standing_of(told.state, told.outstanding).status)
+        step = _asking(told, execution_id, verdict.step)
+        event = ApprovalDecided(
+            step,
+            word,
+            verdict.by,
+            verdict.comment,
+            list(verdict.roles),
+            hand.now_ms,
+        )
+        if not told.kernel.admits(told.state, event):
+            raise NotAnApprover(execution_id, step, verdict.by)
+        return event, decision_message(execution_id, event, hand.worker_id)
+
+    return await _tell(hand, execution_id, say)
+
+
+def _asking(told: Telling, execution_id: str, step: str | None) -> str:
+    """Return the path of the step that is decided about."""
+    waiting = told.state.waiting
+    asking = [
+        path
+        for path, run in waiting.items()
+        if told.kernel.wanted(run)["for"] == "approval" and step in (None, path)
+    ]
+    if not asking:
+        raise NothingToDecide(execution_id, step)
+    if len(asking) > 1:
+        raise WhichApproval(execution_id, asking)
+    return asking[0]
+
+
+async def _tell(
+    hand: Hand, execution_id: str, say: Callable[[Telling], Said | None]
+) -> Summary:
+    """Tell an execution what `say` says, in view of it; None: it knows that already."""
+    async with Holding(hand):
+        is_held = await _take(hand, execution_id)
+        history = await read_history(hand, execution_id)
+        told = await told_of(hand, history)
+        said, status = say(told), history.summary.standing.status
+        if said is None:
+            return history.summary
+        if status != RUNNING:
+            raise HasEnded(execution_id, status)
+        event, message = said
+        is_calling = bool(told.outstanding.calls)
+        turn = told.tell(event)
+        _check(execution_id, turn)
+        if not is_held:
+            await hand.store.post(message)
+            return history.summary
+        if not turn.events:
+            return history.summary
+        entries = [entry_of(turn.events, history.summary.head)]
+        if not is_calling:
+            # Whatever is called for now, nobody has called yet.
+            told = left(hand, told, entries, epoch=history.summary.epoch)
+        return await written(hand, history.summary, told, entries)
+
+
+async def _take(hand: Hand, execution_id: str) -> bool:
+    try:
+        await hand.store.take(hand.worker_id, hand.now_ms, execution_id)
+    except LostRace:
+        return False
+    return True
+
+
+def _check(execution_id: str, turn: Turn) -> None:
+    """Refuse what the execution itself would: whoever sent it can still be told."""
+    if any(isinstance(event, SignalRefused) for event in turn.events):
+        raise TooManySignals(execution_id)

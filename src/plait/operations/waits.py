@@ -1,0 +1,48 @@
+"""What an execution that goes on waits for right now: calls, moments, people, events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from plait.drivers.journal import Telling
+from plait.kernel.frames import active_runs
+from plait.kernel.state import Run
+from plait.kernel.timers import DEADLINES
+from plait.kernel.views import moment_text
+from plait.model.json import JsonObject
+from plait.operations.course import Hand, told_of
+from plait.ports.journal import History
+
+_TIMERS: Final = {"retry": "retry", "machine": "time"}
+
+
+async def waits(hand: Hand, history: History) -> list[JsonObject]:
+    """Return what it waits for, an object each, in the order in which the steps began.
+
+    Each has `step`, `for` (`call`, `time`, `retry`, `event` or `approval`), `until` where
+    there is a limit, and what else is to be known.
+
+    Raises:
+        HistoryMismatch: This version cannot tell the history again.
+    """
+    told = await told_of(hand, history)
+    if told.state.end is not None:
+        return []
+    return [wait for run in active_runs(told.state) for wait in _of(told, run)]
+
+
+def _of(told: Telling, run: Run) -> Iterator[JsonObject]:
+    if run.path in told.outstanding.calls:
+        yield {"step": run.path, "for": "call"}
+    if run.path in told.state.waiting:
+        limits = (one for one, why in run.timers.items() if why == "patience")
+        until = next((_due(told, one) for one in limits), None)
+        yield {"step": run.path, **told.kernel.wanted(run), "until": until}
+    for timer, purpose in run.timers.items():
+        if purpose not in DEADLINES:
+            yield {"step": run.path, "for": _TIMERS[purpose], "until": _due(told, timer)}
+
+
+def _due(told: Telling, timer: int) -> str:
+    return moment_text(told.outstanding.timers[timer].due_at_ms)
