@@ -35,10 +35,15 @@ from plait.stores.memory import MemoryStore
 
 @dataclass(frozen=True, slots=True)
 class Plant:
-    """One broken variant; while `planted` is open everything runs with it."""
+    """One broken variant; while `planted` is open everything runs with it.
+
+    Attributes:
+        first_seed: 0 to look for it with the twelve workflows, 1 with random documents.
+    """
 
     name: str
     planted: Callable[[], AbstractContextManager[None]]
+    first_seed: int = 0
 
 
 @contextmanager
@@ -174,6 +179,13 @@ def _rebuild_without_calls(
     _rebuild(self, summary, told, is_unknown=is_unknown)
 
 
+def _rebuild_without_doubt(
+    self: Live, summary: Summary, told: Any, *, is_unknown: bool
+) -> None:
+    del is_unknown
+    _rebuild(self, summary, told, is_unknown=False)
+
+
 async def _rebuilt_in_any_epoch(self: JournalDriver, held: Summary, live: Any) -> None:
     found = (await self.journal.read(held.new.execution_id)).summary
     await _rebuilt(self, replace(held, epoch=found.epoch), live)
@@ -284,6 +296,9 @@ PLANTS: Final = (
     plant("another key after each crash", Live, "_start_call", _call_with_key_per_life),
     plant("loses timers in recovery", Live, "rebuild", _rebuild_without_timers),
     plant("loses calls in recovery", Live, "rebuild", _rebuild_without_calls),
+    replace(
+        plant("repeats unsafe calls", Live, "rebuild", _rebuild_without_doubt), first_seed=1
+    ),
     plant(
         "repeats what was completed", telling.Outstanding, "hear", lambda self, event: None
     ),

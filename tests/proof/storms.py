@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from itertools import islice
+from itertools import count, islice
 from multiprocessing import get_context
 from typing import Final
 
@@ -23,10 +23,10 @@ SEEDS_PER_PLANT_MAX: Final = 120
 
 def run(scale: Scale) -> Outcome:
     """Let storms pass, one per seed; every kind of fault must have fired."""
-    count = scale.of(SEEDS, SEEDS_FOR_EVERY_FAULT)
-    outcome = Outcome({"seeds": count, "executions": 0, "entries": 0, "calls": 0})
+    seeds = range(scale.of(SEEDS, SEEDS_FOR_EVERY_FAULT))
+    outcome = Outcome({"seeds": len(seeds), "executions": 0, "entries": 0, "calls": 0})
     fired: Counter[Fault] = Counter()
-    with _weathers(range(count), scale.workers) as reports:
+    with _weathers(seeds, scale.workers) as reports:
         for report in reports:
             fired += report.fired
             outcome.figures["executions"] += report.execution_count
@@ -35,7 +35,7 @@ def run(scale: Scale) -> Outcome:
             outcome.broken += [f"seed {report.seed}: {text}" for text in report.broken]
     outcome.figures |= {fault.value: fired[fault] for fault in Fault}
     outcome.broken += [f"never fired: {fault}" for fault in Fault if not fired[fault]]
-    outcome.broken += [f"seed {seed} did not repeat" for seed in _unrepeated(count)]
+    outcome.broken += [f"seed {seed} did not repeat" for seed in _unrepeated(seeds)]
     return outcome
 
 
@@ -48,10 +48,10 @@ def _weathers(seeds: Iterable[int], workers: int) -> Iterator[Iterable[Report]]:
         yield pool.map(weather, seeds, chunksize=20)
 
 
-def _unrepeated(count: int) -> list[int]:
+def _unrepeated(seeds: Sequence[int]) -> list[int]:
     """Return which of some seeds did not come to the same when they were run again."""
-    seeds = range(0, count, max(count // 20, 11))
-    return [seed for seed in seeds if weather(seed) != weather(seed)]
+    chosen = seeds[:: max(len(seeds) // 20, 11)]
+    return [seed for seed in chosen if weather(seed) != weather(seed)]
 
 
 def hunt(scale: Scale) -> Outcome:
@@ -71,7 +71,7 @@ def hunt(scale: Scale) -> Outcome:
 def catch(planted: Plant) -> tuple[int, str | None]:
     """Return the seed that finds the bug and what it found; None when none does."""
     with planted.planted():
-        for seed in islice(range(0, 2 * SEEDS_PER_PLANT_MAX, 2), SEEDS_PER_PLANT_MAX):
+        for seed in islice(count(planted.first_seed, 2), SEEDS_PER_PLANT_MAX):
             try:
                 broken = weather(seed).broken
             except Exception as error:  # the broken variant broke the simulation itself

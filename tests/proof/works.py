@@ -39,10 +39,10 @@ def _twelve(count: int) -> list[Work]:
 def _document(number: int) -> Work:
     """Return one of the random documents; every other one is steady."""
     wishes = ORDERLY if number % 2 else ANYTHING
-    document = json.dumps(document_by(Random(number), wishes))
-    # What becomes of an unsafe call that a crash cuts off is not the simulator's matter.
-    plan = plan_of(json.loads(document.replace('"unsafe"', '"keyed"')))
-    return Work(plan, GIVEN, wishes is ORDERLY)
+    document = document_by(Random(number), wishes)
+    # An unsafe call that a crash cuts off waits for a person, as it should.
+    is_steady = wishes is ORDERLY and "unsafe" not in json.dumps(document)
+    return Work(plan_of(document), GIVEN, is_steady)
 
 
 def drawn(seed: int, count: int) -> list[Work]:

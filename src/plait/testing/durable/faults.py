@@ -40,6 +40,7 @@ class Fault(StrEnum):
     # What follows from the others, and must have been met as well.
     STALE_WRITE = "stale write refused"
     CALL_REPEATED = "call repeated with its key"
+    UNSAFE_UNKNOWN = "unsafe call with unknown outcome"
     CALL_OUT_OF_DATE = "call of a worker that was overtaken"
     CANCEL_RACED = "cancel came after the end"
 

@@ -17,6 +17,7 @@ from plait.kernel.codec import load_turn
 from plait.kernel.events import (
     CallCompleted,
     CallFailed,
+    IncidentRaised,
     RetryStarted,
     StepStarted,
     TerminalEvent,
@@ -137,6 +138,8 @@ class Ledger:
                     | CallFailed(step=step, attempt=attempt)
                 ):
                     account.settled.add((step, attempt))
+                case IncidentRaised():
+                    self._fired[Fault.UNSAFE_UNKNOWN] += 1
                 case _ if isinstance(event, TerminalEvent):
                     account.terminal_count += 1
                     account.ended_at_s = at_s

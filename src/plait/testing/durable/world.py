@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from plait.drivers.journal import Start, Store
+from plait.drivers.journal.waiters import is_at_rest
 from plait.model.errors import PlaitError
 from plait.model.json import JsonValue
 from plait.model.record import record
@@ -33,7 +34,7 @@ T = TypeVar("T")
 
 # For how long faults fire, and how long the longest execution may take after that.
 STORM_S: Final = 12.0
-CALM_S_MAX: Final = 120.0
+CALM_S_MAX: Final = 600.0
 
 
 @record
@@ -120,8 +121,17 @@ class World:
         clients = self._tasks[len(self._workers) :]
         await asyncio.gather(*clients)
         limit = len(self.ledger.accounts) + 1
-        while await self.store.find(Search(statuses=(RUNNING,), limit=limit)):
+        running = Search(statuses=(RUNNING,), limit=limit)
+        while any(
+            not is_at_rest(one.standing) or one.new.execution_id in self._cancelled()
+            for one in await self.store.find(running)
+        ):
             await asyncio.sleep(0.25)
+
+    def _cancelled(self) -> set[str | None]:
+        """Return what nobody may leave at rest: clients were told that it will end."""
+        promises = (one for one in self.promises if one.cancel_at_s is not None)
+        return {one.execution_id for one in promises}
 
     async def _clear_away(self) -> None:
         for task in self._tasks:
@@ -240,7 +250,8 @@ class Client:
             summary = await self._ask(lambda one: one.driver.ended(name))
         ledger = self._world.ledger
         self._promise.ended_as = summary.standing.status
-        if not ledger.accounts[name].terminal_count:
+        is_over = self._promise.ended_as != RUNNING
+        if is_over and not ledger.accounts[name].terminal_count:
             ledger.breach(f"{name}: its end was told before it was recorded")
 
     async def _ask(self, verb: Callable[[Worker], Awaitable[T]]) -> T | None:
