@@ -54,6 +54,10 @@ class StoreDamaged(PlaitError):
         self.reason = reason
 
 
+class NotAsWritten(ValueError):
+    """A row holds what nobody has written: the tables are strict."""
+
+
 _READ_ONLY: Final = ("SQLITE_READONLY", "SQLITE_PERM")
 _LOCKED: Final = ("SQLITE_BUSY", "SQLITE_LOCKED")
 
@@ -66,7 +70,7 @@ def fault(path: Path, error: Exception) -> Exception:
     if isinstance(error, OSError):
         return _of_system(path, error)
     # What was written as text or JSON is none any more.
-    if isinstance(error, UnicodeDecodeError | JSONDecodeError):
+    if isinstance(error, UnicodeDecodeError | JSONDecodeError | NotAsWritten):
         return StoreDamaged(path, str(error))
     if not isinstance(error, sqlite3.Error):
         return error

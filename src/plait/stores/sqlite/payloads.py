@@ -13,14 +13,14 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from sqlite3 import Connection
-from typing import ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 from plait.model.errors import PlaitError
 from plait.model.record import record
 from plait.ports.blobs import INLINE_BYTES_MAX
 from plait.ports.journal import Entry
 from plait.stores.files import FileBlobs
-from plait.stores.sqlite.faults import fault
+from plait.stores.sqlite.faults import NotAsWritten, fault
 from plait.stores.sqlite.writer import Writer
 
 T = TypeVar("T")
@@ -93,12 +93,16 @@ class Payloads:
             return Stored(entry.body, entry.digest, None)
         return Stored(b"", entry.digest, self.blobs.save(entry.body))
 
-    def entry(self, body: bytes, digest: bytes, blob: str | None) -> Entry:
+    def entry(self, body: Any, digest: Any, blob: Any) -> Entry:
         """Return the entry that a row stands for.
 
         Raises:
             BlobDamaged: Its blob is gone, or altered.
+            NotAsWritten: A damaged page gives its columns values of other kinds.
         """
+        is_sound = isinstance(body, bytes) and isinstance(digest, bytes)
+        if not is_sound or not isinstance(blob, str | None):
+            raise NotAsWritten("an entry holds values of other kinds than were written")
         return Entry(body if blob is None else self.blobs.load(blob), digest)
 
     async def sweep(self, names_max: int | None = None) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import NoneType
 from typing import Any, Final
 
 import orjson
 
 from plait.ports.journal import NewExecution, Search, Standing, Summary
+from plait.stores.sqlite.faults import NotAsWritten
 
 _COLUMNS: Final = (
     "e.id, e.workflow, e.plan_hash, e.created_at_ms, e.input, e.key, e.tags, s.priority,"
@@ -23,8 +25,24 @@ _BY_STANDING: Final = (
 )
 
 
+_TEXT, _NUMBER = (str,), (int,)
+_TEXT_OR_NONE, _NUMBER_OR_NONE = (str, NoneType), (int, NoneType)
+# In the order of the columns.
+_KINDS: Final[tuple[tuple[type, ...], ...]] = (
+    *(_TEXT, _TEXT, _TEXT, _NUMBER, _TEXT, _TEXT_OR_NONE, _TEXT, _NUMBER, _TEXT_OR_NONE),
+    *(_TEXT, _NUMBER, _NUMBER_OR_NONE, _TEXT_OR_NONE, _NUMBER, (bytes,), _NUMBER),
+    _TEXT_OR_NONE,
+)
+
+
 def summary_of(row: tuple[Any, ...]) -> Summary:
-    """Return the summary in a row that `SELECT` yielded."""
+    """Return the summary in a row that `SELECT` yielded.
+
+    Raises:
+        NotAsWritten: A damaged page gives its columns values of other kinds.
+    """
+    if not all(map(isinstance, row, _KINDS)):
+        raise NotAsWritten("a row holds values of other kinds than were written")
     new: list[Any] = [*row[:6], tuple(orjson.loads(row[6])), *row[7:9]]
     return Summary(NewExecution(*new), Standing(*row[9:13]), *row[13:])
 
