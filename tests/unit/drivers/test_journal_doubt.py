@@ -20,6 +20,7 @@ from plait.ports.journal import (
     NewExecution,
     Standing,
     StoreUnavailable,
+    UnknownPlan,
 )
 from plait.ports.leases import Claimed
 from plait.stores.memory import MemoryStore
@@ -128,6 +129,31 @@ def test_what_a_lost_answer_gave_a_worker_it_takes_up_itself(lost: list[str]) ->
         return summary.standing.status, [call.step for call in calls.made]
 
     assert run_virtually(main()) == ("completed", ["a", "b"])
+
+
+class DamagedStore(ForgetfulStore):
+    """Finds a page that nobody wrote, the first time that it hands something out."""
+
+    is_damaged = True
+
+    async def claim(self, worker_id: str, now_ms: int, limit: int) -> Claimed:
+        if self.is_damaged:
+            self.is_damaged = False
+            raise UnknownPlan("sha256:1")
+        return await super().claim(worker_id, now_ms, limit)
+
+
+def test_a_worker_that_can_claim_nothing_looks_again() -> None:
+    async def main() -> str:
+        store = DamagedStore()
+        await begin_for_anybody(store)
+        driver = driver_on(store, "ann", Calls([]))
+        await driver.open()
+        summary = await driver.ended("x")
+        await driver.close()
+        return summary.standing.status
+
+    assert run_virtually(main()) == "completed"
 
 
 def test_a_history_of_a_newer_epoch_is_not_gone_on_with() -> None:

@@ -550,6 +550,10 @@ class JournalDriver:
         except StoreUnavailable as error:
             logger.warning("the store gives no answer: %s", error)
             return None
+        except PlaitError:
+            # What is damaged keeps nobody from what this worker holds already.
+            logger.exception("nothing can be taken up from the store")
+            return None
         for summary in claimed.executions:
             self._spawn(self._revive(summary))
         if len(claimed.executions) == CLAIM_LIMIT:
