@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.proof import deaths, hangs, killings, recovery, storms
+from tests.proof import damage, deaths, hangs, killings, recovery, storms
 from tests.proof.scorecard import Row
 
 ROWS: Final = (
     Row(1, "simulated storms", storms.run),
     Row(2, "killed at every commit", deaths.run),
     Row(3, "kill -9 of the gateway under load", killings.run),
+    Row(4, "damage to the store's file", damage.run),
     Row(5, "workers stopped for longer than their leases", hangs.run),
     Row(8, "planted bugs are caught", storms.hunt),
     Row(16, "recovery of a thousand executions", recovery.run),
