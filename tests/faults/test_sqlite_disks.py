@@ -307,9 +307,9 @@ async def test_a_disk_that_may_not_be_written_is_told(disk: SmallDisk) -> None:
 
 
 async def test_a_file_that_another_has_locked_is_told_and_goes_on_when_it_is_free(
-    store: SqliteStore, path: Path
+    store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await store._writer.submit(lambda one: one.execute("PRAGMA busy_timeout = 10"))
+    monkeypatch.setattr(writer, "BUSY_TIMEOUT_MS", 10)
     await begin(store, "first")
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

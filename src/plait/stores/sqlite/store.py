@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from plait.ports.blobs import BlobDamaged
 from plait.ports.journal import (
@@ -39,6 +39,8 @@ from plait.stores.sqlite.readers import Readers
 from plait.stores.sqlite.rows import SELECT, search_sql, summary_of
 from plait.stores.sqlite.workers import WorkerLocks
 from plait.stores.sqlite.writer import Writer
+
+T = TypeVar("T")
 
 # How soon a worker hears of what another process has written. A look costs 30 µs.
 _LOOK_EVERY_S: Final = 0.1
@@ -194,17 +196,25 @@ class SqliteStore:
         removed: list[str] = []
         for first in range(0, len(ended), upkeep.REMOVED_MAX):
             slice_ = ended[first : first + upkeep.REMOVED_MAX]
-            removed += await self._writer.submit(partial(upkeep.remove, ended=slice_))
+            removed += await self._piece(partial(upkeep.remove, ended=slice_))
         return removed
 
     async def tidy(self) -> int:
         """See plait.ports.upkeep.Upkeep."""
-        while await self._writer.submit(upkeep.clear_leftovers, is_alone=True):
+        while await self._piece(upkeep.clear_leftovers):
             pass
         freed = 0
-        while pages := await self._writer.submit(upkeep.free_pages, is_alone=True):
-            freed += pages
+        while byte_count := await self._piece(upkeep.free_pages):
+            freed += byte_count
         return freed + await self._payloads.sweep()
+
+    async def _piece(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        """Do a piece of upkeep, then rest for as long, so that others have their turn."""
+        loop = asyncio.get_running_loop()
+        begun_s = loop.time()
+        done = await self._writer.submit(job, is_alone=True)
+        await asyncio.sleep(loop.time() - begun_s)
+        return done
 
 
 def _opened(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:

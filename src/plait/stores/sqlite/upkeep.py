@@ -96,30 +96,24 @@ def _remove(connection: Connection, number: tuple[Any, ...]) -> None:
 
 def clear_leftovers(connection: Connection) -> bool:
     """Delete some entries of what is gone; return whether there may be more."""
-    left = connection.execute("SELECT execution FROM leftovers LIMIT 1").fetchone()
-    if left is None:
-        return False
-    (number,) = left
-    entries = connection.execute(
-        "SELECT number, length(body) FROM entries WHERE execution = ?"
-        " ORDER BY number LIMIT ?",
-        (number, _ENTRIES_MAX),
+    rows = connection.execute(
+        "SELECT n.execution, n.number, length(n.body) FROM leftovers l"
+        " CROSS JOIN entries n ON n.execution = l.execution"
+        " ORDER BY n.execution, n.number LIMIT ?",
+        (_ENTRIES_MAX,),
     ).fetchall()
-    if entries:
-        connection.execute(
-            "DELETE FROM entries WHERE execution = ? AND number <= ?",
-            (number, _last_of_slice(entries)),
-        )
-    else:
-        connection.execute("DELETE FROM leftovers WHERE execution = ?", (number,))
+    if not rows:
+        connection.execute("DELETE FROM leftovers")
+        return False
+    byte_counts = accumulate(length for _, _, length in rows)
+    count = max(sum(total <= _ENTRY_BYTES_MAX for total in byte_counts), 1)
+    connection.executemany(
+        "DELETE FROM entries WHERE execution = ? AND number = ?",
+        [row[:2] for row in rows[:count]],
+    )
+    # All before the last one that was touched have no entries any more.
+    connection.execute("DELETE FROM leftovers WHERE execution < ?", (rows[count - 1][0],))
     return True
-
-
-def _last_of_slice(entries: list[tuple[int, int]]) -> int:
-    """Return the number of the last entry that is deleted together with the first."""
-    byte_counts = accumulate(length for _, length in entries)
-    count = sum(total <= _ENTRY_BYTES_MAX for total in byte_counts)
-    return entries[max(count - 1, 0)][0]
 
 
 def free_pages(connection: Connection) -> int:

@@ -21,6 +21,7 @@ import logging
 import os
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -44,6 +45,7 @@ Job: TypeAlias = Callable[[sqlite3.Connection], Any]
 _Answer: TypeAlias = "tuple[asyncio.Future[Any], Any, BaseException | None]"
 
 JOBS_PER_COMMIT_MAX: Final = 1_000
+_LOOK_AGAIN_S: Final = 0.001
 # How long writing may stand still for readers to let go of the log: first so long, then, as
 # the log grows by as much again each time, four times as long. Ours read for milliseconds.
 _LOG_WAIT_MS: Final = 50
@@ -136,7 +138,7 @@ class Writer:
 
     def _transaction(self, jobs: list[_Wanted]) -> list[_Answer]:
         connection = self._connection = self._connection or connect(self._path)
-        connection.execute("BEGIN IMMEDIATE")
+        _begin(connection)
         if not self._is_log_sure:
             rewrite_log(self._path)
             self._is_log_sure = True
@@ -185,6 +187,25 @@ class Writer:
             self._loop.call_soon_threadsafe(_deliver, answers)
         except RuntimeError:  # the loop has gone, and with it everybody who waited
             return
+
+
+def _begin(connection: sqlite3.Connection) -> None:
+    """Begin to write; wait while another process does.
+
+    SQLite's own wait looks again after up to 100 ms, and misses every gap that another
+    leaves between its commits: 2 s were seen beside a process that removed executions.
+    """
+    connection.execute("PRAGMA busy_timeout = 0")
+    give_up_at_s = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as error:
+            is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not is_busy or time.monotonic() > give_up_at_s:
+                raise
+            time.sleep(_LOOK_AGAIN_S)
 
 
 def _answer(connection: sqlite3.Connection, wanted: _Wanted) -> _Answer:
