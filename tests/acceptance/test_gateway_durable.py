@@ -249,3 +249,38 @@ async def test_a_stream_ends_when_the_gateway_does(tmp_path: Path) -> None:
             process.stop()
             await client.closed()
         assert await process.ended() == 0
+
+
+WAITING = """\
+name: waiting
+endpoint: {method: POST, path: /waiting}
+steps:
+  - {id: paid, type: wait, event: {name: payment}}
+  - {id: agreed, type: approval, depends_on: [paid], approvers: [ada]}
+output: {paid: "${paid.response.sum}", by: "${agreed.response.by}"}
+"""
+
+
+async def test_signals_and_decisions_come_through_the_gateway(tmp_path: Path) -> None:
+    (tmp_path / "w.yaml").write_text(WAITING)
+    store = f"--store={tmp_path / 'plait.db'}"
+    async with serving(tmp_path / "w.yaml", arguments=[store]) as process:
+        link = (await process.ask("/waiting", "POST", body={})).headers["location"]
+        early = await process.ask(f"{link}/approve", "POST", body={"by": "ada"})
+        assert (early.status, early.error_code) == (409, "approval.not_asked")
+        nameless = await process.ask(f"{link}/signals", "POST", body={"payload": 1})
+        assert (nameless.status, nameless.error_code) == (400, "request.invalid")
+        paid = {"name": "payment", "payload": {"sum": 7}, "id": "p1"}
+        for _ in range(2):
+            assert (await process.ask(f"{link}/signals", "POST", body=paid)).status == 200
+        refused = await process.ask(f"{link}/approve", "POST", body={"by": "eve"})
+        assert (refused.status, refused.error_code) == (403, "approval.not_an_approver")
+        await process.ask(f"{link}/approve", "POST", body={"by": "ada"})
+        ended = told(await process.ask(f"{link}?wait=20s"))
+        assert ended["output"] == {"paid": 7, "by": "ada"}
+        again = await process.ask(f"{link}/resume", "POST", body={})
+        assert (again.status, again.error_code) == (409, "execution.not_resumable")
+        forked = told(await process.ask(f"{link}/fork", "POST", body={"from": "agreed"}))
+        other = f"{EXECUTIONS}/{forked['id']}"
+        await process.ask(f"{other}/reject", "POST", body={"by": "ada"})
+        assert told(await process.ask(f"{other}?wait=20s"))["status"] == "completed"

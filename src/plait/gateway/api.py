@@ -5,7 +5,7 @@
 | GET `/api/v1/executions/{id}?wait=30s` | one: at once, or at its end within the wait |
 | GET `/api/v1/executions/{id}/events` | what happens in it, as server-sent events |
 | GET `/api/v1/executions?workflow=&status=…` | a list, the latest first |
-| POST `/api/v1/executions/{id}/cancel`, `/resume`, `/restart` | changes its course |
+| POST `/api/v1/executions/{id}/…` | changes its course: see plait.gateway.verbs |
 
 Rule 1. Whoever has an execution's id, 128 random bits, learns how it ended. All else is
         for operators: until there are accounts, those who reach a gateway that listens on
@@ -19,8 +19,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Awaitable, Callable
-from typing import ClassVar, Final, TypeAlias
+from typing import ClassVar, Final
 from urllib.parse import parse_qs
 
 import orjson
@@ -34,10 +33,11 @@ from plait.gateway.refusal import BadInput, Malformed, Refused, UnsupportedMedia
 from plait.gateway.snapshot import Route
 from plait.gateway.streams import HEADERS as EVENT_HEADERS
 from plait.gateway.streams import follow
+from plait.gateway.verbs import VERBS, Verb
 from plait.model.duration import parse_duration_ms
 from plait.model.json import JsonObject
-from plait.operations import Hand, cancel, restart, resume, row_json, show, shown_json
-from plait.ports.journal import RUNNING, TERMINAL, History, Search, Summary
+from plait.operations import Hand, row_json, show, shown_json
+from plait.ports.journal import RUNNING, TERMINAL, History, Search
 
 PAGE_SIZE_MAX: Final = 1_000
 _PAGE_SIZE: Final = 50
@@ -48,7 +48,6 @@ _PUBLIC: Final = ("id", "workflow", "status", "created_at", "updated_at", "outpu
 _FILTERS: Final = frozenset(
     "workflow status error tag text since until limit before".split()
 )
-Verb: TypeAlias = Callable[[Hand, str, JsonObject], Awaitable[Summary]]
 
 
 class Closed(Refused):
@@ -80,7 +79,7 @@ class Api:
             ("GET", f"{one}/events", self._events),
             ("GET", EXECUTIONS_PATH, self._for_operators(self._list)),
         ]
-        for name, verb in _VERBS.items():
+        for name, verb in VERBS.items():
             handler = self._for_operators(self._change(verb))
             table.append(("POST", f"{one}/{name}", handler))
         return [
@@ -154,28 +153,6 @@ class Api:
     def _hand(self, kept: Kept) -> Hand:
         worker_id = f"hand-{secrets.token_hex(8)}"
         return Hand(kept.store, kept.kernel_for, worker_id, _now_ms(), self._keeper.secrets)
-
-
-async def _cancel(hand: Hand, execution_id: str, body: JsonObject) -> Summary:
-    reason = body.get("reason", "cancelled through the API")
-    if not isinstance(reason, str):
-        raise BadInput("`reason` is a text")
-    return await cancel(hand, execution_id, reason)
-
-
-async def _resume(hand: Hand, execution_id: str, _: JsonObject) -> Summary:
-    return await resume(hand, execution_id)
-
-
-async def _restart(hand: Hand, execution_id: str, _: JsonObject) -> Summary:
-    return await restart(hand, execution_id, secrets.token_hex(_ID_BYTES))
-
-
-_VERBS: Final[dict[str, Verb]] = {
-    "cancel": _cancel,
-    "resume": _resume,
-    "restart": _restart,
-}
 
 
 def search_of(request: Request) -> Search:

@@ -169,10 +169,16 @@ def _status_of(error: PlaitError) -> int:
 
 
 _STATUS_BY_CODE: Final = {
+    "approval.ambiguous": 409,
+    "approval.not_an_approver": 403,
+    "approval.not_asked": 409,
     "journal.lost_race": 503,
     "execution.has_ended": 409,
-    "execution.not_resumable": 409,
     "execution.never_ran": 409,
+    "execution.no_incident": 409,
+    "execution.not_resumable": 409,
+    "signal.invalid": 400,
+    "signal.too_many": 429,
 }
 
 

@@ -1,0 +1,119 @@
+"""The verbs of the executions API: what each takes from its body.
+
+| verb | body |
+|---|---|
+| `cancel` | `{"reason"}` |
+| `resume`, `restart` | `{}` |
+| `fork` | `{"from", "input"}`: the step to begin from; another input if there is one |
+| `signals` | `{"name", "payload", "id"}`: of several with one `id` the first counts |
+| `approve`, `reject` | `{"by", "roles", "comment", "step"}` |
+| `decide` | `{"as", "response", "by", "step"}`: what became of a call in doubt |
+
+Not here: the routes (plait.gateway.api), what the verbs do (plait.operations).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeAlias, cast
+
+from plait.gateway.refusal import BadInput
+from plait.model.json import JsonObject
+from plait.operations import (
+    Decision,
+    Fork,
+    Hand,
+    Signal,
+    Verdict,
+    cancel,
+    fork,
+    judge,
+    resolve,
+    restart,
+    resume,
+    signal,
+)
+from plait.ports.journal import Summary
+
+Verb: TypeAlias = Callable[[Hand, str, JsonObject], Awaitable[Summary]]
+
+_ID_BYTES: Final = 16
+_ACTIONS: Final = ("retry", "done", "fail")
+
+
+def _text(body: Mapping[str, Any], name: str, default: str | None = None) -> str:
+    """Return a text of the body; without a default it has to be there."""
+    value = body.get(name, default)
+    if not isinstance(value, str):
+        raise BadInput(f"`{name}` is a text" + ("" if default is not None else ", needed"))
+    return value
+
+
+def _texts(body: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    value = body.get(name, [])
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise BadInput(f"`{name}` is a list of texts")
+    return tuple(value)
+
+
+async def _cancel(hand: Hand, execution_id: str, body: JsonObject) -> Summary:
+    return await cancel(hand, execution_id, _text(body, "reason", "through the API"))
+
+
+async def _resume(hand: Hand, execution_id: str, _: JsonObject) -> Summary:
+    return await resume(hand, execution_id)
+
+
+async def _restart(hand: Hand, execution_id: str, _: JsonObject) -> Summary:
+    return await restart(hand, execution_id, secrets.token_hex(_ID_BYTES))
+
+
+async def _fork(hand: Hand, execution_id: str, body: JsonObject) -> Summary:
+    wanted = Fork(execution_id, _text(body, "from"), body.get("input"), "input" in body)
+    return await fork(hand, wanted, secrets.token_hex(_ID_BYTES))
+
+
+async def _signal(hand: Hand, execution_id: str, body: JsonObject) -> Summary:
+    signal_id = _text(body, "id", secrets.token_hex(_ID_BYTES))
+    sent = Signal(signal_id, _text(body, "name"), body.get("payload"))
+    return await signal(hand, execution_id, sent)
+
+
+async def _approve(hand: Hand, execution_id: str, body: JsonObject) -> Summary:
+    return await judge(hand, execution_id, _verdict(body, is_approved=True))
+
+
+async def _reject(hand: Hand, execution_id: str, body: JsonObject) -> Summary:
+    return await judge(hand, execution_id, _verdict(body, is_approved=False))
+
+
+def _verdict(body: JsonObject, *, is_approved: bool) -> Verdict:
+    return Verdict(
+        is_approved,
+        _text(body, "by"),
+        _text(body, "comment", ""),
+        _texts(body, "roles"),
+        _text(body, "step", "") or None,
+    )
+
+
+async def _decide(hand: Hand, execution_id: str, body: JsonObject) -> Summary:
+    action = body.get("as")
+    if action not in _ACTIONS:
+        raise BadInput(f"`as` is one of {', '.join(_ACTIONS)}")
+    step, by = _text(body, "step", ""), _text(body, "by", "")
+    decision = Decision(step, cast("Any", action), body.get("response"), by)
+    return await resolve(hand, execution_id, decision)
+
+
+VERBS: Final[dict[str, Verb]] = {
+    "cancel": _cancel,
+    "resume": _resume,
+    "restart": _restart,
+    "fork": _fork,
+    "signals": _signal,
+    "approve": _approve,
+    "reject": _reject,
+    "decide": _decide,
+}
