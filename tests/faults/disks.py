@@ -1,6 +1,6 @@
 """Disks that are full, fail or may not be written: real ones, as far as the system lets us.
 
-A test that may not do what it needs is skipped and says why; in CI, on Linux, it fails.
+A test that may not do what it needs is skipped, and says why.
 """
 
 from __future__ import annotations
@@ -95,7 +95,5 @@ def let_sync_fail() -> None:
 
 
 def _give_up(reason: str) -> NoReturn:
-    """Skip the test that asked, in the sight of all; where Linux is tested in CI, fail."""
-    if os.environ.get("CI") and platform.system() == "Linux":
-        raise RuntimeError(reason)
+    """Skip the test that asked: a right that a container lacks cannot be installed."""
     raise SkipTest(reason)
