@@ -16,8 +16,6 @@ import re
 from contextlib import suppress
 from typing import ClassVar, Final
 
-import orjson
-
 from plait.drivers.journal import Start, Unkept
 from plait.gateway.keeper import Keeper
 from plait.gateway.layers import Exchange, Handler
@@ -27,10 +25,12 @@ from plait.gateway.refusal import Malformed, Refused
 from plait.gateway.reply import NOT_COMPLETED, ReplyWriter
 from plait.gateway.trigger import TriggerReads, kept_trigger, trigger_reads
 from plait.kernel import Kernel
+from plait.kernel.codec import load_turn
+from plait.kernel.events import ExecutionStarted
 from plait.model.errors import PlaitError
 from plait.model.json import JsonObject, canonical_bytes
 from plait.plan import Plan
-from plait.ports.journal import StoreFull, StoreUnavailable, Summary, UnknownExecution
+from plait.ports.journal import History, StoreFull, StoreUnavailable, UnknownExecution
 
 logger = logging.getLogger("plait.gateway")
 
@@ -60,11 +60,11 @@ def run_durable(
 
     async def handle(exchange: Exchange) -> Reply:
         request, start = exchange.request, _start_of(exchange, reads)
-        driver = (await keeper.kept()).driver
-        summary = await driver.start(plan, start)
-        if summary.new.execution_id != start.execution_id:
-            _check_same(summary, exchange)
-        execution_id = summary.new.execution_id
+        kept = await keeper.kept()
+        driver = kept.driver
+        execution_id = (await driver.start(plan, start)).new.execution_id
+        if execution_id != start.execution_id:
+            _check_same(await kept.store.read(execution_id), exchange)
         wait_ms = wanted_wait_ms(request, own_wait_ms)
         if not wait_ms or not await keeper.has_ended(execution_id, wait_ms):
             return accepted(execution_id)
@@ -173,6 +173,7 @@ _STATUS_BY_CODE: Final = {
     "approval.not_an_approver": 403,
     "approval.not_asked": 409,
     "journal.lost_race": 503,
+    "limit.payload": 413,
     "execution.has_ended": 409,
     "execution.never_ran": 409,
     "execution.no_incident": 409,
@@ -218,11 +219,13 @@ def _key_of(request: Request) -> str | None:
     return given.decode("ascii")
 
 
-def _check_same(summary: Summary, exchange: Exchange) -> None:
-    first = orjson.loads(summary.new.input)
-    if canonical_bytes(first) != canonical_bytes(exchange.input):
+def _check_same(first: History, exchange: Exchange) -> None:
+    execution_id = first.summary.new.execution_id
+    started = load_turn(first.entries[0].body)[0]
+    assert isinstance(started, ExecutionStarted)
+    if canonical_bytes(started.input) != canonical_bytes(exchange.input):
         raise KeyReused(
-            f"execution {summary.new.execution_id} was started with this Idempotency-Key "
+            f"execution {execution_id} was started with this Idempotency-Key "
             "and another input; send another key",
-            {"execution_id": summary.new.execution_id},
+            {"execution_id": execution_id},
         )
