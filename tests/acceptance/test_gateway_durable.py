@@ -209,6 +209,15 @@ async def test_a_store_that_cannot_be_opened_stops_the_start(tmp_path: Path) -> 
     assert (done.code, done.err.split(":")[0]) == (2, "store.no_database")
 
 
+async def test_a_store_that_nobody_needs_keeps_nobody_from_serving(tmp_path: Path) -> None:
+    (tmp_path / "w.yaml").write_text(EXPRESS)
+    (tmp_path / "plait.db").write_text("no database at all " * 100)
+    store = f"--store={tmp_path / 'plait.db'}"
+    async with serving(tmp_path / "w.yaml", arguments=[store]) as process:
+        assert told(await process.ask("/w")) == 1
+        assert any("stay where they are" in line for line in process.lines)
+
+
 async def test_express_documents_need_no_store(tmp_path: Path) -> None:
     (tmp_path / "w.yaml").write_text(EXPRESS)
     store = "--store=/proc/no/place.db"

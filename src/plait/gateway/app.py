@@ -10,6 +10,7 @@ Not here: sockets (plait.gateway.http1, plait.gateway.asgi), the layers around a
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
@@ -31,8 +32,11 @@ from plait.gateway.refusal import Malformed, MethodNotAllowed, NotFound, Refused
 from plait.gateway.routes import Found
 from plait.gateway.snapshot import Route, Snapshot, build_snapshot
 from plait.kernel import Kernel
+from plait.model.errors import PlaitError
 from plait.model.record import record
 from plait.plan import Plan
+
+logger = logging.getLogger("plait.gateway")
 
 _NOBODY = Identity("", "", ())
 _SHOWN_LENGTH_MAX = 200
@@ -209,14 +213,20 @@ class Gateway:
     async def prepare(self) -> None:
         """Open the store if there is use for it: what was under way goes on at once.
 
-        Raises:
+        Raises, where a workflow is served that needs it:
             StoreUnavailable: It cannot be reached or written.
             StoreTooNew: A newer version has changed it.
         """
-        plans = [one.plan for one in self._snapshot.deployments]
         keeper = self._keeper
-        if keeper is not None and (keeper.is_there or any(map(_is_kept, plans))):
+        if keeper is None:
+            return
+        if any(_is_kept(one.plan) for one in self._snapshot.deployments):
             await keeper.kept()
+        elif keeper.is_there:
+            try:
+                await keeper.kept()
+            except PlaitError as error:  # nothing that is served here needs it
+                logger.warning("executions in the store stay where they are: %s", error)
 
     def begin(self) -> None:
         """Be ready: what /health/ready answers with 200."""
