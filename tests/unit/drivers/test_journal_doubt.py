@@ -156,6 +156,35 @@ def test_a_worker_that_can_claim_nothing_looks_again() -> None:
     assert run_virtually(main()) == "completed"
 
 
+class DeafStore(ForgetfulStore):
+    """Takes its first cancellation for a time-out, as client libraries have done."""
+
+    cancel_count = 0
+
+    async def claim(self, worker_id: str, now_ms: int, limit: int) -> Claimed:
+        try:
+            never: asyncio.Future[Claimed] = asyncio.get_running_loop().create_future()
+            return await never
+        except asyncio.CancelledError:
+            self.cancel_count += 1
+            if self.cancel_count > 1:
+                raise
+            return Claimed([], None)
+
+
+def test_a_cancellation_that_was_swallowed_does_not_keep_a_worker_from_closing() -> None:
+    async def main() -> int:
+        store = DeafStore()
+        driver = driver_on(store, "ann", Calls([]))
+        await driver.open()
+        await a_while(0.1)
+        async with asyncio.timeout(10):
+            await driver.close()
+        return store.cancel_count
+
+    assert run_virtually(main()) == 1
+
+
 def test_a_history_of_a_newer_epoch_is_not_gone_on_with() -> None:
     async def main() -> list[Call]:
         store, calls = ForgetfulStore(), Calls([])

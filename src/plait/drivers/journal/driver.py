@@ -72,6 +72,7 @@ logger = logging.getLogger("plait.journal")
 T = TypeVar("T")
 
 CLAIM_LIMIT: Final = 200
+CANCEL_AGAIN_S: Final = 1.0
 # An execution that has nothing to do for this long leaves the memory until it has.
 IDLE_MS_MAX: Final = 1_000
 BACK_OFF_S: Final = (0.05, 0.2, 1.0, 5.0)
@@ -174,10 +175,12 @@ class JournalDriver:
         lives = list(self._lives.values())
         for live in lives:
             live.let_go()
-        tasks = [*self._tasks, *(live.pump for live in lives if live.pump is not None)]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        tasks = {*self._tasks, *(live.pump for live in lives if live.pump is not None)}
+        while tasks:
+            # More than once: a client library may take a cancellation for a time-out.
+            for task in tasks:
+                task.cancel()
+            _, tasks = await asyncio.wait(tasks, timeout=CANCEL_AGAIN_S)
         self._lives.clear()
 
     # -- verbs -------------------------------------------------------------------------
