@@ -10,10 +10,15 @@ from typing import Final
 from benchmarks import compile, kernel, memory
 from benchmarks.aggregate import race
 from benchmarks.aggregate.peers import PEERS
+from benchmarks.durable import peers as durable_peers
+from benchmarks.durable import race as durable_race
+from benchmarks.durable import scale
 from benchmarks.harness.processes import BenchmarkFailed
 
 BENCHMARKS: Final[dict[str, Callable[[argparse.Namespace], None]]] = {
     "aggregate": race.run,
+    "durable": durable_race.run,
+    "durable-scale": scale.run,
     "kernel": kernel.run,
     "compile": compile.run,
     "memory": memory.run,
@@ -26,7 +31,7 @@ def main() -> int:
     parser.add_argument("name", nargs="*", help=", ".join(BENCHMARKS), default=[])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=4, help="per sample")
-    names = [peer.name for peer in PEERS]
+    names = [peer.name for peer in (*PEERS, *durable_peers.PEERS)]
     parser.add_argument("--peer", nargs="*", choices=names, default=[], help="only these")
     options = parser.parse_args()
     unknown = [name for name in options.name if name not in BENCHMARKS]

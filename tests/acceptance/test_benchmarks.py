@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -20,6 +21,7 @@ from benchmarks.documents import (
     composite,
     fan_out,
 )
+from benchmarks.durable import raw_peer
 from benchmarks.kernel import execution_s
 from plait.assembly import compose
 from plait.compile import compile_text
@@ -83,3 +85,15 @@ def test_unknown_benchmark_is_refused_with_the_known_names() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "no benchmark is called speed: aggregate, kernel" in done.stderr
+
+
+def test_a_durable_sample_tells_what_the_raw_limit_has_to_write(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks.durable.plait_peer", "--workflow", "w3n"]
+    command += ["--in-flight", "4", "--seconds", "0.3", "--folder", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    figures = json.loads(done.stdout)
+    assert figures["per_s"] > 0
+    # The start and three results, each durable before what follows from it.
+    assert 3.5 < figures["entries_per_workflow"] <= 4
+    raw = raw_peer.run(tmp_path, 0.1, figures)
+    assert raw["per_s"] > 0

@@ -1,0 +1,71 @@
+"""DBOS's sample: a workflow of three steps, as its documentation writes them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any
+
+import httpx
+from dbos import DBOS, SetWorkflowID
+
+from benchmarks.durable.load import Wish, drive, tell, wish
+
+wanted = wish()
+client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{wanted.upstream}")
+
+
+@DBOS.step()
+async def get(number: int) -> int:
+    """Call the upstream."""
+    found: int = (await client.get(f"/{number}")).json()["n"]
+    return found
+
+
+@DBOS.step()
+async def nothing(number: int) -> int:
+    """Do nothing."""
+    return number
+
+
+@DBOS.workflow()
+async def w3(number: int) -> int:
+    """Three calls, each with the result of the one before."""
+    return await get(await get(await get(number)))
+
+
+@DBOS.workflow()
+async def w3n(number: int) -> int:
+    """Three steps that do nothing."""
+    return await nothing(await nothing(await nothing(number)))
+
+
+async def run(wanted: Wish) -> dict[str, Any]:
+    """Return the figures of one sample."""
+    workflow = w3 if wanted.workflow == "w3" else w3n
+
+    async def one(number: int) -> None:
+        with SetWorkflowID(f"{os.getpid()}-{number}"):
+            await workflow(number)
+
+    return await drive(wanted, one)
+
+
+def main() -> None:
+    """Take one sample."""
+    database = wanted.database or f"sqlite:///{wanted.folder / 'dbos.sqlite'}"
+    DBOS(
+        config={
+            "name": "bench",
+            "system_database_url": database,
+            "log_level": "ERROR",
+        }
+    )
+    DBOS.launch()
+    figures = asyncio.run(run(wanted))
+    DBOS.destroy()
+    tell(figures)
+
+
+if __name__ == "__main__":
+    main()
