@@ -31,13 +31,15 @@ async def nothing(number: int) -> int:
 @DBOS.workflow()
 async def w3(number: int) -> int:
     """Three calls, each with the result of the one before."""
-    return await get(await get(await get(number)))
+    found: int = await get(await get(await get(number)))
+    return found
 
 
 @DBOS.workflow()
 async def w3n(number: int) -> int:
     """Three steps that do nothing."""
-    return await nothing(await nothing(await nothing(number)))
+    found: int = await nothing(await nothing(await nothing(number)))
+    return found
 
 
 async def run(wanted: Wish) -> dict[str, Any]:
