@@ -38,10 +38,10 @@ from plait.drivers.journal.messages import (
     event_of,
     signal_message,
 )
-from plait.drivers.journal.payload import PAYLOAD_BYTES_MAX, PayloadTooLarge, searched
+from plait.drivers.journal.payload import PAYLOAD_BYTES_MAX, PayloadTooLarge
 from plait.drivers.journal.result import result_of
 from plait.drivers.journal.telling import Outstanding, ambient_of
-from plait.drivers.journal.terms import Start, Store, Times
+from plait.drivers.journal.terms import Start, Store, Times, new_execution
 from plait.drivers.journal.unsafe import UnsafeCounted
 from plait.drivers.journal.waiters import Waiters, is_at_rest
 from plait.kernel import BEHAVIOUR, Kernel
@@ -202,7 +202,7 @@ class JournalDriver:
         outstanding = Outstanding()
         outstanding.ask(turn.commands)
         standing = standing_of(state, outstanding)
-        new = self.new_execution(plan, start, event.at_ms)
+        new = new_execution(plan, start, event.at_ms)
         entries = [entry_of(turn.events, NO_DIGEST)]
         byte_count, byte_count_max = len(entries[0].body), self.payload_bytes_max
         if byte_count > byte_count_max:
@@ -226,21 +226,6 @@ class JournalDriver:
             BEHAVIOUR,
             start.trigger,
             trace=start.trace,
-        )
-
-    @staticmethod
-    def new_execution(plan: Plan, start: Start, at_ms: int) -> NewExecution:
-        """Return what the store is told of an execution that began at `at_ms`."""
-        return NewExecution(
-            start.execution_id,
-            plan.name,
-            plan.content_hash,
-            at_ms,
-            searched(start.input),
-            start.key,
-            start.tags,
-            start.priority,
-            start.parent,
         )
 
     async def adopt(

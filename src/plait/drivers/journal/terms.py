@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from plait.drivers.journal.payload import searched
 from plait.model.json import JsonValue
 from plait.model.record import record
-from plait.ports.journal import Journal
+from plait.plan import Plan
+from plait.ports.journal import Journal, NewExecution
 from plait.ports.leases import Leases
 
 
@@ -51,3 +53,18 @@ class Times:
     lease_ms: int = 10_000
     beat_ms: int = 2_500
     unsafe_grace_ms: int = 5_000
+
+
+def new_execution(plan: Plan, start: Start, at_ms: int) -> NewExecution:
+    """Return what the store is told of an execution that began at `at_ms`."""
+    return NewExecution(
+        start.execution_id,
+        plan.name,
+        plan.content_hash,
+        at_ms,
+        searched(start.input),
+        start.key,
+        start.tags,
+        start.priority,
+        start.parent,
+    )

@@ -20,7 +20,7 @@ from plait.drivers.journal.history import NO_DIGEST, entry_of
 from plait.drivers.journal.live import Live, standing_of
 from plait.drivers.journal.result import result_of
 from plait.drivers.journal.telling import Outstanding, ambient_of
-from plait.drivers.journal.terms import Start
+from plait.drivers.journal.terms import Start, new_execution
 from plait.kernel import Kernel
 from plait.ports.calls import Calls
 from plait.ports.journal import Append, History, Standing, Summary
@@ -63,7 +63,7 @@ class Unkept:
         outstanding = Outstanding()
         outstanding.ask(turn.commands)
         standing = standing_of(state, outstanding)
-        self._new = driver.new_execution(kernel.plan, start, event.at_ms)
+        self._new = new_execution(kernel.plan, start, event.at_ms)
         self._entries = [entry_of(turn.events, NO_DIGEST)]
         head = self._entries[-1].digest
         summary = Summary(self._new, standing, 1, head, _EPOCH, None)
