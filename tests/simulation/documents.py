@@ -22,7 +22,7 @@ from plait.testing.simulator import STARTED_AT_MS
 Json = Any
 STARTED_AT = datetime.fromtimestamp(STARTED_AT_MS / 1000, UTC)
 DEPTH_MAX = 3
-SCOPED = ("sequence", "parallel")
+SCOPED = ("sequence", "parallel", "saga")
 CODES = (
     "connector.http.503",
     "connector.http.404",
@@ -65,10 +65,12 @@ class Wishes:
         races: Whatever lets the order of completions decide: `return`, join any or N, and
             catching the first of several failures inside a step.
         limits: Time limits and waits.
+        undoing: Sagas, compensations, `on_failure: compensate`.
     """
 
     races: bool = True
     limits: bool = True
+    undoing: bool = True
 
 
 def signals_of(document: Json) -> list[Sent | Decided]:
@@ -102,12 +104,15 @@ def within(step: Json, prefix: str) -> Iterator[tuple[str, Json]]:
     for name, branch in step.get("branches", {}).items():
         yield from steps_of(branch, f"{path}[{name}]/")
     fallback = step.get("fallback")
-    if isinstance(fallback, dict) and "id" in fallback:
-        yield from within(fallback, f"{path}.fallback/")
+    if isinstance(fallback, dict) and "type" in fallback:
+        yield from within({"id": "fallback", **fallback}, f"{path}.fallback/")
+    if "compensate" in step:
+        yield from within(step["compensate"], f"{path}.compensate/")
 
 
 ANYTHING = Wishes()
-ORDERLY = Wishes(races=False, limits=False)
+ORDERLY = Wishes(races=False, limits=False, undoing=False)
+PLAIN = Wishes(undoing=False)
 
 
 def documents(wishes: Wishes = ANYTHING) -> st.SearchStrategy[Json]:
@@ -121,6 +126,8 @@ def document_by(lot: Random, wishes: Wishes = ANYTHING) -> Json:
     document = {"name": "random", **writer.scope((), 0)}
     if wishes.limits and writer.perhaps(6):
         document["timeout"] = writer.duration(5, 60)
+    if wishes.undoing and writer.perhaps(2):
+        document["on_failure"] = "compensate"
     if writer.perhaps(4):
         document["defaults"] = writer.settings(writer.retry, writer.limits)
     return document
@@ -198,12 +205,23 @@ class _Writer:
                 step["fallback"] = self.fallback(visible, depth)
         if step["type"] in SCOPED and self.wishes.races and self.perhaps(2):
             self.unsettle(step)
+        if self.wishes.undoing and step["type"] in ("ask", *SCOPED) and self.perhaps(2):
+            step["compensate"] = self.compensation(step_id, visible)
         if step["type"] == "approval":
             step.pop("retry", None)
             step.pop("attempt_timeout", None)
             step["timeout"] = self.duration(3, 9)
         if step["type"] in SCOPED and "unsafe" in json.dumps(step):
             step.pop("retry", None)
+        return step
+
+    def compensation(self, step_id: str, seen: tuple[str, ...]) -> Json:
+        """A step that undoes another; mostly it can."""
+        plays = [self.play(fails=n < 1) for n in range(self.pick([1, 1, 2]))]
+        arg = self.pick([f"${{{step_id}.response}}", self.value(seen), "${error.code}"])
+        step: Json = {"id": f"s{self.next_number()}", "type": "ask", "effect": "keyed"}
+        step["request"] = {"play": plays, "arg": arg}
+        step |= self.settings(self.retry, self.limits, self.caught)
         return step
 
     def unsettle(self, group: Json) -> None:
@@ -264,6 +282,7 @@ class _Writer:
         kinds += ["wait"] + ["approval"] * self.wishes.limits
         kinds += ["return"] if self.wishes.races else []
         kinds += ["parallel", "parallel", "sequence"] if depth < DEPTH_MAX else []
+        kinds += ["saga"] * 3 if depth < DEPTH_MAX and self.wishes.undoing else []
         kind = self.pick(kinds)
         return {"type": kind, **getattr(self, f"kind_{kind}")(seen, depth)}
 
@@ -340,6 +359,10 @@ class _Writer:
             return self.better_the_second_time()
         return {"steps": self.steps(seen, depth + 1, "sequence")}
 
+    def kind_saga(self, seen: tuple[str, ...], depth: int) -> Json:
+        order = self.pick(["graph", "sequence"])
+        return {"order": order, "steps": self.steps(seen, depth + 1, order)}
+
     def kind_parallel(self, seen: tuple[str, ...], depth: int) -> Json:
         count = self.lot.randint(1, 3)
         branches = {f"b{n}": self.scope(seen, depth + 1) for n in range(count)}
@@ -390,6 +413,7 @@ class _Writer:
             if self.perhaps(2):
                 del step["id"]
                 step.pop("output", None)
+                step.pop("compensate", None)
             return step
         return self.pick([None, "none", {"told": "${error.code}"}, self.value(seen)])
 

@@ -37,7 +37,14 @@ from plait.testing import Decided, Sent, Simulation
 from plait.testing.script import answer_to
 from plait.testing.virtual_time import run_virtually
 from tests.simulation.asking import plan_of, play
-from tests.simulation.documents import ANYTHING, ORDERLY, Wishes, document_by, signals_of
+from tests.simulation.documents import (
+    ANYTHING,
+    ORDERLY,
+    SCOPED,
+    Wishes,
+    document_by,
+    signals_of,
+)
 
 T = TypeVar("T")
 GIVEN: Any = {"a": 1, "flag": True}
@@ -261,7 +268,7 @@ def all_unsafe(part: Any) -> Any:
     if not isinstance(part, dict):
         return part
     whole = {name: all_unsafe(one) for name, one in part.items()}
-    if part.get("type") in ("parallel", "sequence"):
+    if part.get("type") in SCOPED:
         whole.pop("retry", None)
     return whole | ({"effect": "unsafe"} if "request" in part else {})
 

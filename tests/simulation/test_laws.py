@@ -24,6 +24,8 @@ from plait.kernel import (
 from plait.kernel.events import (
     CallCompleted,
     CallFailed,
+    CompensationEnded,
+    CompensationStarted,
     ExecutionStarted,
     OutsideEvent,
     SignalReceived,
@@ -199,14 +201,40 @@ def test_a_path_leads_to_a_step_of_the_document_and_all_its_rounds_share_one_key
     assert len(set(addresses)) == len(addresses)
     assert {plain(path) for path in result.steps} <= set(addresses)
     keyed = [call for call in result.calls if call.idempotency_key is not None]
-    assert [call.idempotency_key for call in keyed] == [
+    # What was undone and is done again is another call: `…/charge~2`.
+    assert [plain(str(call.idempotency_key)) for call in keyed] == [
         f"simulated/{plain(call.step)}" for call in keyed
     ]
+    if not sim.state.undone:
+        assert not any("~" in str(call.idempotency_key) for call in keyed)
 
 
 def plain(path: str) -> str:
     """Return `path` without the numbers of rounds."""
     return re.sub("~[0-9]+", "", path)
+
+
+@given(document=documents(), seed=SEEDS)
+def test_what_completed_is_undone_once_and_the_last_first(document: Any, seed: int) -> None:
+    sim = simulation(document)
+    result = sim.run(shuffled(seed))
+    steps = all_steps(sim.kernel.plan)
+    undoable = {step.path for step in steps if step.node.compensate_scope}
+    completed: list[str] = []
+    undone: set[str] = set()
+    for event in result.events:
+        match event:
+            case StepCompleted(step=step, by_fallback=False) if plain(step) in undoable:
+                completed.append(step)
+            case CompensationStarted(steps=paths):
+                assert paths == sorted(paths, key=completed.index, reverse=True)
+                assert undone.isdisjoint(paths)
+            case CompensationEnded(undone=paths):
+                undone |= set(paths)
+            case _:
+                pass
+    if result.status == "compensated":
+        assert not sim.state.undo
 
 
 class Ledger:

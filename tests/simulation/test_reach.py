@@ -7,6 +7,8 @@ from random import Random
 from typing import Any, get_args
 
 from plait.kernel.events import (
+    CompensationEnded,
+    CompensationEvent,
     DerivedEvent,
     Event,
     FallbackStarted,
@@ -25,9 +27,15 @@ from tests.simulation.asking import plan_of, play
 from tests.simulation.documents import document_by, signals_of
 
 DOCUMENTS = 1_000
-CANCELLING = {"CancelRequested", "ExecutionCancelled"}
+CANCELLING = {"CancelRequested", "ExecutionCancelled", "CompensationRequested"}
 # Only what is kept can go on after its end, or outlive its worker: test_durable.py.
-KEPT = {"ExecutionResumed", "OutcomeUnknown", "IncidentRaised", "IncidentResolved"}
+KEPT = {
+    "CompensationRequested",
+    "ExecutionResumed",
+    "OutcomeUnknown",
+    "IncidentRaised",
+    "IncidentResolved",
+}
 # A thousand signals that nobody takes: more than a random document has.
 FLOODED = {"SignalRefused"}
 FAULTS = {
@@ -58,12 +66,16 @@ ROUNDS = {
     "tried again in a later round",
 }
 PASSED_OVER = {"goes without", "goes without, in a group", "whole in the end"}
+UNDOING = {"saga.compensation_failed", "undone", "undone in a saga", "not undone"}
 UNANSWERED = {"fallback failed", "fallback skipped", "retry.on without a value"}
 
 
 def met_in(event: Event) -> set[str]:
     """Return what `event` tells of: its kind, faults, the less common turns."""
     found = {type(event).__name__}
+    if isinstance(event, CompensationEnded):
+        where = "undone in a saga" if event.step else "undone"
+        found |= {where if event.undone else "", "not undone" if event.not_undone else ""}
     if isinstance(event, StepEvent):
         found |= rounds_in(event)
     match event:
@@ -133,11 +145,12 @@ def test_random_documents_meet_every_event_and_fault() -> None:
         met.update(seen | passed_over_in(result, was="continued" in seen))
     kinds = {
         kind.__name__
-        for union in (OutsideEvent, StepEvent, WaitEvent, TerminalEvent)
+        for union in (OutsideEvent, StepEvent, WaitEvent, CompensationEvent, TerminalEvent)
         for kind in get_args(union)
     }
     assert len(kinds) == len(get_args(OutsideEvent)) + len(get_args(DerivedEvent))
     wanted = kinds - CANCELLING - KEPT - FLOODED | FAULTS | TURNS | ROUNDS | UNANSWERED
     missing = wanted - set(met)
     missing |= PASSED_OVER - set(met)
+    missing |= UNDOING - set(met)
     assert not missing, met

@@ -11,7 +11,7 @@ from plait.kernel.events import RetryScheduled
 from plait.model.failure import Failure
 from plait.testing import Decided, Sent, Simulated, Simulation
 from tests.simulation.asking import plan_of, play
-from tests.simulation.documents import documents, signals_of
+from tests.simulation.documents import PLAIN, documents, signals_of
 from tests.simulation.reckoning import Ambiguous, End, Error
 from tests.simulation.reference import Reference
 
@@ -77,7 +77,7 @@ def _is_same(error: Error, failure: Failure) -> bool:
 
 
 @settings(max_examples=6 * settings().max_examples)
-@given(document=documents(), given_input=INPUTS)
+@given(document=documents(PLAIN), given_input=INPUTS)
 def test_random_documents_end_as_the_reference_says(
     document: Any, given_input: Any
 ) -> None:

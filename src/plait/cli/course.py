@@ -22,6 +22,7 @@ from plait.operations import fork as fork_it
 from plait.operations import resolve as decide_it
 from plait.operations import restart as restart_it
 from plait.operations import resume as resume_it
+from plait.operations import rollback as rollback_it
 from plait.plan import load_plan
 from plait.ports.journal import Summary
 
@@ -97,6 +98,37 @@ def resume(
         return await resume_it(hand, await _id(hand, execution))
 
     _change(bench_of(config, resolve, store), change, detach=detach, quiet=quiet)
+
+
+def rollback(
+    execution: IdArgument,
+    reason: Annotated[
+        str, typer.Option(metavar="TEXT", help="Kept with the execution.")
+    ] = "by hand",
+    detach: DetachOption = False,
+    quiet: QuietOption = False,
+    store: StoreOption = None,
+    resolve: ResolveOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Undo what an execution that has ended did.
+
+    Each completed step that has a `compensate` is undone, what completed last first; what
+    could not be undone before is tried again. Runs that to its end, unless it is detached.
+    Exit code 0: it is compensated.
+
+    Examples:
+
+    - `plait executions rollback 7f3a --reason "customer withdrew"`
+    """
+
+    async def change(hand: Hand) -> Summary:
+        return await rollback_it(hand, await _id(hand, execution), reason)
+
+    bench = bench_of(config, resolve, store)
+    shown = change_and_finish(bench, change, is_left=detach)
+    if not detach and shown.status != "compensated":
+        tell_ended(shown, Manner(quiet=quiet, as_json=False), is_pretty=None)
 
 
 def restart(

@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from plait.cli.course import bench_of, decide, fork, restart, resume
+from plait.cli.course import bench_of, decide, fork, restart, resume, rollback
 from plait.cli.durable import Bench, hand_of
 from plait.cli.filters import (
     ErrorOption,
@@ -141,7 +141,18 @@ def watch(
         stop(code=EXIT_FAILED)
 
 
-_COMMANDS = (signal, approve, reject, cancel, decide, resume, restart, fork, export)
+_COMMANDS = (
+    signal,
+    approve,
+    reject,
+    cancel,
+    decide,
+    resume,
+    rollback,
+    restart,
+    fork,
+    export,
+)
 for _command in _COMMANDS:
     group.command()(_command)
 group.command("import")(import_)

@@ -17,7 +17,7 @@ StatusOption: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
         metavar="STATUS",
-        help="running, completed, failed, cancelled. Several may be given.",
+        help="running, completed, failed, cancelled, compensated. Several may be given.",
     ),
 ]
 ErrorOption: TypeAlias = Annotated[

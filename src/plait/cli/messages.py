@@ -41,6 +41,10 @@ def cancel(
     reason: Annotated[
         str, typer.Option(metavar="TEXT", help="Kept with the execution.")
     ] = "by hand",
+    compensate: Annotated[
+        bool,
+        typer.Option("--compensate", help="Undo the steps that completed first."),
+    ] = False,
     store: StoreOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -52,10 +56,12 @@ def cancel(
     Examples:
 
     - `plait executions cancel 7f3a --reason "wrong customer"`
+
+    - `plait executions cancel 7f3a --compensate`
     """
 
     async def change(hand: Hand, execution_id: str) -> Summary:
-        return await cancel_it(hand, execution_id, reason)
+        return await cancel_it(hand, execution_id, reason, compensates=compensate)
 
     _tell(config, store, execution, change)
 

@@ -89,6 +89,7 @@ def compile_document(document: Document) -> Compiled:
         input_schema=schema,
         timeout_ms=model.timeout,
         endpoint=endpoint,
+        on_failure=model.on_failure,
         roots=tuple(sorted(names.roots)),
     )
     return Compiled(hash_plan(plan), document, ordered)

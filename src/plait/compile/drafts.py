@@ -22,6 +22,7 @@ class Draft:
     templates: StepTemplates
     scopes: dict[str, ScopeDraft] = field(default_factory=dict)
     fallback: ScopeDraft | None = None
+    compensate: ScopeDraft | None = None
     reads: set[str] = field(default_factory=set)
 
 

@@ -54,6 +54,14 @@ def inner_scopes(node: Node, path: str) -> Iterator[Inner]:
         yield Inner(own, "fallback", f"{own}/", node.fallback_scope, is_fallback=True)
 
 
+def undoing_scope(node: Node, path: str) -> Inner | None:
+    """Return the scope that undoes `node`; None: nothing does."""
+    if node.compensate_scope is None:
+        return None
+    own = f"{path}.compensate"
+    return Inner(own, "compensate", f"{own}/", node.compensate_scope, is_fallback=True)
+
+
 def all_steps(plan: Plan) -> Iterator[Located]:
     """Yield every step, each before those inside it, in document order."""
     yield from _steps_of(plan.scope, "")
@@ -63,8 +71,9 @@ def _steps_of(scope: Scope, prefix: str) -> Iterator[Located]:
     for node in scope.nodes:
         path = prefix + node.id
         yield Located(path, node, scope)
-        for inner in inner_scopes(node, path):
-            yield from _steps_of(inner.scope, inner.prefix)
+        for inner in (*inner_scopes(node, path), undoing_scope(node, path)):
+            if inner is not None:
+                yield from _steps_of(inner.scope, inner.prefix)
 
 
 def waits_of(scope: Scope) -> list[list[int]]:

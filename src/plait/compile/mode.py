@@ -27,12 +27,14 @@ def check_mode(document: Document, findings: Findings) -> None:
 
 def _steps(scope: ScopeTree) -> Iterator[StepTree]:
     for step in scope.steps:
-        yield from _with_inner(step)
+        yield from with_inner(step)
 
 
-def _with_inner(step: StepTree) -> Iterator[StepTree]:
+def with_inner(step: StepTree) -> Iterator[StepTree]:
+    """Yield a step, those inside it, and those in its place or to undo it."""
     yield step
     for scope in step.scopes.values():
         yield from _steps(scope)
-    if step.fallback is not None:
-        yield from _with_inner(step.fallback)
+    for beside in (step.fallback, step.compensate):
+        if beside is not None:
+            yield from with_inner(beside)

@@ -73,6 +73,9 @@ class NodeBuilder:
             attempt_timeout_ms=setting(model, defaults, "attempt_timeout"),
             retry=_retry_policy(retry, templates) if retry is not None else None,
             continue_on_error=setting(model, defaults, "on_error") == "continue",
+            compensate_scope=(
+                None if draft.compensate is None else self.scope(draft.compensate, ids)
+            ),
             fallback_value=templates.fallback,
             fallback_scope=None if fallback is None else self.scope(fallback, ids),
             effect=effect_of(step),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from plait.compile.inside import inner_scopes, waits_of
+from plait.compile.inside import inner_scopes, undoing_scope, waits_of
 from plait.expression import ExpressionInfo, Template, format_path
 from plait.model.json import JsonObject
 from plait.model.record import record
@@ -86,7 +86,9 @@ def _expressions(node: Node, path: str) -> Iterator[tuple[ExpressionInfo, str, s
     for where, template in _templates(node):
         for info in template.expressions:
             yield info, _exact(info, node, where), path
-    for inner in inner_scopes(node, path):
+    for inner in (*inner_scopes(node, path), undoing_scope(node, path)):
+        if inner is None:
+            continue
         for inside in inner.scope.nodes:
             yield from _expressions(inside, inner.prefix + inside.id)
         if inner.scope.output is not None:

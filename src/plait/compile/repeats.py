@@ -33,5 +33,6 @@ def _unsafe_in(scope: ScopeTree) -> Iterator[str]:
             yield step.model.id
         for inner in step.scopes.values():
             yield from _unsafe_in(inner)
-        if step.fallback is not None:
-            yield from _unsafe_in(ScopeTree("graph", (step.fallback,), (), {}, (), False))
+        for beside in (step.fallback, step.compensate):
+            if beside is not None:
+                yield from _unsafe_in(ScopeTree("graph", (beside,), (), {}, (), False))

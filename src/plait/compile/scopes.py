@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from plait.compile.compensation import check_compensation
 from plait.compile.drafts import Draft, ScopeDraft
 from plait.compile.findings import Findings
 from plait.compile.names import NameChecker, View, Visible, visible
@@ -92,6 +93,9 @@ class ScopeCompiler:
             step, self._findings, self._names, view, self._defaults
         ).compile()
         draft = Draft(step, templates, reads=set(templates.reads))
+        if step.compensate is not None:
+            draft.compensate, reads = self._compensation(step, step.compensate, view)
+            draft.reads |= reads
         if not step.scopes and step.fallback is None:
             return draft
         own = set() if step.is_unnamed else {step.model.id}
@@ -104,6 +108,22 @@ class ScopeCompiler:
             draft.fallback, reads = self.compile(tree, inner.with_extra("error"))
             draft.reads |= reads
         return draft
+
+    def _compensation(
+        self, step: StepTree, undoing: StepTree, view: View
+    ) -> tuple[ScopeDraft, set[str]]:
+        """Compile what undoes `step`, which sees the step itself and why it is undone."""
+        check_compensation(undoing, self._findings)
+        own = {} if step.is_unnamed else {step.model.id: visible(step)}
+        inside = replace(
+            view,
+            steps={**view.steps, **own},
+            later=view.later - own.keys(),
+            inside=view.inside | own.keys(),
+        )
+        tree = ScopeTree("graph", (undoing,), step.path, {}, (), False)
+        draft, reads = self.compile(tree, inside.with_extra("error"))
+        return draft, reads - own.keys()
 
     def _output(self, draft: ScopeDraft) -> tuple[Template | None, set[str]]:
         tree = draft.tree
@@ -161,10 +181,9 @@ def _nested_ids(tree: ScopeTree) -> dict[str, str]:
 
 
 def _steps_inside(step: StepTree) -> Iterator[StepTree]:
-    """Yield the steps in the scopes of `step` and in its fallback, however deep."""
+    """Yield the steps in the scopes of `step`, and beside it, however deep."""
     nested = [inner for scope in step.scopes.values() for inner in scope.steps]
-    if step.fallback is not None:
-        nested.append(step.fallback)
+    nested += [one for one in (step.fallback, step.compensate) if one is not None]
     for inner in nested:
         yield inner
         yield from _steps_inside(inner)

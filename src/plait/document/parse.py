@@ -114,7 +114,8 @@ class _Parser:
             return self._broken(kind, raw, path)
         parts = model.parts(raw)
         scopes = {part.name: self._nested(raw, path, part) for part in parts.scopes}
-        return StepTree(model, raw, path, parts, scopes, self._fallback(raw, path))
+        fallback, compensate = self._fallback(raw, path), self._compensate(raw, path)
+        return StepTree(model, raw, path, parts, scopes, fallback, compensate)
 
     def _nested(self, raw: Any, path: Path, part: ScopePart) -> ScopeTree:
         for key in part.path:
@@ -138,6 +139,7 @@ class _Parser:
             salvage.step_parts(kind, raw),
             scopes,
             self._fallback(raw, path),
+            self._compensate(raw, path),
             is_broken=True,
         )
 
@@ -146,6 +148,12 @@ class _Parser:
         if not is_step(fallback, self.catalog):
             return None
         return self._step(fallback, (*path, "fallback"), default_id="fallback")
+
+    def _compensate(self, raw: JsonObject, path: Path) -> StepTree | None:
+        compensate = raw.get("compensate")
+        if not isinstance(compensate, dict):
+            return None
+        return self._step(compensate, (*path, "compensate"), default_id="compensate")
 
     def _kind(self, raw: JsonObject, path: Path) -> type[Step] | None:
         """Return the model of a step's type, or of the one that was surely meant."""

@@ -1,6 +1,6 @@
 """Words of the language that this version does not run yet.
 
-They are refused by name, never ignored: a workflow whose `auth` or `compensate` was
+They are refused by name, never ignored: a workflow whose `auth` or `rate_limit` was
 silently skipped would do harm.
 """
 
@@ -10,13 +10,12 @@ from typing import Final
 
 STEP_TYPES: Final = frozenset(
     "grpc graphql sql file email notify publish llm python transform validate "
-    "switch foreach while repeat try saga".split()
+    "switch foreach while repeat try".split()
 )
 STEP_KEYS: Final = frozenset(
-    "compensate cache rate_limit circuit_breaker bulkhead batch hedge goto "
-    "max_visits".split()
+    "cache rate_limit circuit_breaker bulkhead batch hedge goto max_visits".split()
 )
 DOCUMENT_KEYS: Final = frozenset("states initial triggers concurrency priority".split())
 ENDPOINT_KEYS: Final = frozenset("rate_limit auth prefer_async".split())
-VALUES: Final = {"on_failure": ("compensate",)}
+VALUES: Final[dict[str, tuple[str, ...]]] = {}
 WORDS: Final = STEP_KEYS | DOCUMENT_KEYS | ENDPOINT_KEYS

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from plait.document.fields import Condition, DurationMs, Identifier, Strict, Templated
 from plait.document.retry import Retry
@@ -80,6 +80,12 @@ class Parts:
     waits_outside: bool = False
 
 
+Compensation = Annotated[
+    dict[str, Any],
+    WithJsonSchema({"type": "object", "required": ["type"]}),
+]
+
+
 class StepSettings(Strict):
     """Settings that `defaults` may give to all calls of a document."""
 
@@ -112,6 +118,9 @@ class Step(StepSettings):
     """The step is skipped unless this is true."""
     fallback: Templated = None
     """What answers when the attempts are used up: a value, or a step run in its place."""
+    compensate: Compensation | None = None
+    """A step that undoes this one, after it has completed. Reads this step, what this
+    step could read, and `error`."""
     effect: Effect | None = None
     """Whether the call may be repeated: `read` freely, `keyed` with the same key,
     `unsafe` never. Default: by the call itself."""

@@ -30,6 +30,7 @@ class StepTree:
     parts: Parts
     scopes: dict[str, ScopeTree]
     fallback: StepTree | None
+    compensate: StepTree | None = None
     is_broken: bool = False
     is_unnamed: bool = False
 

@@ -107,8 +107,9 @@ class WorkflowModel(Strict):
     """The result. Default: a mapping from step id to response."""
     timeout: DurationMs | None = None
     """The whole execution."""
-    on_failure: Literal["stop"] = "stop"
-    """What to do when a failure was not caught."""
+    on_failure: Literal["stop", "compensate"] = "stop"
+    """What to do when a failure was not caught. `compensate`: undo the steps that
+    completed, in reverse order, each by its own `compensate`."""
     endpoint: Endpoint | None = None
     """Where the gateway answers for this workflow."""
     annotations: dict[str, Any] | None = None

@@ -6,7 +6,7 @@ Contract of one turn: decide, record, act.
 """
 
 from plait.kernel.commands import CancelCall, CancelTimer, Command, StartCall, StartTimer
-from plait.kernel.engine import Kernel
+from plait.kernel.kernel import Kernel
 from plait.kernel.state import Ambient, Execution
 from plait.kernel.turn import BEHAVIOUR, BehaviourUnknown, Limits, Turn
 

@@ -14,7 +14,7 @@ from plait.plan import RetryPolicy
 # 63: past this the power only builds numbers that the ceiling discards.
 _EXPONENT_MAX = 63
 # What is the same every time: beginnings of codes that end in a dot, or whole codes.
-_HOPELESS = ("expression.", "limit.")
+_HOPELESS = ("expression.", "limit.", "saga.")
 _UNSENDABLE = frozenset(
     {
         "connector.invalid_request",

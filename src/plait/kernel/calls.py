@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Final, cast
 
 from plait.kernel.commands import StartCall
+from plait.kernel.compensation import times_undone
 from plait.kernel.failures import out_of_time
 from plait.kernel.paths import without_rounds
 from plait.kernel.state import Execution, Run
@@ -74,7 +75,10 @@ def _idempotency_key(x: Execution, run: Run) -> str | Failure | None:
         return _as_key(node.idempotency_key.render(run.frame.names))
     if node.effect != "keyed":
         return None
-    return f"{x.started.execution_id}/{without_rounds(run.path)}"
+    path = without_rounds(run.path)
+    undone = times_undone(x, path) if x.undone else 0
+    again = f"~{undone + 1}" if undone else ""
+    return f"{x.started.execution_id}/{path}{again}"
 
 
 def _as_key(value: JsonValue) -> str | Failure:

@@ -1,44 +1,39 @@
 """The engine: what all steps share, around the machines of the node kinds.
 
-Rule 1. A turn handles one outside event, then everything that has become ready, first
-        come first served. Nothing recurses per step, so a chain may be any length.
-Rule 2. Work is proportional to the nodes that the event touches, never to the history.
-Rule 3. After each turn an open execution has a call outstanding, a timer that is no mere
-        time limit, or waits for somebody outside: something will wake it. This is asserted.
+Rule. Work is proportional to the nodes that an event touches, never to the history.
 
-Not here: what one node kind does (plait.kernel.machines), a step's states
-(plait.kernel.lifecycle), which steps of a scope are ready (plait.kernel.frames), what a
-call says (plait.kernel.calls), whether it is made again (plait.kernel.retry), which timers
-are outstanding (plait.kernel.timers), addresses (plait.kernel.paths).
+Not here: what a turn is (plait.kernel.kernel), what one node kind does
+(plait.kernel.machines), a step's states (plait.kernel.lifecycle), which steps of a scope
+are ready (plait.kernel.frames), what a call says (plait.kernel.calls), whether it is made
+again (plait.kernel.retry), which timers are outstanding (plait.kernel.timers), what is
+undone (plait.kernel.compensation), addresses (plait.kernel.paths).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
-from typing import assert_never
+from typing import Any
 
 from plait.expression import ExpressionError
 from plait.kernel.calls import call_of
 from plait.kernel.commands import CancelCall
+from plait.kernel.compensation import (
+    COMPENSATE,
+    begin,
+    begin_at_end,
+    due_at_end,
+    inside_of,
+    note_completed,
+    on_frame_over,
+    owe,
+)
+from plait.kernel.compensation import go_on as go_on_undoing
 from plait.kernel.events import (
-    ApprovalDecided,
-    CallCompleted,
-    CallFailed,
-    CancelRequested,
-    ExecutionCancelled,
     ExecutionCompleted,
     ExecutionFailed,
-    ExecutionResumed,
-    ExecutionStarted,
     FallbackStarted,
-    IncidentRaised,
-    IncidentResolved,
-    OutcomeUnknown,
-    OutsideEvent,
     RetryScheduled,
     RetryStarted,
-    SignalReceived,
     StepCancelled,
     StepCompleted,
     StepEvent,
@@ -46,51 +41,42 @@ from plait.kernel.events import (
     StepSkipped,
     StepStarted,
     TerminalEvent,
-    TimerFired,
 )
 from plait.kernel.failures import (
     crowded,
-    execution_out_of_time,
-    history_full,
     in_brief,
     out_of_time,
     with_detail,
 )
 from plait.kernel.frames import (
-    FRAME_DONE,
     Openings,
-    active_runs,
     leave,
     pass_over,
     passed_over_around,
     settle,
 )
-from plait.kernel.incidents import go_on, outcome_unknown, pause, take_up
-from plait.kernel.lifecycle import TRANSITIONS, InvariantBroken, StepState, advance
+from plait.kernel.lifecycle import TRANSITIONS, StepState, advance
 from plait.kernel.machine import Machine
 from plait.kernel.machines import built_in_machines
-from plait.kernel.mailbox import is_new, keep
 from plait.kernel.paths import beside, inside
 from plait.kernel.retry import retry_at_ms
-from plait.kernel.state import Ambient, Execution, Frame, Run
+from plait.kernel.state import Execution, Frame, Run
 from plait.kernel.timers import (
     cancel_all_timers,
     cancel_timers,
     pending_count,
-    start_execution_deadline,
     start_timer,
-    take_timer,
     watch_deadlines,
 )
-from plait.kernel.turn import BEHAVIOUR, BehaviourUnknown, Limits, Turn
-from plait.kernel.views import absent_view, completed_view, default_output, first_names
+from plait.kernel.turn import Limits
+from plait.kernel.views import absent_view, completed_view, default_output
 from plait.model.failure import Failure
 from plait.model.json import JsonObject, JsonValue
-from plait.plan import Plan, all_nodes
+from plait.plan import Plan, Scope
 
 
-class Kernel:
-    """Runs executions of one plan. Keeps no execution's state; one serves them all."""
+class Engine:
+    """Runs the steps of executions of one plan. Keeps no execution's state."""
 
     def __init__(
         self,
@@ -104,174 +90,6 @@ class Kernel:
         self._limits = limits if limits is not None else Limits()
         self._openings = Openings()
 
-    @cached_property
-    def waits_outside(self) -> bool:
-        """True when a step of the plan waits for somebody outside."""
-        machines = self._machines
-        nodes = all_nodes(self.plan.scope)
-        return any(machines[node.machine].waits_outside for node in nodes)
-
-    def wanted(self, run: Run) -> JsonObject:
-        """Return what `run`, one of `Execution.waiting`, waits for: `for`, and more."""
-        return self._machines[run.node.machine].wanted(run)
-
-    def admits(self, x: Execution, event: ApprovalDecided) -> bool:
-        """Tell whether a decision would count: the step asks, and whoever decides may."""
-        run = x.waiting.get(event.step)
-        return run is not None and self._machines[run.node.machine].admits(run, event)
-
-    # -- turns ---------------------------------------------------------------------
-
-    def start(
-        self, event: ExecutionStarted, ambient: Ambient | None = None
-    ) -> tuple[Execution, Turn]:
-        """Begin an execution: return its state and its first turn.
-
-        Raises:
-            BehaviourUnknown: A newer kernel started this execution.
-        """
-        if event.behaviour > BEHAVIOUR:
-            raise BehaviourUnknown(event.behaviour)
-        x = Execution(self.plan, event, ambient or Ambient(), event.at_ms)
-        x.events.append(event)
-        if self.plan.timeout_ms is not None:
-            start_execution_deadline(x, event.at_ms + self.plan.timeout_ms)
-        names = first_names(self.plan, event, x.ambient)
-        x.root = self._openings.open(x, self.plan.scope, None, "", "", names)
-        return x, self._end_turn(x)
-
-    def decide(self, x: Execution, event: OutsideEvent) -> Turn:
-        """Apply one outside event to `x`; return what follows from it.
-
-        An event that comes too late (its call was given up, its timer cancelled, the
-        execution over) changes nothing: the turn is empty.
-        """
-        if x.end is not None:
-            return Turn([], [])
-        match event:
-            case CallCompleted() | CallFailed():
-                is_expected = self._on_outcome(x, event)
-            case TimerFired():
-                is_expected = self._on_timer(x, event)
-            case OutcomeUnknown():
-                is_expected = self._on_unknown(x, event)
-            case IncidentResolved():
-                is_expected = self._on_resolved(x, event)
-            case SignalReceived():
-                is_expected = self._on_signal(x, event)
-            case ApprovalDecided():
-                is_expected = self._on_decision(x, event)
-            case CancelRequested():
-                is_expected = True
-                self._accept(x, event)
-                self._end(x, ExecutionCancelled(event.reason, x.now_ms))
-            case ExecutionStarted() | ExecutionResumed():
-                raise InvariantBroken("an execution starts once; who resumes it retells it")
-            case _:
-                assert_never(event)
-        return self._end_turn(x) if is_expected else Turn([], [])
-
-    def resume(self, x: Execution, pause_ms: int) -> None:
-        """Let `x` go on after a pause, in which time stood still for its time limits.
-
-        Whoever keeps its timers moves them by as much.
-        """
-        x.now_ms += pause_ms
-        for run in active_runs(x):
-            if run.deadline_at_ms is not None:
-                run.deadline_at_ms += pause_ms
-
-    def _accept(self, x: Execution, event: OutsideEvent) -> None:
-        x.events.append(event)
-        if event.at_ms > x.now_ms:
-            x.now_ms = event.at_ms
-
-    def _on_outcome(self, x: Execution, event: CallCompleted | CallFailed) -> bool:
-        run = x.calls.get(event.step)
-        if run is None or run.attempt != event.attempt:
-            return False
-        del x.calls[event.step]
-        self._accept(x, event)
-        if isinstance(event, CallCompleted):
-            self.succeed(x, run, event.response, event.facts)
-        else:
-            self.fail(x, run, event.failure)
-        return True
-
-    def _on_unknown(self, x: Execution, event: OutcomeUnknown) -> bool:
-        run = take_up(x, event)
-        if run is None:
-            return False
-        self._accept(x, event)
-        match run.node.on_unknown:
-            case "pause":
-                self._note(x, run, IncidentRaised(run.path, run.attempt, x.now_ms))
-                pause(x, run)
-            case "retry":
-                self._attempt_call(x, run)
-            case "fail":
-                self.fail(x, run, outcome_unknown(run))
-        return True
-
-    def _on_resolved(self, x: Execution, event: IncidentResolved) -> bool:
-        run = go_on(x, event)
-        if run is None:
-            return False
-        self._accept(x, event)
-        match event.action:
-            case "retry":
-                self._note(x, run, RetryStarted(run.path, run.attempt + 1, x.now_ms))
-                self._attempt(x, run)
-            case "done":
-                self.succeed(x, run, event.response)
-            case _:
-                self.fail(x, run, outcome_unknown(run))
-        return True
-
-    def _on_signal(self, x: Execution, event: SignalReceived) -> bool:
-        if not is_new(x, event):
-            return False
-        self._accept(x, event)
-        for run in list(x.waiting.values()):
-            if self._machines[run.node.machine].hears(self, x, run, event):
-                return True
-        keep(x, event, self._limits)
-        return True
-
-    def _on_decision(self, x: Execution, event: ApprovalDecided) -> bool:
-        if not self.admits(x, event):
-            return False
-        self._accept(x, event)
-        run = x.waiting[event.step]
-        return self._machines[run.node.machine].hears(self, x, run, event)
-
-    def _end_turn(self, x: Execution) -> Turn:
-        ready = x.ready
-        while ready and x.end is None:
-            frame, index = ready.popleft()
-            if not frame.is_open:
-                continue
-            if index == FRAME_DONE:
-                self._complete_frame(x, frame)
-            else:
-                self._begin(x, frame, index)
-        self._check(x)
-        turn = Turn(x.events, x.commands)
-        x.event_count += len(x.events)
-        x.events, x.commands = [], []
-        return turn
-
-    def _check(self, x: Execution) -> None:
-        if x.end is not None:
-            return
-        if x.event_count + len(x.events) > self._limits.events_max:
-            failure = history_full(self._limits.events_max)
-            self._end(x, ExecutionFailed(failure, x.now_ms))
-        elif len(x.timers) == x.deadline_count and not (
-            x.calls or x.incidents or x.waiting
-        ):
-            raise InvariantBroken(f"execution {x.started.execution_id} waits for nothing")
-
     # -- frames --------------------------------------------------------------------
 
     def open_frame(self, x: Execution, run: Run, name: str, suffix: str) -> None:
@@ -280,7 +98,26 @@ class Kernel:
         names = dict(run.frame.names)
         self._openings.open(x, run.node.scopes[name], run, name, prefix, names)
 
+    def open_scope(
+        self,
+        x: Execution,
+        scope: Scope,
+        owner: Run | None,
+        name: str,
+        prefix: str,
+        names: dict[str, Any],
+    ) -> None:
+        """Start a scope that undoes a step (see `plait.kernel.compensation.Undoes`)."""
+        frame = self._openings.open(x, scope, owner, name, prefix, names)
+        if owner is None:
+            x.root = frame
+
     def _complete_frame(self, x: Execution, frame: Frame) -> None:
+        if frame.name == COMPENSATE:
+            leave(frame)
+            frame.runs.clear()
+            on_frame_over(self, x, frame, None)
+            return
         template = frame.scope.output
         try:
             output = template.render(frame.names) if template else default_output(frame)
@@ -304,7 +141,9 @@ class Kernel:
     def _fail_frame(self, x: Execution, frame: Frame, failure: Failure) -> None:
         self.close_frame(x, frame)
         parent = frame.parent
-        if parent is None:
+        if frame.name == COMPENSATE:
+            on_frame_over(self, x, frame, failure)
+        elif parent is None:
             self._end(x, ExecutionFailed(failure, x.now_ms))
         elif parent.state is StepState.FALLING_BACK:
             self._fail_unanswered(x, parent, in_brief(failure.as_json()))
@@ -317,6 +156,8 @@ class Kernel:
         leave(frame)
         for run in frame.runs.values():
             if run.is_active:
+                if x.undo and self._machines[run.node.machine].undoes:
+                    owe(x, run)
                 self._drop(x, run)
                 self._note(x, run, StepCancelled(run.path, x.now_ms))
         frame.runs.clear()
@@ -426,7 +267,20 @@ class Kernel:
             self._drop(x, run)
         self._note(x, run, StepCompleted(run.path, run.attempt, by_fallback, x.now_ms))
         run.frame.names[run.node.id] = view
+        if run.node.compensate_scope is not None and not by_fallback:
+            note_completed(x, run)
         settle(x, run)
+
+    def undo(self, x: Execution, run: Run, failure: Failure) -> None:
+        """Undo what completed inside `run` (see `plait.kernel.machine.Offers`)."""
+        failure = failure.at(step=run.path, attempts=run.attempt, place=run.node.place)
+        self._drop(x, run)
+        keys = inside_of(x, run)
+        if not keys:
+            self.fail(x, run, failure)
+            return
+        run.memory = begin(x, run, keys, failure)
+        go_on_undoing(self, x, run, run.memory)
 
     def fail(self, x: Execution, run: Run, failure: Failure) -> None:
         """End the attempt with a failure (see `plait.kernel.machine.Offers`)."""
@@ -515,25 +369,33 @@ class Kernel:
         self._end(x, ExecutionCompleted(output, x.now_ms, passed_over_around(run)))
 
     def _end(self, x: Execution, event: TerminalEvent) -> None:
+        """End the execution, but for what is to be undone before."""
+        # What runs when a workflow returns is cut short by success, and not undone.
+        keys = due_at_end(x, event) if isinstance(event, ExecutionCompleted) else []
+        self._stop(x)
+        if not isinstance(event, ExecutionCompleted):
+            keys = due_at_end(x, event)
+        if not keys or x.undoing is not None:
+            self.close(x, event)
+            return
+        x.deadline_count = 0
+        x.undoing = begin_at_end(x, keys, event)
+        go_on_undoing(self, x, None, x.undoing)
+
+    def close(self, x: Execution, event: TerminalEvent) -> None:
+        """All is over."""
+        self._stop(x)
+        x.undoing = None
+        x.end = event
+        x.events.append(event)
+
+    def _stop(self, x: Execution) -> None:
         if x.root is not None and x.root.is_open:
             self.close_frame(x, x.root)
         cancel_all_timers(x)
         x.ready.clear()
-        x.end = event
-        x.events.append(event)
 
     # -- timers and bookkeeping ------------------------------------------------------
-
-    def _on_timer(self, x: Execution, event: TimerFired) -> bool:
-        if event.timer not in x.timers:
-            return False
-        self._accept(x, event)
-        run, purpose = take_timer(x, event.timer)
-        if run is not None:
-            self._on_timer_of(x, run, purpose)
-        else:
-            self._end(x, ExecutionFailed(execution_out_of_time(x), x.now_ms))
-        return True
 
     def _on_timer_of(self, x: Execution, run: Run, purpose: str) -> None:
         match purpose:
@@ -543,6 +405,8 @@ class Kernel:
                 self._attempt(x, run)
             case "machine" | "patience":
                 self._machines[run.node.machine].on_timer(self, x, run)
+            case _ if self._machines[run.node.machine].undoes:
+                self.undo(x, run, out_of_time(run))
             case "timeout":
                 self._time_out(x, run)
             case _:

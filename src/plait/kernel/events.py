@@ -124,6 +124,18 @@ class ApprovalDecided:
 
 
 @record
+class CompensationRequested:
+    """Somebody wants undone what an execution did.
+
+    `is_rollback` tells that it has ended already; else it is to end, as by a cancel.
+    """
+
+    reason: str
+    is_rollback: bool
+    at_ms: int
+
+
+@record
 class ExecutionResumed:
     """An execution that had ended goes on, as if `again` had not come to anything yet.
 
@@ -224,6 +236,31 @@ class StepCancelled:
 
 
 @record
+class CompensationStarted:
+    """What completed is undone: the steps at `steps`, in this order.
+
+    `step` is the saga that failed, empty when it is the execution; `attempt` counts the
+    compensations of the execution.
+    """
+
+    step: str
+    attempt: int
+    steps: list[str]
+    at_ms: int
+
+
+@record
+class CompensationEnded:
+    """All that was to be undone is, but for `not_undone`: `step` and `error` each."""
+
+    step: str
+    attempt: int
+    undone: list[str]
+    not_undone: list[JsonValue]
+    at_ms: int
+
+
+@record
 class SignalAwaited:
     """A step waits for a signal of this name, until `due_at_ms` if that is given."""
 
@@ -287,6 +324,14 @@ class ExecutionFailed:
 
 
 @record
+class ExecutionCompensated:
+    """Terminal: what it did is undone. `failure` is why."""
+
+    failure: Failure
+    at_ms: int
+
+
+@record
 class ExecutionCancelled:
     """Terminal: stopped on request."""
 
@@ -305,6 +350,7 @@ OutsideEvent: TypeAlias = (
     | CancelRequested
     | SignalReceived
     | ApprovalDecided
+    | CompensationRequested
 )
 StepEvent: TypeAlias = (
     StepStarted
@@ -318,6 +364,9 @@ StepEvent: TypeAlias = (
     | StepCancelled
 )
 WaitEvent: TypeAlias = SignalAwaited | SignalTaken | SignalRefused | ApprovalRequested
-TerminalEvent: TypeAlias = ExecutionCompleted | ExecutionFailed | ExecutionCancelled
-DerivedEvent: TypeAlias = StepEvent | WaitEvent | TerminalEvent
+CompensationEvent: TypeAlias = CompensationStarted | CompensationEnded
+TerminalEvent: TypeAlias = (
+    ExecutionCompleted | ExecutionFailed | ExecutionCancelled | ExecutionCompensated
+)
+DerivedEvent: TypeAlias = StepEvent | WaitEvent | CompensationEvent | TerminalEvent
 Event: TypeAlias = OutsideEvent | DerivedEvent

@@ -57,6 +57,10 @@ class Offers(Protocol):
         """Start the node's call; its outcome ends the attempt."""
         ...
 
+    def undo(self, x: Execution, run: Run, failure: Failure) -> None:
+        """Undo what completed inside `run`; the attempt fails when that is over."""
+        ...
+
     def wait_outside(self, x: Execution, run: Run, due_at_ms: int | None) -> bool:
         """Ask for what comes from outside: for `hears`, and for `on_timer` when it is due.
 
@@ -72,6 +76,7 @@ class Machine:
     name: ClassVar[str]
     watches_deadline: ClassVar[bool] = False
     waits_outside: ClassVar[bool] = False
+    undoes: ClassVar[bool] = False
 
     def start(self, kernel: Offers, x: Execution, run: Run) -> None:
         """Begin an attempt. Ends, now or later, in succeed, fail or finish.

@@ -11,6 +11,7 @@ from plait.kernel.commands import Command
 from plait.kernel.events import Event, ExecutionStarted, SignalReceived, TerminalEvent
 from plait.kernel.lifecycle import ACTIVE, StepState
 from plait.model.failure import Failure
+from plait.model.json import JsonValue
 from plait.plan import Node, Plan, Scope
 
 
@@ -108,6 +109,41 @@ class Mailbox:
 
 
 @dataclass(slots=True, eq=False)
+class Undo:
+    """A completed step that can be undone, and the names that its `compensate` sees.
+
+    Attributes:
+        is_owed: Its saga was cut short: it is undone before the execution ends.
+        tries: How often it was tried to undo it.
+    """
+
+    node: Node
+    path: str
+    names: dict[str, Any]
+    is_owed: bool = False
+    tries: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Undoing:
+    """A compensation under way.
+
+    Attributes:
+        number: Which of the execution's compensations it is, from 1.
+        left: What is still to be undone, by its key in `Execution.undo`, the next last.
+        cause: Why it is undone.
+        then: How the execution is to end afterwards; None when a saga is undone.
+    """
+
+    number: int
+    left: list[str]
+    cause: Failure
+    then: TerminalEvent | None = None
+    undone: list[str] = field(default_factory=list)
+    not_undone: list[JsonValue] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
 class Execution:
     """The whole state of one execution.
 
@@ -119,6 +155,10 @@ class Execution:
         deadline_count: How many of them are time limits, which nothing waits for.
         waiting: Steps that wait for somebody outside, by path, longest waiting first.
         mailbox: Signals that have come; None before the first.
+        undo: Completed steps that can be undone, by path without rounds, the first to
+            complete first.
+        undone: How often steps were undone, by the same.
+        undoing: The compensation of the whole execution, while it is under way.
         ready: What is to be done before the turn ends, in order.
         end: The terminal event, once there is one.
         events, commands: What the turn under way has produced so far.
@@ -137,6 +177,10 @@ class Execution:
     deadline_count: int = 0
     waiting: dict[str, Run] = field(default_factory=dict)
     mailbox: Mailbox | None = None
+    undo: dict[str, Undo] = field(default_factory=dict)
+    undone: dict[str, int] = field(default_factory=dict)
+    undoing: Undoing | None = None
+    compensation_count: int = 0
     ready: deque[tuple[Frame, int]] = field(default_factory=deque)
     end: TerminalEvent | None = None
     events: list[Event] = field(default_factory=list)

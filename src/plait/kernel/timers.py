@@ -42,7 +42,8 @@ def _ask(x: Execution, run: Run | None, due_at_ms: int, step: str) -> int:
 
 def watch_deadlines(x: Execution, run: Run) -> None:
     """Ask for the timers of the limits that `run` begins its attempt with."""
-    if run.deadline_at_ms is not None and run.attempt == 1:
+    # Once for all attempts; what undid a saga's attempt was not to be cut short by it.
+    if run.deadline_at_ms is not None and "timeout" not in run.timers.values():
         start_timer(x, run, "timeout", run.deadline_at_ms)
     if run.node.attempt_timeout_ms is not None:
         due_at_ms = x.now_ms + run.node.attempt_timeout_ms

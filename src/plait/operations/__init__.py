@@ -14,11 +14,14 @@ from plait.operations.course import (
     HasEnded,
     NeverRan,
     NoIncident,
+    NothingToUndo,
     NotResumable,
+    WasUndone,
     fork,
     resolve,
     restart,
     resume,
+    rollback,
 )
 from plait.operations.executions import Shown, row_json, show, shown_json
 from plait.operations.journal import (
@@ -59,6 +62,7 @@ __all__ = [
     "NotAnApprover",
     "NotResumable",
     "NothingToDecide",
+    "NothingToUndo",
     "Removed",
     "Retention",
     "Shown",
@@ -66,6 +70,7 @@ __all__ = [
     "StillRunning",
     "TooManySignals",
     "Verdict",
+    "WasUndone",
     "WhichApproval",
     "cancel",
     "every",
@@ -76,6 +81,7 @@ __all__ = [
     "resolve",
     "restart",
     "resume",
+    "rollback",
     "row_json",
     "show",
     "shown_json",

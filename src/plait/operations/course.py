@@ -19,6 +19,8 @@ from plait.drivers.journal.live import standing_of
 from plait.drivers.journal.payload import searched
 from plait.kernel import BEHAVIOUR, Kernel
 from plait.kernel.events import (
+    CompensationRequested,
+    ExecutionCompensated,
     ExecutionCompleted,
     ExecutionFailed,
     ExecutionResumed,
@@ -102,6 +104,32 @@ class NoIncident(PlaitError):
         self.execution_id = execution_id
 
 
+class WasUndone(PlaitError):
+    """What an execution would go on from was undone since."""
+
+    code: ClassVar[str] = "execution.was_undone"
+    advice: ClassVar[Advice] = Advice.FIX_REQUEST
+
+    def __init__(self, execution_id: str, steps: list[str]) -> None:
+        super().__init__(
+            f"execution {execution_id} cannot go on from there: {', '.join(steps)} was "
+            "undone; restart it, or fork it from the first of these"
+        )
+        self.execution_id = execution_id
+        self.steps = steps
+
+
+class NothingToUndo(PlaitError):
+    """Nothing that an execution did can be undone, or it has not ended."""
+
+    code: ClassVar[str] = "execution.nothing_to_undo"
+    advice: ClassVar[Advice] = Advice.FIX_REQUEST
+
+    def __init__(self, execution_id: str, reason: str) -> None:
+        super().__init__(f"execution {execution_id} cannot be rolled back: {reason}")
+        self.execution_id = execution_id
+
+
 @record
 class Hand:
     """Who changes the course, and with what.
@@ -168,12 +196,39 @@ async def resume(hand: Hand, execution_id: str) -> Summary:
     onward = told.again(resumed)
     if onward.state.end is not None:
         raise NotResumable(execution_id, "it would end the same way at once")
+    _refuse_undone(told, onward, execution_id)
     entry = entry_of([resumed], history.summary.head)
     async with Holding(hand):
         taken = await hand.store.take(hand.worker_id, hand.now_ms, execution_id)
         if (taken.length, taken.epoch) != (history.summary.length, epoch):
             raise LostRace(execution_id)
         return await written(hand, taken, onward, [entry])
+
+
+async def rollback(hand: Hand, execution_id: str, reason: str) -> Summary:
+    """Undo what an execution that has ended did; whoever claims it next does that.
+
+    Of one whose compensation failed, what could not be undone is tried again.
+
+    Raises:
+        UnknownExecution: There is none of that id.
+        NothingToUndo: It has not ended, or no completed step has a `compensate`.
+        LostRace: Somebody else is changing it right now.
+    """
+    async with Holding(hand):
+        history = await read_history(hand, execution_id)
+        told = await told_of(hand, history)
+        if told.state.end is None:
+            raise NothingToUndo(execution_id, "it runs; `cancel --compensate` ends it")
+        turn = told.tell(CompensationRequested(reason, True, hand.now_ms))
+        if not turn.events:
+            raise NothingToUndo(execution_id, "no completed step is left to be undone")
+        entries = [entry_of(turn.events, history.summary.head)]
+        taken = await hand.store.take(hand.worker_id, hand.now_ms, execution_id)
+        if taken.length != history.summary.length:
+            raise LostRace(execution_id)
+        told = left(hand, told, entries, epoch=taken.epoch)
+        return await written(hand, taken, told, entries)
 
 
 async def restart(hand: Hand, execution_id: str, new_id: str) -> Summary:
@@ -219,6 +274,7 @@ async def fork(hand: Hand, wanted: Fork, new_id: str) -> Summary:
     entries = [entry_of(first.events, NO_DIGEST)]
     for turn in fresh.retell(told, [wanted.step]):
         entries.append(entry_of(turn.events, entries[-1].digest))
+    _refuse_undone(told, fresh, wanted.execution_id)
     return await _create(hand, history, left(hand, fresh, entries, epoch=1), entries)
 
 
@@ -283,6 +339,18 @@ async def told_of(hand: Hand, history: History) -> Telling:
     return replay(history, hand.kernel_for(plan), hand.secrets)
 
 
+def _refuse_undone(source: Telling, onward: Telling, execution_id: str) -> None:
+    """Refuse to go on from steps as if they were done that have been undone."""
+    now, then = onward.state, source.state
+    steps = [
+        undo.path
+        for key, undo in now.undo.items()
+        if now.undone.get(key, 0) < then.undone.get(key, 0)
+    ]
+    if steps:
+        raise WasUndone(execution_id, steps)
+
+
 def _started(told: Telling) -> ExecutionStarted:
     started = told.events[0]
     assert isinstance(started, ExecutionStarted)
@@ -296,6 +364,8 @@ def _failed_steps(told: Telling, execution_id: str) -> list[str]:
             raise NotResumable(execution_id, "it is still running")
         case ExecutionCompleted():
             raise NotResumable(execution_id, "it has completed")
+        case ExecutionCompensated():
+            raise NotResumable(execution_id, "what it did has been undone")
         case ExecutionFailed(failure=failure) if failure.step:
             return [failure.step]
         case _:

@@ -13,6 +13,7 @@ from plait.drivers.journal import trace_of, turns_of, verify
 from plait.kernel.events import (
     CallCompleted,
     ExecutionCancelled,
+    ExecutionCompensated,
     ExecutionCompleted,
     ExecutionFailed,
     ExecutionStarted,
@@ -92,7 +93,7 @@ def _outcome(last: object) -> tuple[JsonValue, Failure | None]:
     match last:
         case ExecutionCompleted(output=output):
             return output, None
-        case ExecutionFailed(failure=failure):
+        case ExecutionFailed(failure=failure) | ExecutionCompensated(failure=failure):
             return None, failure
         case ExecutionCancelled(reason=reason):
             return None, Failure("execution.cancelled", reason)

@@ -23,6 +23,7 @@ from plait.kernel import Turn
 from plait.kernel.events import (
     ApprovalDecided,
     CancelRequested,
+    CompensationRequested,
     OutsideEvent,
     SignalReceived,
     SignalRefused,
@@ -134,8 +135,13 @@ class Verdict:
 Said: TypeAlias = tuple[OutsideEvent, Message]
 
 
-async def cancel(hand: Hand, execution_id: str, reason: str) -> Summary:
+async def cancel(
+    hand: Hand, execution_id: str, reason: str, *, compensates: bool = False
+) -> Summary:
     """End an execution: at once when nobody runs it, else by a word to whoever does.
+
+    Args:
+        compensates: Undo what it did first: whoever runs it then does that.
 
     Returns:
         Its row; still running when somebody else has to stop it first.
@@ -144,8 +150,11 @@ async def cancel(hand: Hand, execution_id: str, reason: str) -> Summary:
         UnknownExecution: There is none of that id.
         HasEnded: There is nothing to cancel.
     """
-    message = cancel_message(execution_id, reason, hand.worker_id)
-    event = CancelRequested(reason, hand.now_ms)
+    worker_id, now_ms = hand.worker_id, hand.now_ms
+    message = cancel_message(execution_id, reason, worker_id, compensates=compensates)
+    event: OutsideEvent = CancelRequested(reason, now_ms)
+    if compensates:
+        event = CompensationRequested(reason, False, now_ms)
     return await _tell(hand, execution_id, lambda _: (event, message))
 
 

@@ -164,6 +164,7 @@ _READERS: Final[dict[type, dict[str, Callable[[Any], Any]]]] = {
         "retry": lambda c: None if c is None else _load(RetryPolicy, c),
         "fallback_value": _template,
         "fallback_scope": _scope,
+        "compensate_scope": _scope,
         "idempotency_key": _template,
         "output": _template,
         "templates": lambda c: {k: _required_template(v) for k, v in c.items()},

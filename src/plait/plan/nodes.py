@@ -65,6 +65,7 @@ class Node:
         fallback_value, fallback_scope: What answers when the attempts are used up; at
             most one is set. The scope holds one node.
         on_unknown: What to do when it is unknown whether an `unsafe` call was made.
+        compensate_scope: What undoes the step after it has completed; holds one node.
         templates, scopes, options: The kind's own settings.
     """
 
@@ -89,6 +90,7 @@ class Node:
     on_unknown: OnUnknown = "pause"
     idempotency_key: Template | None = None
     output: Template | None = None
+    compensate_scope: Scope | None = None
     templates: Mapping[str, Template] = field(default_factory=dict)
     scopes: Mapping[str, Scope] = field(default_factory=dict)
     options: Mapping[str, JsonValue] = field(default_factory=dict)
@@ -143,6 +145,7 @@ class Plan:
         timeout_ms: The whole execution; None: no bound.
         roots: Every root name that any template reads (`input`, `trigger`, step ids),
             sorted; what is not in it need not be provided.
+        on_failure: What follows on a failure that nothing caught.
         content_hash: `sha256:…` of the serialised plan; two plans with equal hashes are
             equal byte for byte.
     """
@@ -156,6 +159,7 @@ class Plan:
     timeout_ms: int | None
     endpoint: Endpoint | None
     roots: tuple[str, ...] = ()
+    on_failure: Literal["stop", "compensate"] = "stop"
     content_hash: str = ""
 
 
@@ -166,5 +170,5 @@ def all_nodes(scope: Scope) -> Iterator[Node]:
         for node in stack.pop().nodes:
             yield node
             stack.extend(node.scopes.values())
-            if node.fallback_scope is not None:
-                stack.append(node.fallback_scope)
+            beside = (node.fallback_scope, node.compensate_scope)
+            stack.extend(one for one in beside if one is not None)

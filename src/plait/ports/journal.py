@@ -20,7 +20,7 @@ from plait.model.errors import Advice, PlaitError
 from plait.model.record import record
 
 RUNNING: Final = "running"
-TERMINAL: Final = ("completed", "failed", "cancelled")
+TERMINAL: Final = ("completed", "failed", "cancelled", "compensated")
 
 
 @record

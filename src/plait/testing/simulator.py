@@ -34,6 +34,7 @@ from plait.kernel.events import (
     CancelRequested,
     Event,
     ExecutionCancelled,
+    ExecutionCompensated,
     ExecutionCompleted,
     ExecutionFailed,
     ExecutionStarted,
@@ -56,6 +57,7 @@ _STATUS: Final = {
     ExecutionCompleted: "completed",
     ExecutionFailed: "failed",
     ExecutionCancelled: "cancelled",
+    ExecutionCompensated: "compensated",
 }
 
 
@@ -267,7 +269,7 @@ class Simulation:
         return Simulated(
             "running" if end is None else _STATUS[type(end)],
             end.output if isinstance(end, ExecutionCompleted) else None,
-            end.failure if isinstance(end, ExecutionFailed) else None,
+            getattr(end, "failure", None),
             self.now_ms - STARTED_AT_MS,
             end.passed_over if isinstance(end, ExecutionCompleted) else None,
             self._trace.steps,

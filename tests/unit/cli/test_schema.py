@@ -164,7 +164,6 @@ BAD: dict[str, dict[str, Any]] = {
     "unknown mode": with_document(mode="fast"),
     "unknown order": with_document(order="random"),
     "input as text": with_document(input="object"),
-    "on_failure compensate": with_document(on_failure="compensate"),
     "planned key": with_document(triggers=[]),
     "defaults with unknown key": with_document(defaults={"cache": "5s"}),
     "endpoint without path": with_document(endpoint={"method": "GET"}),

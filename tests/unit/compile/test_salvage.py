@@ -51,7 +51,6 @@ def test_names_in_a_broken_step_are_checked(step: str, codes: list[str]) -> None
         "description: 'costs ${x'",
         "annotations: {a: '${x'}",
         "descripton: 'costs ${x'",
-        "compensate: {type: set, value: '${x.y}'}",
         "timeout: '${x.y}'",
     ],
 )

@@ -19,9 +19,9 @@ STEP: dict[str, Any] = {"id": "a", "type": "set", "value": 1}
 
 LATER_TYPES = (
     "grpc graphql sql file email notify publish llm python transform validate "
-    "switch foreach while repeat try saga"
+    "switch foreach while repeat try"
 )
-LATER_STEP_KEYS = "compensate cache rate_limit circuit_breaker bulkhead goto max_visits"
+LATER_STEP_KEYS = "cache rate_limit circuit_breaker bulkhead goto max_visits"
 LATER_DOCUMENT_KEYS = "states initial triggers concurrency priority"
 LATER_ENDPOINT_KEYS = "rate_limit auth prefer_async"
 
@@ -215,7 +215,7 @@ def test_d103_steps_that_are_none(steps: str) -> None:
 
 
 def test_d104_an_unknown_step_type() -> None:
-    known = "approval, ask, fail, parallel, return, sequence, set, wait, workflow"
+    known = "approval, ask, fail, parallel, return, saga, sequence, set, wait, workflow"
     assert lines_of_steps("""
         - {id: a, type: paralel, branches: {b: {steps: [{id: x, type: set, value: 1}]}}}
         - {id: b, type: zzz}
@@ -307,10 +307,31 @@ def test_p017_an_express_workflow_cannot_wait_for_somebody_outside() -> None:
     ]
 
 
-def test_d105_compensation_of_a_later_version_is_refused_by_name() -> None:
-    assert lines_of(
-        "name: t\non_failure: compensate\nsteps: [{id: a, type: set, value: 1}]"
-    ) == ["2:13: D105 'on_failure: compensate' is not available in this version"]
+@pytest.mark.parametrize(
+    ("compensate", "finding"),
+    [
+        ("{type: return}", "44: P019 a compensation cannot end the workflow"),
+        ("x", "44: D103 'compensate': should be a mapping"),
+        ("{type: set, value: '${b}'}", "66: P001 'b' is neither"),
+        ("{type: set, value: 1, compensate: {type: set, value: 1}}", "78: P019 step 'c"),
+    ],
+)
+def test_a_compensation_that_cannot_be_is_found_at_its_place(
+    compensate: str, finding: str
+) -> None:
+    (line,) = lines_of_steps(f"- {{id: a, type: wait, for: 1s, compensate: {compensate}}}")
+    assert line.startswith(f"3:{finding}"), line
+
+
+def test_a_compensation_reads_its_step_and_why_it_is_undone() -> None:
+    undo = "{type: set, value: ['${a.response}', '${error.code}', '${z.status}']}"
+    assert (
+        lines_of_steps(f"""
+        - {{id: z, type: set, value: 1}}
+        - {{id: a, type: set, value: 1, compensate: {undo}}}
+    """)
+        == []
+    )
 
 
 def test_d105_a_fallback_of_a_later_type_is_no_value() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from plait.compile.inside import Inner, inner_scopes
+from plait.compile.inside import Inner, inner_scopes, undoing_scope
 from plait.compile.reasons import Reason, reasons_in
 from plait.model.duration import format_ms
 from plait.model.record import record
@@ -124,7 +124,8 @@ def _edges_to(target: str, reasons: list[Reason]) -> Iterator[GraphEdge]:
 
 
 def _node(node: Node, path: str) -> GraphNode:
-    groups = tuple(_group(inner) for inner in inner_scopes(node, path))
+    inside = (*inner_scopes(node, path), undoing_scope(node, path))
+    groups = tuple(_group(inner) for inner in inside if inner is not None)
     return GraphNode(
         path, node.id, node.kind, _condition(node), tuple(_notes(node)), groups
     )

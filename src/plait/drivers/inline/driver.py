@@ -33,6 +33,7 @@ from plait.kernel.events import (
     CallCompleted,
     CallFailed,
     ExecutionCancelled,
+    ExecutionCompensated,
     ExecutionCompleted,
     ExecutionFailed,
     ExecutionStarted,
@@ -265,6 +266,8 @@ class _Running:
                 status, output, passed_over = "completed", end.output, end.passed_over
             case ExecutionFailed():
                 status, failure = "failed", end.failure
+            case ExecutionCompensated():
+                status, failure = "compensated", end.failure
             case ExecutionCancelled() | None:
                 status = "cancelled"
             case _:

@@ -37,6 +37,7 @@ from plait.kernel.events import (
     CallCompleted,
     CallFailed,
     ExecutionCancelled,
+    ExecutionCompensated,
     ExecutionCompleted,
     ExecutionFailed,
     OutcomeUnknown,
@@ -348,6 +349,8 @@ def standing_of(state: Execution, outstanding: Outstanding) -> Standing:
             return Standing("completed", now_ms, None)
         case ExecutionFailed(failure=failure):
             return Standing("failed", now_ms, None, failure.code)
+        case ExecutionCompensated(failure=failure):
+            return Standing("compensated", now_ms, None, failure.code)
         case ExecutionCancelled():
             return Standing("cancelled", now_ms, None)
         case _:

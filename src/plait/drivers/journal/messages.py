@@ -12,6 +12,7 @@ import orjson
 from plait.kernel.events import (
     ApprovalDecided,
     CancelRequested,
+    CompensationRequested,
     OutsideEvent,
     SignalReceived,
 )
@@ -28,15 +29,20 @@ def event_of(message: Message, now_ms: int) -> OutsideEvent:
         case "signal":
             signal_id, name = content["id"], content["name"]
             return SignalReceived(signal_id, name, content["payload"], now_ms)
+        case "compensate":
+            return CompensationRequested(content["reason"], False, now_ms)
         case "decide":
             return ApprovalDecided(**content, at_ms=now_ms)
         case _:
             return CancelRequested(content["reason"], now_ms)
 
 
-def cancel_message(execution_id: str, reason: str, message_id: str) -> Message:
-    """Return the message that asks for an execution's end."""
-    return _message(message_id, execution_id, verb="cancel", reason=reason)
+def cancel_message(
+    execution_id: str, reason: str, message_id: str, *, compensates: bool = False
+) -> Message:
+    """Return the message that asks for an execution's end, perhaps with what it did."""
+    verb = "compensate" if compensates else "cancel"
+    return _message(message_id, execution_id, verb=verb, reason=reason)
 
 
 def signal_message(

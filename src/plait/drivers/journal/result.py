@@ -13,6 +13,7 @@ from plait.kernel.codec import load_turn
 from plait.kernel.events import (
     Event,
     ExecutionCancelled,
+    ExecutionCompensated,
     ExecutionCompleted,
     ExecutionFailed,
 )
@@ -60,7 +61,7 @@ def result_of(history: History, state: Execution) -> Result:
     match state.end:
         case ExecutionCompleted():
             output, passed_over = state.end.output, state.end.passed_over
-        case ExecutionFailed():
+        case ExecutionFailed() | ExecutionCompensated():
             failure = state.end.failure
         case ExecutionCancelled():
             failure = Failure("execution.cancelled", state.end.reason)

@@ -28,6 +28,7 @@ from plait.kernel.events import (
     ApprovalDecided,
     CallCompleted,
     CallFailed,
+    CompensationRequested,
     ExecutionResumed,
     ExecutionStarted,
     IncidentResolved,
@@ -143,7 +144,8 @@ class Telling:
         """
         for event in source.events[1:]:
             ours = self._own(source, event, again)
-            turn = None if ours is None or self.state.end else self.tell(ours)
+            is_over = self.state.end and not isinstance(ours, CompensationRequested)
+            turn = None if ours is None or is_over else self.tell(ours)
             if turn is not None and turn.events:
                 yield turn
 
@@ -166,6 +168,9 @@ class Telling:
                     return None
                 own = self._timer(step, count)
                 return None if own is None else replace(event, timer=own)
+            case CompensationRequested():
+                # What was undone stays undone, unless it is told without some of it.
+                return None if again else event
             case SignalReceived(signal_id=signal_id):
                 taker = source.takers.get(signal_id, "")
                 return None if _is_any_within(taker, again) else event

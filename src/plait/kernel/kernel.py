@@ -1,0 +1,257 @@
+"""The kernel: one outside event in, all that follows from it out.
+
+Rule 1. A turn handles one outside event, then everything that has become ready, first
+        come first served. Nothing recurses per step, so a chain may be any length.
+Rule 2. After each turn an open execution has a call outstanding, a timer that is no mere
+        time limit, or waits for somebody outside: something will wake it. This is asserted.
+
+Not here: how a step begins, ends, falls back (plait.kernel.engine).
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import assert_never
+
+from plait.kernel.engine import Engine
+from plait.kernel.events import (
+    ApprovalDecided,
+    CallCompleted,
+    CallFailed,
+    CancelRequested,
+    CompensationRequested,
+    ExecutionCancelled,
+    ExecutionCompensated,
+    ExecutionFailed,
+    ExecutionResumed,
+    ExecutionStarted,
+    IncidentRaised,
+    IncidentResolved,
+    OutcomeUnknown,
+    OutsideEvent,
+    RetryStarted,
+    SignalReceived,
+    TimerFired,
+)
+from plait.kernel.failures import (
+    execution_out_of_time,
+    history_full,
+)
+from plait.kernel.frames import (
+    FRAME_DONE,
+    active_runs,
+)
+from plait.kernel.incidents import go_on, outcome_unknown, pause, take_up
+from plait.kernel.lifecycle import InvariantBroken
+from plait.kernel.mailbox import is_new, keep
+from plait.kernel.state import Ambient, Execution, Run
+from plait.kernel.timers import (
+    start_execution_deadline,
+    take_timer,
+)
+from plait.kernel.turn import BEHAVIOUR, BehaviourUnknown, Turn
+from plait.kernel.views import first_names
+from plait.model.failure import Failure
+from plait.model.json import JsonObject
+from plait.plan import all_nodes
+
+
+class Kernel(Engine):
+    """Runs executions of one plan. Keeps no execution's state; one serves them all."""
+
+    @cached_property
+    def waits_outside(self) -> bool:
+        """True when a step of the plan waits for somebody outside."""
+        machines = self._machines
+        nodes = all_nodes(self.plan.scope)
+        return any(machines[node.machine].waits_outside for node in nodes)
+
+    def wanted(self, run: Run) -> JsonObject:
+        """Return what `run`, one of `Execution.waiting`, waits for: `for`, and more."""
+        return self._machines[run.node.machine].wanted(run)
+
+    def admits(self, x: Execution, event: ApprovalDecided) -> bool:
+        """Tell whether a decision would count: the step asks, and whoever decides may."""
+        run = x.waiting.get(event.step)
+        return run is not None and self._machines[run.node.machine].admits(run, event)
+
+    # -- turns ---------------------------------------------------------------------
+
+    def start(
+        self, event: ExecutionStarted, ambient: Ambient | None = None
+    ) -> tuple[Execution, Turn]:
+        """Begin an execution: return its state and its first turn.
+
+        Raises:
+            BehaviourUnknown: A newer kernel started this execution.
+        """
+        if event.behaviour > BEHAVIOUR:
+            raise BehaviourUnknown(event.behaviour)
+        x = Execution(self.plan, event, ambient or Ambient(), event.at_ms)
+        x.events.append(event)
+        if self.plan.timeout_ms is not None:
+            start_execution_deadline(x, event.at_ms + self.plan.timeout_ms)
+        names = first_names(self.plan, event, x.ambient)
+        x.root = self._openings.open(x, self.plan.scope, None, "", "", names)
+        return x, self._end_turn(x)
+
+    def decide(self, x: Execution, event: OutsideEvent) -> Turn:
+        """Apply one outside event to `x`; return what follows from it.
+
+        An event that comes too late (its call was given up, its timer cancelled, the
+        execution over) changes nothing: the turn is empty.
+        """
+        if x.end is not None and not isinstance(event, CompensationRequested):
+            return Turn([], [])
+        match event:
+            case CallCompleted() | CallFailed():
+                is_expected = self._on_outcome(x, event)
+            case TimerFired():
+                is_expected = self._on_timer(x, event)
+            case OutcomeUnknown():
+                is_expected = self._on_unknown(x, event)
+            case IncidentResolved():
+                is_expected = self._on_resolved(x, event)
+            case SignalReceived():
+                is_expected = self._on_signal(x, event)
+            case ApprovalDecided():
+                is_expected = self._on_decision(x, event)
+            case CompensationRequested():
+                is_expected = self._on_wish_to_undo(x, event)
+            case CancelRequested():
+                is_expected = True
+                self._accept(x, event)
+                self._end(x, ExecutionCancelled(event.reason, x.now_ms))
+            case ExecutionStarted() | ExecutionResumed():
+                raise InvariantBroken("an execution starts once; who resumes it retells it")
+            case _:
+                assert_never(event)
+        return self._end_turn(x) if is_expected else Turn([], [])
+
+    def resume(self, x: Execution, pause_ms: int) -> None:
+        """Let `x` go on after a pause, in which time stood still for its time limits.
+
+        Whoever keeps its timers moves them by as much.
+        """
+        x.now_ms += pause_ms
+        for run in active_runs(x):
+            if run.deadline_at_ms is not None:
+                run.deadline_at_ms += pause_ms
+
+    def _accept(self, x: Execution, event: OutsideEvent) -> None:
+        x.events.append(event)
+        if event.at_ms > x.now_ms:
+            x.now_ms = event.at_ms
+
+    def _on_outcome(self, x: Execution, event: CallCompleted | CallFailed) -> bool:
+        run = x.calls.get(event.step)
+        if run is None or run.attempt != event.attempt:
+            return False
+        del x.calls[event.step]
+        self._accept(x, event)
+        if isinstance(event, CallCompleted):
+            self.succeed(x, run, event.response, event.facts)
+        else:
+            self.fail(x, run, event.failure)
+        return True
+
+    def _on_unknown(self, x: Execution, event: OutcomeUnknown) -> bool:
+        run = take_up(x, event)
+        if run is None:
+            return False
+        self._accept(x, event)
+        match run.node.on_unknown:
+            case "pause":
+                self._note(x, run, IncidentRaised(run.path, run.attempt, x.now_ms))
+                pause(x, run)
+            case "retry":
+                self._attempt_call(x, run)
+            case "fail":
+                self.fail(x, run, outcome_unknown(run))
+        return True
+
+    def _on_resolved(self, x: Execution, event: IncidentResolved) -> bool:
+        run = go_on(x, event)
+        if run is None:
+            return False
+        self._accept(x, event)
+        match event.action:
+            case "retry":
+                self._note(x, run, RetryStarted(run.path, run.attempt + 1, x.now_ms))
+                self._attempt(x, run)
+            case "done":
+                self.succeed(x, run, event.response)
+            case _:
+                self.fail(x, run, outcome_unknown(run))
+        return True
+
+    def _on_signal(self, x: Execution, event: SignalReceived) -> bool:
+        if not is_new(x, event):
+            return False
+        self._accept(x, event)
+        for run in list(x.waiting.values()):
+            if self._machines[run.node.machine].hears(self, x, run, event):
+                return True
+        keep(x, event, self._limits)
+        return True
+
+    def _on_decision(self, x: Execution, event: ApprovalDecided) -> bool:
+        if not self.admits(x, event):
+            return False
+        self._accept(x, event)
+        run = x.waiting[event.step]
+        return self._machines[run.node.machine].hears(self, x, run, event)
+
+    def _on_wish_to_undo(self, x: Execution, event: CompensationRequested) -> bool:
+        is_over = x.end is not None
+        if x.undoing is not None or is_over != event.is_rollback:
+            return False
+        if is_over and not x.undo:
+            return False
+        x.end = None
+        self._accept(x, event)
+        cause = Failure("execution.cancelled", event.reason)
+        if x.undo:
+            self._end(x, ExecutionCompensated(cause, x.now_ms))
+        else:
+            self._end(x, ExecutionCancelled(event.reason, x.now_ms))
+        return True
+
+    def _end_turn(self, x: Execution) -> Turn:
+        ready = x.ready
+        while ready and x.end is None:
+            frame, index = ready.popleft()
+            if not frame.is_open:
+                continue
+            if index == FRAME_DONE:
+                self._complete_frame(x, frame)
+            else:
+                self._begin(x, frame, index)
+        self._check(x)
+        turn = Turn(x.events, x.commands)
+        x.event_count += len(x.events)
+        x.events, x.commands = [], []
+        return turn
+
+    def _check(self, x: Execution) -> None:
+        if x.end is not None:
+            return
+        if x.event_count + len(x.events) > self._limits.events_max:
+            # There is no room to undo anything in; `CompensationRequested` can do it later.
+            failure = history_full(self._limits.events_max)
+            self.close(x, ExecutionFailed(failure, x.now_ms))
+        elif len(x.timers) == x.deadline_count and not (
+            x.calls or x.incidents or x.waiting
+        ):
+            raise InvariantBroken(f"execution {x.started.execution_id} waits for nothing")
+
+    def _on_timer(self, x: Execution, event: TimerFired) -> bool:
+        if event.timer not in x.timers:
+            return False
+        self._accept(x, event)
+        run, purpose = take_timer(x, event.timer)
+        if run is not None:
+            self._on_timer_of(x, run, purpose)
+        else:
+            self._end(x, ExecutionFailed(execution_out_of_time(x), x.now_ms))
+        return True
