@@ -32,6 +32,7 @@ from plait.drivers.journal.history import (
 )
 from plait.drivers.journal.kernels import Kernels
 from plait.drivers.journal.live import Live, standing_of
+from plait.drivers.journal.lost import held_by
 from plait.drivers.journal.messages import (
     cancel_message,
     decision_message,
@@ -489,23 +490,11 @@ class JournalDriver:
             raise
 
     async def _find_lost(self) -> None:
-        """Take up what is this worker's without its knowing.
-
-        The store did what it was asked for, and its answer was lost; nobody else takes
-        from a worker that lives.
-        """
+        """Take up what is this worker's without its knowing."""
         self._is_unsure = False
-        before: str | None = None
-        while True:
-            search = Search(statuses=(RUNNING,), before=before, limit=CLAIM_LIMIT)
-            page = await self._sure(self.journal.find(search))
-            for summary in page:
-                name = summary.new.execution_id
-                if summary.owner == self._worker_id and name not in self._lives:
-                    self._spawn(self._take_up(name))
-            if len(page) < CLAIM_LIMIT:
-                return
-            before = page[-1].new.execution_id
+        async for execution_id in held_by(self._worker_id, self.journal):
+            if execution_id not in self._lives:
+                self._spawn(self._take_up(execution_id))
 
     # -- a worker's rounds -------------------------------------------------------------
 
@@ -531,7 +520,7 @@ class JournalDriver:
                 await self._beat()
             now_ms = self.now_ms()
             if self._is_unsure:
-                await self._find_lost()
+                await self._sure(self._find_lost())
             claimed = await self._sure(
                 self._leases.claim(self._worker_id, now_ms, CLAIM_LIMIT)
             )

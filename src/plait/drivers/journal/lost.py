@@ -1,0 +1,30 @@
+"""What a worker holds without its knowing: the store did as it was asked, and its answer
+was lost. Nobody else takes it from a worker that lives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+from plait.ports.journal import RUNNING, Journal, Search
+
+_PAGE: Final = 200
+
+
+async def held_by(worker_id: str, journal: Journal) -> AsyncIterator[str]:
+    """Yield the ids of all running executions that the store says this worker holds.
+
+    Raises:
+        StoreUnavailable: The store gives no answer.
+    """
+    before: str | None = None
+    while True:
+        search = Search(statuses=(RUNNING,), before=before, limit=_PAGE)
+        page = await journal.find(search)
+        for summary in page:
+            if summary.owner == worker_id:
+                yield summary.new.execution_id
+        if len(page) < _PAGE:
+            return
+        before = page[-1].new.execution_id
