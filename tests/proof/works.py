@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from functools import cache
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 from plait.kernel import StartCall
 from plait.model.json import JsonValue
@@ -40,9 +40,19 @@ def _document(number: int) -> Work:
     """Return one of the random documents; every other one is steady."""
     wishes = ORDERLY if number % 2 else ANYTHING
     document = document_by(Random(number), wishes)
+    # The clients of a storm cancel; none of them sends signals or decides.
+    while waits_for_people(document):
+        number += DOCUMENTS
+        document = document_by(Random(number), wishes)
     # An unsafe call that a crash cuts off waits for a person, as it should.
     is_steady = wishes is ORDERLY and "unsafe" not in json.dumps(document)
     return Work(plan_of(document), GIVEN, is_steady)
+
+
+def waits_for_people(document: Any) -> bool:
+    """Tell whether a step of `document` goes on only when somebody says so."""
+    text = json.dumps(document)
+    return '"event": {' in text or '"type": "approval"' in text
 
 
 def drawn(seed: int, count: int) -> list[Work]:
