@@ -142,7 +142,8 @@ async def _run(kills: int) -> Outcome:
                     await _until_nothing_runs(folder, outcome)
         _judge(await read_histories(folder), bank, shop, outcome)
     outcome.figures["slowest start, s"] = round(max(ready_s), 2)
-    if max(ready_s) > READY_S_MAX:
+    # In little it runs beside other tests, on two cores: then a start proves nothing.
+    if kills >= KILLS and max(ready_s) > READY_S_MAX:
         outcome.broken.append(f"it was ready after {max(ready_s):.1f} s")
     return outcome
 
