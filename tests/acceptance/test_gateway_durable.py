@@ -293,3 +293,58 @@ async def test_signals_and_decisions_come_through_the_gateway(tmp_path: Path) ->
         other = f"{EXECUTIONS}/{forked['id']}"
         await process.ask(f"{other}/reject", "POST", body={"by": "ada"})
         assert told(await process.ask(f"{other}?wait=20s"))["status"] == "completed"
+
+
+SAGA = """\
+name: trip
+endpoint: {method: POST, path: /trip, wait: 20s}
+on_failure: compensate
+steps:
+  - id: book
+    type: http
+    request: {method: POST, url: http://service/book}
+    compensate: {type: http, request: {method: POST, url: http://service/unbook}}
+  - {id: pay, type: http, depends_on: [book], request: {method: POST, url: http://service/pay}}
+output: "${pay.response}"
+"""
+
+
+@pytest.mark.parametrize("mode", ["durable", "express"])
+async def test_what_a_failed_request_did_is_undone_before_the_answer(
+    tmp_path: Path, mode: str
+) -> None:
+    text = f"mode: {mode}\n{SAGA}"
+    if mode == "express":
+        text = text.replace(", wait: 20s", "")
+    (tmp_path / "w.yaml").write_text(text)
+    store = f"--store={tmp_path / 'plait.db'}"
+    service = Upstream(reply(json="done")).on("/pay", reply(402))
+    async with (
+        service,
+        serving(
+            tmp_path / "w.yaml", upstreams={"service": service}, arguments=[store]
+        ) as process,
+    ):
+        answer = await process.ask("/trip", "POST", body={})
+        assert (answer.status, answer.error_code) == (502, "connector.http.402")
+        targets = [one.target for one in service.requests]
+        assert targets == ["/book", "/pay", "/unbook"]
+
+
+async def test_a_trip_that_was_booked_is_rolled_back(tmp_path: Path) -> None:
+    (tmp_path / "w.yaml").write_text(SAGA)
+    store = f"--store={tmp_path / 'plait.db'}"
+    async with (
+        Upstream(reply(json="done")) as service,
+        serving(
+            tmp_path / "w.yaml", upstreams={"service": service}, arguments=[store]
+        ) as process,
+    ):
+        answer = await process.ask("/trip", "POST", body={})
+        link = f"{EXECUTIONS}/{answer.headers['plait-execution-id']}"
+        assert (await process.ask(f"{link}/rollback", "POST", body={})).status == 200
+        ended = told(await process.ask(f"{link}?wait=20s"))
+        assert ended["status"] == "compensated"
+        assert [one.target for one in service.requests][2:] == ["/unbook"]
+        again = await process.ask(f"{link}/rollback", "POST", body={})
+        assert (again.status, again.error_code) == (409, "execution.nothing_to_undo")

@@ -178,6 +178,8 @@ _STATUS_BY_CODE: Final = {
     "execution.never_ran": 409,
     "execution.no_incident": 409,
     "execution.not_resumable": 409,
+    "execution.nothing_to_undo": 409,
+    "execution.was_undone": 409,
     "signal.invalid": 400,
     "signal.too_many": 429,
 }

@@ -2,7 +2,8 @@
 
 | verb | body |
 |---|---|
-| `cancel` | `{"reason"}` |
+| `cancel` | `{"reason", "compensate"}`: true undoes first what it did |
+| `rollback` | `{"reason"}`: undoes what an execution that has ended did |
 | `resume`, `restart` | `{}` |
 | `fork` | `{"from", "input"}`: the step to begin from; another input if there is one |
 | `signals` | `{"name", "payload", "id"}`: of several with one `id` the first counts |
@@ -32,6 +33,7 @@ from plait.operations import (
     resolve,
     restart,
     resume,
+    rollback,
     signal,
 )
 from plait.ports.journal import Summary
@@ -39,6 +41,7 @@ from plait.ports.journal import Summary
 Verb: TypeAlias = Callable[[Hand, str, JsonObject], Awaitable[Summary]]
 
 _ID_BYTES: Final = 16
+_REASON: Final = "through the API"
 _ACTIONS: Final = ("retry", "done", "fail")
 
 
@@ -58,7 +61,15 @@ def _texts(body: Mapping[str, Any], name: str) -> tuple[str, ...]:
 
 
 async def _cancel(hand: Hand, execution_id: str, body: JsonObject) -> Summary:
-    return await cancel(hand, execution_id, _text(body, "reason", "through the API"))
+    compensates = body.get("compensate", False)
+    if not isinstance(compensates, bool):
+        raise BadInput("`compensate` is true or false")
+    reason = _text(body, "reason", _REASON)
+    return await cancel(hand, execution_id, reason, compensates=compensates)
+
+
+async def _rollback(hand: Hand, execution_id: str, body: JsonObject) -> Summary:
+    return await rollback(hand, execution_id, _text(body, "reason", _REASON))
 
 
 async def _resume(hand: Hand, execution_id: str, _: JsonObject) -> Summary:
@@ -109,6 +120,7 @@ async def _decide(hand: Hand, execution_id: str, body: JsonObject) -> Summary:
 
 VERBS: Final[dict[str, Verb]] = {
     "cancel": _cancel,
+    "rollback": _rollback,
     "resume": _resume,
     "restart": _restart,
     "fork": _fork,

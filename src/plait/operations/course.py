@@ -307,9 +307,11 @@ async def resolve(hand: Hand, execution_id: str, decision: Decision) -> Summary:
         event = IncidentResolved(
             step, decision.action, decision.response, decision.by, hand.now_ms
         )
+        is_calling = bool(told.outstanding.calls)
         turn = told.tell(event)
         entries = [entry_of(turn.events, history.summary.head)]
-        told = left(hand, told, entries, epoch=taken.epoch)
+        if not is_calling:  # else a dead worker may have made those calls
+            told = left(hand, told, entries, epoch=taken.epoch)
         return await written(hand, taken, told, entries)
 
 
