@@ -179,7 +179,7 @@ async def live(job: Job) -> None:
         start = Start(f"{worker_id}-{number}", workflows.INPUT, key=f"once-{number}")
         summary = await driver.start(workflows.plan(job.workflow, WAIT), start)
         acknowledged.leave([summary.new.execution_id, number])
-        await driver.ended(summary.new.execution_id)
+        await driver.ended(summary.new.execution_id, or_paused=True)
 
     async with asyncio.timeout(STUCK_S_MAX):
         await asyncio.gather(*map(see_through, range(job.executions)))

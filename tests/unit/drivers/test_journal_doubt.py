@@ -241,3 +241,31 @@ def test_a_message_that_comes_as_an_execution_leaves_the_memory_is_heard() -> No
         return summary.standing.status
 
     assert run_virtually(main()) == "cancelled"
+
+
+class NeverAnswered(Calls):
+    """Takes calls, and answers none."""
+
+    def start(self, call: Call, done: Done) -> CallHandle:
+        self.made.append(call)
+        return asyncio.get_running_loop().call_later(1e9, done, CallReply(None, {}))
+
+
+def test_who_waits_hears_that_a_person_has_to_decide_in_whatever_worker() -> None:
+    async def main() -> tuple[str, str | None]:
+        store = MemoryStore()
+        dead = driver_on(store, "dead", NeverAnswered([]))
+        await dead.open()
+        await dead.start(plan_with(ask("a", effect="unsafe")), Start("x", None))
+        waits = driver_on(store, "waits", Calls([]))
+        await waits.open()
+        waiting = asyncio.create_task(waits.ended("x", or_paused=True))
+        await dead.perish()
+        heir = driver_on(store, "heir", Calls([]))
+        await heir.open()
+        standing = (await waiting).standing
+        await heir.close()
+        await waits.close()
+        return standing.status, standing.error_code
+
+    assert run_virtually(main()) == ("running", "step.outcome_unknown")

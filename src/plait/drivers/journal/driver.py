@@ -54,7 +54,6 @@ from plait.plan import Plan
 from plait.ports.calls import Calls
 from plait.ports.journal import (
     RUNNING,
-    TERMINAL,
     Created,
     Entry,
     Journal,
@@ -562,12 +561,13 @@ class JournalDriver:
         await self._ask_after_others()
 
     async def _ask_after_others(self) -> None:
-        """Look whether what somebody waits for has ended in another worker's hands."""
+        """Look whether what somebody waits for rests, in another worker's hands."""
         ids = tuple(one for one in self._waiters.ids if one not in self._lives)
         if ids:
-            search = Search(execution_ids=ids, statuses=TERMINAL, limit=len(ids))
+            search = Search(execution_ids=ids, limit=len(ids))
             for summary in await self.journal.find(search):
-                self._waiters.tell(summary)
+                if is_at_rest(summary.standing):
+                    self._waiters.tell(summary)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
