@@ -251,9 +251,18 @@ class NeverAnswered(Calls):
         return asyncio.get_running_loop().call_later(1e9, done, CallReply(None, {}))
 
 
+class SelectiveStore(MemoryStore):
+    """Gives the worker `waits` nothing to do."""
+
+    async def claim(self, worker_id: str, now_ms: int, limit: int) -> Claimed:
+        if worker_id == "waits":
+            return Claimed([], None)
+        return await super().claim(worker_id, now_ms, limit)
+
+
 def test_who_waits_hears_that_a_person_has_to_decide_in_whatever_worker() -> None:
     async def main() -> tuple[str, str | None]:
-        store = MemoryStore()
+        store = SelectiveStore()
         dead = driver_on(store, "dead", NeverAnswered([]))
         await dead.open()
         await dead.start(plan_with(ask("a", effect="unsafe")), Start("x", None))
