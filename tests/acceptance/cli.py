@@ -42,6 +42,7 @@ async def start(
     *arguments: str | Path,
     cwd: Path | None = None,
     env: dict[str, str] | None = None,
+    stdin: int = PIPE,
     stdout: int = PIPE,
     stderr: int = PIPE,
 ) -> Process:
@@ -50,14 +51,15 @@ async def start(
     own |= {"PYTHONPATH": str(ROOT / "src"), "COLUMNS": "100", "NO_COLOR": "1"}
     command = [sys.executable, "-m", "plait.cli", *map(str, arguments)]
     return await asyncio.create_subprocess_exec(
-        *command, stdin=PIPE, stdout=stdout, stderr=stderr, cwd=cwd, env=own | (env or {})
+        *command, stdin=stdin, stdout=stdout, stderr=stderr, cwd=cwd, env=own | (env or {})
     )
 
 
 async def finish(process: Process, stdin: bytes = b"") -> Done:
     """Wait for the end of a command."""
+    given = None if process.stdin is None else stdin
     try:
-        out, err = await asyncio.wait_for(process.communicate(stdin), DONE_S_MAX)
+        out, err = await asyncio.wait_for(process.communicate(given), DONE_S_MAX)
     finally:
         if process.returncode is None:
             process.kill()
@@ -84,11 +86,19 @@ async def interrupt(process: Process, number: signal.Signals = signal.SIGINT) ->
     return await finish(process)
 
 
-async def on_terminal(*arguments: str | Path, cwd: Path | None = None) -> Done:
-    """Run `plait ARGUMENTS` with a terminal as standard error."""
+async def on_terminal(
+    *arguments: str | Path, cwd: Path | None = None, typed: bytes | None = None
+) -> Done:
+    """Run `plait ARGUMENTS` with a terminal as standard error.
+
+    Args:
+        typed: What somebody types there: it is standard input as well.
+    """
     ours, theirs = pty.openpty()
     try:
-        process = await start(*arguments, cwd=cwd, stderr=theirs)
+        stdin = PIPE if typed is None else theirs
+        process = await start(*arguments, cwd=cwd, stdin=stdin, stderr=theirs)
+        os.write(ours, typed or b"")
         done = await finish(process)
     finally:
         os.close(theirs)

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 
 import pytest
 
-from plait.drivers.journal import JournalDriver, Start, verify
+from plait.drivers.journal import JournalDriver, Start, is_at_rest, verify
 from plait.kernel import Kernel
 from plait.kernel.codec import load_turn
 from plait.kernel.events import ApprovalDecided, ExecutionCompleted
@@ -169,7 +169,7 @@ class World:
                 group.create_task(self.send(driver, signal_id))
                 for signal_id in list(self.unsent)
             ]
-            while (await driver.ended("x", or_paused=True)).standing.status == RUNNING:
+            while (await driver.ended("x", is_at_rest)).standing.status == RUNNING:
                 await self.decide()
                 driver.stir()
             for sender in senders:

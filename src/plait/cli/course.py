@@ -10,7 +10,28 @@ from typing import Annotated, Literal, TypeAlias
 import typer
 
 from plait.assembly import compose
+from plait.cli.bulk import (
+    COUNT_MAX,
+    CountOption,
+    DryRunOption,
+    IdsArgument,
+    JsonLinesOption,
+    Verb,
+    Wish,
+    YesOption,
+    change_many,
+)
 from plait.cli.durable import Bench, change_and_finish, hand_of, new_id
+from plait.cli.filters import (
+    ErrorOption,
+    FailedOption,
+    Filters,
+    SinceOption,
+    StatusOption,
+    TagOption,
+    TextOption,
+    WorkflowOption,
+)
 from plait.cli.inputs import checked_input, read_input
 from plait.cli.options import ConfigOption, ResolveOption, configured, connectors
 from plait.cli.outcome import Manner, tell_ended
@@ -24,13 +45,15 @@ from plait.operations import restart as restart_it
 from plait.operations import resume as resume_it
 from plait.operations import rollback as rollback_it
 from plait.plan import load_plan
-from plait.ports.journal import Summary
+from plait.ports.journal import TERMINAL, Summary
 
 DetachOption: TypeAlias = Annotated[
     bool,
     typer.Option("--detach", help="Leave it to whoever runs executions, or to later."),
 ]
-QuietOption: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="No timeline.")]
+QuietOption: TypeAlias = Annotated[
+    bool, typer.Option("--quiet", "-q", help="No timeline, and no progress.")
+]
 
 
 def decide(
@@ -77,7 +100,18 @@ def decide(
 
 
 def resume(
-    execution: IdArgument,
+    executions: IdsArgument = None,
+    workflow: WorkflowOption = None,
+    status: StatusOption = None,
+    failed: FailedOption = False,
+    error: ErrorOption = None,
+    tag: TagOption = None,
+    text: TextOption = None,
+    since: SinceOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    as_json: JsonLinesOption = False,
+    at_once: CountOption = COUNT_MAX,
     detach: DetachOption = False,
     quiet: QuietOption = False,
     store: StoreOption = None,
@@ -89,15 +123,25 @@ def resume(
     The step that failed gets all its attempts anew; what had completed stays. Runs it to
     its end and prints its output, as `plait run` does, unless it is detached.
 
+    Of several, or with filters: says how many are meant (failed or cancelled ones, unless
+    --status or --error says otherwise), resumes some at a time until each has ended or
+    has only to wait, goes on after one that cannot be resumed, and sums up. Exit code 1:
+    one could not be resumed, or has failed again.
+
     Examples:
 
     - `plait executions resume 7f3a`
+
+    - `plait executions resume --workflow order --failed --since 1d --dry-run`
+
+    - `plait executions resume --workflow order --failed --since 1d --json`
     """
-
-    async def change(hand: Hand) -> Summary:
-        return await resume_it(hand, await _id(hand, execution))
-
-    _change(bench_of(config, resolve, store), change, detach=detach, quiet=quiet)
+    filters = Filters(workflow, status, error, tag, text, since, failed)
+    statuses = () if error else ("failed", "cancelled")
+    told = (dry_run, yes, as_json, quiet, at_once)
+    wish = Wish(executions or (), filters, statuses, *told)
+    verb = Verb("resume", "resumed", resume_it, is_left=detach)
+    _change_all(bench_of(config, resolve, store), wish, verb)
 
 
 def rollback(
@@ -123,7 +167,8 @@ def rollback(
     """
 
     async def change(hand: Hand) -> Summary:
-        return await rollback_it(hand, await _id(hand, execution), reason)
+        only = await found(hand.store, execution)
+        return await rollback_it(hand, only.new.execution_id, reason)
 
     bench = bench_of(config, resolve, store)
     shown = change_and_finish(bench, change, is_left=detach)
@@ -132,7 +177,18 @@ def rollback(
 
 
 def restart(
-    execution: IdArgument,
+    executions: IdsArgument = None,
+    workflow: WorkflowOption = None,
+    status: StatusOption = None,
+    failed: FailedOption = False,
+    error: ErrorOption = None,
+    tag: TagOption = None,
+    text: TextOption = None,
+    since: SinceOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    as_json: JsonLinesOption = False,
+    at_once: CountOption = COUNT_MAX,
     detach: DetachOption = False,
     quiet: QuietOption = False,
     store: StoreOption = None,
@@ -141,15 +197,24 @@ def restart(
 ) -> None:
     """Begin a new execution with the same plan and input.
 
+    Of several, or with filters: as `resume` does it. Those that have ended are meant,
+    unless --status or --error says otherwise.
+
     Examples:
 
     - `plait executions restart 7f3a`
+
+    - `plait executions restart --workflow order --status cancelled --since 1h`
     """
+    filters = Filters(workflow, status, error, tag, text, since, failed)
+    told = (dry_run, yes, as_json, quiet, at_once)
+    wish = Wish(executions or (), filters, () if error else TERMINAL, *told)
 
-    async def change(hand: Hand) -> Summary:
-        return await restart_it(hand, await _id(hand, execution), new_id())
+    async def change(hand: Hand, execution_id: str) -> Summary:
+        return await restart_it(hand, execution_id, new_id())
 
-    _change(bench_of(config, resolve, store), change, detach=detach, quiet=quiet)
+    verb = Verb("restart", "restarted", change, is_left=detach)
+    _change_all(bench_of(config, resolve, store), wish, verb)
 
 
 def fork(
@@ -214,8 +279,17 @@ def bench_of(config: Path | None, resolve: list[str] | None, store: str | None) 
     return Bench(configured(config, resolve, None), connectors(), store)
 
 
-async def _id(hand: Hand, execution: str) -> str:
-    return (await found(hand.store, execution)).new.execution_id
+def _change_all(bench: Bench, wish: Wish, verb: Verb) -> None:
+    execution = wish.one
+    if execution is None:
+        change_many(bench, wish, verb)
+        return
+
+    async def change(hand: Hand) -> Summary:
+        only = await found(hand.store, execution)
+        return await verb.change(hand, only.new.execution_id)
+
+    _change(bench, change, detach=verb.is_left, quiet=wish.quiet)
 
 
 def _change(

@@ -20,7 +20,7 @@ from plait.assembly.sources import Configured
 from plait.assembly.stores import open_store
 from plait.cli.output import EXIT_FAILED, say, stop
 from plait.cli.stores import give_up, now_ms
-from plait.drivers.journal import JournalDriver, Start, Store
+from plait.drivers.journal import JournalDriver, Start, Store, is_at_rest
 from plait.model.errors import PlaitError
 from plait.model.record import record
 from plait.operations import Hand, Shown, show
@@ -97,11 +97,11 @@ def _run(
     is_left: bool = False,
 ) -> Shown:
     async def main() -> Shown:
-        async with _worker(bench) as (driver, store):
+        async with worker(bench) as (driver, store):
             execution_id = (await begin(driver, store)).new.execution_id
             say(f"execution {execution_id}")
             if not is_left:
-                await driver.ended(execution_id, or_paused=True)
+                await driver.ended(execution_id, is_at_rest)
             shown = show(await store.read(execution_id), now_ms())
             if not is_left and shown.status == RUNNING:
                 _tell_incidents(shown)
@@ -125,21 +125,30 @@ def _tell_incidents(shown: Shown) -> NoReturn:
 
 
 @asynccontextmanager
-async def _worker(bench: Bench) -> AsyncIterator[tuple[JournalDriver, Store]]:
-    settings = bench.settings.settings
-    store = await open_store(bench.place or settings.store.url)
-    performer = compose.calls(settings, bench.available)
-    driver = compose.journal_driver(
-        bench.settings,
-        store,
-        performer,
-        worker_id=new_id(),
-        workflows=neighbours(bench),
-    )
+async def store_of(bench: Bench) -> AsyncIterator[Store]:
+    """Open the store until the end of the block."""
+    store = await open_store(bench.place or bench.settings.settings.store.url)
     try:
-        await driver.open()
-        yield driver, store
+        yield store
     finally:
-        await driver.close()
-        await performer.close()
         await store.close()
+
+
+@asynccontextmanager
+async def worker(bench: Bench) -> AsyncIterator[tuple[JournalDriver, Store]]:
+    """Open the store, and run whatever is due in it, until the end of the block."""
+    async with store_of(bench) as store:
+        performer = compose.calls(bench.settings.settings, bench.available)
+        driver = compose.journal_driver(
+            bench.settings,
+            store,
+            performer,
+            worker_id=new_id(),
+            workflows=neighbours(bench),
+        )
+        try:
+            await driver.open()
+            yield driver, store
+        finally:
+            await driver.close()
+            await performer.close()

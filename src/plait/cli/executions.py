@@ -13,13 +13,12 @@ from dataclasses import replace
 from typing import Annotated, Final, TypeAlias
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from plait.cli.course import bench_of, decide, fork, restart, resume, rollback
 from plait.cli.durable import Bench, hand_of
 from plait.cli.filters import (
     ErrorOption,
+    FailedOption,
     Filters,
     SinceOption,
     StatusOption,
@@ -31,6 +30,7 @@ from plait.cli.messages import approve, cancel, reject, signal
 from plait.cli.options import ConfigOption
 from plait.cli.output import EXIT_FAILED, error_json, is_terminal, json_text, stop, write
 from plait.cli.stores import IdArgument, StoreOption, found, now_ms, with_store
+from plait.cli.table import print_table
 from plait.cli.timeline import print_timeline
 from plait.cli.transfer import export, import_
 from plait.drivers.journal import Store
@@ -40,15 +40,13 @@ from plait.kernel.views import moment_text
 from plait.model.duration import format_ms
 from plait.model.json import JsonObject
 from plait.operations import Shown, row_json, show, shown_json, waits
-from plait.ports.journal import RUNNING, Summary
+from plait.ports.journal import RUNNING
 
 JsonOption: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Write JSON, for programs.")
 ]
 _FACTS: Final = ("name", "title", "decision", "by", "attempts", "reason")
 _LOOK_EVERY_S: Final = 0.2
-# Where no terminal says how wide it is: wide enough that no line is folded.
-_TABLE_CELLS: Final = 400
 
 group = typer.Typer(
     add_completion=False,
@@ -68,6 +66,7 @@ def _executions() -> None:
 def list_(
     workflow: WorkflowOption = None,
     status: StatusOption = None,
+    failed: FailedOption = False,
     error: ErrorOption = None,
     tag: TagOption = None,
     text: TextOption = None,
@@ -87,13 +86,13 @@ def list_(
 
     - `plait executions list -w order --text ada@example.org --json`
     """
-    search = Filters(workflow, status, error, tag, text, since).search(limit)
+    search = Filters(workflow, status, error, tag, text, since, failed).search(limit)
     rows_found = with_store(store, config, lambda opened: opened.find(search))
     if as_json:
         rows = [row_json(one) for one in rows_found]
         write(json_text(rows, is_pretty=is_terminal(sys.stdout)) + "\n")
     else:
-        _print_table(rows_found)
+        print_table(rows_found)
 
 
 @group.command("show")
@@ -165,25 +164,6 @@ async def _shown(bench: Bench, opened: Store, execution: str) -> Shown:
     if shown.status != RUNNING:
         return shown
     return replace(shown, waits=await waits(hand_of(bench, opened), history))
-
-
-def _print_table(rows: list[Summary]) -> None:
-    table = Table(box=None, pad_edge=False)
-    for name in ("ID", "WORKFLOW", "STATUS", "STARTED", "TOOK", "ERROR"):
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        new, standing = row.new, row.standing
-        took_ms = standing.at_ms - new.created_at_ms
-        table.add_row(
-            new.execution_id,
-            new.workflow,
-            standing.status,
-            moment_text(new.created_at_ms),
-            format_ms(took_ms),
-            standing.error_code or "",
-        )
-    width = None if is_terminal(sys.stdout) else _TABLE_CELLS
-    Console(highlight=False, width=width).print(table)
 
 
 def _print_shown(shown: Shown) -> None:

@@ -6,9 +6,10 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from plait.cli.output import stop
 from plait.cli.stores import duration_ms, now_ms
 from plait.model.record import record
-from plait.ports.journal import Search
+from plait.ports.journal import RUNNING, TERMINAL, Search
 
 WorkflowOption: TypeAlias = Annotated[
     str | None, typer.Option("--workflow", "-w", metavar="NAME", help="Of this one.")
@@ -20,8 +21,11 @@ StatusOption: TypeAlias = Annotated[
         help="running, completed, failed, cancelled, compensated. Several may be given.",
     ),
 ]
+FailedOption: TypeAlias = Annotated[
+    bool, typer.Option("--failed", help="The same as --status failed.")
+]
 ErrorOption: TypeAlias = Annotated[
-    str | None, typer.Option(metavar="CODE", help="Failed with this error code.")
+    str | None, typer.Option(metavar="CODE", help="With this error code.")
 ]
 TagOption: TypeAlias = Annotated[
     str | None, typer.Option(metavar="WORD", help="With this tag.")
@@ -45,21 +49,35 @@ class Filters:
     tag: str | None
     text: str | None
     since: str | None
+    failed: bool = False
 
     @property
     def are_given(self) -> bool:
         """Whether there is any."""
-        given = (self.workflow, self.status, self.error, self.tag, self.text, self.since)
-        return any(given)
+        given = (self.workflow, self.error, self.tag, self.text, self.since)
+        return any(one is not None for one in given) or bool(self.statuses)
 
-    def search(self, limit: int = 50) -> Search:
-        """Return what they ask for; ends with EXIT_INVALID when one cannot be read."""
+    @property
+    def statuses(self) -> tuple[str, ...]:
+        """Those asked for; none: any."""
+        return (*(self.status or ()), *(("failed",) if self.failed else ()))
+
+    def search(self, limit: int = 50, statuses: tuple[str, ...] = ()) -> Search:
+        """Return what they ask for; ends with EXIT_INVALID when one cannot be read.
+
+        Args:
+            statuses: Those asked for when no others are.
+        """
+        known = (RUNNING, *TERMINAL)
+        for one in self.statuses:
+            if one not in known:
+                stop(f"--status {one}: write one of {', '.join(known)}")
         since_ms = None
         if self.since is not None:
             since_ms = now_ms() - duration_ms("--since", self.since)
         return Search(
             workflow=self.workflow,
-            statuses=tuple(self.status or ()),
+            statuses=self.statuses or statuses,
             error_code=self.error,
             tag=self.tag,
             text=self.text,

@@ -8,8 +8,29 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from plait.cli.bulk import (
+    COUNT_MAX,
+    CountOption,
+    DryRunOption,
+    IdsArgument,
+    JsonLinesOption,
+    Verb,
+    Wish,
+    YesOption,
+    change_many,
+)
 from plait.cli.course import bench_of
 from plait.cli.durable import hand_of, new_id
+from plait.cli.filters import (
+    ErrorOption,
+    FailedOption,
+    Filters,
+    SinceOption,
+    StatusOption,
+    TagOption,
+    TextOption,
+    WorkflowOption,
+)
 from plait.cli.inputs import read_input
 from plait.cli.options import ConfigOption
 from plait.cli.output import stop
@@ -18,7 +39,7 @@ from plait.drivers.journal import Store
 from plait.operations import Hand, Signal, Verdict, judge
 from plait.operations import cancel as cancel_it
 from plait.operations import signal as signal_it
-from plait.ports.journal import Summary
+from plait.ports.journal import RUNNING, Summary
 
 ByOption: TypeAlias = Annotated[
     str, typer.Option("--by", metavar="NAME", help="Who decides.")
@@ -37,7 +58,7 @@ RoleOption: TypeAlias = Annotated[
 
 
 def cancel(
-    execution: IdArgument,
+    executions: IdsArgument = None,
     reason: Annotated[
         str, typer.Option(metavar="TEXT", help="Kept with the execution.")
     ] = "by hand",
@@ -45,6 +66,17 @@ def cancel(
         bool,
         typer.Option("--compensate", help="Undo the steps that completed first."),
     ] = False,
+    workflow: WorkflowOption = None,
+    status: StatusOption = None,
+    failed: FailedOption = False,
+    error: ErrorOption = None,
+    tag: TagOption = None,
+    text: TextOption = None,
+    since: SinceOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    as_json: JsonLinesOption = False,
+    at_once: CountOption = COUNT_MAX,
     store: StoreOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -53,17 +85,31 @@ def cancel(
     One that nobody runs ends at once. One that a worker runs is stopped by that worker,
     within a second or so. One that has ended already stays as it is: exit code 2.
 
+    Of several, or with filters: says how many are meant (running ones, unless --status
+    says otherwise), goes on after one that cannot be cancelled, and sums up. Exit code 1:
+    one could not be cancelled.
+
     Examples:
 
     - `plait executions cancel 7f3a --reason "wrong customer"`
 
     - `plait executions cancel 7f3a --compensate`
+
+    - `plait executions cancel --workflow order --tag trial --dry-run`
     """
+    filters = Filters(workflow, status, error, tag, text, since, failed)
+    told = (dry_run, yes, as_json, False, at_once)
+    wish = Wish(executions or (), filters, (RUNNING,), *told)
 
     async def change(hand: Hand, execution_id: str) -> Summary:
         return await cancel_it(hand, execution_id, reason, compensates=compensate)
 
-    _tell(config, store, execution, change)
+    if wish.one is not None:
+        _tell(config, store, wish.one, change)
+        return
+    fine = ("cancelled", RUNNING)
+    verb = Verb("cancel", "cancelled", change, fine, is_left=True)
+    change_many(bench_of(config, None, store), wish, verb)
 
 
 def signal(

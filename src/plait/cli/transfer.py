@@ -14,6 +14,7 @@ import typer
 from plait.cli.durable import Bench, hand_of
 from plait.cli.filters import (
     ErrorOption,
+    FailedOption,
     Filters,
     SinceOption,
     StatusOption,
@@ -42,6 +43,7 @@ def export(
     ] = False,
     workflow: WorkflowOption = None,
     status: StatusOption = None,
+    failed: FailedOption = False,
     error: ErrorOption = None,
     tag: TagOption = None,
     text: TextOption = None,
@@ -60,7 +62,7 @@ def export(
 
     - `plait executions export --all --status failed --since 7d > failed.jsonl`
     """
-    filters = Filters(workflow, status, error, tag, text, since)
+    filters = Filters(workflow, status, error, tag, text, since, failed)
     if bool(executions) == is_all:
         stop("write the ids of executions, or --all, and not both")
     if filters.are_given and not is_all:

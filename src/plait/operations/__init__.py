@@ -7,6 +7,7 @@ from plait.operations.archive import (
     StillRunning,
     line_of,
 )
+from plait.operations.bulk import Changed, change_each
 from plait.operations.course import (
     Decision,
     Fork,
@@ -48,6 +49,7 @@ from plait.operations.messages import (
 from plait.operations.waits import waits
 
 __all__ = [
+    "Changed",
     "Checked",
     "Decision",
     "ExecutionExists",
@@ -73,6 +75,7 @@ __all__ = [
     "WasUndone",
     "WhichApproval",
     "cancel",
+    "change_each",
     "every",
     "fork",
     "judge",

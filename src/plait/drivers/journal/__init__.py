@@ -19,6 +19,7 @@ from plait.drivers.journal.result import trace_of, turns_of
 from plait.drivers.journal.telling import Telling
 from plait.drivers.journal.terms import Start, Store, Times
 from plait.drivers.journal.unkept import Unkept
+from plait.drivers.journal.waiters import is_at_rest
 
 __all__ = [
     "NO_DIGEST",
@@ -35,6 +36,7 @@ __all__ = [
     "cancel_message",
     "decision_message",
     "entry_of",
+    "is_at_rest",
     "replay",
     "signal_message",
     "trace_of",

@@ -44,7 +44,7 @@ from plait.drivers.journal.result import result_of
 from plait.drivers.journal.telling import Outstanding, ambient_of
 from plait.drivers.journal.terms import Start, Store, Times, new_execution
 from plait.drivers.journal.unsafe import UnsafeCounted
-from plait.drivers.journal.waiters import Waiters, is_at_rest
+from plait.drivers.journal.waiters import Enough, Waiters, has_ended
 from plait.kernel import BEHAVIOUR, Kernel
 from plait.kernel.events import ApprovalDecided, ExecutionStarted
 from plait.model.errors import PlaitError
@@ -302,21 +302,19 @@ class JournalDriver:
         """
         await self._post(decision_message(execution_id, decided, message_id))
 
-    async def ended(self, execution_id: str, *, or_paused: bool = False) -> Summary:
+    async def ended(self, execution_id: str, until: Enough = has_ended) -> Summary:
         """Wait until an execution has ended, wherever it runs; return its row then.
 
         Args:
-            or_paused: Return also when it waits for a person: its row has an
-                `error_code` then.
+            until: Says of how it stands whether that is enough.
 
         Raises:
             UnknownExecution: There is none of that id.
         """
-        with self._waiters.waiting(execution_id, or_paused=or_paused) as told:
+        with self._waiters.waiting(execution_id, until) as told:
             if execution_id not in self._lives:
                 summary = (await self.journal.read(execution_id)).summary
-                standing = summary.standing
-                if standing.status != RUNNING or (or_paused and is_at_rest(standing)):
+                if until(summary.standing):
                     return summary
             return await told
 
@@ -336,8 +334,7 @@ class JournalDriver:
         """See plait.drivers.journal.live.Host."""
         self._forget(live)
         standing = summary.standing
-        if is_at_rest(standing):
-            self._waiters.tell(summary)
+        self._waiters.tell(summary)
         if standing.status == RUNNING and live.inbox:
             # A message came while it went: whoever looks claims it for that message.
             self.stir()

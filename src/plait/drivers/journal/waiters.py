@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
+from typing import TypeAlias
 
 from plait.ports.journal import RUNNING, Standing, Summary
+
+Enough: TypeAlias = Callable[[Standing], bool]
 
 
 class Waiters:
     """Those who wait in this process, wherever the execution runs."""
 
     def __init__(self) -> None:
-        self._futures: dict[str, dict[asyncio.Future[Summary], bool]] = {}
+        self._futures: dict[str, dict[asyncio.Future[Summary], Enough]] = {}
 
     @property
     def ids(self) -> Set[str]:
@@ -22,16 +25,12 @@ class Waiters:
 
     @contextmanager
     def waiting(
-        self, execution_id: str, *, or_paused: bool
+        self, execution_id: str, is_enough: Enough
     ) -> Iterator[asyncio.Future[Summary]]:
-        """Yield what will be the execution's row once it has ended.
-
-        Args:
-            or_paused: It is enough when it waits for a person.
-        """
+        """Yield what will be the execution's row once it stands as is enough."""
         future: asyncio.Future[Summary] = asyncio.get_running_loop().create_future()
         futures = self._futures.setdefault(execution_id, {})
-        futures[future] = or_paused
+        futures[future] = is_enough
         try:
             yield future
         finally:
@@ -41,14 +40,17 @@ class Waiters:
 
     def tell(self, summary: Summary) -> None:
         """Tell those who wait for this execution to be as it is now."""
-        has_ended = summary.standing.status != RUNNING
-        futures = self._futures.get(summary.new.execution_id, {})
-        for future, or_paused in futures.items():
-            if not future.done() and (has_ended or or_paused):
+        for future, is_enough in self._futures.get(summary.new.execution_id, {}).items():
+            if not future.done() and is_enough(summary.standing):
                 future.set_result(summary)
+
+
+def has_ended(standing: Standing) -> bool:
+    """Tell whether an execution has come to its end."""
+    return standing.status != RUNNING
 
 
 def is_at_rest(standing: Standing) -> bool:
     """Tell whether an execution has ended, or goes on only when a person says how."""
     is_in_doubt = standing.error_code is not None and standing.wake_at_ms is None
-    return standing.status != RUNNING or is_in_doubt
+    return has_ended(standing) or is_in_doubt

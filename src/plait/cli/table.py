@@ -1,0 +1,38 @@
+"""Executions as a table, for people."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+from plait.cli.output import is_terminal
+from plait.kernel.views import moment_text
+from plait.model.duration import format_ms
+from plait.ports.journal import Summary
+
+# Where no terminal says how wide it is: wide enough that no line is folded.
+_TABLE_CELLS: Final = 400
+
+
+def print_table(rows: Iterable[Summary]) -> None:
+    """Write a line for each execution to standard output."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("ID", "WORKFLOW", "STATUS", "STARTED", "TOOK", "ERROR"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        new, standing = row.new, row.standing
+        took_ms = standing.at_ms - new.created_at_ms
+        table.add_row(
+            new.execution_id,
+            new.workflow,
+            standing.status,
+            moment_text(new.created_at_ms),
+            format_ms(took_ms),
+            standing.error_code or "",
+        )
+    width = None if is_terminal(sys.stdout) else _TABLE_CELLS
+    Console(highlight=False, width=width).print(table)
