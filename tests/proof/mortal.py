@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from plait.drivers.journal import JournalDriver, Start
+from plait.drivers.journal import JournalDriver, Start, is_at_rest
 from plait.kernel import Kernel
 from plait.ports.calls import Call, CallHandle, CallReply, Done
 from plait.stores.sqlite import SqliteStore
@@ -179,7 +179,7 @@ async def live(job: Job) -> None:
         start = Start(f"{worker_id}-{number}", workflows.INPUT, key=f"once-{number}")
         summary = await driver.start(workflows.plan(job.workflow, WAIT), start)
         acknowledged.leave([summary.new.execution_id, number])
-        await driver.ended(summary.new.execution_id, or_paused=True)
+        await driver.ended(summary.new.execution_id, is_at_rest)
 
     async with asyncio.timeout(STUCK_S_MAX):
         await asyncio.gather(*map(see_through, range(job.executions)))

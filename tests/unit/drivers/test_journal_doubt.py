@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import pytest
 
-from plait.drivers.journal import JournalDriver, Start
+from plait.drivers.journal import JournalDriver, Start, is_at_rest
 from plait.kernel import Kernel
 from plait.ports.calls import Call, CallHandle, CallReply, Done
 from plait.ports.journal import (
@@ -268,7 +268,7 @@ def test_who_waits_hears_that_a_person_has_to_decide_in_whatever_worker() -> Non
         await dead.start(plan_with(ask("a", effect="unsafe")), Start("x", None))
         waits = driver_on(store, "waits", Calls([]))
         await waits.open()
-        waiting = asyncio.create_task(waits.ended("x", or_paused=True))
+        waiting = asyncio.create_task(waits.ended("x", is_at_rest))
         await dead.perish()
         heir = driver_on(store, "heir", Calls([]))
         await heir.open()

@@ -563,8 +563,7 @@ class JournalDriver:
         if ids:
             search = Search(execution_ids=ids, limit=len(ids))
             for summary in await self.journal.find(search):
-                if is_at_rest(summary.standing):
-                    self._waiters.tell(summary)
+                self._waiters.tell(summary)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

@@ -247,7 +247,7 @@ class Client:
         assert name is not None
         summary = None
         while summary is None:
-            summary = await self._ask(lambda one: one.driver.ended(name, or_paused=True))
+            summary = await self._ask(lambda one: one.driver.ended(name, is_at_rest))
         ledger = self._world.ledger
         self._promise.ended_as = summary.standing.status
         is_over = self._promise.ended_as != RUNNING
