@@ -152,7 +152,13 @@ class Api:
 
     def _hand(self, kept: Kept) -> Hand:
         worker_id = f"hand-{secrets.token_hex(8)}"
-        return Hand(kept.store, kept.kernel_for, worker_id, _now_ms(), self._keeper.secrets)
+        return Hand(
+            kept.store,
+            kept.kernel_for,
+            worker_id,
+            kept.driver.now_ms(),
+            self._keeper.secrets,
+        )
 
 
 def search_of(request: Request) -> Search:

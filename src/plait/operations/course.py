@@ -45,6 +45,9 @@ from plait.ports.journal import (
 
 # How long a changed course may take to be written before somebody else may try.
 _LEASE_MS: Final = 30_000
+# The moment by which a hand judges the leases of workers: none has run out. Its clock may
+# differ from theirs; whom it took for dead would make every call under way once more.
+FROM_NOBODY_MS: Final = 0
 
 
 class NotResumable(PlaitError):
@@ -199,7 +202,7 @@ async def resume(hand: Hand, execution_id: str) -> Summary:
     _refuse_undone(told, onward, execution_id)
     entry = entry_of([resumed], history.summary.head)
     async with Holding(hand):
-        taken = await hand.store.take(hand.worker_id, hand.now_ms, execution_id)
+        taken = await hand.store.take(hand.worker_id, FROM_NOBODY_MS, execution_id)
         if (taken.length, taken.epoch) != (history.summary.length, epoch):
             raise LostRace(execution_id)
         return await written(hand, taken, onward, [entry])
@@ -224,7 +227,7 @@ async def rollback(hand: Hand, execution_id: str, reason: str) -> Summary:
         if not turn.events:
             raise NothingToUndo(execution_id, "no completed step is left to be undone")
         entries = [entry_of(turn.events, history.summary.head)]
-        taken = await hand.store.take(hand.worker_id, hand.now_ms, execution_id)
+        taken = await hand.store.take(hand.worker_id, FROM_NOBODY_MS, execution_id)
         if taken.length != history.summary.length:
             raise LostRace(execution_id)
         told = left(hand, told, entries, epoch=taken.epoch)
@@ -296,7 +299,7 @@ async def resolve(hand: Hand, execution_id: str, decision: Decision) -> Summary:
         LostRace: A worker holds the execution: it goes on with something else just now.
     """
     async with Holding(hand):
-        taken = await hand.store.take(hand.worker_id, hand.now_ms, execution_id)
+        taken = await hand.store.take(hand.worker_id, FROM_NOBODY_MS, execution_id)
         history = await read_history(hand, execution_id)
         told = await told_of(hand, history)
         try:
@@ -422,7 +425,8 @@ class Holding:
     async def __aenter__(self) -> None:
         hand = self._hand
         await hand.store.join(hand.worker_id)
-        await hand.store.beat(hand.worker_id, hand.now_ms, hand.now_ms + _LEASE_MS)
+        until_ms = hand.now_ms + _LEASE_MS
+        await hand.store.beat(hand.worker_id, FROM_NOBODY_MS, until_ms)
 
     async def __aexit__(self, *_: object) -> None:
         with suppress(UnknownExecution):

@@ -34,6 +34,7 @@ from plait.model.json import JsonValue
 from plait.model.record import record
 from plait.model.signal import InvalidSignal, check_signal, is_signal_name
 from plait.operations.course import (
+    FROM_NOBODY_MS,
     Hand,
     HasEnded,
     Holding,
@@ -259,7 +260,7 @@ async def _tell(
 
 async def _take(hand: Hand, execution_id: str) -> bool:
     try:
-        await hand.store.take(hand.worker_id, hand.now_ms, execution_id)
+        await hand.store.take(hand.worker_id, FROM_NOBODY_MS, execution_id)
     except LostRace:
         return False
     return True

@@ -15,11 +15,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, repeat
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 from weakref import WeakValueDictionary
 
 from plait.drivers.children import Workflows
@@ -41,6 +41,7 @@ from plait.drivers.journal.messages import (
 )
 from plait.drivers.journal.payload import PAYLOAD_BYTES_MAX, PayloadTooLarge
 from plait.drivers.journal.result import result_of
+from plait.drivers.journal.tasks import Tasks
 from plait.drivers.journal.telling import Outstanding, ambient_of
 from plait.drivers.journal.terms import Start, Store, Times, new_execution
 from plait.drivers.journal.unsafe import UnsafeCounted
@@ -107,9 +108,10 @@ class JournalDriver:
         wall_clock_s: Callable[[], float] = time.time,
     ) -> None:
         self.journal: Journal = store
+        self.tasks = Tasks()
         self._counted = UnsafeCounted(calls)
         self.calls: Calls = self._counted
-        self.children = Children(self, workflows or (lambda _: None), self._spawn)
+        self.children = Children(self, workflows or (lambda _: None), self.tasks.spawn)
         self.secrets: Mapping[str, str] = secrets or {}
         self.payload_bytes_max = payload_bytes_max
         self._leases: Leases = store
@@ -120,7 +122,6 @@ class JournalDriver:
         self._kernels = Kernels(store, kernel_for, self.secrets)
         self._waiters = Waiters()
         self._idle: list[Live] = []
-        self._tasks: set[asyncio.Task[Any]] = set()
         self._stir = asyncio.Event()
         self._beat_at_ms = 0
         self._rest_until_ms = 0
@@ -145,8 +146,8 @@ class JournalDriver:
         """
         await self._leases.join(self._worker_id)
         await self._beat()
-        self._spawn(self._work())
-        self._spawn(self._notice())
+        self.tasks.spawn(self._work())
+        self.tasks.spawn(self._notice())
 
     async def close(self) -> None:
         """Give every execution back; whoever opens the store next takes them up."""
@@ -175,7 +176,10 @@ class JournalDriver:
         lives = list(self._lives.values())
         for live in lives:
             live.let_go()
-        tasks = {*self._tasks, *(live.pump for live in lives if live.pump is not None)}
+        tasks = {
+            *self.tasks.running,
+            *(live.pump for live in lives if live.pump is not None),
+        }
         while tasks:
             # More than once: a client library may take a cancellation for a time-out.
             for task in tasks:
@@ -207,13 +211,17 @@ class JournalDriver:
         byte_count, byte_count_max = len(entries[0].body), self.payload_bytes_max
         if byte_count > byte_count_max:
             raise PayloadTooLarge(byte_count=byte_count, byte_count_max=byte_count_max)
-        async with self._alone_with(start.execution_id):
-            created = await self._created(new, entries, standing)
-            if created.is_new and standing.status == RUNNING:
-                live = Live(self, kernel, created.summary, state, outstanding)
-                if self._holds(live):
-                    live.act(turn.commands)
-        return created.summary
+
+        async def begin() -> Summary:
+            async with self._alone_with(start.execution_id):
+                created = await self._created(new, entries, standing)
+                if created.is_new and standing.status == RUNNING:
+                    live = Live(self, kernel, created.summary, state, outstanding)
+                    if self._holds(live):
+                        live.act(turn.commands)
+            return created.summary
+
+        return await self.tasks.whole(begin())
 
     def started(self, plan: Plan, start: Start) -> ExecutionStarted:
         """Return the event that begins an execution now."""
@@ -346,7 +354,7 @@ class JournalDriver:
         execution_id = live.summary.new.execution_id
         if isinstance(error, StoreUnavailable | PayloadTooLarge):
             logger.warning("execution %s goes back to its record: %s", execution_id, error)
-            self._spawn(self._take_again(live))
+            self.tasks.spawn(self._take_again(live))
             return
         if not isinstance(error, LostRace):
             logger.error("execution %s is stopped", execution_id, exc_info=error)
@@ -356,7 +364,7 @@ class JournalDriver:
         """Keep a new execution in memory, unless all that it does is to wait."""
         summary = live.summary
         if self.may_leave(summary.standing, self.now_ms()):
-            self._spawn(self._give_back(summary))
+            self.tasks.spawn(self._give_back(summary))
             return False
         self._lives[summary.new.execution_id] = live
         return True
@@ -490,7 +498,7 @@ class JournalDriver:
         self._is_unsure = False
         async for execution_id in held_by(self._worker_id, self.journal):
             if execution_id not in self._lives:
-                self._spawn(self._take_up(execution_id))
+                self.tasks.spawn(self._take_up(execution_id))
 
     # -- a worker's rounds -------------------------------------------------------------
 
@@ -528,7 +536,7 @@ class JournalDriver:
             logger.exception("nothing can be taken up from the store")
             return None
         for summary in claimed.executions:
-            self._spawn(self._revive(summary))
+            self.tasks.spawn(self._revive(summary))
         if len(claimed.executions) == CLAIM_LIMIT:
             return now_ms
         return claimed.next_wake_at_ms
@@ -564,9 +572,3 @@ class JournalDriver:
             search = Search(execution_ids=ids, limit=len(ids))
             for summary in await self.journal.find(search):
                 self._waiters.tell(summary)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task

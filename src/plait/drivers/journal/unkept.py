@@ -23,7 +23,7 @@ from plait.drivers.journal.telling import Outstanding, ambient_of
 from plait.drivers.journal.terms import Start, new_execution
 from plait.kernel import Kernel
 from plait.ports.calls import Calls
-from plait.ports.journal import Append, History, Standing, Summary
+from plait.ports.journal import Append, History, Standing, StoreUnavailable, Summary
 
 # The epoch and owner of what nobody else knows of.
 _EPOCH = 1
@@ -57,6 +57,7 @@ class Unkept:
         self.payload_bytes_max = sys.maxsize
         self._driver = driver
         self._error: Exception | None = None
+        self._is_abandoned = False
         self._until_ms = driver.now_ms() + wait_ms
         event = driver.started(kernel.plan, start)
         state, turn = kernel.start(event, ambient_of(event, self.secrets))
@@ -121,18 +122,29 @@ class Unkept:
     async def promote(self) -> Summary:
         """Write it down, and let the driver go on with it.
 
+        Once begun it is not given up, even if nobody waits any longer: the store may have
+        it already.
+
         Raises:
             StoreUnavailable: It was not written, and goes on in memory.
         """
+        return await self._driver.tasks.whole(self._promoted())
+
+    async def _promoted(self) -> Summary:
         live = self._live
         live.is_stalled = True
         try:
             standing = standing_of(live.state, live.outstanding)
-            summary = await self._driver.adopt(live, self._new, self._entries, standing)
+            return await self._driver.adopt(live, self._new, self._entries, standing)
+        except StoreUnavailable:
+            if self._is_abandoned:
+                live.let_go()
+            raise
         finally:
             live.wake()
-        return summary
 
     def abandon(self) -> None:
-        """Give it up; its calls are cancelled."""
-        self._live.let_go()
+        """Give it up, unless it is being written down; its calls are cancelled."""
+        self._is_abandoned = True
+        if self._live.host is self and not self._live.is_stalled:
+            self._live.let_go()

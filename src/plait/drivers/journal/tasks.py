@@ -1,0 +1,43 @@
+"""What a worker does beside its rounds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Tasks:
+    """Tasks of one worker, known until they are done.
+
+    Attributes:
+        running: Those that are not.
+    """
+
+    def __init__(self) -> None:
+        self.running: set[asyncio.Task[Any]] = set()
+
+    def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Do `work` in the background."""
+        task = asyncio.get_running_loop().create_task(work)
+        self.running.add(task)
+        task.add_done_callback(self.running.discard)
+        return task
+
+    async def whole(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do all of `work`, also when whoever asked for it goes away meanwhile.
+
+        What the store was asked to write may be written all the same; somebody has to go on
+        with it.
+        """
+        task = self.spawn(work)
+        task.add_done_callback(_retrieve)
+        return await asyncio.shield(task)
+
+
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    """Take note of the error that nobody may be left to hear."""
+    if not task.cancelled():
+        task.exception()
