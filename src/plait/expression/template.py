@@ -78,6 +78,21 @@ class Template:
         """The expressions, in the order of the document."""
         return tuple(map(_info, self._expressions))
 
+    def entries(self) -> dict[str, Template]:
+        """Return the values of a mapping, each as a template of its own.
+
+        >>> made = parse_template({"a": "${b}", "c": 1}, lambda at: Place(at, 1, 1))
+        >>> {key: one.reads for key, one in made.entries().items()}
+        {'a': (('b',),), 'c': ()}
+        """
+        value, escape, places = _undumped(self._dumped)
+        assert isinstance(value, dict)
+        rest, found = iter(places), {}
+        for key, inner in value.items():
+            builder = Builder(escape, lambda source, _: expression_of(source, next(rest)))
+            found[key] = _template(builder.build(inner, ""), builder, inner, escape)
+        return found
+
     def render_bool(self, names: Names) -> bool:
         """Return the value of a condition.
 

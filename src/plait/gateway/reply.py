@@ -19,7 +19,7 @@ from plait.expression import ExpressionError, Names, Template
 from plait.gateway.failure_status import failure_reply, status_for
 from plait.gateway.final_names import final_names
 from plait.gateway.message import JSON_TYPE, Reply
-from plait.gateway.reply_headers import InvalidHeader, render_headers
+from plait.gateway.reply_headers import InvalidHeader, ReplyHeaders, reads_error
 from plait.gateway.timing import server_timing
 from plait.kernel.backoff import word_matches
 from plait.model.failure import Failure
@@ -29,8 +29,6 @@ COMPLETED: Final = (b"plait-completed", b"true")
 NOT_COMPLETED: Final = (b"plait-completed", b"false")
 # Statuses that HTTP gives no body.
 _BODILESS: Final = (204, 205, 304)
-# Names of what the caller said.
-_TOLD: Final = ("input", "trigger")
 
 
 class ReplyWriter:
@@ -39,9 +37,7 @@ class ReplyWriter:
     def __init__(self, endpoint: Endpoint) -> None:
         self._partial = endpoint.partial
         self._status = endpoint.status
-        self._headers = endpoint.headers
-        reads = endpoint.headers.reads if endpoint.headers is not None else ()
-        self._echoes_caller = bool(reads) and all(read[0] in _TOLD for read in reads)
+        self._headers = ReplyHeaders(endpoint.headers)
         self._has_conditions = any(isinstance(what, Template) for what, _ in self._status)
 
     def write(self, result: Result) -> Reply:
@@ -62,16 +58,15 @@ class ReplyWriter:
     def _completed(self, result: Result) -> Reply | Failure:
         status, headers = 200, []
         try:
-            if self._has_conditions or self._headers is not None:
+            if self._needs_names():
                 names = final_names(result, None)
                 status = self._status_when(names, None) or status
-                if self._headers is not None:
-                    headers = render_headers(self._headers.render(names))
+                headers = self._headers.of_completed(names)
             body = orjson.dumps(result.output)
         except ExpressionError as error:
             return error.failure()
         except InvalidHeader as error:
-            return error.as_failure(by_caller=self._echoes_caller)
+            return error.as_failure()
         except TypeError as error:
             return Failure("reply.not_json", f"the output is not JSON: {error}")
         told = NOT_COMPLETED if result.is_degraded else COMPLETED
@@ -86,27 +81,13 @@ class ReplyWriter:
         status = self._status_when(names, failure) or status_for(failure)
         reply = failure_reply(failure, status)
         reply.headers.append(NOT_COMPLETED)
-        if self._headers is not None:
-            reply.headers.extend(self._headers_of_failed(self._headers, names))
+        reply.headers.extend(self._headers.of_failed(names))
         if status in _BODILESS:
             reply.body = b""
         return reply
 
     def _needs_names(self) -> bool:
-        return self._has_conditions or self._headers is not None
-
-    def _headers_of_failed(
-        self, template: Template, names: Names
-    ) -> list[tuple[bytes, bytes]]:
-        """Return the document's headers, or none: they may read what was never answered.
-
-        The failure at hand is what the caller needs to hear, not one of its consequences.
-        """
-        try:
-            headers = render_headers(template.render(names))
-        except (ExpressionError, InvalidHeader):
-            return []
-        return [header for header in headers if header[0] != b"content-type"]
+        return self._has_conditions or bool(self._headers)
 
     def _status_when(self, names: Names, failure: Failure | None) -> int | None:
         """Return the status of the first line of `endpoint.status` that holds."""
@@ -122,9 +103,9 @@ class ReplyWriter:
         try:
             return condition.render_bool(names)
         except ExpressionError:
-            # Of a failed execution, a condition may read what was never answered; then it
-            # does not hold. Of a completed one, the condition itself is wrong.
-            if failure is None:
+            # Of a failed execution a condition may read what was never answered, of a
+            # completed one what went wrong: then it does not hold. Else it is wrong itself.
+            if failure is None and not reads_error(condition):
                 raise
             return False
 

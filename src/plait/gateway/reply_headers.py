@@ -2,15 +2,19 @@
 
 Rule. A value is checked before it is sent: no line breaks, no NUL, Latin-1 at most. It may
       hold what an upstream or a caller said.
+Rule. Each header stands for itself: of a failed execution those that can be rendered are
+      sent, of a completed one all but those that speak of an error there is none of.
 """
 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Final
 
 import orjson
 
+from plait.expression import ExpressionError, Names, Template
 from plait.model.errors import Advice
 from plait.model.failure import Failure
 from plait.model.json import JsonValue
@@ -24,19 +28,74 @@ RESERVED: Final = frozenset(
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _VALUE_LENGTH_MAX = 4096
+# Names of what the caller said.
+_TOLD: Final = ("input", "trigger")
 
 
 class InvalidHeader(Exception):
-    """A rendered header cannot be sent. The text says which and why."""
+    """A rendered header cannot be sent. The text says which and why.
 
-    def as_failure(self, *, by_caller: bool = False) -> Failure:
-        """Return it as what the execution failed of.
+    Attributes:
+        by_caller: The header holds nothing but what the caller said.
+    """
 
-        Args:
-            by_caller: The headers hold nothing but what the caller said.
-        """
-        advice = Advice.FIX_REQUEST if by_caller else Advice.REPORT
+    by_caller: bool = False
+
+    def as_failure(self) -> Failure:
+        """Return it as what the execution failed of."""
+        advice = Advice.FIX_REQUEST if self.by_caller else Advice.REPORT
         return Failure("reply.invalid_header", str(self), advice=advice)
+
+
+class ReplyHeaders:
+    """The headers of one endpoint, ready to be rendered."""
+
+    def __init__(self, headers: Template | None) -> None:
+        entries = headers.entries() if headers is not None else {}
+        self._entries = tuple(entries.items())
+
+    def __bool__(self) -> bool:
+        """Tell whether there are any."""
+        return bool(self._entries)
+
+    def of_completed(self, names: Names) -> list[tuple[bytes, bytes]]:
+        """Return the headers of a completed execution.
+
+        Raises:
+            ExpressionError: One of them has no value, and does not speak of `error`.
+            InvalidHeader: One of them cannot be sent.
+        """
+        found: list[tuple[bytes, bytes]] = []
+        for name, template in self._entries:
+            try:
+                found += render_headers({name: template.render(names)})
+            except ExpressionError:
+                if not reads_error(template):
+                    raise
+            except InvalidHeader as error:
+                error.by_caller = _echoes_caller(template)
+                raise
+        return found
+
+    def of_failed(self, names: Names) -> list[tuple[bytes, bytes]]:
+        """Return the headers of a failed execution: they may read what was never answered.
+
+        The failure at hand is what the caller needs to hear, not one of its consequences.
+        """
+        found: list[tuple[bytes, bytes]] = []
+        for name, template in self._entries:
+            with suppress(ExpressionError, InvalidHeader):
+                found += render_headers({name: template.render(names)})
+        return [header for header in found if header[0] != b"content-type"]
+
+
+def reads_error(template: Template) -> bool:
+    """Tell whether `template` speaks of `error`, which is null where nothing failed."""
+    return any(read[0] == "error" for read in template.reads)
+
+
+def _echoes_caller(template: Template) -> bool:
+    return bool(template.reads) and all(read[0] in _TOLD for read in template.reads)
 
 
 def header_problem(name: str) -> str:

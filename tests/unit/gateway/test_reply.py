@@ -147,6 +147,35 @@ async def test_a_condition_may_choose_the_status_of_a_completed_execution() -> N
     assert (await ask(text, user=reply({"id": "7", "vip": False}))).status == 200
 
 
+@pytest.mark.parametrize(
+    ("condition", "status"),
+    [
+        ("error.code == 'SOLD'", 200),
+        ("error.details.step == 'user' || user.response.nope", 200),
+        ("error == null", 409),
+        ("error == null || error.code != 'SOLD'", 409),
+    ],
+)
+async def test_of_a_completed_execution_error_is_null_and_what_needs_one_does_not_hold(
+    condition: str, status: int
+) -> None:
+    seen = await ask(with_endpoint(f'status: {{"${{{condition}}}": 409}}'))
+    assert (seen.status, seen.json["offers"]) == (status, [1])
+
+
+async def test_a_header_that_speaks_of_an_error_is_left_out_where_nothing_failed() -> None:
+    lines = (
+        'headers: {X-Why: "${error.code}", X-Step: "at ${error.details.step}", '
+        'X-Error: "${error}", X-Ok: "${error == null}", X-User: "${user.response.id}"}'
+    )
+    seen = await ask(with_endpoint(lines))
+    told = {
+        name: seen.headers.get(f"x-{name}") for name in "why step error ok user".split()
+    }
+    assert seen.status == 200
+    assert {k: v for k, v in told.items() if v is not None} == {"ok": "true", "user": "7"}
+
+
 async def test_a_status_without_body_has_none() -> None:
     seen = await ask(with_endpoint("status: {'${user.response.vip}': 204}"))
     assert (seen.status, seen.reply.body) == (204, b"")
@@ -188,6 +217,8 @@ async def test_a_failed_execution_sends_the_headers_that_it_can() -> None:
     seen = await ask(unknown, user=REFUSED)
     assert seen.error["code"] == "connector.connect"
     assert "x-user" not in seen.headers
+    both = with_endpoint('headers: {X-User: "${user.response.id}", X-Why: "${error.code}"}')
+    assert (await ask(both, user=REFUSED)).headers["x-why"] == "connector.connect"
 
 
 async def test_a_content_type_of_its_own_replaces_ours_and_not_the_error_s() -> None:
