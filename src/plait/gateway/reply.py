@@ -3,7 +3,9 @@
 Rule 1. `Plait-Completed` says whether every part of the reply is there; always sent.
 Rule 2. Without `partial` a failed step fails the reply, also one that the workflow went on
         without.
-Rule 3. A reply always goes out: what goes wrong while writing it becomes its error.
+Rule 3. What went wrong never looks well by accident: a condition gives a failure a status
+        below 400 only where it speaks of `error`.
+Rule 4. A reply always goes out: what goes wrong while writing it becomes its error.
 
 Not here: which failure has which status (plait.gateway.failure_status).
 """
@@ -93,6 +95,8 @@ class ReplyWriter:
         """Return the status of the first line of `endpoint.status` that holds."""
         for what, status in self._status:
             if isinstance(what, Template):
+                if failure is not None and status < 400 and not reads_error(what):
+                    continue
                 if self._holds(what, names, failure):
                     return status
             elif failure is not None and word_matches(what, failure):

@@ -140,6 +140,27 @@ async def test_the_document_s_word_on_a_failure_comes_first(
     assert (await ask(with_endpoint(lines), user=REFUSED, offers=HANG)).status == status
 
 
+@pytest.mark.parametrize(
+    ("condition", "given", "status"),
+    [
+        ("user.status == 'completed'", 201, 422),
+        ("user.status == 'completed'", 399, 422),
+        ("user.status == 'completed'", 409, 409),
+        ("error.code == 'shop.unchanged'", 304, 304),
+        ("error == null || user.status == 'completed'", 201, 201),
+    ],
+)
+async def test_a_failure_looks_well_only_by_a_condition_that_speaks_of_it(
+    condition: str, given: int, status: int
+) -> None:
+    text = with_endpoint(f'status: {{"${{{condition}}}": {given}}}').replace(
+        "output:",
+        "  - {id: no, type: fail, code: shop.unchanged, depends_on: [user]}\noutput:",
+    )
+    seen = await ask(text)
+    assert (seen.status, seen.headers["plait-completed"]) == (status, "false")
+
+
 async def test_a_condition_may_choose_the_status_of_a_completed_execution() -> None:
     text = with_endpoint("status: {connect: 404, '${user.response.vip}': 201}")
     seen = await ask(text)
