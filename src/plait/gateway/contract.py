@@ -15,8 +15,17 @@ from typing import Any, Final, TypeAlias
 import jsonschema_rs
 
 from plait.gateway.body import Path
+from plait.gateway.moved_schema import Move
 from plait.gateway.schemas import ANY_ITEM, Schemas, raw_properties
-from plait.gateway.texts import Reader, reader_for
+from plait.gateway.texts import (
+    Fits,
+    Reader,
+    TextReader,
+    is_text_or_more,
+    list_or_one,
+    reader_for,
+    text_reader,
+)
 from plait.model.json import JsonObject, JsonValue
 from plait.model.place import pointer_to
 
@@ -57,9 +66,7 @@ class InputContract:
         self.is_valid: Callable[[Any], bool] = _always
         self._validator: jsonschema_rs.Validator | None = None
         if schema is not None and schema is not True:
-            self._validator = jsonschema_rs.Draft202012Validator(
-                schema, validate_formats=True, offline=True
-            )
+            self._validator = _validator(schema)
             self.is_valid = self._validator.is_valid
 
     def reader(self, name: str) -> Reader:
@@ -79,9 +86,25 @@ class InputContract:
         return reader
 
     def _reader_of(self, schema: Any) -> Reader:
-        schemas = self._schemas
-        items = schemas.part(schema, ANY_ITEM)
-        return reader_for(schemas.types_of(schema), schemas.types_of(items))
+        types = self._schemas.types_of(schema)
+        if types is None or "array" not in types:
+            return reader_for(types, self._text_reader_of(schema))
+        items = self._text_reader_of(self._schemas.part(schema, ANY_ITEM))
+        if types == {"array"}:
+            return reader_for(types, items)
+        fits = self._check_of(schema)
+        return list_or_one(items, text_reader(types, fits), fits)
+
+    def _text_reader_of(self, schema: Any) -> TextReader:
+        types = self._schemas.types_of(schema)
+        fits = self._check_of(schema) if is_text_or_more(types) else None
+        return text_reader(types, fits)
+
+    def _check_of(self, part: Any) -> Fits:
+        """Return what tells whether a value fits a part of the schema."""
+        move = Move(self.schema, "#/$defs/input")
+        alone = {"$defs": {"input": move.of(self.schema)}, "allOf": [move.of(part)]}
+        return _validator(alone).is_valid
 
     def _found_defaults(self) -> Iterator[tuple[str, JsonValue]]:
         for name, inner in self.properties.items():
@@ -160,6 +183,10 @@ class Shortened:
             return [self._of(one, (*path, n)) for n, one in enumerate(value[:kept])]
         pairs = islice(value.items(), kept)
         return {key: self._of(one, (*path, key)) for key, one in pairs}
+
+
+def _validator(schema: Any) -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator(schema, validate_formats=True, offline=True)
 
 
 def _always(_: Any) -> bool:

@@ -8,22 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 from plait import __version__
 from plait.gateway.binding import METHODS_WITH_BODY
 from plait.gateway.body import FORM
 from plait.gateway.contract import InputContract
+from plait.gateway.moved_schema import Move
 from plait.gateway.output_schema import nodes_of, output_schema
 from plait.gateway.routes import parameter_names
-from plait.gateway.schemas import BY_NAME, VALUES, Schemas, raw_properties
+from plait.gateway.schemas import raw_properties
 from plait.model.json import JsonObject, JsonValue
 from plait.plan import Endpoint, Plan
 
 _TEXT: Final[JsonObject] = {"type": "string"}
-# With one schema document, a dynamic reference leads where a plain one would.
-_REFERENCES: Final = frozenset(("$ref", "$dynamicRef"))
-_LEFT_BEHIND: Final = frozenset(("$schema", "$anchor", "$dynamicAnchor"))
 _ALWAYS: Final = (400, 500, 502, 503, 504)
 _WITH_BODY: Final = (413, 415)
 _OWN_FAILURE: Final = 422
@@ -41,7 +39,7 @@ def build_openapi(plans: Sequence[Plan]) -> JsonObject:
             continue
         operation_id = _free_name(plan.name, taken)
         name = f"{operation_id}.input"
-        move = _Move(plan.input_schema, f"#/components/schemas/{name}")
+        move = Move(plan.input_schema, f"#/components/schemas/{name}")
         if plan.input_schema is not None:
             schemas[name] = move.of(plan.input_schema)
         operation = _operation(plan, endpoint, operation_id, move)
@@ -54,9 +52,7 @@ def build_openapi(plans: Sequence[Plan]) -> JsonObject:
     }
 
 
-def _operation(
-    plan: Plan, endpoint: Endpoint, operation_id: str, move: _Move
-) -> JsonObject:
+def _operation(plan: Plan, endpoint: Endpoint, operation_id: str, move: Move) -> JsonObject:
     contract = InputContract(plan.input_schema)
     in_path = parameter_names(endpoint.path)
     takes_body = endpoint.method in METHODS_WITH_BODY
@@ -75,7 +71,7 @@ def _operation(
 
 
 def _parameters(
-    contract: InputContract, in_path: Sequence[str], move: _Move, *, with_query: bool
+    contract: InputContract, in_path: Sequence[str], move: Move, *, with_query: bool
 ) -> Iterator[JsonObject]:
     known = contract.properties
     for name in in_path:
@@ -90,7 +86,7 @@ def _parameters(
 
 
 def _parameter(
-    name: str, place: str, schema: JsonValue, move: _Move, *, is_required: bool
+    name: str, place: str, schema: JsonValue, move: Move, *, is_required: bool
 ) -> JsonObject:
     parameter: JsonObject = {"name": name, "in": place, "required": is_required}
     if isinstance(schema, dict) and isinstance(schema.get("description"), str):
@@ -100,7 +96,7 @@ def _parameter(
 
 
 def _request_body(
-    contract: InputContract, in_path: Sequence[str], move: _Move
+    contract: InputContract, in_path: Sequence[str], move: Move
 ) -> JsonObject:
     schema: JsonValue = contract.schema if contract.schema is not None else {}
     if isinstance(schema, dict) and in_path:
@@ -126,7 +122,7 @@ def _without(schema: JsonObject, names: Sequence[str]) -> JsonObject:
 
 
 def _responses(
-    plan: Plan, endpoint: Endpoint, move: _Move, *, takes_body: bool
+    plan: Plan, endpoint: Endpoint, move: Move, *, takes_body: bool
 ) -> JsonObject:
     statuses = {*_ALWAYS, *(_WITH_BODY if takes_body else ())}
     if any(node.kind == "fail" for node in nodes_of(plan.scope)):
@@ -146,7 +142,7 @@ def _responses(
     return {key: responses[key] for key in sorted(responses)}
 
 
-def _success(plan: Plan, move: _Move, status: int = 200) -> JsonObject:
+def _success(plan: Plan, move: Move, status: int = 200) -> JsonObject:
     response: JsonObject = {"description": _phrase(status), "headers": _header_refs()}
     if status not in (204, 205, 304):
         schema = output_schema(plan)
@@ -181,44 +177,6 @@ def _free_name(name: str, taken: set[str]) -> str:
         candidate = f"{name}-{number}"
     taken.add(candidate)
     return candidate
-
-
-class _Move:
-    """A schema document on its way to another place, `root`.
-
-    References inside it are led there, as pointers: an anchor counts in the whole
-    document where it stands, and two operations may use the same.
-
-    >>> schema = {"items": {"$ref": "#id"}, "$defs": {"x": {"$anchor": "id"}}}
-    >>> _Move(schema, "#/components/schemas/a").of(schema)
-    {'items': {'$ref': '#/components/schemas/a/$defs/x'}, '$defs': {'x': {}}}
-    """
-
-    def __init__(self, schema: Any, root: str) -> None:
-        self.schemas = Schemas(schema)
-        self._root = root
-
-    def of(self, schema: Any) -> Any:
-        """Return a schema of the document as it reads elsewhere."""
-        if isinstance(schema, list):
-            return [self.of(item) for item in schema]
-        if not isinstance(schema, dict):
-            return schema
-        moved: JsonObject = {}
-        for key, value in schema.items():
-            if key in _REFERENCES and isinstance(value, str):
-                self._refer(moved, value)
-            elif key in BY_NAME and isinstance(value, dict):
-                moved[key] = {name: self.of(inner) for name, inner in value.items()}
-            elif key in VALUES:
-                moved[key] = value
-            elif key not in _LEFT_BEHIND:
-                moved[key] = self.of(value)
-        return moved
-
-    def _refer(self, moved: JsonObject, reference: str) -> None:
-        pointer = self.schemas.pointer(reference)
-        moved["$ref"] = reference if pointer is None else self._root + pointer[1:]
 
 
 def _plain_headers(headers: Iterable[tuple[str, str]]) -> JsonObject:

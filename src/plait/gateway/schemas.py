@@ -141,11 +141,20 @@ class Schemas:
         for one in self.conjuncts(schema):
             said += self._own_parts(one, step)
             for word in ("anyOf", "oneOf"):
-                branches = [self._part(one, step, known) for one in _listed(one, word)]
+                branches = [
+                    self._part(branch, step, known)
+                    for branch in _listed(one, word)
+                    if self._may_have(branch, step)
+                ]
                 if branches and None not in branches:
                     said.append({"anyOf": branches})
         known[id(schema)] = {"allOf": said} if len(said) > 1 else (said or [None])[0]
         return known[id(schema)]
+
+    def _may_have(self, schema: Any, step: str | int) -> bool:
+        """Tell whether a value of `schema` may have such a part at all."""
+        kinds = self.types_of(schema)
+        return kinds is None or ("array" if isinstance(step, int) else "object") in kinds
 
     def _own_parts(self, schema: dict[str, Any], step: str | int) -> list[Any]:
         if isinstance(step, int):

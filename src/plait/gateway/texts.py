@@ -1,7 +1,9 @@
 """Texts to values: what a path or query parameter means, by the type it should have.
 
-Rule. Only what is plainly written as the type is converted; everything else stays a text,
-      and the schema then says what is wrong with it.
+Rule 1. Only what is plainly written as the type is converted; everything else stays a
+        text, and the schema then says what is wrong with it.
+Rule 2. Where text is one of several types, it stays one if it fits; else the first reading
+        that fits counts.
 """
 
 from __future__ import annotations
@@ -9,12 +11,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from plait.gateway.body import INT_MAX, INT_MIN
 from plait.model.json import JsonValue
 
 Reader: TypeAlias = Callable[[Sequence[str]], JsonValue]
+TextReader: TypeAlias = Callable[[str], JsonValue]
+Fits: TypeAlias = Callable[[Any], bool]
 
 _INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,19})", re.ASCII)
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d{1,3})?", re.ASCII)
@@ -25,21 +29,18 @@ class GivenTwice(Exception):
     """A parameter that takes one value was given several."""
 
 
-def reader_for(types: set[str] | None, item_types: set[str] | None) -> Reader:
+def reader_for(types: set[str] | None, read_one: TextReader) -> Reader:
     """Return what reads the texts given for one parameter.
 
     Args:
         types: The JSON types it may have; None: not known.
-        item_types: The same for its items, where it is an array.
+        read_one: Reads a text; where it is an array, that of an item.
 
-    >>> reader_for({"integer"}, None)(["42"]), reader_for({"integer"}, None)(["x"])
-    (42, 'x')
-    >>> reader_for({"array"}, {"number"})(["1", "2.5"])
+    >>> reader_for({"array"}, text_reader({"number"}))(["1", "2.5"])
     [1, 2.5]
     """
     if types is not None and "array" in types:
-        return _array_reader(item_types)
-    read_one = _text_reader(types)
+        return lambda texts: [read_one(text) for text in texts]
 
     def read(texts: Sequence[str]) -> JsonValue:
         if len(texts) == 1:
@@ -51,19 +52,47 @@ def reader_for(types: set[str] | None, item_types: set[str] | None) -> Reader:
     return read
 
 
-def _array_reader(item_types: set[str] | None) -> Reader:
-    read_one = _text_reader(item_types)
-    return lambda texts: [read_one(text) for text in texts]
+def list_or_one(read_item: TextReader, read_one: TextReader, fits: Fits) -> Reader:
+    """Return what reads an array, or one text as something else if only that fits.
+
+    >>> read = list_or_one(text_reader({"integer"}), str, ["all", [1]].__contains__)
+    >>> read(["1"]), read(["all"]), read(["2"])
+    ([1], 'all', [2])
+    """
+
+    def read(texts: Sequence[str]) -> JsonValue:
+        items: JsonValue = [read_item(text) for text in texts]
+        one = read_one(texts[0]) if len(texts) == 1 and not fits(items) else items
+        return one if fits(one) else items
+
+    return read
 
 
-def _text_reader(types: set[str] | None) -> Callable[[str], JsonValue]:
-    if not types or "string" in types:
+def is_text_or_more(types: set[str] | None) -> bool:
+    """Tell whether a text of these types may mean something else as well.
+
+    >>> is_text_or_more({"string", "null"}), is_text_or_more({"string", "array"})
+    (True, False)
+    """
+    return types is not None and "string" in types and not types.isdisjoint(_READERS)
+
+
+def text_reader(types: set[str] | None, fits: Fits | None = None) -> TextReader:
+    """Return what reads one text.
+
+    Args:
+        fits: Whether a value is one that may stand there; asked where text is one of
+            several types.
+
+    >>> text_reader({"integer"})("42"), text_reader({"integer"})("x")
+    (42, 'x')
+    >>> read = text_reader({"integer", "string"}, [1, 2, "all"].__contains__)
+    >>> read("1"), read("all"), read("3")
+    (1, 'all', '3')
+    """
+    if not types or ("string" in types and fits is None):
         return str
     readers = [reader for name, reader in _READERS.items() if name in types]
-    if not readers:
-        return str
-    if len(readers) == 1:
-        return readers[0]
 
     def read(text: str) -> JsonValue:
         for reader in readers:
@@ -72,7 +101,12 @@ def _text_reader(types: set[str] | None) -> Callable[[str], JsonValue]:
                 return value
         return text
 
-    return read
+    def read_what_fits(text: str) -> JsonValue:
+        assert fits is not None
+        read_so = (reader(text) for reader in readers)
+        return next((value for value in (text, *read_so) if fits(value)), text)
+
+    return read_what_fits if "string" in types else read
 
 
 def _null(text: str) -> JsonValue:

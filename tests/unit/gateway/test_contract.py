@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plait.gateway.contract import VIOLATIONS_MAX, InputContract, Shortened
-from plait.gateway.texts import GivenTwice, reader_for
+from plait.gateway.texts import GivenTwice, reader_for, text_reader
 
 
 def property_reader(schema: Any, *texts: str) -> Any:
@@ -55,6 +55,42 @@ def property_reader(schema: Any, *texts: str) -> Any:
 )
 def test_a_text_is_read_by_its_type(schema: Any, text: str, value: Any) -> None:
     found = property_reader(schema, text)
+    assert (found, type(found)) == (value, type(value))
+
+
+UUID = "2fbd1e5a-3c0e-4d7a-9a54-1d7a3a1f9e11"
+PAGE: Any = {"enum": [1, 2, "all"]}
+ID: Any = {"anyOf": [{"type": "integer"}, {"type": "string", "format": "uuid"}]}
+IDS: Any = {"oneOf": [{"const": "all"}, {"type": "array", "items": ID}]}
+
+
+@pytest.mark.parametrize(
+    ("schema", "texts", "value"),
+    [
+        (PAGE, ["1"], 1),
+        (PAGE, ["all"], "all"),
+        (PAGE, ["3"], "3"),
+        ({"anyOf": [{"type": "integer"}, {"const": "max"}]}, ["-5"], -5),
+        ({"anyOf": [{"type": "integer"}, {"const": "max"}]}, ["max"], "max"),
+        (ID, ["17"], 17),
+        (ID, [UUID], UUID),
+        (ID, ["x"], "x"),
+        ({"$ref": "#/$defs/id"}, ["17"], 17),
+        ({"type": ["string", "null"], "enum": ["a", None]}, ["null"], None),
+        ({"type": ["string", "null"]}, ["null"], "null"),
+        ({"enum": ["1", 1]}, ["1"], "1"),
+        ({"type": "array", "items": ID}, ["1", UUID], [1, UUID]),
+        (IDS, ["all"], "all"),
+        (IDS, ["4"], [4]),
+        (IDS, ["4", "5"], [4, 5]),
+        (IDS, ["x"], ["x"]),
+    ],
+)
+def test_of_several_types_the_reading_that_fits_counts(
+    schema: Any, texts: list[str], value: Any
+) -> None:
+    root: Any = {"properties": {"x": schema}, "required": ["y"], "$defs": {"id": ID}}
+    found = InputContract(root).reader("x")(texts)
     assert (found, type(found)) == (value, type(value))
 
 
@@ -232,7 +268,7 @@ KINDS = ("null", "boolean", "integer", "number", "string")
 def test_a_reader_gives_the_text_or_a_value_of_its_types(
     kinds: set[str], text: str
 ) -> None:
-    value = reader_for(kinds, None)([text])
+    value = reader_for(kinds, text_reader(kinds))([text])
     is_converted = not isinstance(value, str)
     assert jsonschema_rs.is_valid({"type": sorted(kinds)}, value) or not is_converted
     assert is_converted or value == text
@@ -240,13 +276,13 @@ def test_a_reader_gives_the_text_or_a_value_of_its_types(
 
 @given(st.integers(-(2**63), 2**63 - 1))
 def test_every_integer_is_read_back(number: int) -> None:
-    assert reader_for({"integer"}, None)([str(number)]) == number
-    assert reader_for({"number"}, None)([str(number)]) == number
+    assert text_reader({"integer"})(str(number)) == number
+    assert text_reader({"number"})(str(number)) == number
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_every_number_is_read_back(number: float) -> None:
-    assert reader_for({"number"}, None)([repr(number)]) == number
+    assert text_reader({"number"})(repr(number)) == number
 
 
 def test_a_body_that_is_wrong_everywhere_is_listed_without_looking_at_all_of_it() -> None:
