@@ -145,9 +145,19 @@ def _responses(
 def _success(plan: Plan, move: Move, status: int = 200) -> JsonObject:
     response: JsonObject = {"description": _phrase(status), "headers": _header_refs()}
     if status not in (204, 205, 304):
-        schema = output_schema(plan)
-        response["content"] = {"application/json": {"schema": move.of(schema)}}
+        schema = move.of(output_schema(plan))
+        response["content"] = {_media_type(plan.endpoint): {"schema": schema}}
     return response
+
+
+def _media_type(endpoint: Endpoint | None) -> str:
+    """Return the type of a reply's body, as far as it is known before there is one."""
+    headers = endpoint.headers if endpoint is not None else None
+    for name, value in (headers.entries() if headers is not None else {}).items():
+        said = value.render({}) if value.is_constant else None
+        if name.lower() == "content-type" and isinstance(said, str):
+            return said.strip()
+    return "application/json"
 
 
 def _error_response(description: str) -> JsonObject:

@@ -5,7 +5,9 @@ Rule 2. Without `partial` a failed step fails the reply, also one that the workf
         without.
 Rule 3. What went wrong never looks well by accident: a condition gives a failure a status
         below 400 only where it speaks of `error`.
-Rule 4. A reply always goes out: what goes wrong while writing it becomes its error.
+Rule 4. The body is JSON. Only a text under a `Content-Type` of the document's that is not
+        JSON goes out as it is, in UTF-8.
+Rule 5. A reply always goes out: what goes wrong while writing it becomes its error.
 
 Not here: which failure has which status (plait.gateway.failure_status).
 """
@@ -21,10 +23,16 @@ from plait.expression import ExpressionError, Names, Template
 from plait.gateway.failure_status import failure_reply, status_for
 from plait.gateway.final_names import final_names
 from plait.gateway.message import JSON_TYPE, Reply
-from plait.gateway.reply_headers import InvalidHeader, ReplyHeaders, reads_error
+from plait.gateway.reply_headers import (
+    InvalidHeader,
+    ReplyHeaders,
+    is_json_type,
+    reads_error,
+)
 from plait.gateway.timing import server_timing
 from plait.kernel.backoff import word_matches
 from plait.model.failure import Failure
+from plait.model.json import JsonValue
 from plait.plan import Endpoint
 
 COMPLETED: Final = (b"plait-completed", b"true")
@@ -64,12 +72,12 @@ class ReplyWriter:
                 names = final_names(result, None)
                 status = self._status_when(names, None) or status
                 headers = self._headers.of_completed(names)
-            body = orjson.dumps(result.output)
+            body = _body(result.output, headers)
         except ExpressionError as error:
             return error.failure()
         except InvalidHeader as error:
             return error.as_failure()
-        except TypeError as error:
+        except (TypeError, UnicodeEncodeError) as error:
             return Failure("reply.not_json", f"the output is not JSON: {error}")
         told = NOT_COMPLETED if result.is_degraded else COMPLETED
         if status in _BODILESS:
@@ -112,6 +120,14 @@ class ReplyWriter:
             if failure is None and not reads_error(condition):
                 raise
             return False
+
+
+def _body(output: JsonValue, headers: list[tuple[bytes, bytes]]) -> bytes:
+    """Return the body: JSON, or a text as it is under a type that is not JSON."""
+    told = next((value for name, value in headers if name == b"content-type"), b"")
+    if isinstance(output, str) and told and not is_json_type(told.decode("latin-1")):
+        return output.encode()
+    return orjson.dumps(output)
 
 
 _CANCELLED: Final = Failure("execution.cancelled", "the execution was cancelled")

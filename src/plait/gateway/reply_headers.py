@@ -110,6 +110,16 @@ def header_problem(name: str) -> str:
     return "" if is_header_name(name) else f"'{name}' is no header name"
 
 
+def is_json_type(media_type: str) -> bool:
+    """Tell whether a body of this type is JSON.
+
+    >>> is_json_type("application/HAL+json; charset=utf-8"), is_json_type("text/csv")
+    (True, False)
+    """
+    subtype = media_type.partition(";")[0].strip().lower().rpartition("/")[2]
+    return subtype == "json" or subtype.endswith("+json")
+
+
 def is_header_name(name: str) -> bool:
     """Tell whether a header can be called so."""
     return _NAME.fullmatch(name.encode()) is not None

@@ -51,6 +51,16 @@ def openapi(*documents: str) -> Any:
     return document
 
 
+def test_a_reply_is_described_under_the_type_that_it_is_sent_with() -> None:
+    typed = ECHO.replace("path: /echo}", "path: /echo, headers: {content-type: text/csv}}")
+    made = ECHO.replace(
+        "path: /echo}", "path: /echo, headers: {Content-Type: '${input.a}'}}"
+    )
+    for text, media_type in [(typed, "text/csv"), (made, "application/json")]:
+        answer = openapi(text)["paths"]["/echo"]["post"]["responses"]["200"]
+        assert [*answer["content"]] == [media_type]
+
+
 def resolved(document: Any, schema: Any) -> Any:
     while "$ref" in schema:
         found = document

@@ -253,6 +253,36 @@ async def test_a_content_type_of_its_own_replaces_ours_and_not_the_error_s() -> 
     assert types == [b"application/json"]
 
 
+def with_output(content_type: str, output: str) -> str:
+    text = with_endpoint(f'headers: {{Content-Type: "{content_type}"}}')
+    return text[: text.index("output:")] + f"output: {output}\n"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "output", "body"),
+    [
+        ("text/csv", '"id,name\\n7,\\"Ada\\"é\\n"', 'id,name\n7,"Ada"é\n'),
+        ("text/csv; charset=utf-8", '"${user.response.id}"', "7"),
+        ("${user.response.vip ? 'text/plain' : ''}", "a b", "a b"),
+        ("text/csv", "{a: 1}", '{"a":1}'),
+        ("application/json", "a b", '"a b"'),
+        ("application/problem+json; charset=utf-8", "a b", '"a b"'),
+    ],
+)
+async def test_a_text_is_sent_as_it_is_under_a_type_that_is_not_json(
+    content_type: str, output: str, body: str
+) -> None:
+    seen = await ask(with_output(content_type, output))
+    assert (seen.status, seen.reply.body.decode()) == (200, body)
+
+
+async def test_a_text_that_has_no_bytes_is_an_error() -> None:
+    seen = await ask(
+        with_output("text/csv", "${user.response.id}"), user=reply({"id": "\ud800"})
+    )
+    assert (seen.status, seen.error["code"]) == (500, "reply.not_json")
+
+
 async def test_an_output_that_is_not_json_is_an_error() -> None:
     seen = await ask(PROFILE, user=reply({"id": 2**70}))
     assert (seen.status, seen.error["code"]) == (500, "reply.not_json")
