@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from typing import Any, Final
+from urllib.parse import unquote
 
 from plait.document.nearest import nearest_hint
 from plait.expression import Read
@@ -98,7 +99,7 @@ class InputShape:
         if not reference.startswith("#/"):
             return self._root if reference == "#" else None
         for segment in reference[2:].split("/"):
-            key = segment.replace("~1", "/").replace("~0", "~")
+            key = unquote(segment).replace("~1", "/").replace("~0", "~")
             if not isinstance(found, dict):
                 return None
             found = found.get(key)

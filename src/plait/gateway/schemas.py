@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
+from urllib.parse import quote, unquote
 
 import jsonschema_rs
 
@@ -26,11 +27,15 @@ BY_NAME: Final = frozenset(
 # Under these stand values, whatever they look like.
 VALUES: Final = frozenset(("const", "enum", "default", "examples"))
 _REFERENCES: Final = ("$ref", "$dynamicRef")
+# What stands in the fragment of a URI as it is (RFC 3986).
+_FRAGMENT: Final = "/?:@!$&'()*+,;=~"
 _ANCHORS: Final = ("$anchor", "$dynamicAnchor")
 
 
 class Schemas:
     """One schema document, and questions about the schemas in it.
+
+    A pointer in a reference is part of a URI: `#/$defs/a%20b` is the key `a b`.
 
     >>> root = {"properties": {"id": {"$ref": "#id"}}, "$defs": {"x": {"$anchor": "id"}}}
     >>> Schemas(root).pointer("#id")
@@ -49,7 +54,7 @@ class Schemas:
         if reference == "#" or reference.startswith("#/"):
             return reference
         path = self._anchors.get(reference[1:]) if reference.startswith("#") else None
-        return None if path is None else f"#{pointer_to(*path)}"
+        return None if path is None else f"#{quote(pointer_to(*path), safe=_FRAGMENT)}"
 
     def target(self, reference: str) -> Any:
         """Return the schema that `reference` leads to, None if there is none here."""
@@ -57,7 +62,7 @@ class Schemas:
         if pointer is None:
             return None
         for segment in pointer.split("/")[1:]:
-            key = segment.replace("~1", "/").replace("~0", "~")
+            key = unquote(segment).replace("~1", "/").replace("~0", "~")
             if isinstance(found, list):
                 is_there = key.isdecimal() and int(key) < len(found)
                 found = found[int(key)] if is_there else None

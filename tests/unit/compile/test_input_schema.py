@@ -36,6 +36,13 @@ def test_a_key_that_a_closed_object_lacks_is_an_error_with_the_nearest_key() -> 
     )
 
 
+@pytest.mark.parametrize("reference", ["#/$defs/a%20b", "#/%24defs/a%20b", "#/$defs/a b"])
+def test_a_pointer_in_a_reference_is_part_of_a_uri(reference: str) -> None:
+    schema = {"$ref": reference, "$defs": {"a b": CLOSED}}
+    assert problem(schema, "user_id") is None
+    assert problem(schema, "usr_id") is not None
+
+
 def test_without_a_near_key_the_known_ones_are_named() -> None:
     assert problem(CLOSED, "zzz") == (
         "'input' has no key 'zzz'",

@@ -117,6 +117,29 @@ def test_a_reference_inside_the_schema_is_followed() -> None:
     assert InputContract(schema).reader("ids")(["4", "5"]) == [4, 5]
 
 
+@pytest.mark.parametrize(
+    ("reference", "key"),
+    [
+        ("#/$defs/a%20b", "a b"),
+        ("#/%24defs/%C3%A9", "é"),
+        ("#/$defs/a~1b", "a/b"),
+        ("#/$defs/a%7E1b", "a/b"),
+        ("#/$defs/a%2520b", "a%20b"),
+        ("#n", "a%20b"),
+        ("#n", "a b"),
+    ],
+)
+def test_a_pointer_in_a_reference_is_part_of_a_uri(reference: str, key: str) -> None:
+    inner: Any = {"anyOf": [{"type": "integer"}, {"const": "max"}]}
+    root: Any = {
+        "properties": {"x": {"$ref": reference}},
+        "$defs": {key: {"$anchor": "n", **inner}, "z": {"type": "null"}},
+    }
+    contract = InputContract(root)
+    assert contract.is_valid({"x": contract.reader("x")(["3"])})
+    assert contract.reader("x")(["3"]) == 3
+
+
 def test_a_reference_in_a_circle_says_nothing() -> None:
     schema: Any = {"properties": {"x": {"$ref": "#/properties/x"}}}
     assert InputContract(schema).reader("x")(["3"]) == "3"
