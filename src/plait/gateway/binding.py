@@ -13,6 +13,7 @@ Not here: reading bodies (plait.gateway.body), texts (plait.gateway.texts), the 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from plait.gateway.body import (
     JSON_DEPTH_MAX,
@@ -28,6 +29,7 @@ from plait.gateway.refusal import BadInput, Malformed
 from plait.gateway.texts import GivenTwice
 from plait.model.json import JsonObject, JsonValue
 
+Texts: TypeAlias = dict[str, list[str]]
 METHODS_WITH_BODY = frozenset(("POST", "PUT", "PATCH", "DELETE"))
 
 
@@ -68,18 +70,23 @@ class Binder:
             name: read((text,))
             for (name, read), text in zip(self._path, values, strict=True)
         }
+        given: Texts = {n: [text] for (n, _), text in zip(self._path, values, strict=True)}
         violations: list[Violation] = []
         if request.query:
-            self._merge(data, self._from_query(request.query, violations), violations)
+            query = self._from_query(request.query, given, violations)
+            self._merge(data, query, violations)
         if self._takes_body and request.body:
-            body = self._from_body(request, violations)
+            body = self._from_body(request, given, violations)
             if not isinstance(body, dict):
                 return self._whole(body, data, violations)
             self._merge(data, body, violations)
         elif not self._contract.may_be_object and not data:
             return self._checked(None, violations)
         self._contract.fill(data)
-        return self._checked(data, violations)
+        if violations or self._contract.is_valid(data):
+            return self._checked(data, violations)
+        readings = self._contract.other_readings(data, given)
+        return self._checked(next(filter(self._contract.is_valid, readings), data), [])
 
     def _checked(self, value: JsonValue, violations: list[Violation]) -> JsonValue:
         if not self._contract.is_valid(value):
@@ -88,7 +95,9 @@ class Binder:
             raise _bad_input(violations)
         return value
 
-    def _from_query(self, query: str, violations: list[Violation]) -> JsonObject:
+    def _from_query(
+        self, query: str, given: Texts, violations: list[Violation]
+    ) -> JsonObject:
         try:
             texts = read_pairs(query)
         except ValueError as error:
@@ -96,21 +105,24 @@ class Binder:
         if self._contract.names_known_only:
             known = self._contract.properties
             texts = {name: given for name, given in texts.items() if name in known}
-        return self._read(texts, violations)
+        return self._read(texts, given, violations)
 
-    def _read(self, texts: dict[str, list[str]], violations: list[Violation]) -> JsonObject:
+    def _read(self, texts: Texts, given: Texts, violations: list[Violation]) -> JsonObject:
         values: JsonObject = {}
-        for name, given in texts.items():
+        given.update(texts)
+        for name, said in texts.items():
             try:
-                values[name] = self._contract.reader(name)(given)
+                values[name] = self._contract.reader(name)(said)
             except GivenTwice:
-                text = f"takes one value and was given {len(given)}"
+                text = f"takes one value and was given {len(said)}"
                 violations.append(violation_at([name], text))
         return values
 
-    def _from_body(self, request: Request, violations: list[Violation]) -> JsonValue:
+    def _from_body(
+        self, request: Request, given: Texts, violations: list[Violation]
+    ) -> JsonValue:
         if body_type(request) == "form":
-            return self._read(read_form(request.body), violations)
+            return self._read(read_form(request.body), given, violations)
         body = read_json(request.body, depth_max=self._json_depth_max)
         violations.extend(self._contract.without_room(wide_integers(request.body)))
         return body

@@ -8,8 +8,8 @@ Not here: where a value comes from (plait.gateway.binding).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice, product
 from typing import Any, Final, TypeAlias
 
 import jsonschema_rs
@@ -24,6 +24,7 @@ from plait.gateway.texts import (
     is_text_or_more,
     list_or_one,
     reader_for,
+    readings,
     text_reader,
 )
 from plait.model.json import JsonObject, JsonValue
@@ -35,6 +36,8 @@ Violation: TypeAlias = "dict[str, JsonValue]"
 # A body of 1 MB can break a schema in 500,000 places; nobody reads more than these.
 VIOLATIONS_MAX: Final = 100
 MESSAGE_LENGTH_MAX: Final = 300
+# Five parameters of two types each.
+READINGS_MAX: Final = 32
 # Of a body that does not fit; 5,000 violations take 65 ms to list.
 PARTS_MAX: Final = 5_000
 _BRANCHES: Final = frozenset("anyOf oneOf if not".split())
@@ -60,6 +63,10 @@ class InputContract:
         self.may_be_object = kinds is None or "object" in kinds
         self.must_be_object = kinds == {"object"}
         self._readers = {n: self._reader_of(inner) for n, inner in self.properties.items()}
+        types = {name: schemas.types_of(inner) for name, inner in self.properties.items()}
+        self._mixed = {
+            n: kinds for n, kinds in types.items() if kinds and is_text_or_more(kinds)
+        }
         self._patterns = schemas.patterns(schema)
         self._other_readers: dict[tuple[str, ...], Reader] = {}
         self._defaults = dict(self._found_defaults())
@@ -112,6 +119,22 @@ class InputContract:
                 if "default" in one:
                     yield name, one["default"]
                     break
+
+    def other_readings(
+        self, value: JsonObject, texts: Mapping[str, Sequence[str]]
+    ) -> Iterator[JsonObject]:
+        """Yield `value` with its texts read in other ways, READINGS_MAX of them.
+
+        Each parameter was read by itself; which of its types counts may depend on another
+        one (`oneOf` with a constant in each branch).
+        """
+        choices = {
+            name: readings(self._mixed[name], given[0])
+            for name, given in texts.items()
+            if name in self._mixed and len(given) == 1
+        }
+        for chosen in islice(product(*choices.values()), READINGS_MAX if choices else 0):
+            yield {**value, **dict(zip(choices, chosen, strict=True))}
 
     def fill(self, value: dict[str, JsonValue]) -> None:
         """Add the `default` of every property of the top level that is missing."""

@@ -1,8 +1,8 @@
 """Reading a JSON Schema: what it says of a name, and which types a value may have.
 
 Rule. A schema says something in its own words, behind `$ref`, `$dynamicRef` and `allOf`
-(all of these count), and behind `anyOf` and `oneOf` (one of them counts). All are looked
-through here, so nobody else has to know where a word stands.
+(all of these count), and behind `anyOf`, `oneOf`, `then` and `else` (one of them counts).
+All are looked through here, so nobody else has to know where a word stands.
 
 Not here: whether a value fits (jsonschema_rs, by plait.gateway.contract).
 """
@@ -125,8 +125,13 @@ class Schemas:
     # -- parts -------------------------------------------------------------------------
 
     def names(self, schema: Any) -> list[str]:
-        """Return the names of the properties that `schema` speaks of, in its order."""
-        parts = map(raw_properties, self.conjuncts(schema))
+        """Return the names of the properties that `schema` speaks of, in its order.
+
+        >>> branches = [{"properties": {"id": {}}}, {"properties": {"mail": {}}}]
+        >>> Schemas(None).names({"oneOf": branches, "properties": {"k": {}}})
+        ['k', 'id', 'mail']
+        """
+        parts = map(raw_properties, self._spoken(schema))
         return list(dict.fromkeys(name for part in parts for name in part))
 
     def required(self, schema: Any) -> list[str]:
@@ -145,14 +150,15 @@ class Schemas:
         said: list[Any] = []
         for one in self.conjuncts(schema):
             said += self._own_parts(one, step)
-            for word in ("anyOf", "oneOf"):
-                branches = [
+            for branches in _alternatives(one):
+                # A branch that says nothing of it takes whatever the others read there.
+                parts = [
                     self._part(branch, step, known)
-                    for branch in _listed(one, word)
+                    for branch in branches
                     if self._may_have(branch, step)
                 ]
-                if branches and None not in branches:
-                    said.append({"anyOf": branches})
+                if parts := [part for part in parts if isinstance(part, dict)]:
+                    said.append({"anyOf": parts})
         known[id(schema)] = {"allOf": said} if len(said) > 1 else (said or [None])[0]
         return known[id(schema)]
 
@@ -175,15 +181,20 @@ class Schemas:
 
     def patterns(self, schema: Any) -> list[str]:
         """Return the patterns for names, of all places that speak of properties."""
+        spoken = self._spoken(schema)
+        texts = (text for one in spoken for text in one.get("patternProperties", ()))
+        return list(dict.fromkeys(texts))
+
+    def _spoken(self, schema: Any) -> list[dict[str, Any]]:
+        """Return all schemas that may have a say in a value, `schema` itself first."""
         seen: dict[int, dict[str, Any]] = {}
         left = [schema]
         while left:
-            for one in self.conjuncts(left.pop()):
+            for one in self.conjuncts(left.pop(0)):
                 if id(one) not in seen:
                     seen[id(one)] = one
-                    left += [*_listed(one, "anyOf"), *_listed(one, "oneOf")]
-        texts = (text for one in seen.values() for text in one.get("patternProperties", ()))
-        return list(dict.fromkeys(texts))
+                    left += [part for parts in _alternatives(one) for part in parts]
+        return list(seen.values())
 
     def matches(self, pattern: str, name: str) -> bool:
         """Tell whether `name` has `pattern`, as the check of the whole value will.
@@ -225,6 +236,13 @@ def _anchors_in(
 def _listed(schema: dict[str, Any], word: str) -> list[Any]:
     found = schema.get(word)
     return found if isinstance(found, list) else []
+
+
+def _alternatives(schema: dict[str, Any]) -> Iterator[list[Any]]:
+    """Yield lists of schemas of which one counts, as far as these speak of parts."""
+    yield _listed(schema, "anyOf")
+    yield _listed(schema, "oneOf")
+    yield [schema[word] for word in ("then", "else") if word in schema]
 
 
 def _common(some: set[str], others: set[str]) -> set[str]:

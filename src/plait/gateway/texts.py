@@ -77,6 +77,16 @@ def is_text_or_more(types: set[str] | None) -> bool:
     return types is not None and "string" in types and not types.isdisjoint(_READERS)
 
 
+def readings(types: set[str], text: str) -> list[JsonValue]:
+    """Return all that `text` may mean with these types, the text itself first.
+
+    >>> readings({"string", "integer", "number"}, "7"), readings({"integer"}, "x")
+    (['7', 7], ['x'])
+    """
+    values = [reader(text) for name, reader in _READERS.items() if name in types]
+    return [text, *dict.fromkeys(value for value in values if value is not text)]
+
+
 def text_reader(types: set[str] | None, fits: Fits | None = None) -> TextReader:
     """Return what reads one text.
 

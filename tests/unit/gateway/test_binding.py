@@ -248,3 +248,46 @@ def test_whatever_a_query_says_arrives(given_texts: dict[str, list[str]]) -> Non
 @given(st.dictionaries(NAMES, st.integers(-(2**53), 2**53) | TEXTS | st.none(), min_size=1))
 def test_whatever_a_body_says_arrives(body: dict[str, Any]) -> None:
     assert bind({"type": "object"}, body=orjson.dumps(body)) == body
+
+
+def kind(name: str, **properties: Any) -> Any:
+    return {"properties": {"k": {"const": name}, **properties}, "required": ["k"]}
+
+
+INTEGER, TEXT = {"type": "integer"}, {"type": "string"}
+CLOSED = {"additionalProperties": False}
+
+
+@pytest.mark.parametrize("word", ["oneOf", "anyOf"])
+@pytest.mark.parametrize(
+    "branches",
+    [
+        [kind("x", v=INTEGER), kind("y", v=TEXT)],
+        [kind("y", v=TEXT), kind("x", v=INTEGER)],
+        [kind("x", v=INTEGER) | CLOSED, kind("y", v=TEXT) | CLOSED],
+        [kind("x", v=INTEGER) | CLOSED, kind("y", v={"enum": ["1", "a", 2]}) | CLOSED],
+    ],
+)
+def test_of_branches_the_one_that_fits_as_a_whole_says_what_a_text_means(
+    word: str, branches: Any
+) -> None:
+    schema = {"type": "object", word: branches}
+    assert bind(schema, query="k=x&v=1", takes_body=False) == {"k": "x", "v": 1}
+    assert bind(schema, query="v=1&k=y", takes_body=False) == {"k": "y", "v": "1"}
+    assert bind(schema, path={"v": "1"}, query="k=x") == {"k": "x", "v": 1}
+    form = bind(schema, body=b"k=x&v=1", headers=FORM_HEADERS)
+    assert form == {"k": "x", "v": 1}
+    assert violations(schema, query="k=x&v=a", takes_body=False)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"oneOf": [kind("x", v=INTEGER), kind("y", w=TEXT)]},
+        {"oneOf": [kind("x", v=INTEGER) | CLOSED, kind("y", w=TEXT) | CLOSED]},
+        {"if": kind("x"), "then": {"properties": {"v": INTEGER}}},
+        {"allOf": [{"anyOf": [kind("x", v=INTEGER), kind("y")]}]},
+    ],
+)
+def test_a_name_that_one_branch_alone_speaks_of_is_read_as_it_says(schema: Any) -> None:
+    assert bind(schema, query="k=x&v=1", takes_body=False) == {"k": "x", "v": 1}

@@ -104,6 +104,19 @@ def test_references_lead_to_where_the_schema_now_stands() -> None:
     assert resolved(document, schema["properties"]["again"])["required"]
 
 
+def test_parameters_that_only_branches_name_are_listed() -> None:
+    branches = """
+  oneOf:
+    - {properties: {kind: {const: a}, size: {type: integer}}, required: [kind]}
+    - {properties: {kind: {const: b}, colour: {type: string}}, required: [kind]}
+"""
+    text = PROFILE.replace("  type: object\n", f"  type: object{branches}")
+    operation = openapi(text)["paths"]["/profiles/{user_id}"]["get"]
+    found = {p["name"]: p["schema"] for p in operation["parameters"]}
+    assert found.keys() == {"user_id", "limit", "kind", "size", "colour"}
+    assert found["kind"] == {"anyOf": [{"const": "a"}, {"const": "b"}]}
+
+
 ANCHORED = """
 name: {name}
 mode: express
