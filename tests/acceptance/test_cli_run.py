@@ -346,6 +346,16 @@ async def test_settings_come_from_file_environment_and_command_line(tmp_path: Pa
     assert regions == ["file", "environment", "option"]
 
 
+async def test_broken_settings_are_told_all_at_once(tmp_path: Path) -> None:
+    file = write(tmp_path, ECHO)
+    environ = {"PLAIT_RESOLVE": '{"users":"x"', "PLAIT_ENV": "[1]", "PLAIT_GATEWAY": "zzz"}
+    done = await plait("run", file, cwd=tmp_path, env=environ)
+    assert (done.code, done.out) == (2, "")
+    assert sorted(line.partition("is no JSON object")[0] for line in done.lines) == [
+        f"environment: {name}: " for name in sorted(environ)
+    ]
+
+
 async def test_a_secret_reaches_the_service_and_nothing_else(tmp_path: Path) -> None:
     text = ONE_CALL.replace(
         '"http://service/a"}',

@@ -45,9 +45,9 @@ request_timeout = "10s"
 
 A variable is called `PLAIT_`, the section, `_`, the key: `PLAIT_GATEWAY_PORT=9000`,
 `PLAIT_EGRESS_ALLOW_PRIVATE=true`, `PLAIT_RESOLVE_USERS=127.0.0.1:8001`. Lists are words
-between commas. A whole table can be JSON: `PLAIT_RESOLVE='{"user-service": "10.0.0.7"}'`. A
-name in `[env]` is lower case when it comes from a variable, unless the file has the same
-name in another case.
+between commas. A whole table can be JSON, `PLAIT_RESOLVE='{"user-service": "10.0.0.7"}'`;
+set to nothing, it is not set. A name in `[env]` is lower case when it comes from a
+variable, unless the file has the same name in another case.
 
 A secret never stands in `plait.toml`. It comes from a file of its own, or from a variable
 `PLAIT_SECRET_NAME`, which requests read as `${secrets.name}`; the variable wins. A path is

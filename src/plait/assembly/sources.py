@@ -7,6 +7,7 @@ Rule. A mistake names the key as it was written, where it was written, and the n
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -64,7 +65,7 @@ def read_settings(
     path = file or folder / FILE_NAME
     written = _read_toml(path) if file is not None or path.is_file() else {}
     problems = list(_unknown_variables(environ))
-    own = {name: text for name, text in environ.items() if _is_setting(name)}
+    own = dict(_usable_variables(environ, problems))
     origins = _Origins(path.name if file is None else str(file), written, own)
     try:
         settings = _layered(written, own, overrides or {})
@@ -153,6 +154,39 @@ def _unknown_variables(environ: Mapping[str, str]) -> Iterator[str]:
         if word not in sections:
             hint = did_you_mean(word, sections)
             yield f"environment: no setting is called {name}" + _bracketed(hint)
+
+
+def _usable_variables(
+    environ: Mapping[str, str], problems: list[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield the settings among the variables; tell what is wrong with the others.
+
+    What is refused here would stop pydantic-settings at the first mistake.
+    """
+    for name, text in environ.items():
+        if not _is_setting(name):
+            continue
+        is_table = name.removeprefix(PREFIX).lower() in Settings.model_fields
+        problem = _fault(text, is_table)
+        if problem:
+            problems.append(f"environment: {name}: {problem}")
+        # A table set to nothing is not set; a key's value may well be an empty text.
+        elif text or not is_table:
+            yield name, text
+
+
+def _fault(text: str, is_table: bool) -> str:
+    """Return why a variable's text cannot be used; empty if it can."""
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        return "is nested too deep"
+    except ValueError:
+        value = None
+    if is_table and text and not isinstance(value, dict):
+        keys = "PLAIT_GATEWAY_PORT=9000"
+        return f"is no JSON object (a variable for one key: {keys})"
+    return ""
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -156,6 +156,49 @@ def test_a_variable_of_no_setting_is_a_mistake(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("section", ["RESOLVE", "ENV", "GATEWAY", "CONNECTORS", "SECRETS"])
+@pytest.mark.parametrize("text", ['{"users":"x"', "zzz", "[1]", "5", "null", '"a"'])
+def test_a_variable_for_a_whole_table_has_to_be_an_object(
+    tmp_path: Path, section: str, text: str
+) -> None:
+    (found,) = problems(tmp_path, "[env]\na = 1", **{f"PLAIT_{section}": text})
+    assert found.startswith(f"environment: PLAIT_{section}: is no JSON object")
+
+
+@pytest.mark.parametrize("section", ["RESOLVE", "ENV", "GATEWAY", "CONNECTORS", "STORE"])
+def test_a_variable_for_a_whole_table_that_is_empty_is_not_set(
+    tmp_path: Path, section: str
+) -> None:
+    (tmp_path / "plait.toml").write_text("[env]\na = 1", "utf-8")
+    found = read_settings({f"PLAIT_{section}": ""}, folder=tmp_path).settings
+    assert found.env == {"a": 1}
+    assert found.resolve == {}
+    assert found.gateway.port == 8080
+
+
+def test_one_key_may_be_set_to_an_empty_text(tmp_path: Path) -> None:
+    assert configured(tmp_path, PLAIT_ENV_A="").settings.env == {"a": ""}
+
+
+@pytest.mark.parametrize("name", ["PLAIT_ENV", "PLAIT_ENV_A"])
+def test_a_variable_that_is_nested_too_deep_is_refused(tmp_path: Path, name: str) -> None:
+    deep = '{"a":' * 50_000
+    assert problems(tmp_path, **{name: deep}) == (
+        f"environment: {name}: is nested too deep",
+    )
+
+
+def test_broken_variables_do_not_hide_other_mistakes(tmp_path: Path) -> None:
+    found = problems(
+        tmp_path,
+        "[gateway]\nport = -1",
+        PLAIT_RESOLVE="{",
+        PLAIT_ENV="[1]",
+        PLAIT_HTTP_IDLE_TIMEOUT="never",
+    )
+    assert len(found) == 4
+
+
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     toml = "[gateway]\nport = -1\nin_flight_max = 0\n[htpp]\n"
     found = problems(tmp_path, toml, PLAIT_NOTHING_X="1")
