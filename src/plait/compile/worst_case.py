@@ -24,7 +24,10 @@ from plait.plan import Node, Plan, RetryPolicy, Scope
 UNBOUNDED: Final = math.inf
 
 _WAITS: Final = frozenset({"wait", "wait_event"})
-_INSTANT: Final = frozenset({"set", "return", "fail"})
+# A failed `set` or `return` is an expression's failure, which nothing tries again. A `fail`
+# is tried again if `retry.on` says so, and waits in between.
+_INSTANT: Final = frozenset({"set", "return"})
+_ASKS_FOR_NO_WAIT: Final = _WAITS | {"fail"}
 
 
 @record
@@ -125,7 +128,7 @@ def _own(node: Node, path: str, inside: list[Bound]) -> Bound:
     calls = 1 if node.machine == "call" else sum(bound.calls for bound in inside)
     return Bound(
         tries.total_ms(one_ms, asked=False),
-        tries.total_ms(one_asked_ms, asked=node.machine not in _WAITS),
+        tries.total_ms(one_asked_ms, asked=node.machine not in _ASKS_FOR_NO_WAIT),
         calls * tries.count_max,
         slowest.slowest if slowest else (path,),
         deepest.deepest if deepest else (path,),
@@ -148,11 +151,15 @@ def _attempt_ms(node: Node, slowest: Bound | None) -> tuple[float, str]:
     """Return the longest that one attempt can take by itself, and why."""
     if slowest is not None:
         return slowest.ms, "what is inside"
+    if node.machine == "fail":
+        return 0, "takes no time"
     if node.machine == "call":
         if node.attempt_timeout_ms is not None:
             return node.attempt_timeout_ms, "attempt_timeout"
         if node.timeout_ms is not None:
             return node.timeout_ms, "timeout"
+        if "timeout_ms_default" in node.options:
+            return UNBOUNDED, f"'{node.kind}' has no time limit of its own"
         return CALL_TIMEOUT_MS_DEFAULT, "the default time limit of a call"
     if node.machine == "approval":
         return UNBOUNDED, "it waits for a person"

@@ -129,6 +129,33 @@ def test_instant_steps_take_no_time_and_no_calls() -> None:
     assert (whole(value).ms, whole(value).calls) == (0, 0)
 
 
+def fail(step_id: str, **settings: Any) -> dict[str, Any]:
+    return {"id": step_id, "type": "fail", "code": "shop.closed", **settings}
+
+
+def test_a_fail_that_is_tried_again_takes_its_waits() -> None:
+    again = fail("f", retry=retry(3, delay="500ms", on=["any"]))
+    bound = whole(again)
+    assert (bound.ms, bound.asked_ms, bound.calls) == (1_000, 1_000, 0)
+    assert simulate(plan_of(again), lambda _: HANG).elapsed_ms == 1_000
+    assert whole(fail("f")).ms == 0
+    # The third attempt would begin after the deadline, so nobody waits for it.
+    assert whole(fail("f", timeout="700ms", retry=again["retry"])).ms == 500
+
+
+def child(**settings: Any) -> dict[str, Any]:
+    return {"id": "c", "type": "workflow", "request": {"name": "other"}, **settings}
+
+
+def test_another_workflow_has_no_bound_unless_its_step_sets_one() -> None:
+    bound = worst_cases(plan_of(child()))[1]["c"]
+    assert (bound.ms, bound.calls) == (UNBOUNDED, 1)
+    assert bound.why == "unbounded ('workflow' has no time limit of its own)"
+    assert whole(child(timeout="5s")).ms == 5_000
+    assert whole(child(attempt_timeout="5s", retry=retry(2, delay="1s"))).ms == 11_000
+    assert whole(child(), timeout="4s").ms == 4_000
+
+
 POLICIES = st.builds(
     RetryPolicy,
     attempts_max=st.integers(1, 9),
@@ -167,6 +194,7 @@ RETRIES = st.fixed_dictionaries(
     optional={
         "backoff": st.sampled_from(["fixed", "linear", "exponential", "random"]),
         "jitter": st.sampled_from([0.0, 0.3, 1.0]),
+        "on": st.just(["any"]),
     },
 )
 LIMITS = st.fixed_dictionaries(
@@ -197,13 +225,15 @@ def scopes(draw: st.DrawFn, depth: int = 2, prefix: str = "") -> list[dict[str, 
 @st.composite
 def steps_of(draw: st.DrawFn, step_id: str, depth: int) -> dict[str, Any]:
     """Draw one step."""
-    kinds = ["call", "call", "wait", "parallel", "sequence"]
-    kind = draw(st.sampled_from(kinds[: 3 + depth]))
+    kinds = ["call", "call", "wait", "fail", "parallel", "sequence"]
+    kind = draw(st.sampled_from(kinds[: 4 + depth]))
     settings = draw(LIMITS)
     if draw(st.booleans()):
         settings["fallback"] = call(f"{step_id}f", **draw(LIMITS))
     if kind == "wait":
         return wait(step_id, draw(DURATIONS), **settings)
+    if kind == "fail":
+        return fail(step_id, **settings)
     if kind == "call":
         return call(step_id, **settings)
     first = draw(scopes(depth - 1, f"{step_id}x"))
