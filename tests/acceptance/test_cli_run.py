@@ -356,6 +356,18 @@ async def test_broken_settings_are_told_all_at_once(tmp_path: Path) -> None:
     ]
 
 
+async def test_settings_of_a_connector_that_nobody_brings_are_refused(
+    tmp_path: Path,
+) -> None:
+    file = write(tmp_path, ECHO)
+    write(tmp_path, "[connectors.nope]\nspeed = 1\n", "plait.toml")
+    done = await plait("run", file, "--env", "region=eu", cwd=tmp_path)
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
+        "plait.toml: connectors: no installed package brings a connector called 'nope'\n"
+    )
+
+
 async def test_a_secret_reaches_the_service_and_nothing_else(tmp_path: Path) -> None:
     text = ONE_CALL.replace(
         '"http://service/a"}',

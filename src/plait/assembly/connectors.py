@@ -97,6 +97,12 @@ def installed_connectors(
     return tuple(connectors)
 
 
+def brought_types(connectors: Iterable[Connector]) -> list[str]:
+    """Return the step types that other packages bring: those that take options."""
+    own = {connector.step for connector in built_in_connectors()}
+    return [one.step.type_name() for one in connectors if one.step not in own]
+
+
 def _loaded(entry: EntryPoint) -> Connector:
     try:
         connector = entry.load()

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pydantic.fields import FieldInfo
 
-from plait.assembly.settings import PREFIX, Section, Settings
+from plait.assembly.settings import PREFIX, Section, Settings, read_duration
 from plait.model.duration import format_ms
 
 _HEAD: Final = """\
@@ -42,6 +42,8 @@ allow = ["billing", "*.corp.example", "10.1.0.0/16"]
 port = 9000
 request_timeout = "10s"
 ```
+
+A duration is text with its unit: `"800ms"`, `"10s"`, `"5m"`, `"1h30m"`, or ISO 8601.
 
 A variable is called `PLAIT_`, the section, `_`, the key: `PLAIT_GATEWAY_PORT=9000`,
 `PLAIT_EGRESS_ALLOW_PRIVATE=true`, `PLAIT_RESOLVE_USERS=127.0.0.1:8001`. Lists are words
@@ -104,9 +106,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _is_duration(field: FieldInfo) -> bool:
-    return any(getattr(one, "func", None) is not None for one in field.metadata) and (
-        isinstance(field.default, int)
-    )
+    return any(getattr(one, "func", None) is read_duration for one in field.metadata)
 
 
 def _joined(text: str | None) -> str:

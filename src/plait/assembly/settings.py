@@ -30,10 +30,23 @@ _HTTP: Final = HttpSettings()
 _EXECUTION: Final = Limits()
 
 
-def _duration(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise ValueError("write a duration as 800ms, 2s, 5m or ISO 8601")
-    return parse_duration_ms(value) if isinstance(value, str) else value
+def read_duration(value: Any) -> int:
+    """Return the milliseconds that `value` names.
+
+    Raises:
+        ValueError: It is no duration. A bare 10 is none: ten milliseconds here, and ten
+            seconds to whoever wrote it.
+    """
+    if not isinstance(value, str):
+        raise ValueError('write a duration as text with its unit: "800ms", "10s", "5m"')
+    return parse_duration_ms(value)
+
+
+def _number(value: Any) -> Any:
+    """A variable's number is text; a switch is none, though Python counts it as one."""
+    if isinstance(value, bool):
+        raise ValueError("write a whole number, not true or false")
+    return value
 
 
 def _words(value: Any) -> Any:
@@ -43,10 +56,11 @@ def _words(value: Any) -> Any:
     return value
 
 
-Duration: TypeAlias = Annotated[int, BeforeValidator(_duration), Field(ge=1)]
+Duration: TypeAlias = Annotated[int, BeforeValidator(read_duration), Field(ge=1)]
 Words: TypeAlias = Annotated[list[str], NoDecode, BeforeValidator(_words)]
-Bytes: TypeAlias = Annotated[int, Field(ge=1, le=2**31)]
-Count: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000)]
+Number: TypeAlias = Annotated[int, BeforeValidator(_number)]
+Bytes: TypeAlias = Annotated[Number, Field(ge=1, le=2**31)]
+Count: TypeAlias = Annotated[Number, Field(ge=1, le=1_000_000)]
 
 
 class Section(BaseModel):
@@ -85,7 +99,7 @@ class GatewaySection(Section):
 
     host: str = "127.0.0.1"
     """Address to listen on. `0.0.0.0` and `::` open the gateway to the network."""
-    port: Annotated[int, Field(ge=0, le=65_535)] = 8080
+    port: Annotated[Number, Field(ge=0, le=65_535)] = 8080
     """Port to listen on; 0 takes any free one."""
     body_bytes_max: Bytes = 1_000_000
     """The largest request body."""
@@ -96,7 +110,7 @@ class GatewaySection(Section):
     # Whoever stops a service tends to kill it after ten seconds.
     drain_timeout: Duration = 9_000
     """How long requests under way may go on after a signal to stop."""
-    json_depth_max: Annotated[int, Field(ge=1, le=JSON_DEPTH_CEILING)] = 64
+    json_depth_max: Annotated[Number, Field(ge=1, le=JSON_DEPTH_CEILING)] = 64
     """How deep a request body may be nested; at most 200."""
     cache_bytes_max: Bytes = 64 * 1024 * 1024
     """All kept replies together (`endpoint.cache`)."""

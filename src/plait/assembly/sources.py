@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from pydantic import ValidationError
+from pydantic import ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
 
@@ -51,6 +51,7 @@ def read_settings(
     file: Path | None = None,
     folder: Path,
     overrides: Mapping[str, Any] | None = None,
+    connectors: Callable[[], Iterable[str]] = tuple,
 ) -> Configured:
     """Return the settings of this run.
 
@@ -58,6 +59,8 @@ def read_settings(
         environ: The environment variables.
         file: The settings file; None: `plait.toml` in `folder`, if there is one.
         overrides: What the command line says, as nested mappings: `{"gateway": {…}}`.
+        connectors: Returns the step types that take a table in `[connectors]`. Asked only
+            when there is one: it may have to import other packages.
 
     Raises:
         SettingsInvalid: Something in them is wrong; everything wrong is in it.
@@ -68,7 +71,7 @@ def read_settings(
     own = dict(_usable_variables(environ, problems))
     origins = _Origins(path.name if file is None else str(file), written, own)
     try:
-        settings = _layered(written, own, overrides or {})
+        settings = _layered(written, own, overrides or {}, connectors)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
         problems.extend(origins.explain(one) for one in details)
@@ -78,9 +81,18 @@ def read_settings(
 
 
 def _layered(
-    written: Mapping[str, Any], environ: Mapping[str, str], overrides: Mapping[str, Any]
+    written: Mapping[str, Any],
+    environ: Mapping[str, str],
+    overrides: Mapping[str, Any],
+    connectors: Callable[[], Iterable[str]],
 ) -> Settings:
     class Layered(Settings):
+        @field_validator("connectors")
+        @classmethod
+        def _known(cls, value: dict[str, Any]) -> dict[str, Any]:
+            _check_connectors(value, connectors)
+            return value
+
         @classmethod
         def settings_customise_sources(
             cls, settings_cls: type[BaseSettings], *_: Any, **__: Any
@@ -93,6 +105,20 @@ def _layered(
             )
 
     return Layered()
+
+
+def _check_connectors(
+    tables: Mapping[str, Any], connectors: Callable[[], Iterable[str]]
+) -> None:
+    known = list(connectors()) if tables else []
+    unknown = [name for name in tables if name not in known]
+    if "http" in unknown:
+        raise ValueError("'http' has its own table, [http]")
+    if unknown:
+        hint = did_you_mean(unknown[0], known)
+        names = ", ".join(f"'{name}'" for name in unknown)
+        text = f"no installed package brings a connector called {names}"
+        raise ValueError(text + _bracketed(hint))
 
 
 class _Given(PydanticBaseSettingsSource):

@@ -9,7 +9,12 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from plait.assembly.connectors import Connector, ConnectorUnusable, installed_connectors
+from plait.assembly.connectors import (
+    Connector,
+    ConnectorUnusable,
+    brought_types,
+    installed_connectors,
+)
 from plait.assembly.sources import Configured, SettingsInvalid, read_settings
 from plait.cli.output import stop
 from plait.connectors.egress import ResolveMap
@@ -62,7 +67,13 @@ def configured(
         overrides[name] = {k: v for k, v in given_ones.items() if v is not None}
     given = {name: value for name, value in overrides.items() if value}
     try:
-        return read_settings(os.environ, file=config, folder=Path.cwd(), overrides=given)
+        return read_settings(
+            os.environ,
+            file=config,
+            folder=Path.cwd(),
+            overrides=given,
+            connectors=lambda: brought_types(connectors()),
+        )
     except SettingsInvalid as error:
         stop(*error.problems)
 

@@ -15,7 +15,9 @@ def configured(
 ) -> Configured:
     if toml:
         (folder / "plait.toml").write_text(toml, "utf-8")
-    return read_settings(environ, folder=folder, overrides=overrides)
+    return read_settings(
+        environ, folder=folder, overrides=overrides, connectors=lambda: ["fax"]
+    )
 
 
 def problems(folder: Path, toml: str = "", **environ: str) -> tuple[str, ...]:
@@ -127,6 +129,19 @@ def test_a_secret_in_the_file_is_refused_and_not_repeated(tmp_path: Path) -> Non
             "plait.toml: gateway.request_timeout: '5 parsecs' is not a duration",
         ),
         ("[http]\nidle_timeout = true", "http.idle_timeout: write a duration as"),
+        ("[http]\nidle_timeout = 10", "http.idle_timeout: write a duration as text with"),
+        ("[gateway]\nrequest_timeout = 1.5", "gateway.request_timeout: write a duration"),
+        ("[store]\nretention = 30", "store.retention: write a duration as text"),
+        ("[gateway]\nport = true", "gateway.port: write a whole number, not true"),
+        ("[gateway]\njson_depth_max = true", "json_depth_max: write a whole number"),
+        ("[document]\nbytes_max = true", "document.bytes_max: write a whole number"),
+        ("[execution]\nevents_max = false", "execution.events_max: write a whole"),
+        (
+            "[connectors.faxx]\nspeed = 1",
+            "plait.toml: connectors: no installed package brings a connector called "
+            "'faxx' (did you mean 'fax'?)",
+        ),
+        ("[connectors.http]\nx = 1", "connectors: 'http' has its own table, [http]"),
         ('[resolve]\nusers = "a:b:c:d"', "plait.toml: resolve: '"),
         ('[egress]\nallow = ["not a host"]', "egress.allow: 'not a host' on the"),
         ("[gateway\n", "plait.toml: is not TOML: "),
@@ -200,9 +215,16 @@ def test_broken_variables_do_not_hide_other_mistakes(tmp_path: Path) -> None:
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
-    toml = "[gateway]\nport = -1\nin_flight_max = 0\n[htpp]\n"
+    toml = "[gateway]\nport = -1\nin_flight_max = 0\n[htpp]\n[connectors.nope]\n"
     found = problems(tmp_path, toml, PLAIT_NOTHING_X="1")
-    assert len(found) == 4
+    assert len(found) == 5
+
+
+def test_other_packages_are_not_loaded_for_settings_that_name_none(tmp_path: Path) -> None:
+    def load() -> list[str]:
+        raise AssertionError("nobody needs them")
+
+    assert read_settings({}, folder=tmp_path, connectors=load).settings.connectors == {}
 
 
 def test_a_mistake_on_the_command_line_is_told_apart(tmp_path: Path) -> None:
