@@ -295,6 +295,29 @@ async def test_signals_and_decisions_come_through_the_gateway(tmp_path: Path) ->
         assert told(await process.ask(f"{other}?wait=20s"))["status"] == "completed"
 
 
+@pytest.mark.parametrize(
+    ("payload", "code"),
+    [
+        (b"[" * 250 + b"]" * 250, "request.malformed"),
+        (b'{"sum": 1, "sum": 2}', "request.malformed"),
+        (b"18446744073709551616", "request.invalid"),
+    ],
+)
+async def test_a_signal_that_cannot_be_kept_as_it_is_changes_nothing(
+    tmp_path: Path, payload: bytes, code: str
+) -> None:
+    (tmp_path / "w.yaml").write_text(WAITING)
+    store = f"--store={tmp_path / 'plait.db'}"
+    async with serving(tmp_path / "w.yaml", arguments=[store]) as process:
+        link = (await process.ask("/waiting", "POST", body={})).headers["location"]
+        body = b'{"name": "payment", "payload": ' + payload + b"}"
+        json_type = {"content_type": "application/json"}
+        refused = await process.ask(f"{link}/signals", "POST", body=body, **json_type)
+        assert (refused.status, refused.error_code) == (400, code)
+        await process.ask(f"{link}/cancel", "POST", body={})
+        assert told(await process.ask(f"{link}?wait=20s"))["status"] == "cancelled"
+
+
 SAGA = """\
 name: trip
 endpoint: {method: POST, path: /trip, wait: 20s}

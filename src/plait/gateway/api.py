@@ -22,8 +22,8 @@ import time
 from typing import ClassVar, Final
 from urllib.parse import parse_qs
 
-import orjson
-
+from plait.gateway.body import read_json, wide_integers
+from plait.gateway.contract import violation_at
 from plait.gateway.durable import EXECUTIONS_PATH, WAIT_MS_MAX, with_store_errors
 from plait.gateway.identity import IdentitySource
 from plait.gateway.keeper import Keeper, Kept
@@ -35,7 +35,7 @@ from plait.gateway.streams import HEADERS as EVENT_HEADERS
 from plait.gateway.streams import follow
 from plait.gateway.verbs import VERBS, Verb
 from plait.model.duration import parse_duration_ms
-from plait.model.json import JsonObject
+from plait.model.json import JsonObject, JsonValue
 from plait.operations import Hand, row_json, show, shown_json
 from plait.ports.journal import RUNNING, TERMINAL, History, Search
 
@@ -242,12 +242,15 @@ def _body_of(request: Request) -> JsonObject:
     media_type = request.headers.get(b"content-type", b"").partition(b";")[0].strip()
     if media_type.lower() != b"application/json":
         raise UnsupportedMediaType("send `Content-Type: application/json`; {} will do")
-    try:
-        body = orjson.loads(request.body or b"{}")
-    except orjson.JSONDecodeError as error:
-        raise Malformed(f"the body is not JSON: {error}") from None
+    given = request.body or b"{}"
+    body = read_json(given)
     if not isinstance(body, dict):
         raise BadInput("the body is a JSON object")
+    wide = wide_integers(given)
+    if wide:
+        text = "the integer does not fit 64 bits; send it as a string"
+        violations: list[JsonValue] = [violation_at([*path], text) for path in wide]
+        raise BadInput("the body does not fit", {"violations": violations})
     return body
 
 

@@ -172,6 +172,7 @@ _STATUS_BY_CODE: Final = {
     "approval.ambiguous": 409,
     "approval.not_an_approver": 403,
     "approval.not_asked": 409,
+    "decision.invalid": 400,
     "journal.lost_race": 503,
     "limit.payload": 413,
     "execution.has_ended": 409,

@@ -24,3 +24,22 @@ def canonical_bytes(value: JsonValue) -> bytes:
     b'{"a":[1.5,null],"b":1}'
     """
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def is_deeper(value: JsonValue, depth_max: int) -> bool:
+    """Tell whether objects and lists of `value` are nested deeper than `depth_max`.
+
+    >>> is_deeper({"a": [1]}, 2), is_deeper({"a": [[]]}, 2)
+    (False, True)
+    """
+    level = [value]
+    for _ in range(depth_max + 1):
+        containers = [item for item in level if isinstance(item, (dict, list))]
+        if not containers:
+            return False
+        level = [
+            inner
+            for item in containers
+            for inner in (item.values() if isinstance(item, dict) else item)
+        ]
+    return True

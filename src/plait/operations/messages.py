@@ -32,7 +32,7 @@ from plait.kernel.mailbox import is_new
 from plait.model.errors import Advice, PlaitError
 from plait.model.json import JsonValue
 from plait.model.record import record
-from plait.model.signal import InvalidSignal, check_signal, is_signal_name
+from plait.model.signal import InvalidSignal, check_decision, check_signal, is_signal_name
 from plait.operations.course import (
     FROM_NOBODY_MS,
     Hand,
@@ -192,7 +192,9 @@ async def judge(hand: Hand, execution_id: str, verdict: Verdict) -> Summary:
         NothingToDecide: The step does not ask, or none does.
         WhichApproval: Several steps ask, and none is named.
         NotAnApprover: Whoever decides may not.
+        InvalidDecision: No execution can keep this comment, or these names.
     """
+    check_decision([verdict.comment, verdict.by, *verdict.roles])
     word = "approved" if verdict.is_approved else "rejected"
 
     def say(told: Telling) -> Said:
