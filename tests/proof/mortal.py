@@ -91,7 +91,7 @@ class MortalConnection(sqlite3.Connection):
 
 
 class LateConnection(MortalConnection):
-    """A planted bug: it says that it has committed, and commits 50 ms later."""
+    """A planted bug: it says that it has committed, and commits half a second later."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
@@ -114,7 +114,7 @@ class LateConnection(MortalConnection):
 
     def commit_now(self) -> sqlite3.Cursor:
         """Say so."""
-        threading.Timer(0.05, self._catch_up).start()
+        threading.Timer(0.5, self._catch_up).start()
         return self.cursor()
 
     def _catch_up(self) -> None:
