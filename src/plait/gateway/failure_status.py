@@ -5,7 +5,8 @@
 | class `timeout` (`connector.timeout`, `step.timeout`, `execution.timeout`) | 504 |
 | `reply.invalid_header` of what the caller alone said | 400 |
 | `circuit.…`, `limit.overload`, `limit.rate`, `limit.bulkhead` | 503 |
-| `connector.invalid_request`, `connector.forbidden_address`: the input is at fault | 400 |
+| `connector.invalid_request` and its like, nothing sent: the input is at fault | 400 |
+| the same, of a request that reads neither the input nor another step | 500 |
 | the same after something was sent: an upstream's redirect is at fault | 502 |
 | other `connector.…` | 502 |
 | `expression.…`, other `limit.…`, `internal…`, `reply.…` | 500 |
@@ -29,10 +30,13 @@ from plait.model.errors import Advice
 from plait.model.failure import Failure
 from plait.model.json import JsonObject
 
-_INPUT_AT_FAULT: Final = ("connector.forbidden_address", "connector.invalid_request")
+_INPUT_AT_FAULT: Final = (
+    "connector.forbidden_address",
+    "connector.invalid_request",
+    "expression.not_for_url",
+)
 _BY_CODE: Final = {
     "execution.cancelled": 503,
-    "expression.not_for_url": 400,
     "limit.bulkhead": 503,
     "limit.overload": 503,
     "limit.rate": 503,
@@ -53,8 +57,11 @@ _CONNECTOR_DETAILS: Final = ("status_code",)
 _PHRASES: Final = {int(status): status.phrase for status in HTTPStatus}
 
 
-def status_for(failure: Failure) -> int:
+def status_for(failure: Failure, own_requests: frozenset[str] = frozenset()) -> int:
     """Return the HTTP status that `failure` has where the document says nothing.
+
+    Args:
+        own_requests: Places of the calls whose requests the caller had no hand in.
 
     >>> [status_for(Failure(code, "…")) for code in ("connector.http.404", "shop.empty")]
     [502, 422]
@@ -62,13 +69,21 @@ def status_for(failure: Failure) -> int:
     if "timeout" in failure.classes:
         return 504
     if failure.code in _INPUT_AT_FAULT and not failure.sent:
-        return 400
+        return 500 if _is_own(failure, own_requests) else 400
     if failure.code == "reply.invalid_header" and failure.advice is Advice.FIX_REQUEST:
         return 400
     status = _BY_CODE.get(failure.code)
     if status is not None:
         return status
     return _BY_PREFIX.get(failure.code.split(".", 1)[0], _OWN_FAILURE)
+
+
+def _is_own(failure: Failure, own_requests: frozenset[str]) -> bool:
+    """Tell whether the operator's own words are at fault, and nobody else's."""
+    if failure.place is None:
+        return False
+    # What may not stand in a URL is told at the URL, all else at the step.
+    return failure.place.pointer.removesuffix("/request/url") in own_requests
 
 
 def failure_reply(failure: Failure, status: int) -> Reply:

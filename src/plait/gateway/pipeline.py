@@ -85,7 +85,7 @@ def _express(
 
 def build_pipeline(plan: Plan, endpoint: Endpoint, shared: Shared) -> Handler:
     """Return the handler for `plan` behind `endpoint`. Innermost layer first."""
-    writer = ReplyWriter(endpoint)
+    writer = ReplyWriter(endpoint, plan)
     binder = Binder(
         InputContract(plan.input_schema),
         parameter_names(endpoint.path),

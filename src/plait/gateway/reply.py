@@ -23,6 +23,7 @@ from plait.expression import ExpressionError, Names, Template
 from plait.gateway.failure_status import failure_reply, status_for
 from plait.gateway.final_names import final_names
 from plait.gateway.message import JSON_TYPE, Reply
+from plait.gateway.own_requests import own_requests
 from plait.gateway.reply_headers import (
     InvalidHeader,
     ReplyHeaders,
@@ -33,7 +34,7 @@ from plait.gateway.timing import server_timing
 from plait.kernel.backoff import word_matches
 from plait.model.failure import Failure
 from plait.model.json import JsonValue
-from plait.plan import Endpoint
+from plait.plan import Endpoint, Plan
 
 COMPLETED: Final = (b"plait-completed", b"true")
 NOT_COMPLETED: Final = (b"plait-completed", b"false")
@@ -44,7 +45,8 @@ _BODILESS: Final = (204, 205, 304)
 class ReplyWriter:
     """Writes the replies of one endpoint."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, plan: Plan) -> None:
+        self._own_requests = own_requests(plan)
         self._partial = endpoint.partial
         self._status = endpoint.status
         self._headers = ReplyHeaders(endpoint.headers)
@@ -88,7 +90,9 @@ class ReplyWriter:
 
     def _failed(self, result: Result, failure: Failure) -> Reply:
         names = final_names(result, failure) if self._needs_names() else {}
-        status = self._status_when(names, failure) or status_for(failure)
+        status = self._status_when(names, failure) or status_for(
+            failure, self._own_requests
+        )
         reply = failure_reply(failure, status)
         reply.headers.append(NOT_COMPLETED)
         reply.headers.extend(self._headers.of_failed(names))

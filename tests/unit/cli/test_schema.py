@@ -255,6 +255,9 @@ ONLY_MODELS_TELL: dict[str, dict[str, Any]] = {
     "duration above a century": with_step(timeout="999999d"),
     "parameter twice": with_document(endpoint={"path": "/{a}/{a}"}),
     "path segment that is half a parameter": with_document(endpoint={"path": "/a{b}"}),
+    "header of the connector's own": with_request(headers={"Content-Length": "1"}),
+    "body that its type denies": with_request(body={}, headers={"content-type": "a/b"}),
+    "idempotency key of two lines": with_step(idempotency_key="a\nb"),
     "fallback step that is wrong": with_step(fallback={"type": "http", "request": {}}),
 }
 

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
+from plait.compile import CompileErrors
+from tests.unit.compile.plans import call, plan_of
 from tests.unit.compile.reading import lines_of_steps
 
 NOT_BOOL = "a condition must be true or false, and this one is"
@@ -26,3 +32,23 @@ def test_p017_what_reads_nothing_and_never_works() -> None:
         ("P017 'condition' reads nothing", "${1 / 0 == 1}: an integer is divided by zero"),
         ("P017 'on' reads nothing", f"${{'x'}}: {NOT_BOOL} text"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("request_", "why"),
+    [
+        ({"text": "${5}"}, "`text` is not a text"),
+        ({"headers": {"X-A": "${'a' + '\\n'}"}}, "header 'X-A' holds a line break"),
+        ({"binary": "${'!'}"}, "`binary` is not base64"),
+        ({"method": "${'PULL'}"}, "the method is not one of"),
+    ],
+)
+def test_a_request_that_reads_nothing_and_cannot_be_sent_is_found(
+    request_: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(CompileErrors) as caught:
+        plan_of(call("a") | {"request": {"url": "http://h/", **request_}})
+    (found,) = caught.value.diagnostics
+    assert found.code == "P017"
+    assert why in found.message
+    plan_of(call("a") | {"request": {"url": "http://h/", "text": "${'5'}"}})

@@ -141,10 +141,13 @@ def scene(
     *documents: str,
     script: Mapping[str, Answer] | None = None,
     settings: GatewaySettings | None = None,
+    env: Mapping[str, str] | None = None,
+    secrets: Mapping[str, str] | None = None,
 ) -> Scene:
     """Return a gateway that serves `documents`."""
     calls = ScriptedCalls(script or {})
-    gateway = Gateway(InlineDriver(calls), settings=settings, on_close=calls.close)
+    driver = InlineDriver(calls, env=dict(env or {}), secrets=dict(secrets or {}))
+    gateway = Gateway(driver, settings=settings, on_close=calls.close)
     findings = gateway.deploy(
         [
             Deployment(f"{number}.yaml", plan_of(text, f"{number}.yaml"))

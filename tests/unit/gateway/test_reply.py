@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -94,6 +95,52 @@ def test_every_failure_has_its_status(code: str, status: int) -> None:
 def test_where_an_upstream_s_redirect_leads_is_not_the_caller_s_fault(code: str) -> None:
     assert status_for(Failure(code, "…", sent=False)) == 400
     assert status_for(Failure(code, "the redirect of users: …", sent=True)) == 502
+
+
+CALLING = """
+name: calling
+mode: express
+endpoint: {{method: GET, path: "/x"}}
+input: {{properties: {{a: {{type: string}}}}}}
+steps:
+  - {{id: first, type: set, value: "${{input.a}}"}}
+  - {{id: s, type: http, request: {{url: "{url}", headers: {{X: "{header}"}}}}{more}}}
+"""
+
+
+@pytest.mark.parametrize(
+    "code", ["connector.invalid_request", "connector.forbidden_address"]
+)
+@pytest.mark.parametrize(
+    ("header", "more", "status"),
+    [
+        ("${env.token}", "", 500),
+        ("${secrets.token}-${execution.id}", "", 500),
+        ("plain", "", 500),
+        ("${input.a}", "", 400),
+        ("${trigger.path}", "", 400),
+        ("${first.response}", "", 400),
+        ("plain", ", idempotency_key: '${input.a}'", 400),
+    ],
+)
+async def test_a_caller_is_not_blamed_for_a_request_it_had_no_hand_in(
+    code: str, header: str, more: str, status: int
+) -> None:
+    text = CALLING.format(url="http://h", header=header, more=more)
+    refused = replace(error(code), failure=Failure(code, "…", sent=False))
+    own = {"token": "x"}
+    answering = scene(text, script={"s": refused}, env=own, secrets=own)
+    seen = await answering.ask("/x?a=1")
+    assert (seen.status, seen.error["code"]) == (status, code)
+
+
+@pytest.mark.parametrize(("root", "status"), [("env", 500), ("input", 400)])
+async def test_what_may_not_stand_in_a_url_is_the_fault_of_whoever_gave_it(
+    root: str, status: int
+) -> None:
+    text = CALLING.format(url=f"http://h/${{{root}.a}}", header="x", more="")
+    seen = await scene(text, env={"a": ".."}).ask("/x?a=..")
+    assert (seen.status, seen.error["code"]) == (status, "expression.not_for_url")
 
 
 def test_a_time_out_of_any_kind_is_504() -> None:

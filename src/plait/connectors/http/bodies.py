@@ -24,6 +24,7 @@ Encoded: TypeAlias = tuple[bytes, str]
 _JSON = "application/json"
 _TEXT = "text/plain; charset=utf-8"
 _BYTES = "application/octet-stream"
+BODILESS_METHODS = frozenset({"HEAD", "TRACE"})
 _PART_KEYS = frozenset({"name", "filename", "content", "content_base64", "content_type"})
 
 

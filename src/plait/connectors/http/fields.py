@@ -8,6 +8,7 @@ Rule 2. What frames the message or manages the connection belongs to the connect
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from plait.connectors.egress import InvalidRequest
 
@@ -105,6 +106,17 @@ def field_line(name: str, value: object) -> str:
             f"header '{name}' holds a line break or another control character"
         )
     return f"{name}: {text.strip()}\r\n"
+
+
+def own_content_type(headers: Mapping[str, object] | None) -> str | None:
+    """Return the Content-Type that `headers` has; None if it has none.
+
+    >>> own_content_type({"content-type": "text/csv"}), own_content_type({"X-A": 1})
+    ('text/csv', None)
+    """
+    pairs = (headers or {}).items()
+    types = (value for name, value in pairs if name.lower() == "content-type")
+    return next((str(value) for value in types if value is not None), None)
 
 
 def scalar_text(value: object, what: str) -> str:

@@ -13,8 +13,14 @@ from collections.abc import Mapping, Sequence
 from typing import Final, get_args
 
 from plait.connectors.egress import InvalidRequest
-from plait.connectors.http.bodies import encode_body
-from plait.connectors.http.fields import HARMLESS_NAMES, NO_NAMES, field_line, read_fields
+from plait.connectors.http.bodies import BODILESS_METHODS, encode_body
+from plait.connectors.http.fields import (
+    HARMLESS_NAMES,
+    NO_NAMES,
+    field_line,
+    own_content_type,
+    read_fields,
+)
 from plait.connectors.http.pairs import encode_pairs
 from plait.connectors.http.spec import BODY_FIELDS, Method
 from plait.model.record import record
@@ -30,7 +36,6 @@ _METHODS: Final[frozenset[str]] = frozenset(get_args(Method))
 _BODY_FIELDS = frozenset(BODY_FIELDS)
 # Servers wait for a body, or answer 411, when these come without a length.
 _EXPECT_BODY = frozenset({"POST", "PUT", "PATCH", "QUERY"})
-_NO_BODY = frozenset({"HEAD", "TRACE"})
 # Repeating these changes nothing (RFC 9110, 9.2.2).
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE", "QUERY"})
 
@@ -119,23 +124,18 @@ def _read_method(value: object) -> str:
 
 
 def _with_body(bare: Outgoing, request: Mapping[str, object], headers: object) -> Outgoing:
-    own_type = _own_content_type(headers) if "content-type" in bare.names else None
+    assert headers is None or isinstance(headers, dict)  # read_fields checked it
+    own_type = own_content_type(headers) if "content-type" in bare.names else None
     encoded = encode_body(request, own_type)
     if encoded is None:
         return bare
-    if bare.method in _NO_BODY:
+    if bare.method in BODILESS_METHODS:
         raise InvalidRequest(f"{bare.method} takes no body")
     body, content_type = encoded
     fields = bare.fields
     if own_type is None:
         fields += f"Content-Type: {content_type}\r\n"
     return Outgoing(bare.method, fields, bare.names, body)
-
-
-def _own_content_type(headers: object) -> str:
-    assert isinstance(headers, dict)  # read_fields checked it
-    types = (v for n, v in headers.items() if n.lower() == "content-type")
-    return next((str(value) for value in types if value is not None), "")
 
 
 def add_params(target: str, params: object) -> str:

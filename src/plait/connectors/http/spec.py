@@ -24,6 +24,7 @@ from pydantic.config import JsonDict
 
 from plait.connectors.egress import InvalidRequest, read_host
 from plait.connectors.http.expect import read_expect
+from plait.connectors.http.literal import check_body, check_headers
 from plait.connectors.http.templated import OrTemplate, is_template
 from plait.connectors.http.url import read_url
 
@@ -117,6 +118,15 @@ Pairs: TypeAlias = Annotated[
 ]
 
 
+Headers: TypeAlias = Annotated[
+    dict[str, Any],
+    AfterValidator(_check_pairs),
+    AfterValidator(check_headers),
+    WithJsonSchema(_PAIRS),
+    OrTemplate,
+]
+
+
 class HttpPart(BaseModel):
     """One part of a multipart body that is given as a list."""
 
@@ -176,7 +186,7 @@ class HttpRequest(BaseModel):
     it."""
     params: Pairs | None = None
     """Query parameters. A list repeats its name; null is left out."""
-    headers: Pairs | None = None
+    headers: Headers | None = None
     """Request headers. A list repeats its name; null is left out."""
     body: Any = None
     """Sent as JSON. A string is sent as it is if `headers` names another content type."""
@@ -213,6 +223,11 @@ class HttpRequest(BaseModel):
         given = [name for name in BODY_FIELDS if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(f"only one of {', '.join(given)} can be the body")
+        for name in given:
+            value = getattr(self, name)
+            if name == "multipart" and isinstance(value, list):
+                value = [part.model_dump() for part in value]
+            check_body(name, value, method=self.method, headers=self.headers)
         return self
 
 

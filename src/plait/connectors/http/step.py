@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from pydantic import model_validator
+
+from plait.connectors.egress import InvalidRequest
+from plait.connectors.http.literal import check_key
+from plait.connectors.http.request import read_outgoing
 from plait.connectors.http.spec import HttpRequest, default_effect
 from plait.connectors.http.url import host_is_literal
 from plait.document import Step
 from plait.document.step import Effect, Parts, TemplatePart
 from plait.expression import Escape
-from plait.model.json import JsonObject
+from plait.model.json import JsonObject, JsonValue
 
 
 class HttpStep(Step):
@@ -23,6 +28,12 @@ class HttpStep(Step):
     request: HttpRequest
     """What to send, and which replies to accept."""
 
+    @model_validator(mode="after")
+    def _sendable(self) -> HttpStep:
+        if self.idempotency_key is not None:
+            check_key(self.idempotency_key)
+        return self
+
     def parts(self, raw: JsonObject) -> Parts:
         """The URL is a template of its own: what is put into it is percent-encoded."""
         request = raw["request"]
@@ -30,7 +41,11 @@ class HttpStep(Step):
         return Parts(
             templates=(
                 TemplatePart(
-                    "request", ("request",), without=("url",), may_read_secrets=True
+                    "request",
+                    ("request",),
+                    without=("url",),
+                    may_read_secrets=True,
+                    check=_check_rendered,
                 ),
                 TemplatePart(
                     "url", ("request", "url"), escape=Escape.URL, may_read_secrets=True
@@ -44,3 +59,12 @@ class HttpStep(Step):
         request = raw["request"]
         assert isinstance(request, dict)
         return default_effect(request)
+
+
+def _check_rendered(request: JsonValue) -> None:
+    """Raise ValueError for a request that reads nothing, and cannot be sent."""
+    assert isinstance(request, dict)
+    try:
+        read_outgoing(request, None, ())
+    except InvalidRequest as error:
+        raise ValueError(str(error)) from None

@@ -69,6 +69,58 @@ BAD: list[tuple[dict[str, Any], str]] = [
 ]
 
 
+# What no JSON Schema can say.
+UNSENDABLE: list[tuple[dict[str, Any], str]] = [
+    ({"headers": {"Content-Length": 5}}, "headers"),
+    ({"headers": {"connection": "close"}}, "headers"),
+    ({"headers": {"Transfer-Encoding": "${input.x}"}}, "headers"),
+    ({"headers": {"bad name": "${input.x}"}}, "headers"),
+    ({"headers": {"X-A": "a\nb"}}, "headers"),
+    ({"headers": {"X-A": ["a", "b\0"], "X-B": "${input.x}"}}, "headers"),
+    ({"headers": {"Host": ["a", "b"]}}, "headers"),
+    ({"body": {"a": "${input.x}"}, "headers": {"content-type": "text/xml"}}, "body"),
+    ({"body": 5, "headers": {"Content-Type": "text/plain"}}, "body"),
+    ({"multipart": {"a": 1}, "headers": {"Content-Type": "multipart/x"}}, "multipart"),
+    ({"multipart": {"a": {"content_base64": "!!!"}}}, "multipart"),
+    ({"multipart": {"a": {"content": "x", "content_type": "a\nb"}}}, "multipart"),
+    ({"binary": "!!!", "method": "POST"}, "binary"),
+    ({"method": "HEAD", "text": "x"}, "text"),
+]
+SENDABLE: list[dict[str, Any]] = [
+    {"headers": {"X-A": "${'a'}\n", "X-B": ["${input.x}"], "Host": "${input.h}"}},
+    {"headers": {"Host": ["${input.a}", "${input.b}"]}},
+    {"headers": {"Content-Type": None}, "body": {"a": 1}},
+    {"headers": {"Content-Type": "${input.t}"}, "body": {"a": 1}},
+    {"headers": "${input.h}", "body": {"a": 1}},
+    {"headers": {"Content-Type": "application/vnd.x+json"}, "body": {"a": 1}},
+    {"headers": {"Content-Type": "text/xml"}, "body": "<a/>"},
+    {"headers": {"Content-Type": "text/xml"}, "body": "${input.xml}"},
+    {"headers": {"Content-Type": "text/xml"}, "multipart": "${input.parts}"},
+    {"headers": {"Content-Type": "a/b"}, "multipart": None},
+    {"multipart": {"a": {"content_base64": "${input.x}", "filename": "${input.f}"}}},
+    {"multipart": {"a": {"content": ["${input.x}"]}, "b": "${input.y}"}},
+    {"binary": "${input.x}", "method": "POST"},
+    {"method": "HEAD", "text": "${input.maybe}"},
+    {"method": "HEAD", "text": None},
+]
+
+
+@pytest.mark.parametrize(("request_", "where"), UNSENDABLE)
+def test_what_can_never_be_sent_is_refused_at_its_key(
+    request_: dict[str, Any], where: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        HttpRequest.model_validate({"url": "http://h", **request_})
+    assert [error["loc"] for error in caught.value.errors()] == [(where,)]
+
+
+@pytest.mark.parametrize("request_", SENDABLE)
+def test_nothing_is_refused_that_a_template_could_make_right(
+    request_: dict[str, Any],
+) -> None:
+    HttpRequest.model_validate({"url": "http://h", **request_})
+
+
 @pytest.fixture(scope="module")
 def schema() -> jsonschema_rs.Validator:
     return jsonschema_rs.validator_for(HttpRequest.model_json_schema())
