@@ -106,8 +106,9 @@ def brought_types(connectors: Iterable[Connector]) -> list[str]:
 def _loaded(entry: EntryPoint) -> Connector:
     try:
         connector = entry.load()
-    except (ImportError, AttributeError) as error:
-        raise ConnectorUnusable(entry.name, str(error)) from error
+    except Exception as error:  # another's code runs here, and may raise anything
+        reason = f"{type(error).__name__}: {error}"
+        raise ConnectorUnusable(entry.name, reason) from error
     if not isinstance(connector, Connector):
         raise ConnectorUnusable(entry.name, f"{entry.value} is no Connector")
     if connector.step.machine != "call":

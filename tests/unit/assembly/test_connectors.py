@@ -122,6 +122,18 @@ def test_what_is_no_connector_is_refused_by_name(brought: ModuleType) -> None:
         installed_connectors([EntryPoint("pager", "acme_pager:CONNECTOR", GROUP)])
 
 
+def test_a_package_that_fails_to_load_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "acme_broken.py").write_text("CONNECTOR = {}['speed']\n")
+    (tmp_path / "acme_garbled.py").write_text("CONNECTOR = (\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ConnectorUnusable, match="'fax' cannot be used: KeyError: 'speed'"):
+        installed_connectors([EntryPoint("fax", "acme_broken:CONNECTOR", GROUP)])
+    with pytest.raises(ConnectorUnusable, match="'fax' cannot be used: SyntaxError: "):
+        installed_connectors([EntryPoint("fax", "acme_garbled:CONNECTOR", GROUP)])
+
+
 def test_a_step_type_can_be_brought_once_only(brought: ModuleType) -> None:
     brought.__dict__["CONNECTOR"] = Connector(FaxStep, FaxCalls)
     with pytest.raises(ConnectorUnusable, match="step type 'fax' is there already"):
