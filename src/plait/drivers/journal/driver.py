@@ -31,7 +31,7 @@ from plait.drivers.journal.history import (
     is_untouched,
 )
 from plait.drivers.journal.kernels import Kernels
-from plait.drivers.journal.live import Live, standing_of
+from plait.drivers.journal.live import Live, Undecidable, standing_of
 from plait.drivers.journal.lost import held_by
 from plait.drivers.journal.messages import (
     cancel_message,
@@ -352,13 +352,17 @@ class JournalDriver:
     def stalled(self, live: Live, error: Exception) -> None:
         """See plait.drivers.journal.live.Host."""
         execution_id = live.summary.new.execution_id
-        if isinstance(error, StoreUnavailable | PayloadTooLarge):
-            logger.warning("execution %s goes back to its record: %s", execution_id, error)
-            self.tasks.spawn(self._take_again(live))
+        if isinstance(error, LostRace):
+            self._drop(live)
             return
-        if not isinstance(error, LostRace):
-            logger.error("execution %s is stopped", execution_id, exc_info=error)
-        self._drop(live)
+        text, pause_s = "execution %s goes back to its record: %s", 0.0
+        if isinstance(error, StoreUnavailable | PayloadTooLarge):
+            logger.warning(text, execution_id, error)
+        else:
+            logger.error(text, execution_id, error, exc_info=error)
+            # What it stalled on is passed over, unless it was the store that failed.
+            pause_s = 0.0 if isinstance(error, Undecidable) else BACK_OFF_S[-1]
+        self.tasks.spawn(self._take_again(live, pause_s))
 
     def _holds(self, live: Live) -> bool:
         """Keep a new execution in memory, unless all that it does is to wait."""
@@ -423,8 +427,9 @@ class JournalDriver:
             # It stays this worker's, so that nobody claims it over and over again.
             logger.exception("execution %s cannot go on", execution_id)
 
-    async def _take_again(self, live: Live) -> None:
+    async def _take_again(self, live: Live, pause_s: float) -> None:
         """Get back an execution with events that are not recorded yet."""
+        await asyncio.sleep(pause_s)
         execution_id = live.summary.new.execution_id
         for delay_s in chain(BACK_OFF_S, repeat(BACK_OFF_S[-1])):
             async with self._alone_with(execution_id):

@@ -6,6 +6,9 @@ Rule 2. Events wait in the inbox while a turn is being recorded; all that have g
         are decided and recorded together.
 Rule 3. What could not be recorded has not happened: the execution stalls, its state is
         built anew from the journal, and the events are heard again.
+Rule 4. An event that cannot be decided stops nobody: an answer counts as a failed call,
+        anything else is passed over. Whatever else arrives, a wish to cancel for one, is
+        decided as ever.
 
 Not here: which executions are in memory (plait.drivers.journal.driver).
 """
@@ -21,7 +24,7 @@ from typing import Protocol, assert_never
 from plait.drivers.children import KIND
 from plait.drivers.journal.children import Child, Children
 from plait.drivers.journal.history import entry_of
-from plait.drivers.journal.payload import PayloadTooLarge, refused
+from plait.drivers.journal.payload import PayloadTooLarge
 from plait.drivers.journal.telling import Outstanding, Telling
 from plait.drivers.redact import redacted, redacted_value
 from plait.kernel import (
@@ -44,8 +47,14 @@ from plait.kernel.events import (
     OutsideEvent,
     TimerFired,
 )
+from plait.model.errors import Advice, PlaitError
+from plait.model.failure import Failure
 from plait.ports.calls import CallHandle, CallReply, Calls, Outcome
 from plait.ports.journal import RUNNING, Append, Entry, Standing, Summary
+
+
+class Undecidable(Exception):
+    """Plait itself failed when it decided an event."""
 
 
 class Recorder(Protocol):
@@ -94,9 +103,11 @@ class Live:
     """One execution under way.
 
     Attributes:
-        inbox: Events to be decided, each with the message that brought it, if one did.
+        inbox: Events to be decided, each with the message that brought it, if one did;
+            None: the event is passed over, and the message counts as heard.
         messages: The messages that it has been told of already.
         unrecorded: Events decided on whose record has not been acknowledged.
+        passed_over: Timers, and attempts of steps, whose event could not be decided.
         is_to_rest: True when it shall leave the memory if there is nothing to do in it.
         is_stalled: True while its state is not to be trusted; events only gather.
         is_over: True once it is no longer held: it does nothing any more.
@@ -107,8 +118,9 @@ class Live:
     summary: Summary
     state: Execution
     outstanding: Outstanding
-    inbox: deque[tuple[OutsideEvent, str | None]] = field(default_factory=deque)
-    unrecorded: list[tuple[OutsideEvent, str | None]] = field(default_factory=list)
+    inbox: deque[tuple[OutsideEvent | None, str | None]] = field(default_factory=deque)
+    unrecorded: list[tuple[OutsideEvent | None, str | None]] = field(default_factory=list)
+    passed_over: set[int | tuple[str, int]] = field(default_factory=set)
     handles: dict[str, CallHandle | Child] = field(default_factory=dict)
     timers: dict[int, asyncio.TimerHandle] = field(default_factory=dict)
     pump: asyncio.Task[None] | None = None
@@ -157,9 +169,6 @@ class Live:
                     self._recorded(append)
                     self.act(commands)
         except Exception as error:
-            if isinstance(error, PayloadTooLarge):
-                event, message_id = self.unrecorded[-1]
-                self.unrecorded[-1] = refused(event, error), message_id
             self.is_stalled = True
             self.host.stalled(self, error)
         finally:
@@ -174,21 +183,39 @@ class Live:
         while self.inbox:
             event, message_id = self.inbox.popleft()
             self.unrecorded.append((event, message_id))
-            turn = self.kernel.decide(self.state, event)
             if message_id is not None:
                 heard.append(message_id)
-            if turn.events:
-                entries.append(entry_of(turn.events, digest))
-                self._check_size(event, entries[-1])
-                digest = entries[-1].digest
-                self.outstanding.hear(event)
-                self.outstanding.ask(turn.commands)
-                commands += turn.commands
+            if event is None:
+                continue
+            try:
+                turn = self.kernel.decide(self.state, event)
+                if turn.events:
+                    entries.append(entry_of(turn.events, digest))
+                    self._check_size(event, entries[-1])
+                    digest = entries[-1].digest
+                    self.outstanding.hear(event)
+                    self.outstanding.ask(turn.commands)
+                    commands += turn.commands
+            except Exception as error:
+                self._pass_over(event, error)
+                if isinstance(error, PayloadTooLarge):
+                    raise
+                raise Undecidable(f"{type(event).__name__} cannot be decided") from error
         append = self._append(entries, tuple(heard))
         if entries or heard or append.is_released:
             return commands, append
         self.unrecorded.clear()
         return commands, None
+
+    def _pass_over(self, event: OutsideEvent, error: Exception) -> None:
+        """Put something else in the place of the event that was decided on last."""
+        _, message_id = self.unrecorded[-1]
+        instead = instead_of(event, error)
+        self.unrecorded[-1] = instead, message_id
+        if isinstance(event, TimerFired):
+            self.passed_over.add(event.timer)
+        elif instead is None and isinstance(event, CallFailed | OutcomeUnknown):
+            self.passed_over.add((event.step, event.attempt))
 
     def _check_size(self, event: OutsideEvent, entry: Entry) -> None:
         """Refuse an answer that is too large; what the kernel concluded is forgotten."""
@@ -265,11 +292,15 @@ class Live:
         for timer in list(self.timers):
             self._cancel_timer(timer)
         wanted = [
-            call for step, call in calls.items() if step not in {*self.handles, *heard}
+            call
+            for step, call in calls.items()
+            if step not in {*self.handles, *heard}
+            and (step, call.attempt) not in self.passed_over
         ]
         doubtful = [call for call in wanted if call.effect == "unsafe" and is_unknown]
         self.act([call for call in wanted if call not in doubtful])
-        self.act([*self.outstanding.timers.values()])
+        timers = self.outstanding.timers
+        self.act([timers[one] for one in timers if one not in self.passed_over])
         for call in doubtful:
             self.feed(OutcomeUnknown(call.step, call.attempt, self.host.now_ms()))
         self.wake()
@@ -336,6 +367,18 @@ class Live:
                 handle.cancel()
         self.timers.clear()
         self.handles.clear()
+
+
+def instead_of(event: OutsideEvent, error: Exception) -> OutsideEvent | None:
+    """Return what counts in the place of an event; None: it is passed over."""
+    if not isinstance(event, CallCompleted):
+        return None
+    if isinstance(error, PlaitError):
+        failure = Failure(error.code, str(error), advice=error.advice)
+    else:
+        text = f"the answer cannot be taken in: {type(error).__name__}"
+        failure = Failure("internal", text, advice=Advice.REPORT)
+    return CallFailed(event.step, event.attempt, failure, event.at_ms)
 
 
 def standing_of(state: Execution, outstanding: Outstanding) -> Standing:

@@ -6,9 +6,7 @@ from typing import ClassVar, Final
 
 import orjson
 
-from plait.kernel.events import CallCompleted, CallFailed, OutsideEvent
 from plait.model.errors import Advice, PlaitError
-from plait.model.failure import Failure
 from plait.model.json import JsonValue
 
 PAYLOAD_BYTES_MAX: Final = 32 * 1024 * 1024
@@ -37,10 +35,3 @@ def searched(value: JsonValue) -> str:
     '{"name":"Ada"}'
     """
     return orjson.dumps(value).decode()[:SEARCHED_CHARS_MAX]
-
-
-def refused(event: OutsideEvent, error: PayloadTooLarge) -> OutsideEvent:
-    """Return what happens in the place of an answer that was too large: the call failed."""
-    assert isinstance(event, CallCompleted)
-    failure = Failure(error.code, str(error), advice=error.advice)
-    return CallFailed(event.step, event.attempt, failure, event.at_ms)
