@@ -9,6 +9,7 @@ elsewhere …) nothing is claimed.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -128,17 +129,35 @@ def _inner(schema: dict[str, Any], key: str | int) -> Any:
     return schema.get("additionalProperties")
 
 
+# Under these, keys are names and values schemas; under the others stand values.
+_BY_NAME: Final = frozenset(
+    "properties patternProperties $defs definitions dependentSchemas".split()
+)
+_VALUES: Final = frozenset(("const", "enum", "default", "examples"))
+
+
+def inner_schemas(schema: Any) -> Iterator[tuple[tuple[str | int, ...], dict[str, Any]]]:
+    """Yield the schemas in `schema`, each with where it stands; itself first.
+
+    >>> [path for path, _ in inner_schemas({"properties": {"const": {"not": {}}}})]
+    [(), ('properties', 'const'), ('properties', 'const', 'not')]
+    """
+    left: list[tuple[tuple[str | int, ...], Any]] = [((), schema)]
+    while left:
+        path, part = left.pop()
+        if isinstance(part, list):
+            left += [((*path, n), inner) for n, inner in enumerate(part)]
+        elif isinstance(part, dict):
+            yield path, part
+            for key, inner in part.items():
+                if key in _BY_NAME and isinstance(inner, dict):
+                    left += [((*path, key, name), one) for name, one in inner.items()]
+                elif key not in _VALUES:
+                    left.append(((*path, key), inner))
+
+
 def outside_references(schema: Any) -> list[str]:
     """Return every `$ref` that leads out of the schema; fetching one is never done."""
-    found: list[str] = []
-    stack = [schema]
-    while stack:
-        part = stack.pop()
-        if isinstance(part, dict):
-            reference = part.get("$ref")
-            if isinstance(reference, str) and not re.match(r"#|urn:", reference):
-                found.append(reference)
-            stack.extend(part.values())
-        elif isinstance(part, list):
-            stack.extend(part)
-    return sorted(found)
+    references = (one.get("$ref") for _, one in inner_schemas(schema))
+    texts = (one for one in references if isinstance(one, str))
+    return sorted(one for one in texts if not re.match(r"#|urn:", one))

@@ -8,7 +8,7 @@ from typing import Any, Final
 import jsonschema_rs
 
 from plait.compile.findings import Findings
-from plait.compile.input_schema import outside_references
+from plait.compile.input_schema import inner_schemas, outside_references
 
 _META = jsonschema_rs.validator_for(
     {"$ref": "https://json-schema.org/draft/2020-12/schema"}
@@ -26,6 +26,11 @@ def check_input_schema(schema: Any, findings: Findings) -> bool:
         text = f"the input schema refers to '{reference}', which would have to be fetched"
         findings.error("P013", text, "copy it under `$defs`", ("input",))
     is_valid = not outside
+    for path in _embedded(schema):
+        text = "a schema inside the input schema cannot have an `$id` of its own"
+        hint = "leave it out, and refer to it by `#/$defs/…` or an `$anchor`"
+        findings.error("P013", text, hint, ("input", *path, "$id"))
+        is_valid = False
     for error in _errors_in(schema):
         _report(error, findings)
         is_valid = False
@@ -34,6 +39,15 @@ def check_input_schema(schema: Any, findings: Findings) -> bool:
             _report(error, findings)
             is_valid = False
     return is_valid
+
+
+def _embedded(schema: Any) -> list[tuple[str | int, ...]]:
+    """Return where schemas stand that are documents of their own: pointers and anchors
+    would mean something else inside them than around them.
+    """
+    inner = inner_schemas(schema)
+    found = [path for path, one in inner if path and isinstance(one.get("$id"), str)]
+    return sorted(found, key=str)
 
 
 def _errors_in(schema: Any) -> Iterator[jsonschema_rs.ValidationError]:

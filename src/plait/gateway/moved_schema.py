@@ -12,7 +12,7 @@ from plait.model.json import JsonObject
 
 # With one schema document, a dynamic reference leads where a plain one would.
 _REFERENCES: Final = frozenset(("$ref", "$dynamicRef"))
-_LEFT_BEHIND: Final = frozenset(("$schema", "$anchor", "$dynamicAnchor"))
+_LEFT_BEHIND: Final = frozenset(("$schema", "$id", "$anchor", "$dynamicAnchor"))
 
 
 class Move:

@@ -44,6 +44,7 @@ class Schemas:
 
     def __init__(self, root: Any) -> None:
         self.root = root
+        self._id = root.get("$id") if isinstance(root, dict) else None
         self._anchors = dict(_anchors_in(root, ()))
         self._patterns: dict[str, jsonschema_rs.Validator | None] = {}
 
@@ -51,6 +52,9 @@ class Schemas:
 
     def pointer(self, reference: str) -> str | None:
         """Return `reference` as `#` and a pointer; None: it leads out of the document."""
+        document, _, fragment = reference.partition("#")
+        if document and document == self._id:
+            reference = f"#{fragment}"
         if reference == "#" or reference.startswith("#/"):
             return reference
         path = self._anchors.get(reference[1:]) if reference.startswith("#") else None

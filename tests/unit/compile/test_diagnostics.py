@@ -432,6 +432,24 @@ def test_p013_a_reference_out_of_the_schema_says_what_to_do() -> None:
     )
 
 
+def test_p013_a_schema_inside_is_no_document_of_its_own() -> None:
+    assert lines_of("""
+        name: test
+        input:
+          $id: urn:plait:test
+          properties:
+            $id: {type: string}
+            a: {$ref: "urn:plait:test#/$defs/a"}
+          $defs:
+            a: {$id: "urn:plait:a", $defs: {b: {$id: "/b"}}, examples: [{$id: "c"}]}
+        steps: [{id: a, type: set, value: 1}]
+    """) == [
+        f"8:{column}: P013 a schema inside the input schema cannot have an `$id` of its "
+        "own (leave it out, and refer to it by `#/$defs/…` or an `$anchor`)"
+        for column in (14, 46)
+    ]
+
+
 def test_p014_a_path_parameter_that_a_closed_input_lacks() -> None:
     text = CLOSED.replace("usr_id", "user_id") + "    endpoint: {path: '/users/{usr_id}'}\n"
     assert lines_of(text) == [

@@ -94,6 +94,14 @@ def test_of_several_types_the_reading_that_fits_counts(
     assert (found, type(found)) == (value, type(value))
 
 
+def test_a_part_of_a_schema_with_an_id_is_read_by_what_fits_too() -> None:
+    part: Any = {"$ref": "urn:plait:x#/$defs/id"}
+    root: Any = {"$id": "urn:plait:x", "properties": {"x": part}, "$defs": {"id": ID}}
+    contract = InputContract(root)
+    assert contract.reader("x")(["17"]) == 17
+    assert contract.is_valid({"x": 17})
+
+
 def test_a_list_is_given_by_repetition() -> None:
     schema = {"type": "array", "items": {"type": "integer"}}
     assert property_reader(schema, "1", "x", "3") == [1, "x", 3]

@@ -117,6 +117,16 @@ def test_parameters_that_only_branches_name_are_listed() -> None:
     assert found["kind"] == {"anyOf": [{"const": "a"}, {"const": "b"}]}
 
 
+def test_a_schema_that_has_an_id_keeps_its_references_here() -> None:
+    text = ORDER.replace("  $schema: https", "  $id: urn:plait:order\n  $schema: https")
+    document = openapi(text.replace('"#/$defs/item"', '"urn:plait:order#/$defs/item"'))
+    operation = document["paths"]["/users/{user_id}/orders"]["put"]
+    schema = operation["requestBody"]["content"]["application/json"]["schema"]
+    item = resolved(document, schema["properties"]["items"]["items"])
+    assert resolved(document, item["properties"]["id"])["description"] == "Who."
+    assert "urn:plait:order" not in str(document)
+
+
 ANCHORED = """
 name: {name}
 mode: express
