@@ -192,3 +192,38 @@ async def test_an_unknown_execution_and_an_unknown_store_are_told(tmp_path: Path
     damaged.write_bytes(b"no database" * 100)
     broken = await plait("executions", "list", "--store", str(damaged), cwd=tmp_path)
     assert (broken.code, "store.no_database" in broken.err) == (2, True)
+
+
+async def test_what_kills_its_workers_is_quarantined_while_others_go_on(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path)
+    (tmp_path / "good.yaml").write_text(INPUT)
+    victims: list[int] = []
+    deaths = {"PLAIT_EXECUTION_DEATHS_MAX": "2"}
+    async with Upstream(that_kills(victims, "/b")) as service:
+        resolve = ("--resolve", f"service={service.address}")
+        poison = ("run", "w.yaml", "--durable", "--key", "k", *resolve)
+        for _ in range(2):
+            process = await start(*poison, cwd=tmp_path, env=deaths)
+            victims.append(process.pid)
+            assert (await finish(process)).code == -signal.SIGKILL
+        stands = await plait(*poison, cwd=tmp_path, env=deaths)
+        assert (stands.code, stands.out) == (1, "")
+        assert "is quarantined: " in stands.err
+        good = await plait(
+            *("run", "good.yaml", "--durable", "-i", '{"a": 1}', *resolve), cwd=tmp_path
+        )
+        assert (good.code, good.out) == (0, "2\n")
+        (row,) = await listed(tmp_path, "--error", "execution.quarantined")
+        assert (row["status"], row["worker"]) == ("running", None)
+        assert [target for target, _ in calls(service)] == ["/a", "/b", "/b"]
+        shown = await plait("executions", "show", str(row["id"]), cwd=tmp_path)
+        assert "stands     execution.quarantined" in shown.out
+        sound = await plait("journal", "verify", cwd=tmp_path)
+        assert sound.code == 0, sound.err
+        which = ("executions", "resume", "--error", "execution.quarantined")
+        resumed = await plait(*which, *resolve, cwd=tmp_path)
+        assert (resumed.code, resumed.lines[-1]) == (0, "1 resumed: 1 completed")
+        keys = [key for target, key in calls(service) if target == "/b"]
+    assert keys == [f"{row['id']}/b"] * 3

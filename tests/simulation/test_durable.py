@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 
 import pytest
 
-from plait.drivers.journal import JournalDriver, Start, is_at_rest, verify
+from plait.drivers.journal import JournalDriver, Start, Times, is_at_rest, verify
 from plait.kernel import Kernel
 from plait.kernel.codec import load_turn
 from plait.kernel.events import ApprovalDecided, ExecutionCompleted
@@ -28,6 +28,7 @@ from plait.ports.journal import (
     Created,
     Entry,
     History,
+    LostRace,
     Message,
     NewExecution,
     Standing,
@@ -185,7 +186,11 @@ class World:
         action = self.lot.choice(actions)
         decision = Decision(steps[0], action, "by hand", "ada")
         hand = Hand(self.store, Kernel, f"hand-{self.decisions}", now_ms, {})
-        await resolve(hand, "x", decision)
+        try:
+            await resolve(hand, "x", decision)
+        except LostRace:
+            # It is a dead worker's for as long as its lease runs.
+            await asyncio.sleep(Times().lease_ms / 1000)
 
     async def send(self, driver: JournalDriver, signal_id: str) -> None:
         """Send a signal until that is acknowledged, in whichever life."""

@@ -32,6 +32,7 @@ CANCELLING = {"CancelRequested", "ExecutionCancelled", "CompensationRequested"}
 KEPT = {
     "CompensationRequested",
     "ExecutionResumed",
+    "WorkerLost",
     "OutcomeUnknown",
     "IncidentRaised",
     "IncidentResolved",

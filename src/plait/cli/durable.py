@@ -20,7 +20,7 @@ from plait.assembly.sources import Configured
 from plait.assembly.stores import open_store
 from plait.cli.output import EXIT_FAILED, say, stop
 from plait.cli.stores import give_up, now_ms
-from plait.drivers.journal import JournalDriver, Start, Store, is_at_rest
+from plait.drivers.journal import JournalDriver, Quarantined, Start, Store, is_at_rest
 from plait.model.errors import PlaitError
 from plait.model.record import record
 from plait.operations import Hand, Shown, show
@@ -115,6 +115,8 @@ def _run(
 
 def _tell_incidents(shown: Shown) -> NoReturn:
     """End: the execution goes on only when a person says how."""
+    if shown.summary.standing.error_code == Quarantined.code:
+        give_up(Quarantined(shown.execution_id))
     steps = [one.step for one in shown.trace.steps.values() if one.status == "in doubt"]
     stop(
         f"execution {shown.execution_id} waits for a decision: nobody knows whether "

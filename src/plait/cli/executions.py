@@ -45,7 +45,7 @@ from plait.ports.journal import RUNNING
 JsonOption: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Write JSON, for programs.")
 ]
-_FACTS: Final = ("name", "title", "decision", "by", "attempts", "reason")
+_FACTS: Final = ("deaths", "name", "title", "decision", "by", "attempts", "reason")
 _LOOK_EVERY_S: Final = 0.2
 
 group = typer.Typer(
@@ -168,17 +168,19 @@ async def _shown(bench: Bench, opened: Store, execution: str) -> Shown:
 
 def _print_shown(shown: Shown) -> None:
     new = shown.summary.new
+    is_running = shown.status == RUNNING
     facts: dict[str, object] = {
         "workflow": new.workflow,
         "started": moment_text(new.created_at_ms),
         "tags": ", ".join(new.tags),
         "key": new.key,
         "parent": new.parent,
+        "stands": shown.summary.standing.error_code if is_running else None,
         "input": json_text(shown.started.input, is_pretty=False),
     }
     if shown.failure is not None:
         facts["error"] = json_text(error_json(shown.failure), is_pretty=False)
-    elif shown.status != RUNNING:
+    elif not is_running:
         facts["output"] = json_text(shown.output, is_pretty=False)
     for name, value in facts.items():
         if value:

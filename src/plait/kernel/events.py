@@ -153,6 +153,21 @@ class ExecutionResumed:
 
 
 @record
+class WorkerLost:
+    """The worker that held the execution died, or was given up; another holds it now.
+
+    Attributes:
+        deaths: How often that has happened since the last entry that is none of these.
+        is_quarantined: True when that was once too often: nobody acts on it any more,
+            until somebody resumes it.
+    """
+
+    deaths: int
+    is_quarantined: bool
+    at_ms: int
+
+
+@record
 class StepStarted:
     """A step's condition held and its first attempt begins."""
 
@@ -342,6 +357,7 @@ class ExecutionCancelled:
 OutsideEvent: TypeAlias = (
     ExecutionStarted
     | ExecutionResumed
+    | WorkerLost
     | CallCompleted
     | CallFailed
     | OutcomeUnknown

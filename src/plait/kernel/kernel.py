@@ -32,6 +32,7 @@ from plait.kernel.events import (
     RetryStarted,
     SignalReceived,
     TimerFired,
+    WorkerLost,
 )
 from plait.kernel.failures import (
     execution_out_of_time,
@@ -124,6 +125,8 @@ class Kernel(Engine):
                 self._end(x, ExecutionCancelled(event.reason, x.now_ms))
             case ExecutionStarted() | ExecutionResumed():
                 raise InvariantBroken("an execution starts once; who resumes it retells it")
+            case WorkerLost():
+                raise InvariantBroken("who holds an execution is not the kernel's business")
             case _:
                 assert_never(event)
         return self._end_turn(x) if is_expected else Turn([], [])

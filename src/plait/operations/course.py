@@ -26,6 +26,7 @@ from plait.kernel.events import (
     ExecutionResumed,
     ExecutionStarted,
     IncidentResolved,
+    OutcomeUnknown,
 )
 from plait.model.errors import Advice, PlaitError
 from plait.model.json import JsonValue
@@ -184,7 +185,7 @@ class Decision:
 
 
 async def resume(hand: Hand, execution_id: str) -> Summary:
-    """Let an execution that failed or was cancelled go on from where it ended.
+    """Let an execution that failed, was cancelled or is in quarantine go on.
 
     The step that failed gets all its attempts anew; what had completed stays.
 
@@ -195,18 +196,33 @@ async def resume(hand: Hand, execution_id: str) -> Summary:
     """
     history = await read_history(hand, execution_id)
     told = await told_of(hand, history)
+    entries = _doubts(hand, told, history.summary.head)
     epoch = history.summary.epoch + 1
     resumed = ExecutionResumed(_failed_steps(told, execution_id), hand.now_ms, epoch)
     onward = told.again(resumed)
     if onward.state.end is not None:
         raise NotResumable(execution_id, "it would end the same way at once")
     _refuse_undone(told, onward, execution_id)
-    entry = entry_of([resumed], history.summary.head)
+    head = entries[-1].digest if entries else history.summary.head
+    entries.append(entry_of([resumed], head))
     async with Holding(hand):
         taken = await hand.store.take(hand.worker_id, FROM_NOBODY_MS, execution_id)
         if (taken.length, taken.epoch) != (history.summary.length, epoch):
             raise LostRace(execution_id)
-        return await written(hand, taken, onward, [entry])
+        return await written(hand, taken, onward, entries)
+
+
+def _doubts(hand: Hand, told: Telling, head: bytes) -> list[Entry]:
+    """Tell one in quarantine that nobody knows what became of its unsafe calls."""
+    if not told.outstanding.is_quarantined:
+        return []
+    entries: list[Entry] = []
+    for call in list(told.outstanding.calls.values()):
+        if call.effect == "unsafe":
+            turn = told.tell(OutcomeUnknown(call.step, call.attempt, hand.now_ms))
+            entries.append(entry_of(turn.events, head))
+            head = entries[-1].digest
+    return entries
 
 
 async def rollback(hand: Hand, execution_id: str, reason: str) -> Summary:
@@ -284,7 +300,7 @@ async def fork(hand: Hand, wanted: Fork, new_id: str) -> Summary:
 
 def left(hand: Hand, told: Telling, entries: list[Entry], *, epoch: int) -> Telling:
     """Note that an execution is left to whoever claims it; nobody has acted on it yet."""
-    if told.state.end is not None:
+    if told.state.end is not None or told.outstanding.is_quarantined:
         return told
     resumed = ExecutionResumed([], hand.now_ms, epoch)
     entries.append(entry_of([resumed], entries[-1].digest))
@@ -368,6 +384,8 @@ def _started(told: Telling) -> ExecutionStarted:
 def _failed_steps(told: Telling, execution_id: str) -> list[str]:
     """Return the steps to run again so that the execution can go on."""
     match told.state.end:
+        case None if told.outstanding.is_quarantined:
+            return []
         case None:
             raise NotResumable(execution_id, "it is still running")
         case ExecutionCompleted():
@@ -394,7 +412,7 @@ async def written(
 
 def _due_at_once(told: Telling) -> Standing:
     standing = standing_of(told.state, told.outstanding)
-    if standing.status == RUNNING:
+    if standing.status == RUNNING and not told.outstanding.is_quarantined:
         return replace(standing, wake_at_ms=0)
     return standing
 

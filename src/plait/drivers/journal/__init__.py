@@ -1,5 +1,6 @@
 """The durable driver: decide, record, act. What it acknowledges outlives a crash."""
 
+from plait.drivers.journal.deaths import DEATHS_MAX
 from plait.drivers.journal.driver import JournalDriver
 from plait.drivers.journal.history import (
     NO_DIGEST,
@@ -9,6 +10,7 @@ from plait.drivers.journal.history import (
     replay,
     verify,
 )
+from plait.drivers.journal.live import Quarantined
 from plait.drivers.journal.messages import (
     cancel_message,
     decision_message,
@@ -22,12 +24,14 @@ from plait.drivers.journal.unkept import Unkept
 from plait.drivers.journal.waiters import is_at_rest
 
 __all__ = [
+    "DEATHS_MAX",
     "NO_DIGEST",
     "PAYLOAD_BYTES_MAX",
     "HistoryDamaged",
     "HistoryMismatch",
     "JournalDriver",
     "PayloadTooLarge",
+    "Quarantined",
     "Start",
     "Store",
     "Telling",

@@ -25,6 +25,7 @@ from weakref import WeakValueDictionary
 from plait.drivers.children import Workflows
 from plait.drivers.inline import Result
 from plait.drivers.journal.children import Children
+from plait.drivers.journal.deaths import DEATHS_MAX, Deaths
 from plait.drivers.journal.history import (
     NO_DIGEST,
     entry_of,
@@ -90,6 +91,7 @@ class JournalDriver:
         env, secrets: As for `plait.drivers.inline.InlineDriver`.
         workflows: Finds the plans of `workflow` steps; None: there are no others.
         payload_bytes_max: What an input, or a call's answer, may bring into a history.
+        deaths_max: So many workers may an execution kill before it is quarantined.
         wall_clock_s: Tells the seconds since the Unix epoch; asked once.
     """
 
@@ -105,6 +107,7 @@ class JournalDriver:
         times: Times | None = None,
         workflows: Workflows | None = None,
         payload_bytes_max: int = PAYLOAD_BYTES_MAX,
+        deaths_max: int = DEATHS_MAX,
         wall_clock_s: Callable[[], float] = time.time,
     ) -> None:
         self.journal: Journal = store
@@ -121,6 +124,7 @@ class JournalDriver:
         self._lives: dict[str, Live] = {}
         self._kernels = Kernels(store, kernel_for, self.secrets)
         self._waiters = Waiters()
+        self._deaths = Deaths(store, deaths_max)
         self._idle: list[Live] = []
         self._stir = asyncio.Event()
         self._beat_at_ms = 0
@@ -157,6 +161,9 @@ class JournalDriver:
             live.let_go()
         pumps = [live.pump for live in lives if live.pump is not None]
         await asyncio.gather(*pumps, return_exceptions=True)
+        now_ms = self.now_ms()
+        given = [self._deaths.give_back(live.summary, now_ms) for live in lives]
+        await asyncio.gather(*given, return_exceptions=True)
         await self.perish()
         with suppress(StoreUnavailable):
             await self._leases.leave(self._worker_id)
@@ -404,7 +411,7 @@ class JournalDriver:
             overtaken = self._lives.get(execution_id)
             if overtaken is not None:
                 self._drop(overtaken)
-            await self._attempt(execution_id, self._rebuilt(held, None))
+            await self._attempt(execution_id, self._rebuilt(held, None, is_claimed=True))
         wake_at_ms = held.standing.wake_at_ms
         if wake_at_ms is None or wake_at_ms > self.now_ms():
             # A message made it due, and comes with the next beat.
@@ -453,7 +460,9 @@ class JournalDriver:
         held = await self._leases.take(self._worker_id, self.now_ms(), execution_id)
         await self._rebuilt(held, live)
 
-    async def _rebuilt(self, held: Summary, live: Live | None) -> None:
+    async def _rebuilt(
+        self, held: Summary, live: Live | None, *, is_claimed: bool = False
+    ) -> None:
         """Put an execution that this worker holds into memory as its journal tells it.
 
         Raises:
@@ -470,6 +479,11 @@ class JournalDriver:
             await self._part_with(found, live)
             return
         is_unknown = live is None and not is_untouched(history)
+        if is_claimed:
+            found = await self._deaths.note(history, told, self.now_ms())
+            if found.owner is None:
+                self._waiters.tell(found)
+                return
         if live is None:
             live = Live(self, told.kernel, found, told.state, told.outstanding)
         self._lives[execution_id] = live

@@ -18,7 +18,13 @@ from typing import ClassVar, Final, cast
 from plait.drivers.journal.telling import Telling
 from plait.kernel import Kernel
 from plait.kernel.codec import dump_turn, load_turn
-from plait.kernel.events import Event, ExecutionResumed, ExecutionStarted, OutsideEvent
+from plait.kernel.events import (
+    Event,
+    ExecutionResumed,
+    ExecutionStarted,
+    OutsideEvent,
+    WorkerLost,
+)
 from plait.model.errors import PlaitError
 from plait.ports.journal import Entry, History
 
@@ -102,6 +108,9 @@ def replay(history: History, kernel: Kernel, secrets: Mapping[str, str]) -> Tell
             event = cast("OutsideEvent", load_turn(entry.body)[0])
             if isinstance(event, ExecutionResumed):
                 told = told.again(event)
+                continue
+            if isinstance(event, WorkerLost):
+                told.outstanding.is_quarantined = event.is_quarantined
                 continue
             turn = told.tell(event)
         if not turn.events or not _is_same(turn.events, entry.body):

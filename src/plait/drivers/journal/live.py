@@ -19,7 +19,7 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, assert_never
+from typing import ClassVar, Protocol, assert_never
 
 from plait.drivers.children import KIND
 from plait.drivers.journal.children import Child, Children
@@ -55,6 +55,19 @@ from plait.ports.journal import RUNNING, Append, Entry, Standing, Summary
 
 class Undecidable(Exception):
     """Plait itself failed when it decided an event."""
+
+
+class Quarantined(PlaitError):
+    """An execution has killed its workers too often: nobody runs it any more."""
+
+    code: ClassVar[str] = "execution.quarantined"
+
+    def __init__(self, execution_id: str) -> None:
+        super().__init__(
+            f"execution {execution_id} is quarantined: workers that ran it died; "
+            f"find out why, then cancel it, or `plait executions resume {execution_id}`"
+        )
+        self.execution_id = execution_id
 
 
 class Recorder(Protocol):
@@ -256,9 +269,9 @@ class Live:
     # -- acting ------------------------------------------------------------------------
 
     def act(self, commands: list[Command]) -> None:
-        """Perform what the kernel asked for, unless it is over by now."""
+        """Perform what the kernel asked for, unless it is over by now, or nobody may."""
         for command in commands:
-            if self.is_over:
+            if self.is_over or self.outstanding.is_quarantined:
                 return
             match command:
                 case StartCall():
@@ -387,6 +400,8 @@ def standing_of(state: Execution, outstanding: Outstanding) -> Standing:
     match state.end:
         case None:
             code = "step.outcome_unknown" if state.incidents else None
+            if outstanding.is_quarantined:
+                code = Quarantined.code
             return Standing(RUNNING, now_ms, outstanding.wake_at_ms, code)
         case ExecutionCompleted():
             return Standing("completed", now_ms, None)

@@ -49,10 +49,12 @@ class Outstanding:
     Attributes:
         calls: Calls under way, by step path.
         timers: Timers running: number → the command.
+        is_quarantined: True when nobody may act on any of it.
     """
 
     calls: dict[str, StartCall] = field(default_factory=dict)
     timers: dict[int, StartTimer] = field(default_factory=dict)
+    is_quarantined: bool = False
 
     def ask(self, commands: Sequence[Command]) -> None:
         """Take in what the kernel asks for, or takes back."""
@@ -78,6 +80,8 @@ class Outstanding:
     @property
     def wake_at_ms(self) -> int | None:
         """When somebody must look: 0 for at once, None when nothing here will happen."""
+        if self.is_quarantined:
+            return None
         if self.calls:
             return 0
         return min((one.due_at_ms for one in self.timers.values()), default=None)

@@ -1,0 +1,111 @@
+"""Executions that kill whoever holds them: counted, and after some deaths left alone.
+
+Rule 1. A row whose `wake_at_ms` is 0 is being acted on. A worker that leaves puts the
+        moment there instead. So whoever claims one with 0 knows that its holder died, and
+        notes that before it acts itself.
+Rule 2. Only deaths in a row count: any other entry in between is progress.
+Rule 3. Nobody acts on what has had its deaths. It stands as `execution.quarantined` and
+        hears what it is told, until somebody resumes it.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Final
+
+from plait.drivers.journal.history import entry_of, is_untouched
+from plait.drivers.journal.live import standing_of
+from plait.drivers.journal.telling import Telling
+from plait.kernel.codec import load_turn
+from plait.kernel.events import WorkerLost
+from plait.ports.journal import RUNNING, Append, History, Journal, Standing, Summary
+
+logger = logging.getLogger("plait.journal")
+
+DEATHS_MAX: Final = 5
+# One that is due is claimed within some milliseconds; a process takes longer to come up.
+_LATE_MS: Final = 250
+
+
+class Deaths:
+    """Counts the deaths of those who held an execution.
+
+    Args:
+        count_max: With so many in a row it is quarantined.
+    """
+
+    def __init__(self, journal: Journal, count_max: int) -> None:
+        self._journal = journal
+        self._count_max = count_max
+
+    async def note(self, history: History, told: Telling, now_ms: int) -> Summary:
+        """Note in what was just claimed whether its last holder died; return its row.
+
+        Its row has no owner when it is quarantined, and given back.
+
+        Raises:
+            LostRace: It has changed hands again.
+            StoreUnavailable: Nothing is noted.
+        """
+        summary = history.summary
+        wake_at_ms = summary.standing.wake_at_ms
+        if summary.standing.status != RUNNING or told.outstanding.is_quarantined:
+            return summary
+        if wake_at_ms == 0:
+            is_lost = not is_untouched(history)
+            return await self._count(history, told, now_ms) if is_lost else summary
+        is_in_time = wake_at_ms is not None and 0 <= now_ms - wake_at_ms <= _LATE_MS
+        if is_in_time and not told.outstanding.calls:
+            return summary
+        # It has perhaps been claimed for this already, by one that died before it wrote.
+        acted_on = replace(summary.standing, wake_at_ms=0)
+        await self._journal.append(_append(summary, acted_on))
+        return replace(summary, standing=acted_on)
+
+    async def _count(self, history: History, told: Telling, now_ms: int) -> Summary:
+        summary = history.summary
+        last = load_turn(history.entries[-1].body)[0]
+        deaths = 1 + (last.deaths if isinstance(last, WorkerLost) else 0)
+        is_quarantined = deaths >= self._count_max
+        told.outstanding.is_quarantined = is_quarantined
+        entry = entry_of([WorkerLost(deaths, is_quarantined, now_ms)], summary.head)
+        standing = standing_of(told.state, told.outstanding)
+        if not is_quarantined:
+            standing = replace(standing, wake_at_ms=0)
+        append = _append(summary, standing, is_released=is_quarantined)
+        await self._journal.append(replace(append, entries=[entry]))
+        execution_id = summary.new.execution_id
+        if is_quarantined:
+            logger.error("execution %s is quarantined: %d deaths", execution_id, deaths)
+        return Summary(
+            summary.new,
+            standing,
+            summary.length + 1,
+            entry.digest,
+            summary.epoch,
+            None if is_quarantined else summary.owner,
+        )
+
+    async def give_back(self, summary: Summary, now_ms: int) -> None:
+        """Give back an execution that is being acted on: its holder leaves, and lives.
+
+        Raises:
+            LostRace: It is in other hands.
+            StoreUnavailable: It is not given back, as far as anybody knows.
+        """
+        standing = summary.standing
+        if standing.status == RUNNING and standing.wake_at_ms == 0:
+            later = replace(standing, wake_at_ms=now_ms)
+            await self._journal.append(_append(summary, later, is_released=True))
+
+
+def _append(summary: Summary, standing: Standing, *, is_released: bool = False) -> Append:
+    return Append(
+        summary.new.execution_id,
+        (),
+        standing,
+        summary.length,
+        summary.epoch,
+        is_released=is_released,
+    )
