@@ -227,3 +227,32 @@ async def test_what_kills_its_workers_is_quarantined_while_others_go_on(
         assert (resumed.code, resumed.lines[-1]) == (0, "1 resumed: 1 completed")
         keys = [key for target, key in calls(service) if target == "/b"]
     assert keys == [f"{row['id']}/b"] * 3
+
+
+async def test_one_that_has_to_wait_for_its_turn_says_behind_whom(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        'name: paid\nconcurrency: {key: "${input.who}"}\n'
+        "steps: [{id: paid, type: wait, event: {name: paid}}]\n",
+    )
+    ann = ("run", "w.yaml", "--durable", "-i", '{"who": "ann"}')
+    first = await start(*ann, cwd=tmp_path)
+    ahead = await announced(first)
+    second = await start(*ann, "--priority", "7", cwd=tmp_path)
+    behind = await announced(second)
+    assert second.stderr is not None
+    told = (await second.stderr.readline()).decode()
+    assert told == (
+        f'it waits for its turn in lane paid:"ann": 1 before it, the first is {ahead}\n'
+    )
+    rows = {row["id"]: row for row in await listed(tmp_path)}
+    assert (rows[behind]["queued"], rows[behind]["priority"]) == (True, 7)
+    assert (rows[ahead]["queued"], rows[ahead]["lane"]) == (False, 'paid:"ann"')
+    table = await plait("executions", "list", cwd=tmp_path)
+    assert "queued" in table.out
+    shown = await plait("executions", "show", behind, cwd=tmp_path)
+    assert f'for its turn: lane paid:"ann" is full, behind {ahead}\n' in shown.out
+    for execution in (behind, ahead):
+        sent = await plait("executions", "signal", execution, "paid", cwd=tmp_path)
+        assert sent.code == 0, sent.err
+    assert [(await finish(one)).code for one in (first, second)] == [0, 0]

@@ -23,9 +23,9 @@ from plait.cli.stores import give_up, now_ms
 from plait.drivers.journal import JournalDriver, Quarantined, Start, Store, is_at_rest
 from plait.model.errors import PlaitError
 from plait.model.record import record
-from plait.operations import Hand, Shown, show
+from plait.operations import Hand, Shown, queue_of, show
 from plait.plan import Plan
-from plait.ports.journal import RUNNING, Summary
+from plait.ports.journal import QUEUED, RUNNING, Search, Summary
 
 _ID_BYTES = 8
 
@@ -100,6 +100,7 @@ def _run(
         async with worker(bench) as (driver, store):
             execution_id = (await begin(driver, store)).new.execution_id
             say(f"execution {execution_id}")
+            await _tell_queue(store, execution_id)
             if not is_left:
                 await driver.ended(execution_id, is_at_rest)
             shown = show(await store.read(execution_id), now_ms())
@@ -111,6 +112,17 @@ def _run(
         return asyncio.run(main())
     except PlaitError as error:
         give_up(error)
+
+
+async def _tell_queue(store: Store, execution_id: str) -> None:
+    for found in await store.find(Search(execution_ids=(execution_id,))):
+        if found.lane_state == QUEUED:
+            behind = (await queue_of(store, found))["behind"]
+            assert isinstance(behind, list)
+            say(
+                f"it waits for its turn in lane {found.new.lane}: {len(behind)} before it, "
+                f"the first is {behind[0] if behind else 'ending'}"
+            )
 
 
 def _tell_incidents(shown: Shown) -> NoReturn:

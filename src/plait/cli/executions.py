@@ -40,12 +40,13 @@ from plait.kernel.views import moment_text
 from plait.model.duration import format_ms
 from plait.model.json import JsonObject
 from plait.operations import Shown, row_json, show, shown_json, waits
-from plait.ports.journal import RUNNING
+from plait.ports.journal import QUEUED, RUNNING
 
 JsonOption: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Write JSON, for programs.")
 ]
 _FACTS: Final = ("deaths", "name", "title", "decision", "by", "attempts", "reason")
+_BEHIND_SHOWN: Final = 3
 _LOOK_EVERY_S: Final = 0.2
 
 group = typer.Typer(
@@ -186,7 +187,8 @@ def _print_shown(shown: Shown) -> None:
         if value:
             write(f"{name:10} {value}\n")
     took_ms = shown.trace.ms(shown.trace.ended_s)
-    title = f"{new.execution_id}  {shown.status} after {format_ms(took_ms)}"
+    status = "queued" if shown.summary.lane_state == QUEUED else shown.status
+    title = f"{new.execution_id}  {status} after {format_ms(took_ms)}"
     print_timeline(shown.trace.as_json(), title=title)
     for wait in shown.waits:
         write(f"waits      {wait_text(wait)}\n")
@@ -197,7 +199,11 @@ def wait_text(wait: JsonObject) -> str:
 
     >>> wait_text({"step": "pay", "for": "event", "name": "paid", "until": None})
     'pay: event paid'
+    >>> wait_text({"for": "lane", "lane": "shop", "behind": ["x1", "x2", "x3", "x4"]})
+    'for its turn: lane shop is full, behind x1, x2, x3 and 1 more'
     """
+    if wait["for"] == "lane":
+        return _queue_text(wait)
     told = [f"{wait['step']}: {wait['for']}"]
     told += [str(wait[key]) for key in ("name", "title") if wait.get(key)]
     approvers = wait.get("approvers")
@@ -206,6 +212,15 @@ def wait_text(wait: JsonObject) -> str:
     if wait.get("until"):
         told.append(f"until {wait['until']}")
     return " ".join(told)
+
+
+def _queue_text(wait: JsonObject) -> str:
+    behind = wait["behind"]
+    assert isinstance(behind, list)
+    text = ", ".join(map(str, behind[:_BEHIND_SHOWN]))
+    more = len(behind) - _BEHIND_SHOWN
+    text += f" and {more} more" if more > 0 else ""
+    return f"for its turn: lane {wait['lane']} is full, behind {text}"
 
 
 async def _watch(opened: Store, execution: str) -> str:

@@ -27,7 +27,7 @@ from plait.cli.plans import load_one
 from plait.cli.stores import StoreOption, give_up
 from plait.drivers.inline import NeedsDurable, Result
 from plait.drivers.inline import Start as InlineStart
-from plait.drivers.journal import Start
+from plait.drivers.journal import PRIORITY_MAX, Start
 from plait.model.duration import parse_duration_ms
 from plait.model.json import JsonValue
 from plait.plan import Plan
@@ -71,6 +71,15 @@ TagOption: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(metavar="WORD", help="With --durable: a word to find the execution by."),
 ]
+PriorityOption: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        metavar="0-9",
+        min=0,
+        max=PRIORITY_MAX,
+        help="With --durable: higher goes first. Default: what the document says.",
+    ),
+]
 QuietOption: TypeAlias = Annotated[
     bool,
     typer.Option(
@@ -100,6 +109,7 @@ def command(
     durable: DurableOption = False,
     key: KeyOption = None,
     tag: TagOption = None,
+    priority: PriorityOption = None,
     store: StoreOption = None,
     quiet: QuietOption = False,
     json_timeline: JsonTimelineOption = False,
@@ -133,12 +143,15 @@ def command(
     value = checked_input(plan, read_input(input_))
     manner = Manner(quiet=quiet, as_json=json_timeline)
     tell_warnings(loaded, manner)
-    if not durable and (key or tag or store):
-        stop("--key, --tag and --store are for executions that are kept: add --durable")
+    if not durable and (key or tag or store or priority is not None):
+        stop(
+            "--key, --tag, --priority and --store are for executions that are kept: "
+            "add --durable"
+        )
     bench = Bench(settings, available, store, os.path.dirname(file) or ".")
     result: Ended
     if durable:
-        started = Start(new_id(), value, {"type": "cli"}, key, tuple(tag or ()))
+        started = Start(new_id(), value, {"type": "cli"}, key, tuple(tag or ()), priority)
         result = start_and_finish(bench, plan, started)
     else:
         try:

@@ -12,7 +12,7 @@ from rich.table import Table
 from plait.cli.output import is_terminal
 from plait.kernel.views import moment_text
 from plait.model.duration import format_ms
-from plait.ports.journal import Summary
+from plait.ports.journal import QUEUED, Summary
 
 # Where no terminal says how wide it is: wide enough that no line is folded.
 _TABLE_CELLS: Final = 400
@@ -29,7 +29,7 @@ def print_table(rows: Iterable[Summary]) -> None:
         table.add_row(
             new.execution_id,
             new.workflow,
-            standing.status,
+            "queued" if row.lane_state == QUEUED else standing.status,
             moment_text(new.created_at_ms),
             format_ms(took_ms),
             standing.error_code or "",

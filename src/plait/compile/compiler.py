@@ -13,6 +13,7 @@ from plait.compile.endpoint import compile_endpoint
 from plait.compile.findings import Findings
 from plait.compile.input_schema import InputShape
 from plait.compile.input_validity import check_input_schema
+from plait.compile.lane import compile_place
 from plait.compile.mode import check_mode
 from plait.compile.names import NameChecker, View, whole_view
 from plait.compile.nodes import NodeBuilder
@@ -76,6 +77,7 @@ def compile_document(document: Document) -> Compiled:
     check_mode(document, findings)
     view = whole_view(document.root).with_extra(*document.unsure)
     endpoint = compile_endpoint(document, findings, names, view)
+    place = compile_place(document, findings, names)
     ordered = findings.found.in_order()
     if findings.found.has_errors:
         raise CompileErrors(ordered)
@@ -91,5 +93,8 @@ def compile_document(document: Document) -> Compiled:
         endpoint=endpoint,
         on_failure=model.on_failure,
         roots=tuple(sorted(names.roots)),
+        lane=place.lane,
+        priority=place.priority,
+        priority_from=place.priority_from,
     )
     return Compiled(hash_plan(plan), document, ordered)

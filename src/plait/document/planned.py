@@ -15,7 +15,7 @@ STEP_TYPES: Final = frozenset(
 STEP_KEYS: Final = frozenset(
     "cache rate_limit circuit_breaker bulkhead batch hedge goto max_visits".split()
 )
-DOCUMENT_KEYS: Final = frozenset("states initial triggers concurrency priority".split())
+DOCUMENT_KEYS: Final = frozenset("states initial triggers".split())
 ENDPOINT_KEYS: Final = frozenset("rate_limit auth prefer_async".split())
 VALUES: Final[dict[str, tuple[str, ...]]] = {}
 WORDS: Final = STEP_KEYS | DOCUMENT_KEYS | ENDPOINT_KEYS

@@ -9,12 +9,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic.config import JsonDict
 
-from plait.document.fields import DurationMs, Steps, Strict, Templated
+from plait.document.fields import DurationMs, Steps, Strict, Templated, is_one_expression
 from plait.document.retry import WORDS, error_word
 from plait.document.step import StepSettings
 
 _PATH = re.compile(r"/(?:[A-Za-z0-9_.~!$&'()*+,;=:@%-]+|\{[A-Za-z_]\w*\})?", re.ASCII)
 _HAS_TEMPLATE: JsonDict = {"pattern": re.escape("${")}
+_PRIORITY_MAX = 9
+# Each start counts those that run, up to so many.
+_SIDE_BY_SIDE_MAX = 1_000
 _HTTP_STATUS = Annotated[int, Field(ge=200, le=599)]
 
 
@@ -84,6 +87,40 @@ class Endpoint(Strict):
     store. Default: a durable workflow answers 202 at once, an express one never."""
 
 
+def _priority(value: Any) -> int | str:
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    if is_whole and 0 <= value <= _PRIORITY_MAX:
+        return int(value)
+    if isinstance(value, str) and is_one_expression(value):
+        return value
+    raise ValueError(
+        f"a priority is a whole number, 0 to {_PRIORITY_MAX}, or one expression: ${{ … }}"
+    )
+
+
+Priority = Annotated[
+    int | str,
+    BeforeValidator(_priority),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": _PRIORITY_MAX},
+                {"type": "string", "pattern": r"^\$\{[\s\S]*\}\n?$"},
+            ]
+        }
+    ),
+]
+
+
+class Concurrency(Strict):
+    """How many durable executions of this workflow run side by side."""
+
+    key: Templated = None
+    """Executions with equal values are counted together. Default: all of the workflow."""
+    max: Annotated[int, Field(ge=1, le=_SIDE_BY_SIDE_MAX)] = 1
+    """How many run side by side; the others wait for their turn."""
+
+
 class WorkflowModel(Strict):
     """A workflow document."""
 
@@ -110,6 +147,10 @@ class WorkflowModel(Strict):
     on_failure: Literal["stop", "compensate"] = "stop"
     """What to do when a failure was not caught. `compensate`: undo the steps that
     completed, in reverse order, each by its own `compensate`."""
+    concurrency: Concurrency | None = None
+    """How many durable executions run side by side. Default: any number."""
+    priority: Priority = 0
+    """Of durable executions, 0 to 9: higher goes first. A number or one ${ expression }."""
     endpoint: Endpoint | None = None
     """Where the gateway answers for this workflow."""
     annotations: dict[str, Any] | None = None

@@ -181,6 +181,7 @@ _STATUS_BY_CODE: Final = {
     "execution.not_resumable": 409,
     "execution.nothing_to_undo": 409,
     "execution.was_undone": 409,
+    "execution.unplaceable": 422,
     "signal.invalid": 400,
     "signal.too_many": 429,
 }

@@ -46,7 +46,7 @@ from plait.operations.messages import (
     judge,
     signal,
 )
-from plait.operations.waits import waits
+from plait.operations.waits import queue_of, waits
 
 __all__ = [
     "Changed",
@@ -80,6 +80,7 @@ __all__ = [
     "fork",
     "judge",
     "line_of",
+    "queue_of",
     "remove",
     "resolve",
     "restart",

@@ -17,6 +17,7 @@ from typing import ClassVar, Final, Literal
 from plait.drivers.journal import NO_DIGEST, Store, Telling, entry_of, replay, verify
 from plait.drivers.journal.live import standing_of
 from plait.drivers.journal.payload import searched
+from plait.drivers.journal.starting import placed
 from plait.kernel import BEHAVIOUR, Kernel
 from plait.kernel.events import (
     CompensationRequested,
@@ -421,16 +422,18 @@ async def _create(
     hand: Hand, source: History, told: Telling, entries: list[Entry]
 ) -> Summary:
     started, old = _started(told), source.summary.new
+    plan = told.kernel.plan
     new = NewExecution(
         started.execution_id,
-        told.kernel.plan.name,
-        told.kernel.plan.content_hash,
+        plan.name,
+        plan.content_hash,
         hand.now_ms,
         searched(started.input),
         tags=old.tags,
         priority=old.priority,
         parent=old.execution_id,
     )
+    new = placed(new, plan, started, old.priority)
     standing = _due_at_once(told)
     async with Holding(hand):
         created = await hand.store.create(new, entries, standing, hand.worker_id)

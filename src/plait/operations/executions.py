@@ -23,7 +23,7 @@ from plait.kernel.views import moment_text
 from plait.model.failure import Failure
 from plait.model.json import JsonObject, JsonValue
 from plait.model.record import record
-from plait.ports.journal import RUNNING, History, Summary
+from plait.ports.journal import QUEUED, RUNNING, History, Summary
 
 
 @record
@@ -116,6 +116,8 @@ def row_json(summary: Summary) -> JsonObject:
         "key": new.key,
         "tags": list(new.tags),
         "priority": new.priority,
+        "lane": new.lane,
+        "queued": summary.lane_state == QUEUED,
         "parent": new.parent,
         "worker": summary.owner,
         "entries": summary.length,

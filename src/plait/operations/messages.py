@@ -43,7 +43,7 @@ from plait.operations.course import (
     told_of,
     written,
 )
-from plait.ports.journal import RUNNING, LostRace, Message, Summary
+from plait.ports.journal import IN_LANE, RUNNING, LostRace, Message, Summary
 
 
 class TooManySignals(PlaitError):
@@ -248,7 +248,9 @@ async def _tell(
         is_calling = bool(told.outstanding.calls)
         turn = told.tell(event)
         _check(execution_id, turn)
-        if not is_held:
+        is_early = history.summary.lane_state != IN_LANE
+        if not is_held or (is_early and not isinstance(event, CancelRequested)):
+            # What queues hears of it when it has begun.
             await hand.store.post(message)
             return history.summary
         if not turn.events:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from plait.drivers.journal import Telling
+from plait.drivers.journal import Store, Telling
 from plait.kernel.frames import active_runs
 from plait.kernel.state import Run
 from plait.kernel.timers import DEADLINES
 from plait.kernel.views import moment_text
-from plait.model.json import JsonObject
+from plait.model.json import JsonObject, JsonValue
 from plait.operations.course import Hand, told_of
-from plait.ports.journal import History
+from plait.ports.journal import QUEUED, RUNNING, History, Search, Summary
 
+_BEHIND_MAX: Final = 1_000
 _TIMERS: Final = {"retry": "retry", "machine": "time"}
 
 
@@ -21,15 +22,33 @@ async def waits(hand: Hand, history: History) -> list[JsonObject]:
     """Return what it waits for, an object each, in the order in which the steps began.
 
     Each has `step`, `for` (`call`, `time`, `retry`, `event` or `approval`), `until` where
-    there is a limit, and what else is to be known.
+    there is a limit, and what else is to be known. One that has not begun waits `for` its
+    `lane` only, `behind` the executions that go first.
 
     Raises:
         HistoryMismatch: This version cannot tell the history again.
     """
+    if history.summary.lane_state == QUEUED:
+        return [await queue_of(hand.store, history.summary)]
     told = await told_of(hand, history)
     if told.state.end is not None:
         return []
     return [wait for run in active_runs(told.state) for wait in _of(told, run)]
+
+
+async def queue_of(store: Store, queued: Summary) -> JsonObject:
+    """Return what an execution that queues waits for."""
+    lane = queued.new.lane
+    search = Search(lane=lane, statuses=(RUNNING,), limit=_BEHIND_MAX)
+    oldest_first = (await store.find(search))[::-1]
+    first = [one for one in oldest_first if one.lane_state != QUEUED]
+    for one in sorted(oldest_first, key=lambda one: -one.new.priority):
+        if one.new.execution_id == queued.new.execution_id:
+            break
+        if one.lane_state == QUEUED:
+            first.append(one)
+    behind: list[JsonValue] = [one.new.execution_id for one in first]
+    return {"for": "lane", "lane": lane, "behind": behind}
 
 
 def _of(told: Telling, run: Run) -> Iterator[JsonObject]:

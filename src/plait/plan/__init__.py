@@ -4,10 +4,11 @@ Rule. A plan loads and runs without the compiler, so a stored plan outlives it.
 """
 
 from plait.plan.codec import PlanUnreadable, dump_plan, load_plan
-from plait.plan.nodes import Endpoint, Node, Plan, RetryPolicy, Scope, all_nodes
+from plait.plan.nodes import Endpoint, Lane, Node, Plan, RetryPolicy, Scope, all_nodes
 
 __all__ = [
     "Endpoint",
+    "Lane",
     "Node",
     "Plan",
     "PlanUnreadable",

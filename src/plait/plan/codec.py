@@ -18,7 +18,7 @@ from plait.expression import Template
 from plait.model.errors import Advice, PlaitError
 from plait.model.json import JsonValue, canonical_bytes
 from plait.model.place import Place
-from plait.plan.nodes import Endpoint, Node, Plan, RetryPolicy, Scope
+from plait.plan.nodes import Endpoint, Lane, Node, Plan, RetryPolicy, Scope
 
 FORMAT: Final = 1
 
@@ -146,7 +146,7 @@ def _raw(content: Any) -> Any:
 
 _SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 _DEFAULTS: Final = {
-    kind: _defaults_of(kind) for kind in (Plan, Scope, Node, Endpoint, RetryPolicy)
+    kind: _defaults_of(kind) for kind in (Plan, Scope, Node, Endpoint, Lane, RetryPolicy)
 }
 
 _READERS: Final[dict[type, dict[str, Callable[[Any], Any]]]] = {
@@ -154,7 +154,10 @@ _READERS: Final[dict[type, dict[str, Callable[[Any], Any]]]] = {
         "scope": _scope,
         "input_schema": _raw,
         "endpoint": lambda c: None if c is None else _load(Endpoint, c),
+        "lane": lambda c: None if c is None else _load(Lane, c),
+        "priority_from": _template,
     },
+    Lane: {"key": _template},
     Scope: {"nodes": _nodes, "output": _template},
     Endpoint: {"status": _status, "headers": _template},
     RetryPolicy: {"when": _template},

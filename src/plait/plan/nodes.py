@@ -135,6 +135,19 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Lane:
+    """How many durable executions run side by side.
+
+    Attributes:
+        max: So many of one lane; >= 1.
+        key: Those for which it has equal values are in one lane; None: all of the workflow.
+    """
+
+    max: int = 1
+    key: Template | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A workflow, ready to run.
 
@@ -143,6 +156,9 @@ class Plan:
             content hash.
         input_schema: JSON Schema 2020-12 for `input`; None: anything.
         timeout_ms: The whole execution; None: no bound.
+        lane: In which lane a durable execution is; None: in none.
+        priority: Of its durable executions, 0 to 9; higher goes first.
+        priority_from: Yields the priority instead.
         roots: Every root name that any template reads (`input`, `trigger`, step ids),
             sorted; what is not in it need not be provided.
         on_failure: What follows on a failure that nothing caught.
@@ -160,6 +176,9 @@ class Plan:
     endpoint: Endpoint | None
     roots: tuple[str, ...] = ()
     on_failure: Literal["stop", "compensate"] = "stop"
+    lane: Lane | None = None
+    priority: int = 0
+    priority_from: Template | None = None
     content_hash: str = ""
 
 

@@ -6,6 +6,9 @@ it, and every implementation runs that suite.
 Rule 1. When a method that writes returns, the write outlives a crash of the machine.
 Rule 2. What a method refuses it has not begun: no entry of it is ever seen.
 Rule 3. Stores keep bytes. What an entry means is the driver's and the kernel's business.
+Rule 4. Of one lane no more than its `lane_max` run: an execution is in its lane from when
+        it was let in until it has ended, also while it waits, and whoever holds it. The
+        write that ends one lets in the next: the highest priority first, then the oldest.
 
 Not here: who may write to an execution (plait.ports.leases).
 """
@@ -21,6 +24,11 @@ from plait.model.record import record
 
 RUNNING: Final = "running"
 TERMINAL: Final = ("completed", "failed", "cancelled", "compensated")
+# How an execution stands to its lane: it runs; it was let in and nobody has begun it; it
+# waits for another of its lane to end.
+IN_LANE: Final = 0
+LET_IN: Final = 1
+QUEUED: Final = 2
 
 
 @record
@@ -65,6 +73,8 @@ class NewExecution:
         tags: Words to find it by.
         priority: Higher is claimed first.
         parent: The execution that this one belongs to or came from; None: none.
+        lane: Executions of one lane are run side by side up to `lane_max`; None: it is in
+            no lane.
     """
 
     execution_id: str
@@ -76,6 +86,8 @@ class NewExecution:
     tags: tuple[str, ...] = ()
     priority: int = 0
     parent: str | None = None
+    lane: str | None = None
+    lane_max: int = 0
 
 
 @record
@@ -87,6 +99,7 @@ class Summary:
         head: The digest of the latest one.
         epoch: How often it has changed hands; only its latest holder may write.
         owner: The worker that holds it; None: nobody.
+        lane_state: `IN_LANE`, `LET_IN` or `QUEUED`; `IN_LANE` too without a lane.
     """
 
     new: NewExecution
@@ -95,6 +108,7 @@ class Summary:
     head: bytes
     epoch: int
     owner: str | None
+    lane_state: int = IN_LANE
 
 
 @record
@@ -132,6 +146,7 @@ class Append:
         epoch: The writer's hold on it.
         heard: Ids of the messages that these entries take in; they are gone afterwards.
         is_released: True when the writer gives the execution back with them.
+        is_begun: True when the writer begins what was let in.
     """
 
     execution_id: str
@@ -141,6 +156,7 @@ class Append:
     epoch: int
     heard: tuple[str, ...] = ()
     is_released: bool = False
+    is_begun: bool = False
 
 
 @record
@@ -163,6 +179,7 @@ class Search:
     since_ms: int | None = None
     until_ms: int | None = None
     parent: str | None = None
+    lane: str | None = None
     before: str | None = None
     limit: int = field(default=50)
 
@@ -239,6 +256,9 @@ class Journal(Protocol):
     ) -> Created:
         """Begin an execution, held by `owner` in epoch 1; return its row.
 
+        When its lane is full, nobody holds it: it is `QUEUED`, and not due until it is let
+        in. It is `LET_IN` then, due at once, until an append says that it `is_begun`.
+
         When the workflow has an execution with the same key already, nothing is written
         and the row of that one is returned.
 
@@ -250,6 +270,8 @@ class Journal(Protocol):
 
     async def append(self, append: Append) -> None:
         """Add all entries or none, and say how the execution stands now.
+
+        One that had ended and runs again queues, and is let in as soon as there is room.
 
         Raises:
             LostRace: The history has another length, or another holder.

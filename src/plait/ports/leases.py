@@ -48,13 +48,13 @@ class Leases(Protocol):
     async def claim(self, worker_id: str, now_ms: int, limit: int) -> Claimed:
         """Take up to `limit` executions that are due and that no living worker holds.
 
-        Due: it is running, and `wake_at_ms` has come or a message waits. Higher priority
-        first, then what has been due for longest.
+        Due: it is running and not queued, and `wake_at_ms` has come or a message waits.
+        Higher priority first, then what has been due for longest.
         """
         ...
 
     async def take(self, worker_id: str, now_ms: int, execution_id: str) -> Summary:
-        """Take this one execution, due or not, running or ended.
+        """Take this one execution, due or not, running, queued or ended.
 
         Raises:
             LostRace: A living worker holds it.

@@ -34,6 +34,7 @@ from plait.ports.journal import (
     UnknownExecution,
     UnknownPlan,
 )
+from plait.testing.lanes_suite import LanesSuite
 
 OpenStore: TypeAlias = Callable[[], Awaitable[Store]]
 
@@ -66,7 +67,7 @@ def append_to(summary: Summary, *texts: str, **fields: object) -> Append:
     return replace(plain, **fields)  # type: ignore[arg-type]  # as the tests give them
 
 
-class JournalSuite:
+class JournalSuite(LanesSuite):
     """Inherit, and give the fixture `stores`: it opens one and the same store."""
 
     @pytest.fixture

@@ -151,6 +151,28 @@ async def test_a_newer_schema_is_refused_and_left_alone(
     assert await database.fetchval("SELECT version FROM plait.schema_version") == 99
 
 
+async def test_a_store_of_the_first_schema_is_brought_up(
+    stores: OpenStore, database: Any
+) -> None:
+    await database.execute(
+        "CREATE SCHEMA plait; SET search_path = plait;"
+        "CREATE TABLE schema_version (version integer NOT NULL);"
+        f"INSERT INTO schema_version VALUES (1); {migrations()[0]};"
+        "INSERT INTO executions (id, workflow, plan_hash, created_at_ms, input, tags)"
+        " VALUES ('x1', 'shop', 'sha256:1', 0, '', '[]');"
+        "INSERT INTO standings"
+        " (execution, status, at_ms, wake_at_ms, length, head, epoch, priority)"
+        " SELECT number, 'running', 0, 0, 0, '', 1, 0 FROM executions"
+    )
+    opened = await asyncio.gather(*(stores() for _ in range(3)))
+    claimed = await opened[0].claim(ANN, NOW_MS, 10)
+    assert [one.new.workflow for one in claimed.executions] == ["shop"]
+    assert await database.fetchval("SELECT version FROM schema_version") == len(
+        migrations()
+    )
+    assert await database.fetchval("SELECT workflow FROM standings") == "shop"
+
+
 async def test_many_processes_may_open_an_empty_database_at_once(stores: OpenStore) -> None:
     opened = await asyncio.gather(*(stores() for _ in range(8)))
     await begin(opened[0], "x1")
@@ -194,7 +216,7 @@ async def test_a_claim_reads_no_more_rows_than_it_wants_of_each_priority(
         await begin(store, f"told{number}", Standing("running", NOW_MS, None))
         await store.release(ANN, [f"told{number}"])
         await store.post(Message("m1", f"told{number}", b""))
-    wanted = (ANN, NOW_MS, 20, "token")
+    wanted = (ANN, NOW_MS, 20, "token", "")
     async with store._server.connection() as connection:  # type: ignore[attr-defined]
         explained = await connection.fetchval(
             f"EXPLAIN (ANALYZE, FORMAT JSON) {leases._CLAIM}", *wanted

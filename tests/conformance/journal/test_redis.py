@@ -19,6 +19,7 @@ from plait.testing.journal_suite import (
     ANN,
     AT_ONCE,
     BOB,
+    COMPLETED,
     LATER_MS,
     NOW_MS,
     JournalSuite,
@@ -107,9 +108,35 @@ async def test_a_newer_schema_is_refused_and_left_alone(
     stores: OpenStore, client: Any
 ) -> None:
     await client.set("{plait}:schema", 99)
-    with pytest.raises(StoreTooNew, match="schema 99, this version knows up to 1"):
+    with pytest.raises(StoreTooNew, match="schema 99, this version knows up to 2"):
         await stores()
     assert await client.dbsize() == 1
+
+
+async def test_a_store_of_the_first_schema_is_brought_up(
+    stores: OpenStore, client: Any
+) -> None:
+    store = await stores()
+    for number in range(3):
+        started = new(f"x{number}", priority=number % 2)
+        await store.create(started, [entry("started")], AT_ONCE, ANN)
+    await store.release(ANN, ["x0", "x1"])
+    # As the first schema had it.
+    for number in range(3):
+        fields = ("lane", "lane_max", "lane_state")
+        await client.hdel(f"{{plait}}:x:x{number}", *fields)
+    for priority, name in ((0, "x0"), (1, "x1")):
+        await client.zadd(f"{{plait}}:free:{priority}", {name: 0})
+        new_ones = (f"{{plait}}:free:{priority}:shop", f"{{plait}}:groups:{priority}")
+        await client.delete(*new_ones)
+    await client.set("{plait}:schema", 1)
+    opened = await asyncio.gather(*(stores() for _ in range(3)))
+    claimed = await opened[-1].claim(BOB, NOW_MS, 10)
+    assert [one.new.execution_id for one in claimed.executions] == ["x1", "x0"]
+    assert await client.get("{plait}:schema") == b"2"
+    assert await client.keys("{plait}:free:?") == []
+    (held,) = await store.find(Search(execution_ids=("x2",)))
+    await store.append(append_to(held, "end", standing=COMPLETED, is_released=True))
 
 
 @pytest.mark.parametrize(

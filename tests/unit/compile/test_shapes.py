@@ -22,7 +22,7 @@ LATER_TYPES = (
     "switch foreach while repeat try"
 )
 LATER_STEP_KEYS = "cache rate_limit circuit_breaker bulkhead goto max_visits"
-LATER_DOCUMENT_KEYS = "states initial triggers concurrency priority"
+LATER_DOCUMENT_KEYS = "states initial triggers"
 LATER_ENDPOINT_KEYS = "rate_limit auth prefer_async"
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from plait.ports.journal import Search
-from plait.stores.sqlite import SqliteStore, jobs
+from plait.stores.sqlite import SqliteStore, claims, lanes
 from plait.stores.sqlite.rows import search_sql
 
 
@@ -40,6 +40,7 @@ def explain(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         (Search(parent="x1"), "executions_by_parent (parent=?"),
         (Search(statuses=("running",)), "standings_by_status (status=?"),
         (Search(statuses=("failed",), before="x1"), "standings_by_status (status=?"),
+        (Search(lane="shop"), "SCAN s"),
         (Search(error_code="connector.timeout"), "standings_by_error (error_code=?"),
         (
             Search(error_code="connector.timeout", statuses=("failed",)),
@@ -62,13 +63,33 @@ def test_a_search_reads_the_latest_of_just_what_it_asks_for(
     assert not any(step.startswith("SCAN") for step in steps[1:])
 
 
+@pytest.mark.parametrize(
+    ("sql", "values", "steps"),
+    [
+        (
+            claims.NEXT_GROUP,
+            (0, "shop"),
+            ["standings USING INDEX standings_free ((priority,workflow)>(?,?))"],
+        ),
+        (
+            claims.DUE,
+            (0, "shop", 1),
+            ["(priority=? AND workflow=? AND wake_at_ms>? AND wake_at_ms<?)"],
+        ),
+        (claims.NEXT_WAKE, (), ["standings USING INDEX standings_open"]),
+        (claims.TOLD, (1,), ["messages_waiting", "s USING INTEGER PRIMARY KEY (rowid=?)"]),
+        (lanes.IS_FULL, ("shop", 0), ["standings_by_lane (lane=? AND lane_state<?)"]),
+        (lanes.NEXT, ("shop",), ["standings_by_lane (lane=? AND lane_state=?)"]),
+    ],
+    ids=["group", "due", "wake", "told", "full", "next"],
+)
 def test_a_claim_looks_only_at_what_is_due_or_has_a_message(
-    explain: sqlite3.Connection,
+    explain: sqlite3.Connection, sql: str, values: tuple[object, ...], steps: list[str]
 ) -> None:
     """Others wait, 100,000 of them perhaps, and cost nothing."""
-    rows = explain.execute(f"EXPLAIN QUERY PLAN {jobs.DUE}", (1, 1))
-    searches = [row[3] for row in rows if "standings" in row[3] or " s " in row[3]]
-    assert searches == [
-        "SEARCH standings USING INDEX standings_open (owner=? AND wake_at_ms<?)",
-        "SEARCH s USING INTEGER PRIMARY KEY (rowid=?)",
-    ]
+    rows = [row[3] for row in explain.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
+    found = [row for row in rows if "B-TREE" not in row]
+    assert len(found) == len(steps), found
+    assert all(step in row for step, row in zip(steps, found, strict=True)), found
+    is_sorted = sql == claims.TOLD
+    assert is_sorted == any("B-TREE" in row for row in rows), rows

@@ -18,6 +18,7 @@ from plait.drivers.journal.messages import (
 )
 from plait.drivers.journal.payload import PAYLOAD_BYTES_MAX, PayloadTooLarge
 from plait.drivers.journal.result import trace_of, turns_of
+from plait.drivers.journal.starting import PRIORITY_MAX, Unplaceable
 from plait.drivers.journal.telling import Telling
 from plait.drivers.journal.terms import Start, Store, Times
 from plait.drivers.journal.unkept import Unkept
@@ -27,6 +28,7 @@ __all__ = [
     "DEATHS_MAX",
     "NO_DIGEST",
     "PAYLOAD_BYTES_MAX",
+    "PRIORITY_MAX",
     "HistoryDamaged",
     "HistoryMismatch",
     "JournalDriver",
@@ -37,6 +39,7 @@ __all__ = [
     "Telling",
     "Times",
     "Unkept",
+    "Unplaceable",
     "cancel_message",
     "decision_message",
     "entry_of",

@@ -26,11 +26,7 @@ from plait.drivers.children import Workflows
 from plait.drivers.inline import Result
 from plait.drivers.journal.children import Children
 from plait.drivers.journal.deaths import DEATHS_MAX, Deaths
-from plait.drivers.journal.history import (
-    NO_DIGEST,
-    entry_of,
-    is_untouched,
-)
+from plait.drivers.journal.history import NO_DIGEST, entry_of, is_untouched
 from plait.drivers.journal.kernels import Kernels
 from plait.drivers.journal.live import Live, Undecidable, standing_of
 from plait.drivers.journal.lost import held_by
@@ -41,20 +37,24 @@ from plait.drivers.journal.messages import (
     signal_message,
 )
 from plait.drivers.journal.payload import PAYLOAD_BYTES_MAX, PayloadTooLarge
+from plait.drivers.journal.queued import end_queued
 from plait.drivers.journal.result import result_of
+from plait.drivers.journal.starting import after, begun, placed
 from plait.drivers.journal.tasks import Tasks
 from plait.drivers.journal.telling import Outstanding, ambient_of
-from plait.drivers.journal.terms import Start, Store, Times, new_execution
+from plait.drivers.journal.terms import Start, Store, Times, new_execution, started
 from plait.drivers.journal.unsafe import UnsafeCounted
 from plait.drivers.journal.waiters import Enough, Waiters, has_ended
-from plait.kernel import BEHAVIOUR, Kernel
-from plait.kernel.events import ApprovalDecided, ExecutionStarted
+from plait.kernel import Kernel
+from plait.kernel.events import ApprovalDecided, CancelRequested
 from plait.model.errors import PlaitError
 from plait.model.json import JsonObject, JsonValue
 from plait.model.signal import check_signal
 from plait.plan import Plan
 from plait.ports.calls import Calls
 from plait.ports.journal import (
+    LET_IN,
+    QUEUED,
     RUNNING,
     Created,
     Entry,
@@ -62,7 +62,6 @@ from plait.ports.journal import (
     LostRace,
     Message,
     NewExecution,
-    Search,
     Standing,
     StoreUnavailable,
     Summary,
@@ -118,8 +117,9 @@ class JournalDriver:
         self.secrets: Mapping[str, str] = secrets or {}
         self.payload_bytes_max = payload_bytes_max
         self._leases: Leases = store
+        self._store = store
         self._worker_id = worker_id
-        self._env = env or {}
+        self.env = env or {}
         self._times = times or Times()
         self._lives: dict[str, Live] = {}
         self._kernels = Kernels(store, kernel_for, self.secrets)
@@ -199,21 +199,24 @@ class JournalDriver:
     async def start(self, plan: Plan, start: Start) -> Summary:
         """Begin an execution; it is durable when this returns.
 
+        It may have to wait for its turn: then its row says that it is queued.
+
         Returns:
             Its row; another execution's, when the key was used before.
 
         Raises:
             PayloadTooLarge: Its input is larger than a history takes in.
+            Unplaceable: Its lane or priority cannot be told from its input.
             LostRace: The execution's id is taken.
             StoreUnavailable: Nothing was begun, or nothing is known of it.
         """
         kernel = await self._kernels.of(plan)
-        event = self.started(plan, start)
+        event = started(plan, start, self.env, self.now_ms())
         state, turn = kernel.start(event, ambient_of(event, self.secrets))
         outstanding = Outstanding()
         outstanding.ask(turn.commands)
         standing = standing_of(state, outstanding)
-        new = new_execution(plan, start, event.at_ms)
+        new = placed(new_execution(plan, start, event.at_ms), plan, event, start.priority)
         entries = [entry_of(turn.events, NO_DIGEST)]
         byte_count, byte_count_max = len(entries[0].body), self.payload_bytes_max
         if byte_count > byte_count_max:
@@ -222,26 +225,14 @@ class JournalDriver:
         async def begin() -> Summary:
             async with self._alone_with(start.execution_id):
                 created = await self._created(new, entries, standing)
-                if created.is_new and standing.status == RUNNING:
+                is_ours = created.is_new and created.summary.lane_state != QUEUED
+                if is_ours and standing.status == RUNNING:
                     live = Live(self, kernel, created.summary, state, outstanding)
                     if self._holds(live):
                         live.act(turn.commands)
             return created.summary
 
         return await self.tasks.whole(begin())
-
-    def started(self, plan: Plan, start: Start) -> ExecutionStarted:
-        """Return the event that begins an execution now."""
-        return ExecutionStarted(
-            start.execution_id,
-            plan.content_hash,
-            start.input,
-            self._env,
-            self.now_ms(),
-            BEHAVIOUR,
-            start.trigger,
-            trace=start.trace,
-        )
 
     async def adopt(
         self, live: Live, new: NewExecution, entries: list[Entry], standing: Standing
@@ -281,7 +272,13 @@ class JournalDriver:
         Raises:
             UnknownExecution: There is none of that id.
         """
-        await self._post(cancel_message(execution_id, reason, message_id))
+        message = cancel_message(execution_id, reason, message_id)
+        await self._post(message)
+        if execution_id not in self._lives:
+            event = CancelRequested(reason, self.now_ms())
+            end = end_queued(self._store, self._kernels, self._worker_id, event, message)
+            if (ended := await self._sure(end)) is not None:
+                self._waiters.tell(ended)
 
     async def _post(self, message: Message) -> None:
         await self.journal.post(message)
@@ -355,6 +352,9 @@ class JournalDriver:
             self.stir()
         elif standing.status == RUNNING:
             self._expect(standing)
+        elif summary.new.lane is not None:
+            # Its end has let in the next.
+            self._stir.set()
 
     def stalled(self, live: Live, error: Exception) -> None:
         """See plait.drivers.journal.live.Host."""
@@ -478,8 +478,15 @@ class JournalDriver:
         if found.standing.status != RUNNING:
             await self._part_with(found, live)
             return
+        if found.lane_state == QUEUED:
+            await self._give_back(found)
+            return
         is_unknown = live is None and not is_untouched(history)
-        if is_claimed:
+        if found.lane_state == LET_IN:
+            append, told = begun(found, told, self.now_ms())
+            await self.journal.append(append)
+            found, is_unknown = after(found, append), False
+        elif is_claimed:
             found = await self._deaths.note(history, told, self.now_ms())
             if found.owner is None:
                 self._waiters.tell(found)
@@ -582,12 +589,4 @@ class JournalDriver:
         del self._idle[: len(idle)]
         for live in idle:
             live.rest()
-        await self._ask_after_others()
-
-    async def _ask_after_others(self) -> None:
-        """Look whether what somebody waits for rests, in another worker's hands."""
-        ids = tuple(one for one in self._waiters.ids if one not in self._lives)
-        if ids:
-            search = Search(execution_ids=ids, limit=len(ids))
-            for summary in await self.journal.find(search):
-                self._waiters.tell(summary)
+        await self._waiters.look(self.journal, self._lives.keys())

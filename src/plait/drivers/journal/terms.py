@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Protocol
 
 from plait.drivers.journal.payload import searched
-from plait.model.json import JsonValue
+from plait.kernel import BEHAVIOUR
+from plait.kernel.events import ExecutionStarted
+from plait.model.json import JsonObject, JsonValue
 from plait.model.record import record
 from plait.plan import Plan
 from plait.ports.journal import Journal, NewExecution
@@ -26,6 +28,7 @@ class Start:
 
     Attributes:
         key: The caller's idempotency key: a second start returns the first execution.
+        priority: Higher goes first, 0 to 9; None: what the document says.
         parent: The execution that this one belongs to.
         trace: Headers that its calls pass on: `traceparent` and the like.
     """
@@ -35,7 +38,7 @@ class Start:
     trigger: JsonValue = None
     key: str | None = None
     tags: tuple[str, ...] = ()
-    priority: int = 0
+    priority: int | None = None
     trace: tuple[tuple[str, str], ...] = ()
     parent: str | None = None
 
@@ -65,6 +68,20 @@ def new_execution(plan: Plan, start: Start, at_ms: int) -> NewExecution:
         searched(start.input),
         start.key,
         start.tags,
-        start.priority,
+        start.priority or 0,
         start.parent,
+    )
+
+
+def started(plan: Plan, start: Start, env: JsonObject, at_ms: int) -> ExecutionStarted:
+    """Return the event that begins an execution."""
+    return ExecutionStarted(
+        start.execution_id,
+        plan.content_hash,
+        start.input,
+        env,
+        at_ms,
+        BEHAVIOUR,
+        start.trigger,
+        trace=start.trace,
     )

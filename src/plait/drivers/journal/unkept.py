@@ -20,7 +20,7 @@ from plait.drivers.journal.history import NO_DIGEST, entry_of
 from plait.drivers.journal.live import Live, standing_of
 from plait.drivers.journal.result import result_of
 from plait.drivers.journal.telling import Outstanding, ambient_of
-from plait.drivers.journal.terms import Start, new_execution
+from plait.drivers.journal.terms import Start, new_execution, started
 from plait.kernel import Kernel
 from plait.ports.calls import Calls
 from plait.ports.journal import Append, History, Standing, StoreUnavailable, Summary
@@ -59,7 +59,7 @@ class Unkept:
         self._error: Exception | None = None
         self._is_abandoned = False
         self._until_ms = driver.now_ms() + wait_ms
-        event = driver.started(kernel.plan, start)
+        event = started(kernel.plan, start, driver.env, driver.now_ms())
         state, turn = kernel.start(event, ambient_of(event, self.secrets))
         outstanding = Outstanding()
         outstanding.ask(turn.commands)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from typing import TypeAlias
 
-from plait.ports.journal import RUNNING, Standing, Summary
+from plait.ports.journal import RUNNING, Journal, Search, Standing, Summary
 
 Enough: TypeAlias = Callable[[Standing], bool]
 
@@ -43,6 +43,17 @@ class Waiters:
         for future, is_enough in self._futures.get(summary.new.execution_id, {}).items():
             if not future.done() and is_enough(summary.standing):
                 future.set_result(summary)
+
+    async def look(self, journal: Journal, ours: Set[str]) -> None:
+        """Look how what somebody waits for stands in another worker's hands.
+
+        Args:
+            ours: What this worker runs itself.
+        """
+        ids = tuple(self.ids - ours)
+        if ids:
+            for summary in await journal.find(Search(execution_ids=ids, limit=len(ids))):
+                self.tell(summary)
 
 
 def has_ended(standing: Standing) -> bool:

@@ -6,10 +6,15 @@ The reference for the others, and the store of simulations: nothing in it waits.
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 
 from plait.ports.journal import (
+    IN_LANE,
+    LET_IN,
+    QUEUED,
     RUNNING,
     Append,
     Created,
@@ -25,6 +30,7 @@ from plait.ports.journal import (
     UnknownPlan,
 )
 from plait.ports.leases import Claimed
+from plait.stores.turns import in_turn
 
 
 class MemoryStore:
@@ -38,6 +44,7 @@ class MemoryStore:
         self._waiting: dict[str, dict[str, Message]] = {}
         self._posted: set[tuple[str, str]] = set()
         self._change = asyncio.Event()
+        self._came_last = ""
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -56,7 +63,10 @@ class MemoryStore:
         if new.key is not None:
             self._keys[new.workflow, new.key] = new.execution_id
         head = entries[-1].digest
-        summary = Summary(new, standing, len(entries), head, 1, owner)
+        is_queued = standing.status == RUNNING and self._is_full(new)
+        holder = None if is_queued else owner
+        lane_state = QUEUED if is_queued else IN_LANE
+        summary = Summary(new, standing, len(entries), head, 1, holder, lane_state)
         self._histories[new.execution_id] = History(summary, list(entries))
         self._workers.setdefault(owner, 0)
         return Created(summary, is_new=True)
@@ -74,6 +84,7 @@ class MemoryStore:
             length=known.length + len(append.entries),
             head=append.entries[-1].digest if append.entries else known.head,
             owner=None if append.is_released else known.owner,
+            lane_state=self._lane_state(known, append),
         )
         history.entries.extend(append.entries)
         self._histories[append.execution_id] = History(summary, history.entries)
@@ -83,6 +94,8 @@ class MemoryStore:
         if append.standing.status != RUNNING:
             self._waiting.pop(append.execution_id, None)
             self._posted -= {one for one in self._posted if one[0] == append.execution_id}
+        if append.standing.status != RUNNING or summary.lane_state == QUEUED:
+            self._let_in(known.new.lane)
 
     async def read(self, execution_id: str) -> History:
         """See plait.ports.journal.Journal."""
@@ -136,9 +149,14 @@ class MemoryStore:
 
     async def claim(self, worker_id: str, now_ms: int, limit: int) -> Claimed:
         """See plait.ports.leases.Leases."""
-        due = [one for one in self._free() if self._is_due(one, now_ms)]
-        due.sort(key=lambda one: (-one.new.priority, one.standing.wake_at_ms or 0))
-        held = [self._hold(worker_id, one) for one in due[:limit]]
+        due: dict[int, dict[str, list[Summary]]] = defaultdict(lambda: defaultdict(list))
+        free = [one for one in self._free() if self._is_due(one, now_ms)]
+        for one in sorted(free, key=lambda one: one.standing.wake_at_ms or 0):
+            due[one.new.priority][one.new.workflow].append(one)
+        held = []
+        for workflow, one in islice(in_turn(due, self._came_last), limit):
+            held.append(self._hold(worker_id, one))
+            self._came_last = workflow
         wakes = [one.standing.wake_at_ms for one in self._free()]
         return Claimed(
             held, min((wake for wake in wakes if wake is not None), default=None)
@@ -179,10 +197,46 @@ class MemoryStore:
         return self._histories[execution_id]
 
     def _free(self) -> list[Summary]:
+        running = (one for one in self._running() if one.lane_state != QUEUED)
+        return [one for one in running if one.owner is None]
+
+    def _running(self) -> list[Summary]:
         every = (history.summary for history in self._histories.values())
-        return [
-            one for one in every if one.owner is None and one.standing.status == RUNNING
+        return [one for one in every if one.standing.status == RUNNING]
+
+    def _is_full(self, new: NewExecution) -> bool:
+        if new.lane is None:
+            return False
+        side_by_side = [
+            one
+            for one in self._running()
+            if one.new.lane == new.lane and one.lane_state != QUEUED
         ]
+        return len(side_by_side) >= new.lane_max
+
+    def _lane_state(self, known: Summary, append: Append) -> int:
+        """Return how an execution stands to its lane after an append."""
+        if append.standing.status != RUNNING or append.is_begun:
+            return IN_LANE
+        runs_again = known.standing.status != RUNNING
+        return QUEUED if runs_again and known.new.lane is not None else known.lane_state
+
+    def _let_in(self, lane: str | None) -> None:
+        """Let in whatever a lane has room for."""
+        waiting = [
+            one
+            for one in self._running()
+            if lane is not None and one.new.lane == lane and one.lane_state == QUEUED
+        ]
+        waiting.sort(key=lambda one: -one.new.priority)
+        for one in waiting:
+            if self._is_full(one.new):
+                return
+            history = self._histories[one.new.execution_id]
+            standing = replace(one.standing, wake_at_ms=0)
+            summary = replace(one, standing=standing, lane_state=LET_IN)
+            self._histories[one.new.execution_id] = History(summary, history.entries)
+            self._change.set()
 
     def _is_due(self, summary: Summary, now_ms: int) -> bool:
         wake_at_ms = summary.standing.wake_at_ms
@@ -211,5 +265,6 @@ def _fits(summary: Summary, search: Search) -> bool:
             search.since_ms is None or new.created_at_ms >= search.since_ms,
             search.until_ms is None or new.created_at_ms < search.until_ms,
             search.parent in (None, new.parent),
+            search.lane in (None, new.lane),
         )
     )

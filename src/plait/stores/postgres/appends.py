@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias
 from plait.ports.journal import Append, LostRace, UnknownExecution
 from plait.stores.postgres.server import fetch
 
+# Whatever runs again queues behind the others; a trigger lets in (migrations/0002).
 # `heard` and `cleared` never touch the same row, which one statement must not do twice.
 # Each table is asked for rows of given numbers, not joined: a plan that was made when the
 # tables were small could read all of one, and would be kept as they grow.
@@ -18,16 +19,19 @@ _APPEND: Final = """
 WITH wanted AS (
     SELECT w.*, (SELECT e.number FROM executions e WHERE e.id = w.id) AS number FROM unnest(
         $1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[],
-        $7::text[], $8::bigint[], $9::bytea[], $10::boolean[]
+        $7::text[], $8::bigint[], $9::bytea[], $10::boolean[], $11::boolean[]
     ) WITH ORDINALITY AS w (
         id, expected, epoch, status, at_ms, wake_at_ms, error_code, added, head,
-        is_released, place
+        is_released, is_begun, place
     )
 ), done AS (
     UPDATE standings s SET status = w.status, at_ms = w.at_ms, wake_at_ms = w.wake_at_ms,
         error_code = w.error_code, length = s.length + w.added,
         head = coalesce(w.head, s.head),
-        owner = CASE WHEN w.is_released THEN NULL ELSE s.owner END
+        owner = CASE WHEN w.is_released THEN NULL ELSE s.owner END,
+        lane_state = CASE WHEN w.is_begun OR w.status <> 'running' THEN 0
+            WHEN s.status <> 'running' AND s.lane IS NOT NULL THEN 2
+            ELSE s.lane_state END
     FROM wanted w
     WHERE s.execution = ANY (ARRAY(SELECT number FROM wanted)) AND s.execution = w.number
         AND s.length = w.expected AND s.epoch = w.epoch AND s.owner IS NOT NULL
@@ -35,12 +39,12 @@ WITH wanted AS (
 ), added AS (
     INSERT INTO entries (execution, number, body, digest)
     SELECT d.number, n.number, n.body, n.digest
-    FROM unnest($11::bigint[], $12::bigint[], $13::bytea[], $14::bytea[])
+    FROM unnest($12::bigint[], $13::bigint[], $14::bytea[], $15::bytea[])
         AS n (place, number, body, digest)
     JOIN done d ON d.place = n.place
 ), heard AS (
     UPDATE messages m SET is_heard = true, body = ''
-    FROM unnest($15::bigint[], $16::text[]) AS h (place, id)
+    FROM unnest($16::bigint[], $17::text[]) AS h (place, id)
     JOIN done d ON d.place = h.place AND d.status = 'running'
     WHERE m.execution = ANY (ARRAY(SELECT number FROM done))
         AND m.execution = d.number AND m.id = h.id
@@ -76,10 +80,11 @@ def _standings(appends: Sequence[Append]) -> list[list[Any]]:
             len(one.entries),
             one.entries[-1].digest if one.entries else None,
             one.is_released,
+            one.is_begun,
         )
         for one in appends
     ]
-    return columns(rows, 10)
+    return columns(rows, 11)
 
 
 def _entries(appends: Sequence[Append]) -> list[list[Any]]:

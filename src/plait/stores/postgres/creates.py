@@ -8,7 +8,7 @@ from typing import Any, Final
 from plait.model.record import record
 from plait.ports.journal import Entry, NewExecution, Standing
 from plait.stores.postgres.appends import columns
-from plait.stores.postgres.server import fetch
+from plait.stores.postgres.server import fetch_all
 from plait.stores.unstorable import tags_json
 
 _CREATE: Final = """
@@ -16,10 +16,11 @@ WITH wanted AS (
     SELECT * FROM unnest(
         $1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[],
         $7::text[], $8::bigint[], $9::text[], $10::text[], $11::bigint[], $12::bigint[],
-        $13::text[], $14::bigint[], $15::bytea[], $16::text[], $17::text[]
+        $13::text[], $14::bigint[], $15::bytea[], $16::text[], $17::text[], $18::text[],
+        $19::bigint[]
     ) WITH ORDINALITY AS w (
         id, workflow, plan_hash, created_at_ms, input, key, tags, priority, parent, status,
-        at_ms, wake_at_ms, error_code, length, head, owner, token,
+        at_ms, wake_at_ms, error_code, length, head, owner, token, lane, lane_max,
         place
     )
 ), made AS (
@@ -28,20 +29,37 @@ WITH wanted AS (
     SELECT id, workflow, plan_hash, created_at_ms, input, key, tags::jsonb, parent
     FROM wanted ORDER BY place
     ON CONFLICT DO NOTHING RETURNING number, id
+), placed AS (
+    SELECT w.*, m.number, CASE WHEN w.status = 'running' AND w.lane IS NOT NULL
+        AND row_number() OVER (PARTITION BY w.lane, w.status ORDER BY w.place) + (
+            SELECT count(*) FROM (
+                SELECT FROM standings s WHERE s.status = 'running' AND s.lane = w.lane
+                AND s.lane_state < 2 LIMIT w.lane_max
+            ) few
+        ) > w.lane_max THEN 2 ELSE 0 END AS lane_state
+    FROM wanted w JOIN made m ON m.id = w.id
 ), stood AS (
     INSERT INTO standings (execution, status, at_ms, wake_at_ms, error_code, length, head,
-        epoch, owner, token, priority)
-    SELECT m.number, w.status, w.at_ms, w.wake_at_ms, w.error_code, w.length, w.head, 1,
-        w.owner, w.token, w.priority
-    FROM wanted w JOIN made m ON m.id = w.id
+        epoch, owner, token, priority, workflow, lane, lane_max, lane_state)
+    SELECT number, status, at_ms, wake_at_ms, error_code, length, head, 1,
+        CASE WHEN lane_state = 0 THEN owner END, token, priority, workflow, lane, lane_max,
+        lane_state
+    FROM placed
 ), added AS (
     INSERT INTO entries (execution, number, body, digest)
     SELECT m.number, n.number, n.body, n.digest
-    FROM unnest($18::text[], $19::bigint[], $20::bytea[], $21::bytea[])
+    FROM unnest($20::text[], $21::bigint[], $22::bytea[], $23::bytea[])
         AS n (id, number, body, digest)
     JOIN made m ON m.id = n.id
 )
-SELECT m.id IS NOT NULL FROM wanted w LEFT JOIN made m ON m.id = w.id ORDER BY w.place
+SELECT p.lane_state FROM wanted w LEFT JOIN placed p ON p.place = w.place ORDER BY w.place
+"""
+# In the order in which the trigger locks them (migrations/0002).
+_LOCK: Final = """
+SELECT pg_advisory_xact_lock(hashtextextended(lane, 0)) FROM (
+    SELECT DISTINCT lane COLLATE "C" AS lane FROM unnest($1::text[]) AS l (lane)
+    ORDER BY lane
+) lanes
 """
 
 
@@ -56,15 +74,24 @@ class Start:
     token: str
 
 
-async def create_all(connection: Any, starts: Sequence[Start]) -> list[bool]:
-    """Begin the executions, each of another id; say of each whether that is done."""
+async def create_all(connection: Any, starts: Sequence[Start]) -> list[int | None]:
+    """Begin the executions, each of another id.
+
+    Returns:
+        How each stands to its lane; None: it was not begun.
+    """
     # All processes go through the keys in one order: each waits for whoever is before it
     # with a key, so that none waits for one who waits for it.
     order = sorted(range(len(starts)), key=lambda index: _key(starts[index]))
     ordered = [starts[index] for index in order]
     values = [*_rows(ordered), *_entries(ordered)]
-    rows = await fetch(connection, _CREATE, *values)
-    made = {index: bool(row[0]) for index, row in zip(order, rows, strict=True)}
+    lanes = [one.new.lane for one in starts if one.new.lane is not None]
+    statements: list[tuple[str, Sequence[object]]] = [(_CREATE, values)]
+    if lanes:
+        # Two statements: the second sees what others did before the first had the locks.
+        statements.insert(0, (_LOCK, [lanes]))
+    rows = await fetch_all(connection, statements)
+    made = {index: row[0] for index, row in zip(order, rows, strict=True)}
     return [made[index] for index in range(len(starts))]
 
 
@@ -92,10 +119,12 @@ def _rows(starts: Sequence[Start]) -> list[list[Any]]:
             start.entries[-1].digest,
             start.owner,
             start.token,
+            start.new.lane,
+            start.new.lane_max,
         )
         for start in starts
     ]
-    return columns(rows, 17)
+    return columns(rows, 19)
 
 
 def _entries(starts: Sequence[Start]) -> list[list[Any]]:

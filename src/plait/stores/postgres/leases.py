@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any, Final
 
 from plait.ports.journal import LostRace, Message, Summary, UnknownExecution
@@ -9,6 +10,7 @@ from plait.ports.leases import Claimed
 from plait.stores.postgres.rows import COLUMNS, SELECT, summary_of
 from plait.stores.postgres.server import fetch
 from plait.stores.postgres.session import lock_of
+from plait.stores.turns import in_turn
 
 # $1: now; $2: the server's start. A lock says something only if it was taken since then.
 _LIVES: Final = """(
@@ -49,52 +51,62 @@ WHERE NOT m.is_heard AND m.execution = ANY (ARRAY(SELECT execution FROM told))
 ORDER BY m.number
 """
 
-_IS_FREE: Final = "s.status = 'running' AND s.owner IS NULL"
-# The priorities of what is free, the highest first: one look into the index for each.
-_PRIORITIES: Final = f"""
-WITH RECURSIVE priorities (priority) AS (
-    (SELECT s.priority FROM standings s WHERE {_IS_FREE} ORDER BY s.priority DESC LIMIT 1)
-    UNION ALL SELECT (
-        SELECT s.priority FROM standings s WHERE {_IS_FREE} AND s.priority < p.priority
-        ORDER BY s.priority DESC LIMIT 1
-    ) FROM priorities p WHERE p.priority IS NOT NULL
+_IS_FREE: Final = "s.status = 'running' AND s.owner IS NULL AND s.lane_state < 2"
+# The priorities and workflows of what is free: one look into the index for each.
+_GROUPS: Final = f"""
+WITH RECURSIVE groups (priority, workflow) AS (
+    (SELECT s.priority, s.workflow FROM standings s WHERE {_IS_FREE}
+        ORDER BY s.priority, s.workflow LIMIT 1)
+    UNION ALL SELECT following.* FROM groups g CROSS JOIN LATERAL (
+        SELECT s.priority, s.workflow FROM standings s
+        WHERE {_IS_FREE} AND (s.priority, s.workflow) > (g.priority, g.workflow)
+        ORDER BY s.priority, s.workflow LIMIT 1
+    ) following
 )
 """
-# However many are due, no more rows are read than are wanted of each priority: the two
-# kinds of due are read apart, and no row is of both. The second asks for the owner in words
-# that keep the planner from the index of all that is free: it has the numbers already.
+# However many are due, no more rows are read than are wanted of each priority and workflow:
+# the two kinds of due are read apart, and no row is of both. The second asks for the owner
+# in words that keep the planner from the index of all that is free: it has the numbers
+# already. $5: the workflow that the claim before ended with (plait.stores.turns).
 _CLAIM: Final = f"""
-{_PRIORITIES}, due AS (
-    SELECT timed.* FROM priorities p CROSS JOIN LATERAL (
-        SELECT s.execution, s.priority, s.wake_at_ms FROM standings s
-        WHERE {_IS_FREE} AND s.priority = p.priority AND s.wake_at_ms <= $2
+{_GROUPS}, due AS (
+    SELECT timed.* FROM groups g CROSS JOIN LATERAL (
+        SELECT s.execution, s.priority, s.workflow, s.wake_at_ms FROM standings s
+        WHERE {_IS_FREE} AND s.priority = g.priority AND s.workflow = g.workflow
+            AND s.wake_at_ms <= $2
         ORDER BY s.wake_at_ms, s.execution LIMIT $3 FOR UPDATE SKIP LOCKED
     ) timed
     UNION ALL
     SELECT told.* FROM (
-        SELECT s.execution, s.priority, coalesce(s.wake_at_ms, 0) FROM standings s
-        WHERE s.execution = ANY (ARRAY(
+        SELECT s.execution, s.priority, s.workflow, coalesce(s.wake_at_ms, 0)
+        FROM standings s WHERE s.execution = ANY (ARRAY(
             SELECT DISTINCT execution FROM messages WHERE NOT is_heard
-        )) AND s.status = 'running' AND coalesce(s.owner, '') = ''
+        )) AND s.status = 'running' AND coalesce(s.owner, '') = '' AND s.lane_state < 2
             AND (s.wake_at_ms IS NULL OR s.wake_at_ms > $2)
         ORDER BY s.priority DESC, coalesce(s.wake_at_ms, 0), s.execution
         LIMIT $3 FOR UPDATE SKIP LOCKED
     ) told
+), ranked AS (
+    SELECT execution, priority, workflow, row_number() OVER (
+        PARTITION BY priority, workflow ORDER BY wake_at_ms, execution
+    ) AS turn FROM due
 ), first AS (
-    SELECT execution FROM due ORDER BY priority DESC, wake_at_ms, execution LIMIT $3
+    SELECT execution FROM ranked
+    ORDER BY priority DESC, turn, workflow COLLATE "C" <= $5, workflow COLLATE "C" LIMIT $3
 ), held AS (
     UPDATE standings s SET owner = $1, epoch = s.epoch + 1, token = $4
     WHERE s.execution = ANY (ARRAY(SELECT execution FROM first)) RETURNING s.*
 )
 SELECT {COLUMNS} FROM held s JOIN executions e ON e.number = s.execution
     AND e.number = ANY (ARRAY(SELECT execution FROM held))
-ORDER BY s.priority DESC, coalesce(s.wake_at_ms, 0), s.execution
+ORDER BY coalesce(s.wake_at_ms, 0), s.execution
 """
 _NEXT: Final = f"""
-{_PRIORITIES}
-SELECT min(first.wake_at_ms) FROM priorities p CROSS JOIN LATERAL (
+{_GROUPS}
+SELECT min(first.wake_at_ms) FROM groups g CROSS JOIN LATERAL (
     SELECT s.wake_at_ms FROM standings s
-    WHERE {_IS_FREE} AND s.priority = p.priority AND s.wake_at_ms IS NOT NULL
+    WHERE {_IS_FREE} AND s.priority = g.priority AND s.workflow = g.workflow
+        AND s.wake_at_ms IS NOT NULL
     ORDER BY s.wake_at_ms LIMIT 1
 ) first
 """
@@ -139,11 +151,24 @@ async def give_back(connection: Any, worker_id: str, tokens: list[str]) -> None:
 
 
 async def claim(
-    connection: Any, worker_id: str, now_ms: int, limit: int, token: str
-) -> Claimed:
-    """See plait.ports.leases.Leases.claim."""
-    rows = await fetch(connection, _CLAIM, worker_id, now_ms, limit, token)
-    return Claimed([summary_of(row) for row in rows], await connection.fetchval(_NEXT))
+    connection: Any, worker_id: str, now_ms: int, limit: int, token: str, after: str
+) -> tuple[Claimed, str]:
+    """See plait.ports.leases.Leases.claim.
+
+    Args:
+        after: The workflow that the claim before ended with.
+
+    Returns:
+        What was claimed, and the workflow that the next claim goes on behind.
+    """
+    rows = await fetch(connection, _CLAIM, worker_id, now_ms, limit, token, after)
+    due: dict[int, dict[str, list[Summary]]] = defaultdict(lambda: defaultdict(list))
+    for one in map(summary_of, rows):
+        due[one.new.priority][one.new.workflow].append(one)
+    held = [*in_turn(due, after)]
+    executions = [one for _, one in held]
+    next_wake_at_ms = await connection.fetchval(_NEXT)
+    return Claimed(executions, next_wake_at_ms), held[-1][0] if held else after
 
 
 async def take(

@@ -11,8 +11,8 @@ from plait.ports.journal import NewExecution, Search, Standing, Summary
 
 COLUMNS: Final = (
     "e.id, e.workflow, e.plan_hash, e.created_at_ms, e.input, e.key, e.tags, s.priority,"
-    " e.parent, s.status, s.at_ms, s.wake_at_ms, s.error_code, s.length, s.head, s.epoch,"
-    " s.owner"
+    " e.parent, s.lane, s.lane_max, s.status, s.at_ms, s.wake_at_ms, s.error_code,"
+    " s.length, s.head, s.epoch, s.owner, s.lane_state"
 )
 SELECT: Final = (
     f"SELECT {COLUMNS} FROM executions e JOIN standings s ON s.execution = e.number"
@@ -21,8 +21,8 @@ SELECT: Final = (
 
 def summary_of(row: Sequence[Any]) -> Summary:
     """Return the summary in a row that begins with `COLUMNS`."""
-    new: list[Any] = [*row[:6], tuple(orjson.loads(row[6])), *row[7:9]]
-    return Summary(NewExecution(*new), Standing(*row[9:13]), *row[13:17])
+    new: list[Any] = [*row[:6], tuple(orjson.loads(row[6])), *row[7:11]]
+    return Summary(NewExecution(*new), Standing(*row[11:15]), *row[15:20])
 
 
 def search_sql(search: Search) -> tuple[str, list[Any]]:
@@ -32,6 +32,7 @@ def search_sql(search: Search) -> tuple[str, list[Any]]:
         "e.workflow = {}": search.workflow,
         "s.status = ANY({})": list(search.statuses) or None,
         "s.error_code = {}": search.error_code,
+        "s.lane = {}": search.lane,
         "e.created_at_ms >= {}": search.since_ms,
         "e.created_at_ms < {}": search.until_ms,
         "e.parent = {}": search.parent,

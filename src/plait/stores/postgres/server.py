@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from importlib import resources
 from typing import Any, Final
@@ -291,3 +291,29 @@ async def fetch(connection: Any, statement: str, *values: object) -> list[Any]:
         with suppress(asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
             return list(await connection.fetch(statement, *values))
     return list(await connection.fetch(statement, *values))
+
+
+async def fetch_all(
+    connection: Any, statements: Sequence[tuple[str, Sequence[object]]]
+) -> list[Any]:
+    """Run statements that write in one transaction, as `fetch` does one.
+
+    Returns:
+        The rows of the last.
+    """
+    if len(statements) == 1:
+        return await fetch(connection, statements[0][0], *statements[0][1])
+    for _ in range(_ATTEMPTS - 1):
+        with suppress(asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
+            return await _in_transaction(connection, statements)
+    return await _in_transaction(connection, statements)
+
+
+async def _in_transaction(
+    connection: Any, statements: Sequence[tuple[str, Sequence[object]]]
+) -> list[Any]:
+    rows: list[Any] = []
+    async with connection.transaction():
+        for statement, values in statements:
+            rows = list(await connection.fetch(statement, *values))
+    return rows

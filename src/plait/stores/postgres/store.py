@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from plait.ports.journal import (
+    QUEUED,
     RUNNING,
     Append,
     Created,
@@ -59,11 +60,13 @@ class PostgresStore:
         self._server = server
         self._session = Session(server, name)
         self._doubts = Doubts(name)
+        # The workflow that the latest claim ended with.
+        self._came_last = ""
         self._news = News(lambda: self._publish(name))
         self._appends: Batches[Append, Refusal | None] = Batches(
             lambda jobs: self._all(append_all, jobs), lambda job: job.execution_id
         )
-        self._creates: Batches[Start, bool] = Batches(
+        self._creates: Batches[Start, int | None] = Batches(
             lambda jobs: self._all(create_all, jobs), lambda job: job.new.execution_id
         )
 
@@ -96,10 +99,11 @@ class PostgresStore:
         """See plait.ports.journal.Journal."""
         with self._doubts.about(owner) as token:
             start = Start(new, entries, standing, owner, token)
-            is_new = await self._creates.submit(start)
-        if is_new:
+            lane_state = await self._creates.submit(start)
+        if lane_state is not None:
             head = entries[-1].digest
-            summary = Summary(new, standing, len(entries), head, 1, owner)
+            holder = None if lane_state == QUEUED else owner
+            summary = Summary(new, standing, len(entries), head, 1, holder, lane_state)
             return Created(summary, is_new=True)
         where = f"{SELECT} WHERE e.workflow = $1 AND e.key = $2"
         async with self._server.connection() as connection:
@@ -182,7 +186,9 @@ class PostgresStore:
             async with self._server.connection() as connection:
                 if doubtful:
                     await leases.give_back(connection, worker_id, doubtful)
-                return await leases.claim(connection, worker_id, now_ms, limit, token)
+                wanted = (worker_id, now_ms, limit, token, self._came_last)
+                claimed, self._came_last = await leases.claim(connection, *wanted)
+                return claimed
 
     async def take(self, worker_id: str, now_ms: int, execution_id: str) -> Summary:
         """See plait.ports.leases.Leases."""

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import orjson
 
-from plait.ports.journal import Entry, NewExecution, Search, Standing, Summary
+from plait.ports.journal import IN_LANE, Entry, NewExecution, Search, Standing, Summary
 from plait.stores.unstorable import tags_json
 
 PREFIX: Final = "{plait}:"
@@ -16,7 +16,7 @@ def row_of(
     new: NewExecution, standing: Standing, length: int, head: bytes, token: str
 ) -> list[str | bytes]:
     """Return the fields of an execution that begins, names and values in turn."""
-    optional = {"key": new.key, "parent": new.parent}
+    optional = {"key": new.key, "parent": new.parent, "lane": new.lane}
     fields: dict[str, str | bytes] = {
         "id": new.execution_id,
         "workflow": new.workflow,
@@ -25,6 +25,8 @@ def row_of(
         "input": new.input,
         "tags": tags_json(new.tags, "Redis"),
         "priority": str(new.priority),
+        "lane_max": str(new.lane_max),
+        "lane_state": str(IN_LANE),
         **{name: value for name, value in optional.items() if value is not None},
         "status": standing.status,
         "at_ms": str(standing.at_ms),
@@ -77,6 +79,8 @@ def summary_of(row: dict[bytes, bytes]) -> Summary:
         tuple(orjson.loads(text["tags"])),
         int(text["priority"]),
         optional("parent"),
+        optional("lane"),
+        int(text.get("lane_max", 0)),
     )
     wake_at_ms, error_code = word("wake_at_ms"), word("error_code")
     standing = Standing(
@@ -86,7 +90,10 @@ def summary_of(row: dict[bytes, bytes]) -> Summary:
         error_code or None,
     )
     length, epoch = int(text["length"]), int(text["epoch"])
-    return Summary(new, standing, length, row[b"head"], epoch, word("owner") or None)
+    # Rows of schema 1 do not say.
+    lane_state = int(text.get("lane_state", IN_LANE))
+    owner = word("owner") or None
+    return Summary(new, standing, length, row[b"head"], epoch, owner, lane_state)
 
 
 def packed(entry: Entry) -> bytes:
@@ -138,6 +145,7 @@ def fits(summary: Summary, search: Search) -> bool:
             search.since_ms is None or new.created_at_ms >= search.since_ms,
             search.until_ms is None or new.created_at_ms < search.until_ms,
             search.parent in (None, new.parent),
+            search.lane in (None, new.lane),
         )
     )
 

@@ -26,7 +26,7 @@ from plait.stores.durability import StoreNotDurable, without_durability
 
 logger = logging.getLogger("plait.redis")
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 # Older ones look at the memory's limit amid a script, and may end it half done.
 _VERSION_MIN: Final = 7
 ANSWER_TIMEOUT_S: Final = 10.0
@@ -47,12 +47,14 @@ class Server:
     Attributes:
         place: Host and port, for messages; never user or password.
         client: A client with up to eight connections, for anything.
+        is_old: Whether an older version made the store, and nobody has brought it up.
     """
 
     def __init__(self, url: str) -> None:
         self.place = place_of(url)
         self._url = url
         self.client: Any = None
+        self.is_old = False
 
     async def open(self) -> None:
         """Connect, and see whether the server is fit.
@@ -120,6 +122,7 @@ class Server:
         if found > SCHEMA:
             where = f"Redis at {self.place}"
             raise StoreTooNew(found=found, known=SCHEMA, store=where)
+        self.is_old = found < SCHEMA
 
     async def _check_version(self) -> None:
         found = str((await self.client.info("server"))["redis_version"])

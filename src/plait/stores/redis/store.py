@@ -10,6 +10,8 @@ import secrets
 from collections.abc import Sequence
 
 from plait.ports.journal import (
+    IN_LANE,
+    QUEUED,
     RUNNING,
     Append,
     Created,
@@ -67,7 +69,10 @@ class RedisStore:
         """
         server = Server(url)
         await server.open()
-        return cls(server)
+        store = cls(server)
+        if server.is_old:
+            await store._scripts.run("migrate", "")
+        return store
 
     async def close(self) -> None:
         """Finish what was asked for, and close the connections."""
@@ -94,13 +99,17 @@ class RedisStore:
                 standing.status,
                 new.priority,
                 owner,
+                new.lane or "",
+                new.lane_max,
                 length,
                 *map(packed, entries),
                 *row_of(new, standing, length, head, token),
             )
-        if known is None:
-            return Created(Summary(new, standing, length, head, 1, owner), is_new=True)
-        return Created(await self._summary(known.decode()), is_new=False)
+        if isinstance(known, bytes):
+            return Created(await self._summary(known.decode()), is_new=False)
+        holder, lane_state = (None, QUEUED) if known else (owner, IN_LANE)
+        summary = Summary(new, standing, length, head, 1, holder, lane_state)
+        return Created(summary, is_new=True)
 
     async def append(self, append: Append) -> None:
         """See plait.ports.journal.Journal."""
@@ -114,6 +123,7 @@ class RedisStore:
             int(append.is_released),
             *standing_of(standing),
             entries[-1].digest if entries else "",
+            int(append.is_begun),
             len(entries),
             *map(packed, entries),
             *append.heard,

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from sqlite3 import Connection
-from typing import Final
 
 import orjson
 
 from plait.ports.journal import (
+    IN_LANE,
+    QUEUED,
     RUNNING,
     Append,
     Created,
@@ -23,19 +24,9 @@ from plait.ports.journal import (
     UnknownExecution,
 )
 from plait.ports.leases import Claimed
+from plait.stores.sqlite import claims, lanes
 from plait.stores.sqlite.payloads import Stored
 from plait.stores.sqlite.rows import SELECT, summary_of
-
-# Two searches by index: one with OR would look at every execution that waits, and there
-# may be 100,000 of them.
-DUE: Final = (
-    "SELECT execution FROM (SELECT execution, priority, wake_at_ms FROM standings"
-    "  WHERE status = 'running' AND owner IS NULL AND wake_at_ms <= ?"
-    " UNION SELECT s.execution, s.priority, s.wake_at_ms FROM messages m"
-    "  CROSS JOIN standings s ON s.execution = m.execution"
-    "  WHERE m.is_heard = 0 AND s.status = 'running' AND s.owner IS NULL)"
-    " ORDER BY priority DESC, wake_at_ms, execution LIMIT ?"
-)
 
 
 def create(
@@ -70,36 +61,67 @@ def create(
         ),
     ).lastrowid
     assert number is not None
-    length, head = len(entries), entries[-1].digest
-    row = (*_columns(standing), length, head, owner, new.priority, number)
-    connection.execute(
-        "INSERT INTO standings (status, at_ms, wake_at_ms, error_code, length, head, owner,"
-        " priority, execution, epoch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
-        row,
+    is_queued = lanes.has_to_wait(connection, new, standing)
+    summary = Summary(
+        new,
+        standing,
+        len(entries),
+        entries[-1].digest,
+        1,
+        None if is_queued else owner,
+        QUEUED if is_queued else IN_LANE,
     )
+    _stand(connection, number, summary)
     _insert(connection, number, 0, entries)
     _enrol(connection, owner)
-    return Created(Summary(new, standing, length, head, 1, owner), is_new=True)
+    return Created(summary, is_new=True)
+
+
+def _stand(connection: Connection, number: int, summary: Summary) -> None:
+    new = summary.new
+    connection.execute(
+        "INSERT INTO standings (status, at_ms, wake_at_ms, error_code, length, head, owner,"
+        " lane_state, priority, workflow, lane, lane_max, execution, epoch)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
+        (
+            *_columns(summary.standing),
+            summary.length,
+            summary.head,
+            summary.owner,
+            summary.lane_state,
+            new.priority,
+            new.workflow,
+            new.lane,
+            new.lane_max,
+            number,
+        ),
+    )
 
 
 def append(connection: Connection, entries: Sequence[Stored], wanted: Append) -> None:
     """See plait.ports.journal.Journal.append."""
     number = _known(connection, wanted.execution_id)
     standing = wanted.standing
+    is_in_lane = wanted.is_begun or standing.status != RUNNING
     changed = connection.execute(
+        # Whatever runs again queues behind those who are there.
         "UPDATE standings SET status = ?, at_ms = ?, wake_at_ms = ?, error_code = ?,"
-        " length = length + ?, head = coalesce(?, head), owner = iif(?, NULL, owner)"
-        " WHERE execution = ? AND length = ? AND epoch = ? AND owner IS NOT NULL",
+        " length = length + ?, head = coalesce(?, head), owner = iif(?, NULL, owner),"
+        " lane_state = CASE WHEN ? THEN 0"
+        "  WHEN status <> 'running' AND lane IS NOT NULL THEN 2 ELSE lane_state END"
+        " WHERE execution = ? AND length = ? AND epoch = ? AND owner IS NOT NULL"
+        " RETURNING lane, lane_state",
         (
             *_columns(standing),
             len(entries),
             entries[-1].digest if entries else None,
             wanted.is_released,
+            is_in_lane,
             number,
             wanted.expected_length,
             wanted.epoch,
         ),
-    ).rowcount
+    ).fetchall()
     if not changed:
         raise LostRace(wanted.execution_id)
     _insert(connection, number, wanted.expected_length, entries)
@@ -110,6 +132,9 @@ def append(connection: Connection, entries: Sequence[Stored], wanted: Append) ->
         )
     if standing.status != RUNNING:
         connection.execute("DELETE FROM messages WHERE execution = ?", (number,))
+    lane, lane_state = changed[0]
+    if lane is not None and (standing.status != RUNNING or lane_state == QUEUED):
+        lanes.let_in(connection, lane)
 
 
 def post(connection: Connection, message: Message) -> None:
@@ -153,18 +178,25 @@ def beat(
     return [Message(*row) for row in rows]
 
 
-def claim(connection: Connection, worker_id: str, now_ms: int, limit: int) -> Claimed:
-    """See plait.ports.leases.Leases.claim."""
-    due = connection.execute(DUE, (now_ms, limit)).fetchall()
-    for (number,) in due:
+def claim(
+    connection: Connection, worker_id: str, now_ms: int, limit: int, after: str
+) -> tuple[Claimed, str]:
+    """See plait.ports.leases.Leases.claim.
+
+    Args:
+        after: The workflow that the claim before ended with.
+
+    Returns:
+        What was claimed, and the workflow that the next claim goes on behind.
+    """
+    rows = []
+    for workflow, number in claims.due(connection, now_ms, limit, after):
         _hold(connection, worker_id, number)
-    rows = [
-        connection.execute(f"{SELECT} WHERE e.number = ?", one).fetchone() for one in due
-    ]
-    next_wake_at_ms: int | None = connection.execute(
-        "SELECT min(wake_at_ms) FROM standings WHERE status = 'running' AND owner IS NULL"
-    ).fetchone()[0]
-    return Claimed([summary_of(row) for row in rows], next_wake_at_ms)
+        after = workflow
+        where = f"{SELECT} WHERE e.number = ?"
+        rows.append(connection.execute(where, (number,)).fetchone())
+    next_wake_at_ms: int | None = connection.execute(claims.NEXT_WAKE).fetchone()[0]
+    return Claimed([summary_of(row) for row in rows], next_wake_at_ms), after
 
 
 def take(connection: Connection, worker_id: str, now_ms: int, execution_id: str) -> Summary:

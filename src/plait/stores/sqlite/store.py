@@ -60,6 +60,8 @@ class SqliteStore:
         self._payloads = Payloads(path, writer)
         self._locks = WorkerLocks(path)
         self._seen = 0
+        # The workflow that the latest claim ended with.
+        self._came_last = ""
 
     @classmethod
     async def open(cls, path: Path) -> SqliteStore:
@@ -135,8 +137,15 @@ class SqliteStore:
 
     async def claim(self, worker_id: str, now_ms: int, limit: int) -> Claimed:
         """See plait.ports.leases.Leases."""
-        job = partial(jobs.claim, worker_id=worker_id, now_ms=now_ms, limit=limit)
-        return await self._writer.submit(job)
+        job = partial(
+            jobs.claim,
+            worker_id=worker_id,
+            now_ms=now_ms,
+            limit=limit,
+            after=self._came_last,
+        )
+        claimed, self._came_last = await self._writer.submit(job)
+        return claimed
 
     async def take(self, worker_id: str, now_ms: int, execution_id: str) -> Summary:
         """See plait.ports.leases.Leases."""

@@ -1,9 +1,10 @@
 -- id, expected length, epoch, '1' when released, status, at_ms, wake_at_ms, error_code,
--- head or '', count of entries, entries..., ids of messages heard...
-local id, count = ARGV[1], tonumber(ARGV[10])
+-- head or '', '1' when begun, count of entries, entries..., ids of messages heard...
+local id, count = ARGV[1], tonumber(ARGV[11])
 local x = P .. 'x:' .. id
-local row = call('HMGET', x, 'length', 'epoch', 'owner', 'status', 'number')
-local owner, status = row[3], row[4]
+local row = call('HMGET', x, 'length', 'epoch', 'owner', 'status', 'number', 'lane',
+  'priority', 'lane_state')
+local owner, status, lane, lane_state = row[3], row[4], row[6], row[8]
 if not row[1] then
   return redis.error_reply('PLAIT unknown')
 end
@@ -13,7 +14,7 @@ end
 call('HSET', x, 'status', ARGV[5], 'at_ms', ARGV[6], 'wake_at_ms', ARGV[7],
   'error_code', ARGV[8])
 if count > 0 then
-  add_entries(id, 11, 10 + count)
+  add_entries(id, 12, 11 + count)
   call('HSET', x, 'head', ARGV[9])
   call('HINCRBY', x, 'length', count)
 end
@@ -21,7 +22,7 @@ if status ~= ARGV[5] then
   call('ZREM', P .. 's:' .. status, id)
   call('ZADD', P .. 's:' .. ARGV[5], row[5], id)
 end
-for at = 11 + count, #ARGV do
+for at = 12 + count, #ARGV do
   call('HDEL', P .. 'm:' .. id, ARGV[at])
   call('SADD', P .. 'd:' .. id, ARGV[at])
 end
@@ -31,5 +32,22 @@ end
 if ARGV[4] == '1' then
   free(id, owner)
 end
+if lane then
+  if ARGV[5] ~= 'running' then
+    call('SREM', P .. 'lane:' .. lane, id)
+    call('ZREM', P .. 'queue:' .. lane, id)
+    lane_state = IN_LANE
+  elseif status ~= 'running' then
+    -- Whatever runs again queues behind those who are there.
+    queue(id, lane, row[7], row[5])
+    lane_state = QUEUED
+  elseif ARGV[10] == '1' then
+    lane_state = IN_LANE
+  end
+  call('HSET', x, 'lane_state', lane_state)
+end
 settle(id)
+if lane and (ARGV[5] ~= 'running' or lane_state == QUEUED) then
+  let_in(lane)
+end
 return true

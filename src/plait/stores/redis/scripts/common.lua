@@ -8,8 +8,12 @@
 --   m:ID, d:ID        hash: messages that wait; set: ids of those that were heard
 --   keys              hash: workflow and idempotency key -> id
 --   all, w:W, s:S, p:P  sorted sets of ids by number: all, of a workflow, status, parent
---   free:P            sorted set of ids by due time: running, of priority P, held by nobody
---   priorities        sorted set: the Ps of which there is a free:P
+--   free:P:W          sorted set of ids by due time: running and not queued, of priority P
+--                     and workflow W, held by nobody
+--   priorities, groups:P   sorted set: the Ps of which there is a groups:P; set: the Ws of
+--                     which there is a free:P:W
+--   turn              the workflow that the latest claim ended with
+--   lane:L, queue:L   set of ids: in the lane; sorted set: waiting for it, the next first
 --   waiting           set of ids: a message waits, and it is running or held
 --   held:WORKER, holders   set of ids; set: the workers of which there is a held:WORKER
 --   workers           hash: worker -> until_ms|client id|run id of the server
@@ -19,15 +23,19 @@
 
 local P = '{plait}:'
 local call = redis.call
+-- As in plait.ports.journal.
+local IN_LANE, LET_IN, QUEUED = '0', '1', '2'
 
 -- Puts an execution where `claim` and `beat` look for it, after any change of its row.
 local function settle(id)
-  local row = call('HMGET', P .. 'x:' .. id, 'status', 'owner', 'wake_at_ms', 'priority')
+  local row = call('HMGET', P .. 'x:' .. id, 'status', 'owner', 'wake_at_ms', 'priority',
+    'workflow', 'lane_state')
   local is_running, owner, wake_at_ms, priority = row[1] == 'running', row[2], row[3], row[4]
-  local free = P .. 'free:' .. priority
-  if is_running and owner == '' and wake_at_ms ~= '' then
+  local free = P .. 'free:' .. priority .. ':' .. row[5]
+  if is_running and owner == '' and wake_at_ms ~= '' and row[6] ~= QUEUED then
     call('ZADD', free, wake_at_ms, id)
     call('ZADD', P .. 'priorities', priority, priority)
+    call('SADD', P .. 'groups:' .. priority, row[5])
   else
     call('ZREM', free, id)
   end
@@ -80,5 +88,28 @@ end
 local function add_entries(id, first, last)
   for at = first, last, 1000 do
     call('RPUSH', P .. 'h:' .. id, unpack(ARGV, at, math.min(at + 999, last)))
+  end
+end
+
+local function is_full(lane, lane_max)
+  return call('SCARD', P .. 'lane:' .. lane) >= tonumber(lane_max)
+end
+
+-- The highest priority first, then the oldest. A score keeps 2^44 numbers apart.
+local function queue(id, lane, priority, number)
+  call('ZADD', P .. 'queue:' .. lane, tonumber(number) - tonumber(priority) * 2 ^ 44, id)
+end
+
+-- Lets in whatever the lane has room for.
+local function let_in(lane)
+  while true do
+    local id = call('ZRANGE', P .. 'queue:' .. lane, 0, 0)[1]
+    if not id or is_full(lane, call('HGET', P .. 'x:' .. id, 'lane_max')) then
+      return
+    end
+    call('ZREM', P .. 'queue:' .. lane, id)
+    call('SADD', P .. 'lane:' .. lane, id)
+    call('HSET', P .. 'x:' .. id, 'lane_state', LET_IN, 'wake_at_ms', '0')
+    settle(id)
   end
 end

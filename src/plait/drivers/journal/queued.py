@@ -1,0 +1,53 @@
+"""Executions that wait for their turn: ended there, without being let in.
+
+Not here: how one begins that was let in (plait.drivers.journal.starting).
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from plait.drivers.journal.history import entry_of
+from plait.drivers.journal.kernels import Kernels
+from plait.drivers.journal.live import standing_of
+from plait.drivers.journal.starting import after
+from plait.drivers.journal.terms import Store
+from plait.kernel.events import CancelRequested
+from plait.ports.journal import QUEUED, RUNNING, Append, LostRace, Message, Search, Summary
+
+
+async def end_queued(
+    store: Store,
+    kernels: Kernels,
+    worker_id: str,
+    event: CancelRequested,
+    message: Message,
+) -> Summary | None:
+    """End an execution if it queues; return its row then.
+
+    Others hear of `message` from whoever holds them. So does this one when it is let in, if
+    the worker dies on the way.
+    """
+    name = message.execution_id
+    search = Search(execution_ids=(name,), statuses=(RUNNING,))
+    if not any(one.lane_state == QUEUED for one in await store.find(search)):
+        return None
+    with suppress(LostRace):  # it is in other hands
+        held = await store.take(worker_id, event.at_ms, name)
+        if held.lane_state != QUEUED:
+            await store.release(worker_id, [name])
+            return None
+        told = await kernels.told(await store.read(name))
+        turn = told.tell(event)
+        append = Append(
+            name,
+            [entry_of(turn.events, held.head)],
+            standing_of(told.state, told.outstanding),
+            held.length,
+            held.epoch,
+            (message.message_id,),
+            is_released=True,
+        )
+        await store.append(append)
+        return after(held, append)
+    return None

@@ -1,0 +1,68 @@
+"""What is due and held by nobody, in the order in which it is claimed.
+
+However many are due, and however many wait, no more rows are read than are claimed, and one
+for each priority of each workflow that has something open.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from sqlite3 import Connection
+from typing import Any, Final
+
+from plait.stores.turns import in_turn
+
+# Named, because the planner would look through all that run.
+_FREE: Final = "standings INDEXED BY standings_free"
+_IS_FREE: Final = (
+    "status = 'running' AND owner IS NULL AND lane_state < 2 AND wake_at_ms IS NOT NULL"
+)
+# The first of the next priority and workflow.
+NEXT_GROUP: Final = (
+    f"SELECT priority, workflow, wake_at_ms FROM {_FREE} WHERE {_IS_FREE}"
+    " AND (priority, workflow) > (?, ?) ORDER BY priority, workflow, wake_at_ms LIMIT 1"
+)
+DUE: Final = (
+    f"SELECT execution FROM {_FREE} WHERE {_IS_FREE}"
+    " AND priority = ? AND workflow = ? AND wake_at_ms <= ? ORDER BY wake_at_ms, execution"
+)
+# Read apart: a search for both with OR would look at every execution that waits, and there
+# may be 100,000 of them.
+TOLD: Final = (
+    "SELECT DISTINCT s.priority, s.workflow, s.execution FROM messages m"
+    " CROSS JOIN standings s ON s.execution = m.execution WHERE m.is_heard = 0"
+    " AND s.status = 'running' AND s.owner IS NULL AND s.lane_state < 2"
+    " AND (s.wake_at_ms IS NULL OR s.wake_at_ms > ?) ORDER BY s.execution"
+)
+NEXT_WAKE: Final = (
+    "SELECT min(wake_at_ms) FROM standings INDEXED BY standings_open"
+    " WHERE status = 'running' AND owner IS NULL AND lane_state < 2"
+)
+_PRIORITY_MIN: Final = -(2**63)
+
+
+def due(
+    connection: Connection, now_ms: int, limit: int, after: str
+) -> list[tuple[str, int]]:
+    """Return what is due, each with its workflow, as `plait.stores.turns` has it."""
+    groups: dict[int, dict[str, Iterable[int]]] = defaultdict(dict)
+    for priority, workflow, wake_at_ms in _groups(connection):
+        if wake_at_ms <= now_ms:
+            rows = connection.execute(DUE, (priority, workflow, now_ms))
+            groups[priority][workflow] = (row[0] for row in rows)
+    for priority, workflow, number in connection.execute(TOLD, (now_ms,)).fetchall():
+        timed = groups[priority].get(workflow, ())
+        groups[priority][workflow] = chain(timed, (number,))
+    return list(islice(in_turn(groups, after), limit))
+
+
+def _groups(connection: Connection) -> Iterator[tuple[Any, ...]]:
+    priority, workflow = _PRIORITY_MIN, ""
+    while True:
+        row = connection.execute(NEXT_GROUP, (priority, workflow)).fetchone()
+        if row is None:
+            return
+        yield row
+        priority, workflow = row[:2]
