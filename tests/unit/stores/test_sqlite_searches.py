@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -67,10 +68,11 @@ def test_a_search_reads_the_latest_of_just_what_it_asks_for(
     ("sql", "values", "steps"),
     [
         (
-            claims.NEXT_GROUP,
+            claims.NEXT_WORKFLOW,
             (0, "shop"),
-            ["standings USING INDEX standings_free ((priority,workflow)>(?,?))"],
+            ["standings_free (priority=? AND workflow>?)"],
         ),
+        (claims.NEXT_PRIORITY, (0,), ["standings_free (priority>?)"]),
         (
             claims.DUE,
             (0, "shop", 1),
@@ -81,7 +83,7 @@ def test_a_search_reads_the_latest_of_just_what_it_asks_for(
         (lanes.IS_FULL, ("shop", 0), ["standings_by_lane (lane=? AND lane_state<?)"]),
         (lanes.NEXT, ("shop",), ["standings_by_lane (lane=? AND lane_state=?)"]),
     ],
-    ids=["group", "due", "wake", "told", "full", "next"],
+    ids=["workflow", "priority", "due", "wake", "told", "full", "next"],
 )
 def test_a_claim_looks_only_at_what_is_due_or_has_a_message(
     explain: sqlite3.Connection, sql: str, values: tuple[object, ...], steps: list[str]
@@ -93,3 +95,24 @@ def test_a_claim_looks_only_at_what_is_due_or_has_a_message(
     assert all(step in row for step, row in zip(steps, found, strict=True)), found
     is_sorted = sql == claims.TOLD
     assert is_sorted == any("B-TREE" in row for row in rows), rows
+
+
+def test_a_claim_costs_the_same_however_many_wait(explain: sqlite3.Connection) -> None:
+    costs = []
+    for first in (0, 5_000):
+        explain.executemany(
+            "INSERT INTO standings (execution, status, at_ms, wake_at_ms, length, head,"
+            " epoch, priority, workflow) VALUES (?, 'running', 0, ?, 1, x'', 1, 0, ?)",
+            [(first + n, 10**12, "waits") for n in range(5_000 if first else 3)],
+        )
+        explain.execute(
+            "UPDATE standings SET wake_at_ms = 0, workflow = 'due' WHERE execution = ?",
+            (first,),
+        )
+        steps: list[None] = []
+        explain.set_progress_handler(partial(steps.append, None), 10)
+        found = claims.due(explain, 1, 1, "")
+        explain.set_progress_handler(None, 0)
+        assert [workflow for workflow, _ in found] == ["due"]
+        costs.append(len(steps))
+    assert costs[1] < 2 * costs[0]

@@ -19,10 +19,15 @@ _FREE: Final = "standings INDEXED BY standings_free"
 _IS_FREE: Final = (
     "status = 'running' AND owner IS NULL AND lane_state < 2 AND wake_at_ms IS NOT NULL"
 )
-# The first of the next priority and workflow.
-NEXT_GROUP: Final = (
+# The first of the next workflow, and of the next priority. As one comparison of rows SQLite
+# would go through all of a workflow: 25 ms for 50,000.
+NEXT_WORKFLOW: Final = (
     f"SELECT priority, workflow, wake_at_ms FROM {_FREE} WHERE {_IS_FREE}"
-    " AND (priority, workflow) > (?, ?) ORDER BY priority, workflow, wake_at_ms LIMIT 1"
+    " AND priority = ? AND workflow > ? ORDER BY workflow, wake_at_ms LIMIT 1"
+)
+NEXT_PRIORITY: Final = (
+    f"SELECT priority, workflow, wake_at_ms FROM {_FREE} WHERE {_IS_FREE}"
+    " AND priority > ? ORDER BY priority, workflow, wake_at_ms LIMIT 1"
 )
 DUE: Final = (
     f"SELECT execution FROM {_FREE} WHERE {_IS_FREE}"
@@ -59,10 +64,12 @@ def due(
 
 
 def _groups(connection: Connection) -> Iterator[tuple[Any, ...]]:
-    priority, workflow = _PRIORITY_MIN, ""
+    row = (_PRIORITY_MIN, "", 0)
     while True:
-        row = connection.execute(NEXT_GROUP, (priority, workflow)).fetchone()
-        if row is None:
+        priority, workflow, _ = row
+        found = connection.execute(NEXT_WORKFLOW, (priority, workflow)).fetchone()
+        found = found or connection.execute(NEXT_PRIORITY, (priority,)).fetchone()
+        if found is None:
             return
-        yield row
-        priority, workflow = row[:2]
+        yield found
+        row = found
