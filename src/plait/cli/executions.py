@@ -35,7 +35,7 @@ from plait.cli.timeline import print_timeline
 from plait.cli.transfer import export, import_
 from plait.drivers.journal import Store
 from plait.kernel.codec import load_turn
-from plait.kernel.events import Event
+from plait.kernel.events import Event, ExecutionResumed
 from plait.kernel.views import moment_text
 from plait.model.duration import format_ms
 from plait.model.json import JsonObject
@@ -246,6 +246,8 @@ def told_of(event: Event) -> str:
     'step completed      pay  attempts 2'
     """
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(event).__name__).lower()
+    if isinstance(event, ExecutionResumed) and event.is_let_in:
+        name = "execution let in"
     step = str(getattr(event, "step", ""))
     failure = getattr(event, "failure", None)
     told = [] if failure is None else [f"{failure.code}: {failure.message}"]

@@ -144,12 +144,18 @@ class ExecutionResumed:
             it is enough to go on with what was under way.
         at_ms: When it goes on. In between, time stood still.
         epoch: In whose hands it was when this was written. Whoever holds it next is the
-            first to make the calls that are under way then.
+            first to make the calls that are under way then. 0: whoever wrote it makes
+            them.
     """
 
     again: list[str]
     at_ms: int
     epoch: int = 0
+
+    @property
+    def is_let_in(self) -> bool:
+        """Whether it had to wait for its turn: nobody had acted on it until now."""
+        return not self.again and not self.epoch
 
 
 @record

@@ -10,7 +10,7 @@ import pytest
 from plait.drivers.journal import JournalDriver, Start
 from plait.drivers.journal.starting import Unplaceable
 from plait.kernel import Kernel
-from plait.operations import Fork, Hand, cancel, fork, restart, resume
+from plait.operations import Fork, Hand, cancel, fork, restart, resume, show
 from plait.operations.messages import Signal, signal
 from plait.plan import Plan
 from plait.ports.journal import IN_LANE, LET_IN, QUEUED, Search, Summary, UnknownExecution
@@ -56,6 +56,22 @@ def test_a_start_that_has_to_wait_is_acknowledged_and_acts_when_its_turn_comes()
         assert [call.execution_id for call in calls.made] == ["x1", "x2", "x3"]
         # One after the other, and each at once after the one before.
         assert [round(elapsed_ms(one), -2) for one in ended] == [10_000, 20_000, 30_000]
+        await driver.close()
+
+    run_virtually(main())
+
+
+def test_the_timeline_begins_when_it_was_let_in() -> None:
+    async def main() -> None:
+        store = MemoryStore()
+        driver = driver_on(store, "ann", Calls([]))
+        await driver.open()
+        for name in ("x1", "x2"):
+            await start(driver, plan(), name)
+        await driver.ended("x2")
+        (step,) = show(await store.read("x2"), 0).trace.as_json()
+        moments = [round(float(str(step[key])), -2) for key in ("started_ms", "ended_ms")]
+        assert moments == [10_000, 20_000]
         await driver.close()
 
     run_virtually(main())

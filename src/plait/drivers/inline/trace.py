@@ -162,6 +162,8 @@ def _close_attempt(step: StepTrace, now_s: float) -> None:
 
 def _resume(trace: Trace, event: ExecutionResumed, now_s: float) -> None:
     """What failed for good or was cancelled is under way once more."""
+    if event.is_let_in:
+        _let_in(trace, now_s)
     for step in trace.steps.values():
         is_again = any(
             is_within(step.step, one) or is_within(one, step.step) for one in event.again
@@ -169,6 +171,15 @@ def _resume(trace: Trace, event: ExecutionResumed, now_s: float) -> None:
         if step.status == "cancelled" or (is_again and step.status != "skipped"):
             step.status, step.ended_s, step.failure = "running", None, None
             step.attempts.append((now_s, None))
+
+
+def _let_in(trace: Trace, now_s: float) -> None:
+    """What had to wait for its turn begins only now."""
+    for step in trace.steps.values():
+        if step.status == "running" and step.attempts and step.attempts[-1][1] is None:
+            if step.started_s == step.attempts[-1][0]:
+                step.started_s = now_s
+            step.attempts[-1] = (now_s, None)
 
 
 _NOTES: Final[dict[type, Callable[[Trace, Any, float], None]]] = {

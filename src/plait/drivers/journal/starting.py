@@ -95,7 +95,7 @@ def begun(held: Summary, told: Telling, now_ms: int) -> tuple[Append, Telling]:
     Returns:
         The append, and the execution as it is told with it.
     """
-    # Of epoch 0: whoever holds it next cannot know that nobody has acted on it.
+    # Of epoch 0: it was let in, and whoever holds it next cannot know who has acted.
     resumed = ExecutionResumed([], now_ms)
     told = told.again(resumed)
     entry = entry_of([resumed], held.head)
