@@ -182,7 +182,8 @@ class World:
             try:
                 async with asyncio.timeout(5):
                     summary = await driver.start(plan, start)
-            except (StoreUnavailable, TimeoutError):
+            except (StoreUnavailable, TimeoutError, asyncio.CancelledError):
+                # The worker died over it, and took what it was doing with it.
                 continue
             if self.lot.random() < 0.1:
                 await asyncio.sleep(self.lot.uniform(0, 5))
@@ -196,7 +197,7 @@ class World:
         try:
             async with asyncio.timeout(5):
                 await driver.cancel(execution_id, "over", f"cancel {execution_id}")
-        except TimeoutError:
+        except (TimeoutError, asyncio.CancelledError):
             return
 
     async def live(self, count: int) -> None:
