@@ -71,6 +71,30 @@ async def test_a_child_gives_the_step_its_failure(tmp_path: Path) -> None:
     assert (details["step"], details["child_step"]) == ("kid", "ask")
 
 
+@pytest.mark.parametrize("mode", ["mode: express", "mode: durable"])
+@pytest.mark.parametrize(("partial", "status"), [("true", 200), ("false", 502)])
+async def test_what_a_child_goes_without_its_parent_does_too(
+    tmp_path: Path, mode: str, partial: str, status: int
+) -> None:
+    write(tmp_path, mode=mode)
+    wait = "wait: 20s, " if "durable" in mode else ""
+    endpoint = f"path: /parent, {wait}partial: {partial}}}"
+    parent = (tmp_path / "parent.yaml").read_text().replace("path: /parent}", endpoint)
+    (tmp_path / "parent.yaml").write_text(parent)
+    lost = '  - {id: ad, type: http, on_error: continue, request: {url: "http://service/ad"}}\n'
+    (tmp_path / "child.yaml").write_text(CHILD.replace("output:", f"{lost}output:"))
+    paths = {"/4": reply(json="done"), "/ad": reply(404)}
+    service = Upstream(lambda peer, request: paths[request.target](peer, request))
+    async with service, serving(tmp_path, upstreams={"service": service}) as gateway:
+        answer = await gateway.ask("/parent", "POST", body={})
+    assert (answer.status, answer.headers["plait-completed"]) == (status, "false")
+    if status == 200:
+        assert orjson.loads(answer.body) == "done"
+    else:
+        details = orjson.loads(answer.body)["error"]["details"]
+        assert details["step"] == "kid"
+
+
 async def test_after_a_crash_the_parent_waits_for_the_same_child(tmp_path: Path) -> None:
     write(tmp_path)
     answered = asyncio.Event()

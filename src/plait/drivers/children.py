@@ -16,7 +16,7 @@ from plait.model.errors import Advice
 from plait.model.failure import Failure
 from plait.model.json import JsonObject, JsonValue
 from plait.plan import Plan
-from plait.ports.calls import Call
+from plait.ports.calls import Call, CallReply
 
 KIND: Final = "workflow"
 DEPTH_MAX: Final = 10
@@ -65,6 +65,16 @@ def input_of(call: Call) -> JsonValue:
     """Return the input that `call` gives."""
     given: JsonValue = call.request.get("input")  # type: ignore[assignment]
     return given
+
+
+def reply_of(output: JsonValue, passed_over: Failure | None, child_id: str) -> CallReply:
+    """Return the step's response, of a child that completed.
+
+    Args:
+        passed_over: What the child's output goes without; the parent's then does too.
+    """
+    missing = failure_of(passed_over, child_id) if passed_over is not None else None
+    return CallReply(output, {}, missing)
 
 
 def failure_of(failure: Failure | None, child_id: str) -> Failure:

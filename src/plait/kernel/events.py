@@ -38,13 +38,17 @@ class ExecutionStarted:
 
 @record
 class CallCompleted:
-    """An attempt's call was answered. `facts` are the connector's extra keys."""
+    """An attempt's call was answered. `facts` are the connector's extra keys.
+
+    `passed_over` is the first failure that the response goes without; None: it is whole.
+    """
 
     step: str
     attempt: int
     response: JsonValue
     facts: JsonObject
     at_ms: int
+    passed_over: Failure | None = None
 
 
 @record

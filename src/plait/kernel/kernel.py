@@ -41,6 +41,7 @@ from plait.kernel.failures import (
 from plait.kernel.frames import (
     FRAME_DONE,
     active_runs,
+    pass_over,
 )
 from plait.kernel.incidents import go_on, outcome_unknown, pause, take_up
 from plait.kernel.lifecycle import InvariantBroken
@@ -153,6 +154,9 @@ class Kernel(Engine):
         del x.calls[event.step]
         self._accept(x, event)
         if isinstance(event, CallCompleted):
+            if event.passed_over is not None:
+                missing, place = event.passed_over, run.node.place
+                pass_over(run, missing.at(step=run.path, attempts=run.attempt, place=place))
             self.succeed(x, run, event.response, event.facts)
         else:
             self.fail(x, run, event.failure)

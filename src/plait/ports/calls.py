@@ -17,11 +17,13 @@ __all__ = ["Call", "CallHandle", "CallReply", "Calls", "Done", "Outcome"]
 class CallReply:
     """The call succeeded. `facts` are the connector's extra keys of the step's value.
 
-    For HTTP: `{"status_code": 200, "headers": {"etag": "…"}}`.
+    For HTTP: `{"status_code": 200, "headers": {"etag": "…"}}`. `passed_over` is the first
+    failure that the response goes without: another workflow's, that went on all the same.
     """
 
     response: JsonValue
     facts: dict[str, JsonValue]
+    passed_over: Failure | None = None
 
 
 Outcome: TypeAlias = CallReply | Failure

@@ -12,6 +12,7 @@ from plait.drivers.children import (
     failure_of,
     input_of,
     plan_for,
+    reply_of,
     timed_out,
     trigger_of,
 )
@@ -20,7 +21,7 @@ from plait.kernel import Kernel
 from plait.model.errors import Advice
 from plait.model.failure import Failure
 from plait.plan import Plan
-from plait.ports.calls import Call, CallHandle, CallReply, Calls, Done, Outcome
+from plait.ports.calls import Call, CallHandle, Calls, Done, Outcome
 
 
 class WithInlineChildren:
@@ -68,7 +69,7 @@ class WithInlineChildren:
             return timed_out(call)
         if result.status != "completed":
             return failure_of(result.failure, result.execution_id)
-        return CallReply(result.output, {})
+        return reply_of(result.output, result.passed_over, result.execution_id)
 
     def _kernel(self, plan: Plan) -> Kernel:
         known = self._kernels.get(plan.content_hash)

@@ -220,8 +220,9 @@ class _Running:
             self.handles.pop(step, None)
             at_ms = self.at_ms(time.monotonic())
             if isinstance(outcome, CallReply):
+                response, missing = outcome.response, outcome.passed_over
                 event: Any = CallCompleted(
-                    step, attempt, outcome.response, outcome.facts, at_ms
+                    step, attempt, response, outcome.facts, at_ms, missing
                 )
             else:
                 failure = redacted(outcome, self.state.ambient.secrets)

@@ -20,6 +20,7 @@ from plait.drivers.children import (
     failure_of,
     input_of,
     plan_for,
+    reply_of,
     timed_out,
     trigger_of,
 )
@@ -138,7 +139,7 @@ class Children:
         result = await self._parent.result(child_id)
         if result.status != "completed":
             return failure_of(result.failure, child_id)
-        return CallReply(result.output, {})
+        return reply_of(result.output, result.passed_over, child_id)
 
     async def _cancelled(self, child_id: str) -> None:
         with suppress(UnknownExecution, StoreUnavailable):

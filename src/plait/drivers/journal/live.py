@@ -342,7 +342,9 @@ class Live:
         response = redacted_value(outcome.response, secrets)
         facts = redacted_value(outcome.facts, secrets)
         assert isinstance(facts, dict)
-        return CallCompleted(step, attempt, response, facts, now_ms)
+        missing = outcome.passed_over
+        missing = redacted(missing, secrets) if missing is not None else None
+        return CallCompleted(step, attempt, response, facts, now_ms, missing)
 
     def _cancel_call(self, step: str) -> None:
         handle = self.handles.pop(step, None)
