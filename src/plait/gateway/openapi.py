@@ -17,7 +17,7 @@ from plait.gateway.contract import InputContract
 from plait.gateway.moved_schema import Move
 from plait.gateway.output_schema import nodes_of, output_schema
 from plait.gateway.routes import parameter_names
-from plait.gateway.schemas import raw_properties
+from plait.gateway.schema_parts import without_properties
 from plait.model.json import JsonObject, JsonValue
 from plait.plan import Endpoint, Plan
 
@@ -99,26 +99,14 @@ def _request_body(
     contract: InputContract, in_path: Sequence[str], move: Move
 ) -> JsonObject:
     schema: JsonValue = contract.schema if contract.schema is not None else {}
-    if isinstance(schema, dict) and in_path:
-        schema = _without(schema, in_path)
+    if in_path:
+        schema = without_properties(move.schemas, schema, in_path)
     moved = move.of(schema)
     content: JsonObject = {"application/json": {"schema": moved}}
     if contract.may_be_object:
         content[FORM] = {"schema": moved}
     needed = {*move.schemas.required(contract.schema)} - {*in_path}
     return {"required": bool(needed), "content": content}
-
-
-def _without(schema: JsonObject, names: Sequence[str]) -> JsonObject:
-    """Return `schema` without its own words about these properties."""
-    kept = dict(schema)
-    if "properties" in schema:
-        named = raw_properties(schema).items()
-        kept["properties"] = {key: inner for key, inner in named if key not in names}
-    required = schema.get("required")
-    if isinstance(required, list):
-        kept["required"] = [name for name in required if name not in names]
-    return kept
 
 
 def _responses(

@@ -135,7 +135,7 @@ class Schemas:
         >>> Schemas(None).names({"oneOf": branches, "properties": {"k": {}}})
         ['k', 'id', 'mail']
         """
-        parts = map(raw_properties, self._spoken(schema))
+        parts = map(raw_properties, self.spoken(schema))
         return list(dict.fromkeys(name for part in parts for name in part))
 
     def required(self, schema: Any) -> list[str]:
@@ -185,11 +185,11 @@ class Schemas:
 
     def patterns(self, schema: Any) -> list[str]:
         """Return the patterns for names, of all places that speak of properties."""
-        spoken = self._spoken(schema)
+        spoken = self.spoken(schema)
         texts = (text for one in spoken for text in one.get("patternProperties", ()))
         return list(dict.fromkeys(texts))
 
-    def _spoken(self, schema: Any) -> list[dict[str, Any]]:
+    def spoken(self, schema: Any) -> list[dict[str, Any]]:
         """Return all schemas that may have a say in a value, `schema` itself first."""
         seen: dict[int, dict[str, Any]] = {}
         left = [schema]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
@@ -93,6 +94,34 @@ def test_a_put_endpoint_takes_the_rest_of_the_input_as_body() -> None:
     assert schema["properties"].keys() == {"items", "again"}
     assert "application/x-www-form-urlencoded" in body["content"]
     assert {"413", "415"} <= operation["responses"].keys()
+
+
+USER_REF = '{$ref: "#/$defs/user"}'
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        "  $ref: '#/$defs/user'",
+        f"  allOf: [{USER_REF}, {{required: [items, user_id]}}]",
+        f"  allOf: [{{allOf: [{USER_REF}]}}]",
+        f"  oneOf: [{USER_REF}]",
+        f"  allOf: [{{if: {{required: [size]}}, then: {USER_REF}, else: {USER_REF}}}]",
+        f"  anyOf: [{USER_REF}, {{$ref: '#'}}]",
+    ],
+)
+def test_what_the_path_gives_the_body_need_not_wherever_that_is_said(parts: str) -> None:
+    defs = """  $defs:
+    user: {required: [user_id, items], properties: {user_id: {$ref: "#/$defs/id"}}}"""
+    text = ORDER.replace("  required: [user_id, items]", parts).replace("  $defs:", defs)
+    document = openapi(text)
+    operation = document["paths"]["/users/{user_id}/orders"]["put"]
+    schema = operation["requestBody"]["content"]["application/json"]["schema"]
+    schema = {**schema, "components": document["components"]}
+    check = jsonschema_rs.Draft202012Validator(schema)
+    assert check.is_valid({"items": [{"id": 1}]})
+    assert not check.is_valid({"items": "x"})
+    assert document["components"]["schemas"]["order.input"]["$defs"]["user"]["required"]
 
 
 def test_references_lead_to_where_the_schema_now_stands() -> None:
