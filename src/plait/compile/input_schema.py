@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Any, Final
-from urllib.parse import unquote
 
 from plait.document.nearest import nearest_hint
 from plait.expression import Read
@@ -100,11 +99,25 @@ class InputShape:
         if not reference.startswith("#/"):
             return self._root if reference == "#" else None
         for segment in reference[2:].split("/"):
-            key = unquote(segment).replace("~1", "/").replace("~0", "~")
+            key = _unquoted(segment).replace("~1", "/").replace("~0", "~")
             if not isinstance(found, dict):
                 return None
             found = found.get(key)
         return found
+
+
+def _unquoted(segment: str) -> str:
+    """Return a segment of a reference, a URI, without its percent-encoding.
+
+    >>> _unquoted("a%20b%C3%A9"), _unquoted("100%")
+    ('a bé', '100%')
+    """
+
+    def byte(found: re.Match[bytes]) -> bytes:
+        return bytes([int(found[1], 16)])
+
+    data = re.sub(rb"%([0-9A-Fa-f]{2})", byte, segment.encode("utf-8", "replace"))
+    return data.decode("utf-8", "replace")
 
 
 def _wrong_kind(schema: dict[str, Any], key: str | int, path: str) -> Problem | None:
