@@ -368,6 +368,16 @@ async def test_settings_of_a_connector_that_nobody_brings_are_refused(
     )
 
 
+async def test_what_templates_read_as_env_has_to_be_utf_8(tmp_path: Path) -> None:
+    file, garbled = write(tmp_path, ECHO), b"\xff".decode("utf-8", "surrogateescape")
+    for done in (
+        await plait("run", file, "--env", f"region={garbled}", cwd=tmp_path),
+        await plait("run", file, cwd=tmp_path, env={"PLAIT_ENV_REGION": garbled}),
+    ):
+        assert (done.code, done.out) == (2, "")
+        assert done.err.endswith(": is not UTF-8\n")
+
+
 async def test_a_secret_reaches_the_service_and_nothing_else(tmp_path: Path) -> None:
     text = ONE_CALL.replace(
         '"http://service/a"}',

@@ -69,6 +69,7 @@ def read_settings(
     written = _read_toml(path) if file is not None or path.is_file() else {}
     problems = list(_unknown_variables(environ))
     own = dict(_usable_variables(environ, problems))
+    problems.extend(_garbled_secrets(environ))
     origins = _Origins(path.name if file is None else str(file), written, own)
     try:
         settings = _layered(written, own, overrides or {}, connectors)
@@ -201,8 +202,21 @@ def _usable_variables(
             yield name, text
 
 
+def _garbled_secrets(environ: Mapping[str, str]) -> Iterator[str]:
+    for name, text in environ.items():
+        if name.startswith(SECRET_PREFIX) and not _is_unicode(text):
+            yield f"environment: {name}: is not UTF-8"
+
+
+def _is_unicode(text: str) -> bool:
+    """Tell whether text holds no byte that Python could only keep as half a character."""
+    return not any("\ud800" <= char <= "\udfff" for char in text)
+
+
 def _fault(text: str, is_table: bool) -> str:
     """Return why a variable's text cannot be used; empty if it can."""
+    if not _is_unicode(text):
+        return "is not UTF-8"
     try:
         value = json.loads(text)
     except RecursionError:

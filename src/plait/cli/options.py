@@ -103,6 +103,8 @@ def pairs(
         name, equals, value = text.partition("=")
         if not (name and equals):
             stop(f"{option} {text}: write {form}, for example {option} {example}")
+        if any("\ud800" <= char <= "\udfff" for char in text):  # bytes of the shell's
+            stop(f"{option} {text}: is not UTF-8")
         found[name] = value
     return found
 

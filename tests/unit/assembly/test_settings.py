@@ -203,6 +203,14 @@ def test_a_variable_that_is_nested_too_deep_is_refused(tmp_path: Path, name: str
     )
 
 
+@pytest.mark.parametrize(
+    "name", ["PLAIT_ENV_A", "PLAIT_ENV", "PLAIT_GATEWAY_HOST", "PLAIT_SECRET_TOKEN"]
+)
+def test_a_variable_that_is_not_utf_8_is_refused(tmp_path: Path, name: str) -> None:
+    (found,) = problems(tmp_path, **{name: b"a\xff".decode("utf-8", "surrogateescape")})
+    assert found == f"environment: {name}: is not UTF-8"
+
+
 def test_broken_variables_do_not_hide_other_mistakes(tmp_path: Path) -> None:
     found = problems(
         tmp_path,
