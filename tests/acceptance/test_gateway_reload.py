@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from pathlib import Path
 
 from plait.testing.upstream import Upstream
@@ -100,6 +101,38 @@ async def test_new_documents_are_served_and_deleted_ones_no_more(tmp_path: Path)
         await until_reloaded(gateway, 2)
         assert (await gateway.ask("/old")).status == 404
         assert (await gateway.ask("/new")).status == 200
+
+
+async def test_a_folder_that_is_away_for_a_moment_takes_no_endpoint_with_it(
+    tmp_path: Path,
+) -> None:
+    folder, aside = tmp_path / "workflows", tmp_path / "aside"
+    folder.mkdir()
+    write(folder, "a", "one")
+    async with serving(folder, arguments=RELOAD) as gateway:
+        folder.rename(aside)
+        await gateway.until_said("workflows:1:1: F001 cannot be read: No such file")
+        assert (await gateway.ask("/a")).body == b'"one"'
+        # Deploying by exchange: another folder of the same name.
+        shutil.rmtree(aside)
+        new = tmp_path / "new"
+        new.mkdir()
+        write(new, "a", "two")
+        new.rename(folder)
+        await until_answer(gateway, "/a", b'"two"')
+        write(folder, "a", "three")
+        await until_answer(gateway, "/a", b'"three"')
+        (folder / "a.yaml").unlink()
+        await gateway.until_said("workflows:1:1: F002")
+        assert (await gateway.ask("/a")).status == 404
+
+
+async def until_answer(gateway: GatewayProcess, path: str, body: bytes) -> None:
+    """Return once the gateway answers so, looked at after each reload."""
+    count = 1
+    while (await gateway.ask(path)).body != body:
+        await until_reloaded(gateway, count)
+        count += 1
 
 
 async def test_a_request_under_way_finishes_with_what_it_began_with(tmp_path: Path) -> None:

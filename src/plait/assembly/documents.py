@@ -6,7 +6,7 @@ Rule. One bad document never hides another: every file is read and judged by its
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,8 @@ from plait.plan import Plan
 ENDINGS: Final = (".yaml", ".yml", ".json")
 # Far above what a document may have (its own limit then says so), far below harm.
 READ_BYTES_MAX: Final = 16 * 1024 * 1024
+
+UNREADABLE: Final = "F001"
 
 _START: Final = Span(1, 1, 1, 1)
 
@@ -61,7 +63,8 @@ def load_documents(
     loaded: dict[str, LoadedFile] = {}
     known: set[str] = set()
     for path in paths:
-        for name in document_files(path):
+        unreadable: list[OSError] = []
+        for name in document_files(path, unreadable.append):
             if os.path.abspath(name) not in known:
                 known.add(os.path.abspath(name))
                 # One that is named may be a pipe; in a folder it would be waited for.
@@ -70,20 +73,31 @@ def load_documents(
                 loaded[name] = (
                     load_document(name, catalog, limits)
                     if is_readable
-                    else _unusable(name, "F001", text)
+                    else _unusable(name, UNREADABLE, text)
                 )
-        if Path(path).is_dir() and not any(document_files(path)):
+        for error in unreadable:
+            folder = os.path.normpath(str(error.filename))
+            text = f"cannot be read: {error.strerror}"
+            loaded[folder] = _unusable(folder, UNREADABLE, text)
+        if os.path.isdir(path) and not unreadable and not any(document_files(path)):
             text = "the directory holds no .yaml, .yml or .json file"
             loaded[path] = _unusable(path, "F002", text)
     return list(loaded.values())
 
 
-def document_files(path: str) -> Iterator[str]:
-    """Yield the documents at `path`: itself, or if it is a directory, those in it."""
-    if not Path(path).is_dir():
+def document_files(
+    path: str, on_error: Callable[[OSError], object] | None = None
+) -> Iterator[str]:
+    """Yield the documents at `path`: itself, or if it is a directory, those in it.
+
+    Args:
+        on_error: Hears of every directory in it that cannot be read.
+    """
+    # Not `Path.is_dir`: it raises where a folder above may not be entered.
+    if not os.path.isdir(path):
         yield path
         return
-    for folder, folders, names in os.walk(path):
+    for folder, folders, names in os.walk(path, onerror=on_error):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             if name.lower().endswith(ENDINGS) and not name.startswith("."):
@@ -98,9 +112,9 @@ def load_document(
         with open(name, "rb") as file:
             data = file.read(READ_BYTES_MAX)
     except OSError as error:
-        return _unusable(name, "F001", f"cannot be read: {error.strerror}")
+        return _unusable(name, UNREADABLE, f"cannot be read: {error.strerror}")
     except ValueError as error:
-        return _unusable(name, "F001", f"cannot be read: {error}")
+        return _unusable(name, UNREADABLE, f"cannot be read: {error}")
     try:
         compiled = compile_text(data, name=name, catalog=catalog, limits=limits)
     except CompileErrors as error:

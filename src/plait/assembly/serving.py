@@ -10,7 +10,7 @@ from ipaddress import ip_address
 
 from plait.assembly import compose
 from plait.assembly.connectors import Connector
-from plait.assembly.documents import LoadedFile
+from plait.assembly.documents import UNREADABLE, LoadedFile
 from plait.assembly.settings import GatewaySection, Settings
 from plait.assembly.sources import Configured
 from plait.assembly.stores import is_there, open_store
@@ -112,6 +112,7 @@ def deployments(files: Sequence[LoadedFile]) -> list[Loaded]:
 def _deployment(file: LoadedFile) -> Loaded:
     compiled = file.compiled
     if compiled is None:
-        return Broken(file.name, file.diagnostics)
+        is_unreadable = any(one.code == UNREADABLE for one in file.diagnostics)
+        return Broken(file.name, file.diagnostics, is_unreadable)
     span = compiled.document.source.span_of(("endpoint",))
     return Deployment(file.name, compiled.plan, span, compiled.warnings)

@@ -10,6 +10,8 @@ Not here: watching files and swapping (plait.gateway.serving), routes (plait.gat
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from os.path import normpath
+from pathlib import PurePath
 from typing import TypeAlias
 
 from plait.model.diagnostic import Diagnostic, Severity
@@ -38,10 +40,17 @@ class Deployment:
 
 @record
 class Broken:
-    """A document that did not compile. `diagnostics` says everything that is wrong."""
+    """A document that did not compile, or a path that cannot be read.
+
+    Attributes:
+        diagnostics: Everything that is wrong.
+        is_unreadable: True when nobody knows what is there: it may be a folder, and all
+            that was served from below it stays.
+    """
 
     source_name: str
     diagnostics: tuple[Diagnostic, ...]
+    is_unreadable: bool = False
 
 
 Loaded: TypeAlias = Deployment | Broken
@@ -72,9 +81,12 @@ def next_deployments(
     Args:
         current: What is served now.
         loaded: What every document says now. One that is missing was deleted; one that is
-            broken keeps the version that is served now, if there is one.
+            broken keeps the version that is served now, if there is one; so does one below
+            a path that cannot be read.
     """
     last_good = {deployment.source_name: deployment for deployment in current}
+    # What stands here is known by itself, or was kept already.
+    known = {item.source_name for item in loaded}
     following: list[Deployment] = []
     findings: list[Finding] = []
     for item in loaded:
@@ -85,5 +97,15 @@ def next_deployments(
             told = item.diagnostics
             kept = last_good.get(item.source_name)
             following.extend([kept] if kept is not None else [])
+            if item.is_unreadable:
+                below = _below(item.source_name, last_good, known)
+                following.extend(last_good[name] for name in below)
+                known.update(below)
         findings.extend(Finding(item.source_name, diagnostic) for diagnostic in told)
     return following, findings
+
+
+def _below(folder: str, names: Iterable[str], known: set[str]) -> list[str]:
+    """Return those of `names` that are not known, and stand in `folder`."""
+    top = PurePath(normpath(folder))
+    return [name for name in names if name not in known and top in PurePath(name).parents]

@@ -28,14 +28,13 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeAlias
-
-import watchfiles
+from typing import Final
 
 from plait.gateway.app import Gateway
+from plait.gateway.changes import Changes
 from plait.gateway.deployment import Finding, Loaded
 from plait.gateway.http1 import HttpLimits
 from plait.gateway.listener import Listener, url_of
@@ -52,16 +51,12 @@ else:
 logger = logging.getLogger("plait.gateway")
 
 DRAIN_MS_MAX_DEFAULT: Final = 25_000
-# Editors write a file in several steps; what changes within this is one change.
-_SETTLE_MS: Final = 50
 # Closing takes a few turns of the loop. Whoever insists grants it this moment; whatever
 # hangs there gets no more than the second, for no process may fail to end.
 _CLOSE_S_MIN: Final = 0.5
 _CLOSE_S_MAX: Final = 5.0
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
-
-_Found: TypeAlias = "set[tuple[watchfiles.Change, str]]"
 
 
 @record
@@ -200,8 +195,7 @@ async def _watch(gateway: Gateway, watch: Watch, begun: asyncio.Event) -> None:
     """
     changes = Changes(watch.paths)
     try:
-        # One turn of the loop, and it watches; what changed before that, nobody saw.
-        await asyncio.sleep(0)
+        await changes.begin()
         await _reload(gateway, watch, is_first=True)
         begun.set()
         while True:
@@ -212,56 +206,6 @@ async def _watch(gateway: Gateway, watch: Watch, begun: asyncio.Event) -> None:
     finally:
         begun.set()
         await changes.close()
-
-
-class Changes:
-    """Tells when something changes at `paths`. Watches from the loop's next turn on.
-
-    A file is watched through its folder, because saving may put a new file in its place;
-    without the folders below that: they may be a whole disk.
-    """
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        folders = [path for path in paths if path.is_dir()]
-        files = [path for path in paths if path not in folders]
-        self._sources: list[AsyncIterator[_Found]] = []
-        if folders:
-            self._sources.append(watchfiles.awatch(*folders, step=_SETTLE_MS))
-        if files:
-            parents = {path.parent for path in files}
-            names = {path.name for path in files}
-            self._sources.append(
-                watchfiles.awatch(
-                    *parents,
-                    step=_SETTLE_MS,
-                    recursive=False,
-                    # A link may lead to a folder that is exchanged as a whole.
-                    watch_filter=lambda _, path: (
-                        Path(path).name in names or Path(path).is_symlink()
-                    ),
-                )
-            )
-        self._following = [self._next_of(source) for source in self._sources]
-
-    async def wait(self) -> set[str]:
-        """Return after the next change: the paths that changed."""
-        changed: set[str] = set()
-        await asyncio.wait(self._following, return_when=asyncio.FIRST_COMPLETED)
-        for index, future in enumerate(self._following):
-            if future.done():
-                changed.update(path for _, path in future.result())
-                self._following[index] = self._next_of(self._sources[index])
-        return changed
-
-    async def close(self) -> None:
-        """Watch no more."""
-        for future in self._following:
-            future.cancel()
-        await asyncio.gather(*self._following, return_exceptions=True)
-
-    @staticmethod
-    def _next_of(source: AsyncIterator[_Found]) -> asyncio.Future[_Found]:
-        return asyncio.ensure_future(anext(source))
 
 
 async def _reload(gateway: Gateway, watch: Watch, *, is_first: bool) -> None:

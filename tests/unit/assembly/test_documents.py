@@ -66,6 +66,45 @@ def test_files_that_cannot_be_read_are_findings_like_any_other(folder: Path) -> 
     ]
 
 
+def test_a_folder_that_cannot_be_read_is_told_and_hides_no_other(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Rights do not stop the superuser, who may run this: the system's answer is played.
+    list_folder = os.scandir
+
+    def scandir(path: str) -> object:
+        if path.endswith("closed"):
+            raise PermissionError(13, "Permission denied", path)
+        return list_folder(path)
+
+    for name in ("open", "closed"):
+        (folder / name).mkdir()
+        (folder / name / "a.yaml").write_text(SERVED)
+    monkeypatch.setattr(os, "scandir", scandir)
+    for path in (".", "closed"):
+        files = load_documents([path], CATALOG)
+        assert [file.name for file in files if file.compiled] == ["open/a.yaml"] * (
+            path == "."
+        )
+        assert files[-1].findings() == [
+            "closed:1:1: F001 cannot be read: Permission denied"
+        ]
+        last = deployments(files)[-1]
+        assert isinstance(last, Broken)
+        assert last.is_unreadable
+
+
+def test_only_what_cannot_be_read_may_hide_documents(folder: Path) -> None:
+    (folder / "empty").mkdir()
+    (folder / "bad.yaml").write_text(BAD)
+    loaded = deployments(load_documents(["missing", "empty", "bad.yaml"], CATALOG))
+    assert [isinstance(one, Broken) and one.is_unreadable for one in loaded] == [
+        True,
+        False,
+        False,
+    ]
+
+
 def test_warnings_come_with_a_document_that_runs(folder: Path) -> None:
     (folder / "w.yaml").write_text(WARNED)
     files = load_documents(["w.yaml"], CATALOG)

@@ -44,6 +44,44 @@ def test_a_broken_edit_keeps_the_last_good_version() -> None:
     assert served(gateway) == ["POST /echo", "GET /profiles/{user_id}"]
 
 
+@pytest.mark.parametrize(
+    ("folder", "names"),
+    [
+        ("wf", ("wf/a.yaml", "wf/deep/b.yaml")),
+        ("wf/", ("wf/a.yaml", "wf/deep/b.yaml")),
+        ("/x/wf", ("/x/wf/a.yaml", "/x/wf/deep/b.yaml")),
+        (".", ("a.yaml", "deep/b.yaml")),
+    ],
+)
+def test_what_is_below_a_path_that_cannot_be_read_stays(
+    folder: str, names: tuple[str, str]
+) -> None:
+    gateway = scene().gateway
+    one, two = deployed(names[0], ECHO), deployed(names[1], PROFILE)
+    gateway.deploy([one, two])
+    missing = Broken(folder, (PROBLEM,), is_unreadable=True)
+    assert codes(gateway.deploy([missing])) == [(folder, "P001")]
+    assert served(gateway) == ["POST /echo", "GET /profiles/{user_id}"]
+    assert codes(gateway.deploy([one, missing])) == [(folder, "P001")]
+    assert served(gateway) == ["POST /echo", "GET /profiles/{user_id}"]
+    assert gateway.deploy([one]) == []
+    assert served(gateway) == ["POST /echo"]
+
+
+def test_a_path_that_cannot_be_read_keeps_nothing_beside_it() -> None:
+    gateway = scene().gateway
+    gateway.deploy([deployed("wf2/a.yaml", ECHO)])
+    gateway.deploy([Broken("wf", (PROBLEM,), is_unreadable=True)])
+    assert served(gateway) == []
+
+
+def test_a_folder_without_documents_keeps_none() -> None:
+    gateway = scene().gateway
+    gateway.deploy([deployed("wf/a.yaml", ECHO)])
+    gateway.deploy([Broken("wf", (PROBLEM,))])
+    assert served(gateway) == []
+
+
 def test_a_deleted_document_is_served_no_more_and_a_new_one_is() -> None:
     gateway = scene().gateway
     gateway.deploy([deployed("a", ECHO)])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from plait.gateway.serving import Changes
+from plait.gateway.changes import Changes
 from tests.unit.gateway.wires import WAIT_S
 
 
@@ -17,7 +18,7 @@ async def seen_until(last: Path, *paths: Path, writes: list[Path]) -> set[str]:
     """Watch `paths`, write files, and return what was seen up to the change of `last`."""
     changes = Changes(paths)
     seen: set[str] = set()
-    await asyncio.sleep(0)
+    await changes.begin()
     for path in writes:
         path.write_text("changed")
     try:
@@ -53,6 +54,37 @@ async def test_files_and_folders_may_be_mixed(tmp_path: Path) -> None:
     inner = folder / "b.yaml"
     for last in (inner, file):
         assert str(last) in await seen_until(last, folder, file, writes=[last])
+
+
+async def seen_at(changes: Changes, path: Path) -> None:
+    """Return when a change of `path` was seen."""
+    async with asyncio.timeout(WAIT_S):
+        while str(path) not in await changes.wait():
+            pass
+
+
+async def test_a_folder_is_watched_again_when_it_comes_back(tmp_path: Path) -> None:
+    folder, aside = tmp_path / "deep" / "folder", tmp_path / "aside"
+    folder.mkdir(parents=True)
+    inner = folder / "a.yaml"
+    changes = Changes([folder])
+    await changes.begin()
+    try:
+        for leave, come_back in (
+            (lambda: folder.rename(aside), lambda: aside.rename(folder)),
+            (lambda: shutil.rmtree(folder), folder.mkdir),
+            (lambda: shutil.rmtree(folder.parent), lambda: folder.mkdir(parents=True)),
+        ):
+            leave()
+            await changes.wait()
+            come_back()
+            async with asyncio.timeout(WAIT_S):
+                while str(folder) not in {str(p) for p in changes.watched}:
+                    await changes.wait()
+            inner.write_text("changed")
+            await seen_at(changes, inner)
+    finally:
+        await changes.close()
 
 
 @asynccontextmanager
