@@ -24,8 +24,6 @@ from plait.ports.journal import RUNNING, Append, History, Journal, Standing, Sum
 logger = logging.getLogger("plait.journal")
 
 DEATHS_MAX: Final = 5
-# One that is due is claimed within some milliseconds; a process takes longer to come up.
-_LATE_MS: Final = 250
 
 
 class Deaths:
@@ -33,11 +31,13 @@ class Deaths:
 
     Args:
         count_max: With so many in a row it is quarantined.
+        since_ms: When this worker began.
     """
 
-    def __init__(self, journal: Journal, count_max: int) -> None:
+    def __init__(self, journal: Journal, count_max: int, since_ms: int) -> None:
         self._journal = journal
         self._count_max = count_max
+        self._since_ms = since_ms
 
     async def note(self, history: History, told: Telling, now_ms: int) -> Summary:
         """Note in what was just claimed whether its last holder died; return its row.
@@ -55,10 +55,11 @@ class Deaths:
         if wake_at_ms == 0:
             is_lost = not is_untouched(history)
             return await self._count(history, told, now_ms) if is_lost else summary
-        is_in_time = wake_at_ms is not None and 0 <= now_ms - wake_at_ms <= _LATE_MS
-        if is_in_time and not told.outstanding.calls:
+        is_ours = wake_at_ms is not None and self._since_ms <= wake_at_ms <= now_ms
+        if is_ours and not told.outstanding.calls:
             return summary
-        # It has perhaps been claimed for this already, by one that died before it wrote.
+        # What was due before this worker began may have killed those who claimed it then.
+        # Not for whatever is due: of 20,000 timers at once that took 15 s instead of 9 s.
         acted_on = replace(summary.standing, wake_at_ms=0)
         await self._journal.append(_append(summary, acted_on))
         return replace(summary, standing=acted_on)

@@ -124,7 +124,6 @@ class JournalDriver:
         self._lives: dict[str, Live] = {}
         self._kernels = Kernels(store, kernel_for, self.secrets)
         self._waiters = Waiters()
-        self._deaths = Deaths(store, deaths_max)
         self._idle: list[Live] = []
         self._stir = asyncio.Event()
         self._beat_at_ms = 0
@@ -134,6 +133,7 @@ class JournalDriver:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         # Durations are monotonic: the wall clock is read once, then only added to.
         self._epoch_offset_s = wall_clock_s() - asyncio.get_running_loop().time()
+        self._deaths = Deaths(store, deaths_max, self.now_ms())
 
     def now_ms(self) -> int:
         """See plait.drivers.journal.live.Host."""
