@@ -9,7 +9,7 @@ Findings about routes:
 | G003 | the path belongs to the gateway itself |
 | G004 | a header that the document sets is not sent (warning) |
 | G005 | the input schema cannot be checked |
-| G006 | replies are not kept: they depend on all headers, or are durable (warning) |
+| G006 | replies are not kept, although `cache` asks for it (warning) |
 """
 
 from __future__ import annotations
@@ -20,14 +20,11 @@ from typing import Final
 
 import jsonschema_rs
 
-from plait.expression import Template
 from plait.gateway.deployment import Deployment, Finding
+from plait.gateway.endpoint_warnings import endpoint_warnings
 from plait.gateway.layers import Handler
-from plait.gateway.output_schema import source_of
 from plait.gateway.pipeline import Shared, build_pipeline
-from plait.gateway.reply_headers import header_problem
 from plait.gateway.routes import RouteTable
-from plait.gateway.trigger import trigger_reads
 from plait.model.diagnostic import Diagnostic, Severity
 from plait.model.record import record
 from plait.plan import Endpoint, Plan
@@ -157,10 +154,7 @@ class _Building:
         if holder is not None:
             return [_taken(deployment, route, holder)]
         snapshot.served.append(route)
-        return [
-            *_header_warnings(deployment, endpoint.headers),
-            *_cache_warnings(deployment, endpoint),
-        ]
+        return endpoint_warnings(deployment)
 
     def _handler(self, plan: Plan, endpoint: Endpoint) -> Handler:
         handler = self._handlers.get(plan.content_hash)
@@ -177,29 +171,6 @@ def _taken(deployment: Deployment, route: Route, holder: Route) -> Diagnostic:
         return _finding(deployment, "G003", text, "choose another path")
     text = f"{where} is answered by {holder.deployment.source_name} already"
     return _finding(deployment, "G001", text, "choose another method or path")
-
-
-def _header_warnings(deployment: Deployment, headers: Template | None) -> list[Diagnostic]:
-    names = source_of(headers) if headers is not None else ()
-    assert isinstance(names, (dict, tuple))
-    problems = [problem for problem in map(header_problem, names) if problem]
-    return [
-        _finding(deployment, "G004", f"{problem}; it is not sent", "", Severity.WARNING)
-        for problem in problems
-    ]
-
-
-def _cache_warnings(deployment: Deployment, endpoint: Endpoint) -> list[Diagnostic]:
-    if not endpoint.cache_ms:
-        return []
-    if deployment.plan.mode == "durable":
-        text = "'cache' has no effect: every request starts a durable execution of its own"
-        return [_finding(deployment, "G006", text, "leave it out", Severity.WARNING)]
-    if not trigger_reads(deployment.plan).all_headers:
-        return []
-    text = "'cache' has no effect: a template reads all headers, or one by a computed name"
-    hint = "read single headers: ${trigger.headers.name}"
-    return [_finding(deployment, "G006", text, hint, Severity.WARNING)]
 
 
 def _finding(

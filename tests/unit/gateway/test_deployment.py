@@ -120,6 +120,23 @@ def test_no_document_takes_a_path_of_the_gateway_s_own() -> None:
     assert codes(scene(text).findings) == [("0.yaml", "G003")]
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_a_cache_that_keeps_nothing_for_the_method_is_warned_of(method: str) -> None:
+    text = ECHO.replace("POST, path: /echo", f"{method}, path: /echo, cache: 5s")
+    findings = scene(text).findings
+    assert codes(findings) == [("0.yaml", "G006")]
+    assert findings[0].diagnostic.severity is Severity.WARNING
+    assert f"a {method} may change something" in findings[0].diagnostic.message
+    assert not scene(text.replace(method, "GET", 1)).findings
+
+
+def test_a_cache_beside_a_wait_is_warned_of() -> None:
+    text = ECHO.replace("POST, path: /echo", "GET, path: /echo, cache: 5s, wait: 1s")
+    findings = scene(text).findings
+    assert codes(findings) == [("0.yaml", "G006")]
+    assert "'wait'" in findings[0].diagnostic.message
+
+
 def test_a_header_that_is_not_sent_is_warned_of() -> None:
     text = ECHO.replace("path: /echo", "path: /echo, headers: {Connection: x, X-A: y}")
     findings = scene(text).findings
