@@ -23,6 +23,7 @@ from plait.gateway.texts import (
     TextReader,
     is_text_or_more,
     list_or_one,
+    list_reader,
     reader_for,
     readings,
     text_reader,
@@ -94,13 +95,17 @@ class InputContract:
 
     def _reader_of(self, schema: Any) -> Reader:
         types = self._schemas.types_of(schema)
-        if types is None or "array" not in types:
-            return reader_for(types, self._text_reader_of(schema))
-        items = self._text_reader_of(self._schemas.part(schema, ANY_ITEM))
-        if types == {"array"}:
-            return reader_for(types, items)
+        items = self._list_reader_of(schema)
+        if types is None or types == {"array"} or "array" not in types:
+            return reader_for(types, self._text_reader_of(schema), items)
         fits = self._check_of(schema)
         return list_or_one(items, text_reader(types, fits), fits)
+
+    def _list_reader_of(self, schema: Any) -> Reader:
+        steps = [*range(self._schemas.first_items(schema)), ANY_ITEM]
+        parts = (self._schemas.part(schema, step) for step in steps)
+        *first, rest = map(self._text_reader_of, parts)
+        return list_reader(first, rest)
 
     def _text_reader_of(self, schema: Any) -> TextReader:
         types = self._schemas.types_of(schema)

@@ -143,6 +143,11 @@ class Schemas:
         parts = (_listed(one, "required") for one in self.conjuncts(schema))
         return list(dict.fromkeys(name for part in parts for name in part))
 
+    def first_items(self, schema: Any) -> int:
+        """Return how many items of a list have, or may have, a schema of their own."""
+        spoken = self.spoken(schema)
+        return max((len(_listed(one, "prefixItems")) for one in spoken), default=0)
+
     def part(self, schema: Any, step: str | int) -> Any:
         """Return what `schema` says of one property or item; None: nothing."""
         return self._part(schema, step, {})

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
+from itertools import chain, repeat
 from typing import Any, TypeAlias
 
 from plait.gateway.body import INT_MAX, INT_MIN
@@ -29,39 +30,54 @@ class GivenTwice(Exception):
     """A parameter that takes one value was given several."""
 
 
-def reader_for(types: set[str] | None, read_one: TextReader) -> Reader:
+def reader_for(types: set[str] | None, read_one: TextReader, read_list: Reader) -> Reader:
     """Return what reads the texts given for one parameter.
 
     Args:
         types: The JSON types it may have; None: not known.
-        read_one: Reads a text; where it is an array, that of an item.
 
-    >>> reader_for({"array"}, text_reader({"number"}))(["1", "2.5"])
-    [1, 2.5]
+    >>> items = list_reader([], text_reader({"number"}))
+    >>> reader_for({"array"}, str, items)(["1"]), reader_for(None, str, items)(["1"])
+    ([1], '1')
     """
     if types is not None and "array" in types:
-        return lambda texts: [read_one(text) for text in texts]
+        return read_list
 
     def read(texts: Sequence[str]) -> JsonValue:
         if len(texts) == 1:
             return read_one(texts[0])
         if types is None:
-            return [read_one(text) for text in texts]
+            return read_list(texts)
         raise GivenTwice
 
     return read
 
 
-def list_or_one(read_item: TextReader, read_one: TextReader, fits: Fits) -> Reader:
+def list_reader(first: Sequence[TextReader], rest: TextReader) -> Reader:
+    """Return what reads an array: its first items each in their own way.
+
+    >>> list_reader([text_reader({"integer"})], str)(["1", "2"])
+    [1, '2']
+    """
+
+    def read(texts: Sequence[str]) -> JsonValue:
+        readers = chain(first, repeat(rest))
+        return [one(text) for one, text in zip(readers, texts, strict=False)]
+
+    return read
+
+
+def list_or_one(read_list: Reader, read_one: TextReader, fits: Fits) -> Reader:
     """Return what reads an array, or one text as something else if only that fits.
 
-    >>> read = list_or_one(text_reader({"integer"}), str, ["all", [1]].__contains__)
+    >>> items = list_reader([], text_reader({"integer"}))
+    >>> read = list_or_one(items, str, ["all", [1]].__contains__)
     >>> read(["1"]), read(["all"]), read(["2"])
     ([1], 'all', [2])
     """
 
     def read(texts: Sequence[str]) -> JsonValue:
-        items: JsonValue = [read_item(text) for text in texts]
+        items = read_list(texts)
         one = read_one(texts[0]) if len(texts) == 1 and not fits(items) else items
         return one if fits(one) else items
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plait.gateway.contract import VIOLATIONS_MAX, InputContract, Shortened
-from plait.gateway.texts import GivenTwice, reader_for, text_reader
+from plait.gateway.texts import GivenTwice, list_reader, reader_for, text_reader
 
 
 def property_reader(schema: Any, *texts: str) -> Any:
@@ -106,6 +106,25 @@ def test_a_list_is_given_by_repetition() -> None:
     schema = {"type": "array", "items": {"type": "integer"}}
     assert property_reader(schema, "1", "x", "3") == [1, "x", 3]
     assert property_reader(schema, "1") == [1]
+
+
+PAIR: Any = {"prefixItems": [{"type": "integer"}, ID], "items": {"type": "boolean"}}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "array", **PAIR},
+        {"allOf": [PAIR, {"type": "array"}]},
+        {"oneOf": [{"const": "all"}, {"type": "array", **PAIR}]},
+        {"anyOf": [{"type": "array", **PAIR}, {"type": "array", "maxItems": 0}]},
+        PAIR,
+    ],
+)
+def test_the_first_items_of_a_list_are_each_read_by_their_own_type(schema: Any) -> None:
+    assert property_reader(schema, "1", UUID, "true") == [1, UUID, True]
+    assert property_reader(schema, "1", "2", "true", "false") == [1, 2, True, False]
+    assert property_reader(schema, "1", "2") == [1, 2]
 
 
 def test_one_value_cannot_be_given_twice() -> None:
@@ -299,7 +318,7 @@ KINDS = ("null", "boolean", "integer", "number", "string")
 def test_a_reader_gives_the_text_or_a_value_of_its_types(
     kinds: set[str], text: str
 ) -> None:
-    value = reader_for(kinds, text_reader(kinds))([text])
+    value = reader_for(kinds, text_reader(kinds), list_reader([], str))([text])
     is_converted = not isinstance(value, str)
     assert jsonschema_rs.is_valid({"type": sorted(kinds)}, value) or not is_converted
     assert is_converted or value == text
