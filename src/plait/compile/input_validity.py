@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final
 
 import jsonschema_rs
 
 from plait.compile.findings import Findings
 from plait.compile.input_schema import inner_schemas, outside_references
+from plait.model.place import pointer_to
 
 _META = jsonschema_rs.validator_for(
     {"$ref": "https://json-schema.org/draft/2020-12/schema"}
 )
 _LONG_KEYS: Final = ("properties", "$defs")
 _BATCH: Final = 100
+# What the schema is called while references to its parts are followed.
+_HERE: Final = "urn:plait:input"
 
 
 def check_input_schema(schema: Any, findings: Findings) -> bool:
@@ -38,7 +43,42 @@ def check_input_schema(schema: Any, findings: Findings) -> bool:
         for error in _beyond_the_meta_schema(schema):
             _report(error, findings)
             is_valid = False
+    if is_valid:
+        is_valid = _check_defaults(schema, findings)
     return is_valid
+
+
+def _check_defaults(schema: Any, findings: Findings) -> bool:
+    """Tell whether every `default` fits its schema; a request without it would not."""
+    registry, is_valid = None, True
+    for path, one in inner_schemas(schema):
+        if "default" not in one:
+            continue
+        registry = registry or jsonschema_rs.Registry([(_HERE, schema)])
+        check = jsonschema_rs.Draft202012Validator(
+            {"$ref": f"{_HERE}#{_fragment(path)}"},
+            registry=registry,
+            offline=True,
+            validate_formats=True,
+        )
+        for error in islice(check.iter_errors(one["default"]), 1):
+            text = f"the default does not fit its schema: {error.message}"
+            findings.error("P013", text, "", ("input", *path, "default"))
+            is_valid = False
+    return is_valid
+
+
+def _fragment(path: tuple[str | int, ...]) -> str:
+    """Return a pointer as a reference has it.
+
+    >>> _fragment(("properties", "a b/c"))
+    '/properties/a%20b~1c'
+    """
+    return re.sub(r"[^\w/.~-]", _percent, pointer_to(*path), flags=re.ASCII)
+
+
+def _percent(found: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in found[0].encode("utf-8", "replace"))
 
 
 def _embedded(schema: Any) -> list[tuple[str | int, ...]]:

@@ -450,6 +450,37 @@ def test_p013_a_schema_inside_is_no_document_of_its_own() -> None:
     ]
 
 
+def test_p013_a_default_that_does_not_fit_its_schema() -> None:
+    lines = lines_of("""
+        name: test
+        input:
+          properties:
+            n: {type: integer, default: "1"}
+            "a b/ü%20": {$ref: "#/$defs/size", default: 9}
+            id: {type: string, format: uuid, default: x}
+            fine: {$ref: "#/$defs/size", default: 3}
+            all: {type: array, items: {type: [integer, "null"], default: null}}
+            default: {properties: {deep: {type: integer, default: null}}}
+            some: {const: {default: x, type: integer}}
+          $defs: {size: {maximum: 5}}
+        steps: [{id: a, type: set, value: 1}]
+    """)
+    text = "P013 the default does not fit its schema:"
+    assert [line.partition(": ")[0] for line in lines] == ["4:33", "5:49", "6:47", "9:59"]
+    assert all(text in line for line in lines)
+    assert lines[0] == f'4:33: {text} "1" is not of type "integer"'
+
+
+def test_p013_defaults_of_a_schema_with_an_id_are_held_against_it() -> None:
+    (line,) = lines_of("""
+        name: test
+        input: {$id: "https://x.org/s", properties: {n: {$ref: "#/$defs/n", default: 6}},
+                $defs: {n: {maximum: 5}}}
+        steps: [{id: a, type: set, value: 1}]
+    """)
+    assert "6 is greater than the maximum of 5" in line
+
+
 def test_p014_a_path_parameter_that_a_closed_input_lacks() -> None:
     text = CLOSED.replace("usr_id", "user_id") + "    endpoint: {path: '/users/{usr_id}'}\n"
     assert lines_of(text) == [
