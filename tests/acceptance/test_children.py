@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from plait.testing.upstream import Upstream
-from plait.testing.upstream_scripts import after, reply
+from plait.testing.upstream_scripts import after, in_turn, reply
 from tests.acceptance.cli import Done, finish, plait, start
 from tests.acceptance.gateways import serving
 from tests.unit.gateway.wires import WAIT_S
@@ -28,6 +28,14 @@ CHILD = """\
 name: child
 steps:
   - {id: ask, type: http, request: {method: POST, url: "http://service/${input.n}"}}
+output: "${ask.response}"
+"""
+TWO = """\
+name: child
+steps:
+  - {id: pay, type: http, request: {method: POST, url: "http://service/pay"}}
+  - {id: ask, type: http, depends_on: [pay],
+     request: {method: POST, url: "http://service/${input.n}"}}
 output: "${ask.response}"
 """
 EXECUTIONS = "/api/v1/executions"
@@ -111,6 +119,27 @@ async def test_after_a_crash_the_parent_waits_for_the_same_child(tmp_path: Path)
         assert (done.code, done.out.strip()) == (0, '"done"')
         assert len({one.headers["idempotency-key"] for one in service.requests}) == 1
     assert len(await listed(tmp_path)) == 2
+
+
+async def test_a_parent_that_is_resumed_resumes_its_child(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "child.yaml").write_text(TWO)
+    resolve = "--resolve"
+    scripts = [reply(json="paid"), reply(404), reply(404), reply(json="done")]
+    async with Upstream(in_turn(*scripts)) as service:
+        failed = await run(tmp_path, service, "--durable")
+        assert (failed.code, failed.error["code"]) == (1, "connector.http.404")
+        before = await listed(tmp_path)
+        address = f"service={service.address}"
+        again = ("executions", "resume", before["parent"]["id"], resolve, address)
+        assert (await plait(*again, cwd=tmp_path)).code == 1
+        done = await plait(*again, cwd=tmp_path)
+        assert (done.code, done.out.strip()) == (0, '"done"')
+        asked = [one.target for one in service.requests]
+        assert asked == ["/pay", "/4", "/4", "/4"]
+    after_all = await listed(tmp_path)
+    assert after_all["child"]["id"] == before["child"]["id"]
+    assert after_all["child"]["status"] == "completed"
 
 
 async def test_a_child_is_cancelled_with_its_parent(tmp_path: Path) -> None:

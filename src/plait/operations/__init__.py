@@ -1,5 +1,6 @@
 """The verbs: what people and programs ask of executions, whoever runs them."""
 
+from plait.drivers.journal.resuming import NotResumable, WasUndone
 from plait.operations.archive import (
     ExecutionExists,
     Intake,
@@ -16,8 +17,6 @@ from plait.operations.course import (
     NeverRan,
     NoIncident,
     NothingToUndo,
-    NotResumable,
-    WasUndone,
     fork,
     resolve,
     restart,

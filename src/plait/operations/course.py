@@ -17,13 +17,11 @@ from typing import ClassVar, Final, Literal
 from plait.drivers.journal import NO_DIGEST, Store, Telling, entry_of, replay, verify
 from plait.drivers.journal.live import standing_of
 from plait.drivers.journal.payload import searched
+from plait.drivers.journal.resuming import going_on, refuse_undone
 from plait.drivers.journal.starting import placed
 from plait.kernel import BEHAVIOUR, Kernel
 from plait.kernel.events import (
     CompensationRequested,
-    ExecutionCompensated,
-    ExecutionCompleted,
-    ExecutionFailed,
     ExecutionResumed,
     ExecutionStarted,
     IncidentResolved,
@@ -51,20 +49,6 @@ _LEASE_MS: Final = 30_000
 # The moment by which a hand judges the leases of workers: none has run out. Its clock may
 # differ from theirs; whom it took for dead would make every call under way once more.
 FROM_NOBODY_MS: Final = 0
-
-
-class NotResumable(PlaitError):
-    """There is nothing that the execution could go on with."""
-
-    code: ClassVar[str] = "execution.not_resumable"
-    advice: ClassVar[Advice] = Advice.FIX_REQUEST
-
-    def __init__(self, execution_id: str, reason: str) -> None:
-        super().__init__(
-            f"execution {execution_id} cannot be resumed: {reason}; "
-            "restart it, or fork it from a step"
-        )
-        self.execution_id = execution_id
 
 
 class HasEnded(PlaitError):
@@ -108,21 +92,6 @@ class NoIncident(PlaitError):
             f"those that do: {known}"
         )
         self.execution_id = execution_id
-
-
-class WasUndone(PlaitError):
-    """What an execution would go on from was undone since."""
-
-    code: ClassVar[str] = "execution.was_undone"
-    advice: ClassVar[Advice] = Advice.FIX_REQUEST
-
-    def __init__(self, execution_id: str, steps: list[str]) -> None:
-        super().__init__(
-            f"execution {execution_id} cannot go on from there: {', '.join(steps)} was "
-            "undone; restart it, or fork it from the first of these"
-        )
-        self.execution_id = execution_id
-        self.steps = steps
 
 
 class NothingToUndo(PlaitError):
@@ -199,11 +168,7 @@ async def resume(hand: Hand, execution_id: str) -> Summary:
     told = await told_of(hand, history)
     entries = _doubts(hand, told, history.summary.head)
     epoch = history.summary.epoch + 1
-    resumed = ExecutionResumed(_failed_steps(told, execution_id), hand.now_ms, epoch)
-    onward = told.again(resumed)
-    if onward.state.end is not None:
-        raise NotResumable(execution_id, "it would end the same way at once")
-    _refuse_undone(told, onward, execution_id)
+    resumed, onward = going_on(told, execution_id, hand.now_ms, epoch)
     head = entries[-1].digest if entries else history.summary.head
     entries.append(entry_of([resumed], head))
     async with Holding(hand):
@@ -295,7 +260,7 @@ async def fork(hand: Hand, wanted: Fork, new_id: str) -> Summary:
     entries = [entry_of(first.events, NO_DIGEST)]
     for turn in fresh.retell(told, [wanted.step]):
         entries.append(entry_of(turn.events, entries[-1].digest))
-    _refuse_undone(told, fresh, wanted.execution_id)
+    refuse_undone(told, fresh, wanted.execution_id)
     return await _create(hand, history, left(hand, fresh, entries, epoch=1), entries)
 
 
@@ -364,39 +329,10 @@ async def told_of(hand: Hand, history: History) -> Telling:
     return replay(history, hand.kernel_for(plan), hand.secrets)
 
 
-def _refuse_undone(source: Telling, onward: Telling, execution_id: str) -> None:
-    """Refuse to go on from steps as if they were done that have been undone."""
-    now, then = onward.state, source.state
-    steps = [
-        undo.path
-        for key, undo in now.undo.items()
-        if now.undone.get(key, 0) < then.undone.get(key, 0)
-    ]
-    if steps:
-        raise WasUndone(execution_id, steps)
-
-
 def _started(told: Telling) -> ExecutionStarted:
     started = told.events[0]
     assert isinstance(started, ExecutionStarted)
     return started
-
-
-def _failed_steps(told: Telling, execution_id: str) -> list[str]:
-    """Return the steps to run again so that the execution can go on."""
-    match told.state.end:
-        case None if told.outstanding.is_quarantined:
-            return []
-        case None:
-            raise NotResumable(execution_id, "it is still running")
-        case ExecutionCompleted():
-            raise NotResumable(execution_id, "it has completed")
-        case ExecutionCompensated():
-            raise NotResumable(execution_id, "what it did has been undone")
-        case ExecutionFailed(failure=failure) if failure.step:
-            return [failure.step]
-        case _:
-            return []
 
 
 async def written(

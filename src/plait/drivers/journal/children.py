@@ -1,7 +1,9 @@
 """Children of durable executions: durable themselves, and found again after a crash.
 
 Rule 1. A child has its own history; its parent's has only what it came to.
-Rule 2. Cancelling the step cancels the child. A worker that lets go of the parent does
+Rule 2. A parent that was resumed lets a child go on that had failed, or was cancelled,
+        before that; what the child had completed stays.
+Rule 3. Cancelling the step cancels the child. A worker that lets go of the parent does
         not: the child goes on, and the parent's next worker waits for the same one.
 
 Not here: what a child is called (plait.drivers.children).
@@ -39,6 +41,10 @@ class Parent(Protocol):
     """What children need of the driver."""
 
     async def start(self, plan: Plan, start: Start) -> Summary:
+        """See plait.drivers.journal.driver.JournalDriver."""
+        ...
+
+    async def resume_child(self, child_id: str, parent_id: str) -> None:
         """See plait.drivers.journal.driver.JournalDriver."""
         ...
 
@@ -131,8 +137,10 @@ class Children:
             trace=call.trace,
             parent=call.execution_id,
         )
-        with suppress(LostRace):  # it was started before a crash
+        try:
             await self._parent.start(plan, start)
+        except LostRace:  # it was started before: before a crash, or before a resume
+            await self._parent.resume_child(child_id, call.execution_id)
         if call.request.get("wait") is False:
             return CallReply({"execution_id": child_id}, {})
         await self._parent.ended(child_id)

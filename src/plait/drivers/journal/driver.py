@@ -39,6 +39,7 @@ from plait.drivers.journal.messages import (
 from plait.drivers.journal.payload import PAYLOAD_BYTES_MAX, PayloadTooLarge
 from plait.drivers.journal.queued import end_queued
 from plait.drivers.journal.result import result_of
+from plait.drivers.journal.resuming import resume_child
 from plait.drivers.journal.starting import after, begun, placed
 from plait.drivers.journal.tasks import Tasks
 from plait.drivers.journal.telling import Outstanding, ambient_of
@@ -109,6 +110,7 @@ class JournalDriver:
         deaths_max: int = DEATHS_MAX,
         wall_clock_s: Callable[[], float] = time.time,
     ) -> None:
+        self._store = store
         self.journal: Journal = store
         self.tasks = Tasks()
         self._counted = UnsafeCounted(calls)
@@ -313,6 +315,12 @@ class JournalDriver:
             UnknownExecution: There is no execution of that id.
         """
         await self._post(decision_message(execution_id, decided, message_id))
+
+    async def resume_child(self, child_id: str, parent_id: str) -> None:
+        """Let a child go on that ended before its parent was last resumed, if it can."""
+        ours = self._store, self._kernels, self._worker_id, self.now_ms()
+        await resume_child(*ours, child_id, parent_id)
+        self.stir()
 
     async def ended(self, execution_id: str, until: Enough = has_ended) -> Summary:
         """Wait until an execution has ended, wherever it runs; return its row then.

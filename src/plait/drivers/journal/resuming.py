@@ -1,0 +1,147 @@
+"""Going on with what has ended: which steps run again, and whether there is anything to do.
+
+Not here: who asks for it (plait.operations.course, plait.drivers.journal.children).
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import ClassVar
+
+from plait.drivers.journal.history import entry_of
+from plait.drivers.journal.kernels import Kernels
+from plait.drivers.journal.live import standing_of
+from plait.drivers.journal.telling import Telling
+from plait.drivers.journal.terms import Store
+from plait.kernel.codec import load_turn
+from plait.kernel.events import (
+    ExecutionCompensated,
+    ExecutionCompleted,
+    ExecutionFailed,
+    ExecutionResumed,
+)
+from plait.model.errors import Advice, PlaitError
+from plait.ports.journal import RUNNING, Append, History, LostRace
+
+
+class NotResumable(PlaitError):
+    """There is nothing that the execution could go on with."""
+
+    code: ClassVar[str] = "execution.not_resumable"
+    advice: ClassVar[Advice] = Advice.FIX_REQUEST
+
+    def __init__(self, execution_id: str, reason: str) -> None:
+        super().__init__(
+            f"execution {execution_id} cannot be resumed: {reason}; "
+            "restart it, or fork it from a step"
+        )
+        self.execution_id = execution_id
+
+
+class WasUndone(PlaitError):
+    """What an execution would go on from was undone since."""
+
+    code: ClassVar[str] = "execution.was_undone"
+    advice: ClassVar[Advice] = Advice.FIX_REQUEST
+
+    def __init__(self, execution_id: str, steps: list[str]) -> None:
+        super().__init__(
+            f"execution {execution_id} cannot go on from there: {', '.join(steps)} was "
+            "undone; restart it, or fork it from the first of these"
+        )
+        self.execution_id = execution_id
+        self.steps = steps
+
+
+def going_on(
+    told: Telling, execution_id: str, now_ms: int, epoch: int
+) -> tuple[ExecutionResumed, Telling]:
+    """Return what lets an ended execution go on, and the execution as it goes on then.
+
+    Raises:
+        NotResumable: It has not ended, has completed, or would end the same way at once.
+        WasUndone: What it would go on from was undone.
+    """
+    resumed = ExecutionResumed(_failed_steps(told, execution_id), now_ms, epoch)
+    onward = told.again(resumed)
+    if onward.state.end is not None:
+        raise NotResumable(execution_id, "it would end the same way at once")
+    refuse_undone(told, onward, execution_id)
+    return resumed, onward
+
+
+async def resume_child(
+    store: Store,
+    kernels: Kernels,
+    worker_id: str,
+    now_ms: int,
+    child_id: str,
+    parent_id: str,
+) -> None:
+    """Let a child go on that ended before its parent was last resumed, if it can.
+
+    What it ended with since, as after a crash of its parent's worker, stays.
+    """
+    child = await store.read(child_id)
+    standing = child.summary.standing
+    if standing.status in (RUNNING, "completed"):
+        return
+    if standing.at_ms <= _resumed_at_ms(await store.read(parent_id)):
+        with suppress(NotResumable, WasUndone, LostRace):
+            await _resume(store, kernels, worker_id, now_ms, child)
+
+
+async def _resume(
+    store: Store, kernels: Kernels, worker_id: str, now_ms: int, history: History
+) -> None:
+    summary, execution_id = history.summary, history.summary.new.execution_id
+    told, epoch = await kernels.told(history), summary.epoch + 1
+    resumed, onward = going_on(told, execution_id, now_ms, epoch)
+    taken = await store.take(worker_id, now_ms, execution_id)
+    if (taken.length, taken.epoch) != (summary.length, epoch):
+        await store.release(worker_id, [execution_id])
+        raise LostRace(execution_id)
+    standing = replace(standing_of(onward.state, onward.outstanding), wake_at_ms=0)
+    entries = [entry_of([resumed], summary.head)]
+    await store.append(
+        Append(execution_id, entries, standing, taken.length, epoch, is_released=True)
+    )
+
+
+def _resumed_at_ms(history: History) -> int:
+    """Return when an execution was last let go on by hand; -1: never."""
+    for entry in reversed(history.entries):
+        last = load_turn(entry.body)[0]
+        if isinstance(last, ExecutionResumed):
+            return last.at_ms
+    return -1
+
+
+def refuse_undone(source: Telling, onward: Telling, execution_id: str) -> None:
+    """Refuse to go on from steps as if they were done that have been undone."""
+    now, then = onward.state, source.state
+    steps = [
+        undo.path
+        for key, undo in now.undo.items()
+        if now.undone.get(key, 0) < then.undone.get(key, 0)
+    ]
+    if steps:
+        raise WasUndone(execution_id, steps)
+
+
+def _failed_steps(told: Telling, execution_id: str) -> list[str]:
+    """Return the steps to run again so that the execution can go on."""
+    match told.state.end:
+        case None if told.outstanding.is_quarantined:
+            return []
+        case None:
+            raise NotResumable(execution_id, "it is still running")
+        case ExecutionCompleted():
+            raise NotResumable(execution_id, "it has completed")
+        case ExecutionCompensated():
+            raise NotResumable(execution_id, "what it did has been undone")
+        case ExecutionFailed(failure=failure) if failure.step:
+            return [failure.step]
+        case _:
+            return []
