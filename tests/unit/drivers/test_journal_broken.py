@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from plait.drivers.journal import JournalDriver, Start
+from plait.drivers.journal import HistoryDamaged, JournalDriver, Start
 from plait.kernel import Execution, Kernel, Turn
 from plait.kernel.events import CallCompleted, CallFailed, OutsideEvent, TimerFired
-from plait.ports.journal import Append
+from plait.plan import Plan
+from plait.ports.journal import Append, History, Message
 from plait.stores.memory import MemoryStore
 from plait.testing.virtual_time import run_virtually
 from tests.simulation.asking import ask, plan_with
@@ -108,3 +110,57 @@ def test_a_turn_is_written_again_after_a_fault_that_nobody_thought_of() -> None:
         return summary.standing.status
 
     assert run_virtually(main()) == "completed"
+
+
+class DamagedStore(MemoryStore):
+    """Has a history that cannot be read, and a message that nobody understands."""
+
+    async def beat(self, worker_id: str, now_ms: int, until_ms: int) -> list[Message]:
+        told = await super().beat(worker_id, now_ms, until_ms)
+        return [Message("odd", "y", b'{"verb": "decide", "mood": 1}'), *told]
+
+    async def read(self, execution_id: str) -> History:
+        history = await super().read(execution_id)
+        if execution_id != "x":
+            return history
+        return replace(history, entries=[*history.entries, history.entries[0]])
+
+
+def test_who_waits_for_what_cannot_go_on_is_told_and_the_worker_goes_on() -> None:
+    async def main() -> str:
+        store = DamagedStore()
+        eve = driver_on(store, Kernel)
+        await eve.start(plan_with(ask("a")), Start("x", None))
+        await eve.perish()
+        await store.leave("ann")
+        driver = driver_on(store, Kernel)
+        await driver.open()
+        for _ in range(2):
+            with pytest.raises(HistoryDamaged):
+                await driver.ended("x")
+        await driver.start(plan_with(PAID), Start("y", None))
+        await a_while(5.0)
+        await driver.signal("y", "paid", 1, "s")
+        summary = await driver.ended("y")
+        await driver.close()
+        return summary.standing.status
+
+    assert run_virtually(main()) == "completed"
+
+
+def test_a_child_that_plait_fails_to_start_fails_its_step() -> None:
+    def workflows(name: str) -> Plan | None:
+        raise RecursionError(name)
+
+    async def main() -> str | None:
+        store, calls = MemoryStore(), Calls([])
+        driver = JournalDriver(store, calls, Kernel, worker_id="ann", workflows=workflows)
+        await driver.open()
+        kid = {"id": "kid", "type": "workflow", "request": {"name": "child"}}
+        plan = plan_with(kid)
+        await driver.start(plan, Start("x", None))
+        summary = await driver.ended("x")
+        await driver.close()
+        return summary.standing.error_code
+
+    assert run_virtually(main()) == "internal"

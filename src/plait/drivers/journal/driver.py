@@ -34,6 +34,7 @@ from plait.drivers.journal.messages import (
     cancel_message,
     decision_message,
     event_of,
+    readable,
     signal_message,
 )
 from plait.drivers.journal.payload import PAYLOAD_BYTES_MAX, PayloadTooLarge
@@ -48,7 +49,6 @@ from plait.drivers.journal.unsafe import UnsafeCounted
 from plait.drivers.journal.waiters import Enough, Waiters, has_ended
 from plait.kernel import Kernel
 from plait.kernel.events import ApprovalDecided, CancelRequested
-from plait.model.errors import PlaitError
 from plait.model.json import JsonObject, JsonValue
 from plait.model.signal import check_signal
 from plait.plan import Plan
@@ -74,7 +74,6 @@ logger = logging.getLogger("plait.journal")
 T = TypeVar("T")
 
 CLAIM_LIMIT: Final = 200
-CANCEL_AGAIN_S: Final = 1.0
 # An execution that has nothing to do for this long leaves the memory until it has.
 IDLE_MS_MAX: Final = 1_000
 BACK_OFF_S: Final = (0.05, 0.2, 1.0, 5.0)
@@ -185,15 +184,7 @@ class JournalDriver:
         lives = list(self._lives.values())
         for live in lives:
             live.let_go()
-        tasks = {
-            *self.tasks.running,
-            *(live.pump for live in lives if live.pump is not None),
-        }
-        while tasks:
-            # More than once: a client library may take a cancellation for a time-out.
-            for task in tasks:
-                task.cancel()
-            _, tasks = await asyncio.wait(tasks, timeout=CANCEL_AGAIN_S)
+        await self.tasks.end(live.pump for live in lives if live.pump is not None)
         self._lives.clear()
 
     # -- verbs -------------------------------------------------------------------------
@@ -330,12 +321,15 @@ class JournalDriver:
 
         Raises:
             UnknownExecution: There is none of that id.
+            PlaitError: This worker holds it, and it cannot go on: its history is damaged.
         """
         with self._waiters.waiting(execution_id, until) as told:
             if execution_id not in self._lives:
                 summary = (await self.journal.read(execution_id)).summary
                 if until(summary.standing):
                     return summary
+                if summary.owner == self._worker_id:
+                    self._waiters.fail(execution_id)
             return await told
 
     async def result(self, execution_id: str) -> Result:
@@ -438,9 +432,9 @@ class JournalDriver:
             logger.warning("execution %s waits for the store: %s", execution_id, error)
         except LostRace:
             logger.info("execution %s is in other hands by now", execution_id)
-        except PlaitError:
+        except Exception as error:
             # It stays this worker's, so that nobody claims it over and over again.
-            logger.exception("execution %s cannot go on", execution_id)
+            self._waiters.fail(execution_id, error)
 
     async def _take_again(self, live: Live, pause_s: float) -> None:
         """Get back an execution with events that are not recorded yet."""
@@ -456,9 +450,9 @@ class JournalDriver:
                 except LostRace:
                     self._drop(live)
                     return
-                except PlaitError:
-                    logger.exception("execution %s cannot go on", execution_id)
+                except Exception as error:
                     self._drop(live)
+                    self._waiters.fail(execution_id, error)
                     return
                 else:
                     return
@@ -502,6 +496,7 @@ class JournalDriver:
         if live is None:
             live = Live(self, told.kernel, found, told.state, told.outstanding)
         self._lives[execution_id] = live
+        self._waiters.failed.pop(execution_id, None)
         live.rebuild(found, told, is_unknown=is_unknown)
         if self.may_leave(standing_of(live.state, live.outstanding), self.now_ms()):
             # Somebody left a message: the next beat brings it.
@@ -547,7 +542,8 @@ class JournalDriver:
         while True:
             try:
                 await self._leases.changed()
-            except StoreUnavailable:
+            except Exception as error:
+                logger.warning("the store does not tell of changes: %r", error)
                 await asyncio.sleep(BACK_OFF_S[-1])
             self.stir()
 
@@ -565,8 +561,8 @@ class JournalDriver:
         except StoreUnavailable as error:
             logger.warning("the store gives no answer: %s", error)
             return None
-        except PlaitError:
-            # What is damaged keeps nobody from what this worker holds already.
+        except Exception:
+            # Whatever that was, it keeps nobody from what this worker holds already.
             logger.exception("nothing can be taken up from the store")
             return None
         for summary in claimed.executions:
@@ -592,8 +588,9 @@ class JournalDriver:
         idle = list(self._idle)
         for message in await self._leases.beat(self._worker_id, now_ms, until_ms):
             live = self._lives.get(message.execution_id)
-            if live is not None:
-                live.hear(message.message_id, event_of(message, now_ms))
+            event = None if live is None else readable(message, now_ms)
+            if live is not None and event is not None:
+                live.hear(message.message_id, event)
         del self._idle[: len(idle)]
         for live in idle:
             live.rest()

@@ -5,6 +5,7 @@ A message is JSON with a `verb`.
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Final
 
 import orjson
@@ -18,6 +19,8 @@ from plait.kernel.events import (
 )
 from plait.model.json import JsonValue
 from plait.ports.journal import Message
+
+logger = logging.getLogger("plait.journal")
 
 _DECISION: Final = ("step", "decision", "by", "comment", "roles")
 
@@ -35,6 +38,18 @@ def event_of(message: Message, now_ms: int) -> OutsideEvent:
             return ApprovalDecided(**content, at_ms=now_ms)
         case _:
             return CancelRequested(content["reason"], now_ms)
+
+
+def readable(message: Message, now_ms: int) -> OutsideEvent | None:
+    """Return the event that a message is; None: this version cannot read it.
+
+    A newer version may have sent it: it stays in the store for who can.
+    """
+    try:
+        return event_of(message, now_ms)
+    except Exception:
+        logger.exception("message %s cannot be read", message.message_id)
+        return None
 
 
 def cancel_message(

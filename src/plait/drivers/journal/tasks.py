@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Coroutine, Iterable
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
+
+CANCEL_AGAIN_S: Final = 1.0
 
 
 class Tasks:
@@ -35,6 +37,15 @@ class Tasks:
         task = self.spawn(work)
         task.add_done_callback(_retrieve)
         return await asyncio.shield(task)
+
+    async def end(self, more: Iterable[asyncio.Task[Any]]) -> None:
+        """Cancel all of them, and `more`, and wait until they are done."""
+        tasks = {*self.running, *more}
+        while tasks:
+            # More than once: a client library may take a cancellation for a time-out.
+            for task in tasks:
+                task.cancel()
+            _, tasks = await asyncio.wait(tasks, timeout=CANCEL_AGAIN_S)
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from typing import TypeAlias
 
 from plait.ports.journal import RUNNING, Journal, Search, Standing, Summary
 
+logger = logging.getLogger("plait.journal")
+
 Enough: TypeAlias = Callable[[Standing], bool]
 
 
 class Waiters:
-    """Those who wait in this process, wherever the execution runs."""
+    """Those who wait in this process, wherever the execution runs.
+
+    Attributes:
+        failed: Executions that this process holds and cannot go on with, and why.
+    """
 
     def __init__(self) -> None:
+        self.failed: dict[str, Exception] = {}
         self._futures: dict[str, dict[asyncio.Future[Summary], Enough]] = {}
 
     @property
@@ -54,6 +62,20 @@ class Waiters:
         if ids:
             for summary in await journal.find(Search(execution_ids=ids, limit=len(ids))):
                 self.tell(summary)
+
+    def fail(self, execution_id: str, error: Exception | None = None) -> None:
+        """Tell those who wait that it cannot go on.
+
+        Args:
+            error: Why; None: what was said before, if anything was.
+        """
+        if error is not None:
+            logger.error("execution %s cannot go on", execution_id, exc_info=error)
+            self.failed[execution_id] = error
+        known = self.failed.get(execution_id)
+        for future in self._futures.get(execution_id, {}):
+            if known is not None and not future.done():
+                future.set_exception(known)
 
 
 def has_ended(standing: Standing) -> bool:
