@@ -17,7 +17,7 @@ import orjson
 from plait.drivers.journal import Store, turns_of
 from plait.kernel.events import Event
 from plait.model.json import JsonObject, JsonValue
-from plait.ports.journal import RUNNING, History, Search
+from plait.ports.journal import RUNNING, History, Search, UnknownExecution
 
 # Between two looks at the execution's row. A look is one read by key.
 _LOOK_S: Final = 0.2
@@ -48,6 +48,8 @@ async def follow(
         is_over: Set when nobody shall be kept waiting any longer.
     """
     execution_id = history.summary.new.execution_id
+    # A number that no turn has yet is not a wish to miss those to come.
+    after = min(after, history.summary.length)
     while True:
         for number, events in enumerate(turns_of(history), start=1):
             if number > after:
@@ -60,7 +62,10 @@ async def follow(
             yield beat
         if is_over.is_set():
             return
-        history = await store.read(execution_id)
+        try:
+            history = await store.read(execution_id)
+        except UnknownExecution:  # it has ended long ago, and was removed
+            return
 
 
 async def _until_changed(
@@ -71,7 +76,7 @@ async def _until_changed(
     search = Search(execution_ids=(execution_id,), limit=1)
     while not is_over.is_set():
         found = await store.find(search)
-        if found and found[0].length > length:
+        if not found or found[0].length > length:
             return
         looks += 1
         if looks % _HEARTBEAT_LOOKS == 0:
