@@ -204,14 +204,15 @@ def wanted_wait_ms(request: Request, own_wait_ms: int) -> int:
     """Return how long the caller waits: as `Prefer` says (RFC 7240), or the endpoint.
 
     >>> [wanted_wait_ms(Request("GET", "/", "", {b"prefer": told}), 2_000)
-    ...  for told in (b"wait=10", b"respond-async", b"handling=strict")]
+    ...  for told in (b"respond-async, wait=10", b"respond-async", b"await=1; wait=3")]
     [10000, 0, 2000]
     """
-    preferred = request.headers.get(b"prefer", b"").lower()
-    given = _WAIT.search(preferred)
+    told = request.headers.get(b"prefer", b"").lower()
+    wishes = [wish.partition(b";")[0].strip() for wish in told.split(b",")]
+    given = next(filter(None, map(_WAIT.fullmatch, wishes)), None)
     if given is not None:
         return min(int(given[1]) * 1000, max(WAIT_MS_MAX, own_wait_ms))
-    return 0 if b"respond-async" in preferred else own_wait_ms
+    return 0 if b"respond-async" in wishes else own_wait_ms
 
 
 def _key_of(request: Request) -> str | None:
