@@ -36,7 +36,7 @@ from plait.gateway.streams import follow
 from plait.gateway.verbs import VERBS, Verb
 from plait.model.duration import parse_duration_ms
 from plait.model.json import JsonObject, JsonValue
-from plait.operations import Hand, row_json, show, shown_json
+from plait.operations import Hand, row_json, show, shown_json, waits
 from plait.ports.journal import RUNNING, TERMINAL, History, Search
 
 PAGE_SIZE_MAX: Final = 1_000
@@ -107,7 +107,10 @@ class Api:
         wait_ms = _wait_ms(exchange.request)
         if wait_ms:
             await self._keeper.has_ended(execution_id, wait_ms)
-        told = self._told(await kept.store.read(execution_id))
+        history = await kept.store.read(execution_id)
+        told = self._told(history)
+        if self._is_open and told["status"] == RUNNING:
+            told["waits"] = [*await waits(self._hand(kept), history)]
         reply = _reply(200, told)
         if told["status"] == RUNNING:
             reply.headers.append((b"retry-after", b"1"))
