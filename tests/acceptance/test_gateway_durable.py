@@ -318,6 +318,39 @@ async def test_a_signal_that_cannot_be_kept_as_it_is_changes_nothing(
         assert told(await process.ask(f"{link}?wait=20s"))["status"] == "cancelled"
 
 
+async def test_what_an_execution_waits_for_is_told(tmp_path: Path) -> None:
+    (tmp_path / "w.yaml").write_text(WAITING)
+    store = f"--store={tmp_path / 'plait.db'}"
+    async with serving(tmp_path / "w.yaml", arguments=[store]) as process:
+        link = (await process.ask("/waiting", "POST", body={})).headers["location"]
+        (wait,) = told(await process.ask(link))["waits"]
+        assert (wait["step"], wait["for"], wait["name"]) == ("paid", "event", "payment")
+        await process.ask(f"{link}/cancel", "POST", body={})
+        assert told(await process.ask(f"{link}?wait=20s"))["waits"] == []
+
+
+async def test_a_fork_takes_no_input_that_does_not_fit(tmp_path: Path) -> None:
+    script = reply(json={"by": "card"})
+    async with Upstream(script) as service, gateway(tmp_path, service) as process:
+        link = f"{EXECUTIONS}/{(await pay(process)).headers['plait-execution-id']}"
+        body = {"from": "charge", "input": {"amount": "much"}}
+        refused = await process.ask(f"{link}/fork", "POST", body=body)
+        assert (refused.status, refused.error_code) == (400, "request.invalid")
+        (violation,) = told(refused)["error"]["details"]["violations"]
+        assert violation["path"] == "/amount"
+
+
+async def test_a_stream_after_an_event_that_never_was_ends_with_its_execution(
+    tmp_path: Path,
+) -> None:
+    script = reply(json={"by": "card"})
+    async with Upstream(script) as service, gateway(tmp_path, service) as process:
+        running = (await pay(process, prefer="respond-async")).headers["location"]
+        async with process.client() as client, asyncio.timeout(WAIT_S):
+            client.send(request_bytes(f"{running}/events", last_event_id="9999"))
+            assert b"event: end" in await client.closed()
+
+
 SAGA = """\
 name: trip
 endpoint: {method: POST, path: /trip, wait: 20s}
