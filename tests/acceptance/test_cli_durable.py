@@ -8,6 +8,7 @@ from asyncio.subprocess import Process
 from pathlib import Path
 
 import orjson
+import pytest
 
 from plait.testing.upstream import Peer, Request, Script, Upstream
 from plait.testing.upstream_scripts import reply
@@ -192,6 +193,38 @@ async def test_an_unknown_execution_and_an_unknown_store_are_told(tmp_path: Path
     damaged.write_bytes(b"no database" * 100)
     broken = await plait("executions", "list", "--store", str(damaged), cwd=tmp_path)
     assert (broken.code, "store.no_database" in broken.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("list", "--status", "faild"), "--status faild: write one of running"),
+        (("list", "--tag", "a\udcff"), "--tag: this is not UTF-8"),
+        (("list", "--text", "a\udcff"), "--text: this is not UTF-8"),
+        (("show", "\udcff"), "the execution's id: this is not UTF-8"),
+        (("export", "--all", "--status", "faild"), "--status faild: write one of running"),
+        (
+            ("decide", "x", "--as", "done", "--response", "18446744073709551616"),
+            "--response: an integer beyond 64 bits",
+        ),
+    ],
+)
+async def test_an_option_that_cannot_be_meant_is_refused(
+    tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    write(tmp_path, INPUT)
+    await plait("run", "w.yaml", "--durable", "-i", '{"a": 1}', cwd=tmp_path)
+    done = await plait("executions", *arguments, cwd=tmp_path)
+    assert (done.code, done.out, said in done.err) == (2, "", True)
+
+
+@pytest.mark.parametrize("key", [("--key", ""), ("--key", "\udcff"), ("--tag", "\udcff")])
+async def test_a_key_or_a_tag_that_cannot_be_kept_is_refused(
+    tmp_path: Path, key: tuple[str, str]
+) -> None:
+    write(tmp_path, INPUT)
+    done = await plait("run", "w.yaml", "--durable", "-i", '{"a": 1}', *key, cwd=tmp_path)
+    assert (done.code, done.out, f"{key[0]}: " in done.err) == (2, "", True)
 
 
 async def test_what_kills_its_workers_is_quarantined_while_others_go_on(

@@ -35,6 +35,7 @@ from plait.cli.filters import (
 from plait.cli.inputs import checked_input, read_input
 from plait.cli.options import ConfigOption, ResolveOption, configured, connectors
 from plait.cli.outcome import Manner, tell_ended
+from plait.cli.output import check_texts, stop
 from plait.cli.plans import load_one
 from plait.cli.stores import IdArgument, StoreOption, found, with_store
 from plait.drivers.journal import Store
@@ -89,7 +90,10 @@ def decide(
     - `plait executions decide 7f3a --as done --response '{"receipt": 17}' --by ada`
     """
     bench = bench_of(config, None, store)
-    answer = read_input(response).value
+    given = read_input(response)
+    if given.wide:
+        stop("--response: an integer beyond 64 bits cannot be kept; send it as text")
+    answer = given.value
 
     async def change(opened: Store) -> Summary:
         execution_id = (await found(opened, execution)).new.execution_id
@@ -165,6 +169,8 @@ def rollback(
 
     - `plait executions rollback 7f3a --reason "customer withdrew"`
     """
+
+    check_texts({"--reason": reason})
 
     async def change(hand: Hand) -> Summary:
         only = await found(hand.store, execution)

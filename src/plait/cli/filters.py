@@ -6,7 +6,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from plait.cli.output import stop
+from plait.cli.output import check_texts, stop
 from plait.cli.stores import duration_ms, now_ms
 from plait.model.record import record
 from plait.ports.journal import RUNNING, TERMINAL, Search
@@ -68,6 +68,8 @@ class Filters:
         Args:
             statuses: Those asked for when no others are.
         """
+        texts = {"--workflow": self.workflow, "--error": self.error}
+        check_texts({**texts, "--tag": self.tag, "--text": self.text})
         known = (RUNNING, *TERMINAL)
         for one in self.statuses:
             if one not in known:

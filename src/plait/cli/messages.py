@@ -33,7 +33,7 @@ from plait.cli.filters import (
 )
 from plait.cli.inputs import read_input
 from plait.cli.options import ConfigOption
-from plait.cli.output import stop
+from plait.cli.output import check_texts, stop
 from plait.cli.stores import IdArgument, StoreOption, found, with_store
 from plait.drivers.journal import Store
 from plait.operations import Hand, Signal, Verdict, judge
@@ -97,6 +97,7 @@ def cancel(
 
     - `plait executions cancel --workflow order --tag trial --dry-run`
     """
+    check_texts({"--reason": reason})
     filters = Filters(workflow, status, error, tag, text, since, failed)
     told = (dry_run, yes, as_json, False, at_once)
     wish = Wish(executions or (), filters, (RUNNING,), *told)

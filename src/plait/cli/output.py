@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
 import orjson
@@ -14,6 +15,7 @@ from plait.model.json import JsonObject, JsonValue
 __all__ = [
     "EXIT_FAILED",
     "EXIT_INVALID",
+    "check_texts",
     "error_json",
     "is_terminal",
     "json_text",
@@ -33,6 +35,19 @@ def stop(*lines: str, code: int = EXIT_INVALID) -> NoReturn:
     for line in lines:
         say(line)
     raise typer.Exit(code)
+
+
+def check_texts(given: Mapping[str, str | None]) -> None:
+    """End with EXIT_INVALID when one of the texts that were `given` cannot be kept.
+
+    Args:
+        given: From an option's name to its text; None: it was not given.
+    """
+    for option, text in given.items():
+        try:
+            (text or "").encode()
+        except UnicodeEncodeError:
+            stop(f"{option}: this is not UTF-8")
 
 
 def json_text(value: Any, *, is_pretty: bool) -> str:

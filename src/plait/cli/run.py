@@ -22,7 +22,7 @@ from plait.cli.options import (
     connectors,
 )
 from plait.cli.outcome import Ended, Manner, tell_ended, tell_warnings
-from plait.cli.output import stop
+from plait.cli.output import check_texts, stop
 from plait.cli.plans import load_one
 from plait.cli.stores import StoreOption, give_up
 from plait.drivers.inline import NeedsDurable, Result
@@ -143,6 +143,9 @@ def command(
     value = checked_input(plan, read_input(input_))
     manner = Manner(quiet=quiet, as_json=json_timeline)
     tell_warnings(loaded, manner)
+    check_texts({"--key": key, "--tag": "".join(tag or ())})
+    if key == "":
+        stop("--key: write one, or leave the option out")
     if not durable and (key or tag or store or priority is not None):
         stop(
             "--key, --tag, --priority and --store are for executions that are kept: "

@@ -12,7 +12,7 @@ import typer
 
 from plait.assembly.stores import open_store
 from plait.cli.options import configured
-from plait.cli.output import EXIT_FAILED, EXIT_INVALID, stop
+from plait.cli.output import EXIT_FAILED, EXIT_INVALID, check_texts, stop
 from plait.drivers.journal import Store
 from plait.model.duration import parse_duration_ms
 from plait.model.errors import Advice, PlaitError
@@ -75,6 +75,7 @@ async def found(opened: Store, execution: str) -> Summary:
     Raises:
         UnknownExecution: There is none.
     """
+    check_texts({"the execution's id": execution})
     exact = await opened.find(Search(execution_ids=(execution,)))
     if exact:
         return exact[0]
