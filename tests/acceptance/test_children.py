@@ -190,3 +190,18 @@ async def test_workflows_run_each_other_only_so_deep(tmp_path: Path) -> None:
     (tmp_path / "w.yaml").write_text(text)
     done = await plait("run", "w.yaml", "--durable", cwd=tmp_path)
     assert (done.code, done.error["code"]) == (1, "limit.workflow_depth")
+
+
+@pytest.mark.parametrize("durable", [(), ("--durable",)])
+async def test_a_child_takes_no_input_that_does_not_fit(
+    tmp_path: Path, durable: tuple[str, ...]
+) -> None:
+    write(tmp_path)
+    schema = "input: {properties: {n: {type: string}}}\n"
+    (tmp_path / "child.yaml").write_text(CHILD.replace("steps:", f"{schema}steps:"))
+    async with Upstream(reply()) as service:
+        done = await run(tmp_path, service, *durable)
+        assert (done.code, done.error["code"]) == (1, "workflow.invalid_input")
+        (violation,) = done.error["details"]["violations"]
+        assert violation["path"] == "/n"
+        assert service.requests == []
