@@ -43,6 +43,20 @@ async def test_validate_tells_every_finding_of_every_file(folder: Path) -> None:
     assert done.err == "4 documents: 1 fine, 1 with warnings, 2 with errors\n"
 
 
+async def test_validate_warns_of_what_an_endpoint_asks_for_in_vain(tmp_path: Path) -> None:
+    endpoint = "{method: POST, path: /a, cache: 5s, headers: {Connection: x, X-A: y}}"
+    (tmp_path / "a.yaml").write_text(f"endpoint: {endpoint}\nmode: express\n{GOOD}")
+    done = await plait("validate", "a.yaml", cwd=tmp_path)
+    assert done.code == 0
+    assert done.out.splitlines() == [
+        "a.yaml:1:11: warning G004 'Connection' is set by the gateway itself; "
+        "it is not sent",
+        "a.yaml:1:11: warning G006 'cache' has no effect: a POST may change something "
+        "(leave it out, or use GET)",
+    ]
+    assert (await plait("validate", "a.yaml", "--strict", cwd=tmp_path)).code == 2
+
+
 async def test_validate_passes_warnings_unless_strict(folder: Path) -> None:
     assert (await plait("validate", "good.yaml", cwd=folder)).code == 0
     assert (await plait("validate", "warned.yaml", cwd=folder)).code == 0

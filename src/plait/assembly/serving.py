@@ -10,13 +10,14 @@ from ipaddress import ip_address
 
 from plait.assembly import compose
 from plait.assembly.connectors import Connector
-from plait.assembly.documents import UNREADABLE, LoadedFile
+from plait.assembly.deployed import loaded
+from plait.assembly.documents import LoadedFile
 from plait.assembly.settings import GatewaySection, Settings
 from plait.assembly.sources import Configured
 from plait.assembly.stores import is_there, open_store
 from plait.drivers.children import Workflows
 from plait.gateway.app import Gateway, GatewaySettings
-from plait.gateway.deployment import Broken, Deployment, Loaded
+from plait.gateway.deployment import Loaded
 from plait.gateway.http1 import HttpLimits
 from plait.gateway.keeper import Keeper, Kept
 from plait.plan import Plan
@@ -106,13 +107,4 @@ def connection_limits(settings: Settings) -> HttpLimits:
 
 def deployments(files: Sequence[LoadedFile]) -> list[Loaded]:
     """Return what the gateway takes for each of `files`."""
-    return [_deployment(file) for file in files]
-
-
-def _deployment(file: LoadedFile) -> Loaded:
-    compiled = file.compiled
-    if compiled is None:
-        is_unreadable = any(one.code == UNREADABLE for one in file.diagnostics)
-        return Broken(file.name, file.diagnostics, is_unreadable)
-    span = compiled.document.source.span_of(("endpoint",))
-    return Deployment(file.name, compiled.plan, span, compiled.warnings)
+    return [loaded(file) for file in files]
