@@ -85,7 +85,6 @@ def test_unknown_benchmark_is_refused_with_the_known_names() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "no benchmark is called speed: aggregate, durable" in done.stderr
-    assert "no benchmark is called speed: aggregate, kernel" in done.stderr
 
 
 def test_a_durable_sample_tells_what_the_raw_limit_has_to_write(tmp_path: Path) -> None:
