@@ -224,6 +224,6 @@ def test_no_more_than_a_lane_takes_run_and_all_of_them_end(seed: int) -> None:
     rows = run_virtually(world.store.find(Search(limit=1_000)))
     assert len({one.new.key for one in rows}) == len(rows) == 40
     assert {one.standing.status for one in rows} <= {"completed", "cancelled"}
-    assert set(world.store.most.values()) == {MAX}
+    assert max(world.store.most.values()) == MAX
     assert world.deaths >= 5
     assert world.store.queued >= 5
