@@ -339,6 +339,7 @@ def changed(path: tuple[Any, ...], how: str, value: Any, key: str) -> dict[str, 
     return result
 
 
+@pytest.mark.slow
 @settings(max_examples=2_000)
 @given(
     st.sampled_from(PLACES),

@@ -166,6 +166,7 @@ WRECKS: st.SearchStrategy[Any] = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=3 * settings().max_examples)
 @given(document=documents(), data=st.data())
 def test_a_good_document_with_one_thing_wrecked_is_a_finding_or_a_plan(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -90,6 +91,7 @@ def test_reversing_edges_twice_changes_nothing(deps: list[list[int]]) -> None:
     assert reversed_edges(reversed_edges(deps)) == deps
 
 
+@pytest.mark.slow
 def test_a_chain_of_a_hundred_thousand_needs_no_recursion() -> None:
     deps = [[], *([node] for node in range(99_999))]
     assert find_circles(deps) == []

@@ -179,6 +179,7 @@ GROWING = [
 ]
 
 
+@pytest.mark.slow
 @given(st.sampled_from(GROWING), JSON, JSON)
 @settings(max_examples=4 * settings().max_examples)
 def test_no_result_is_larger_than_its_bound(

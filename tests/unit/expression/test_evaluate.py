@@ -57,6 +57,7 @@ SHAPES = [
 ]
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(SHAPES),
     st.fixed_dictionaries({"a": JSON, "b": JSON}),

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from plait.gateway.changes import Changes
 from tests.unit.gateway.wires import WAIT_S
 
@@ -111,6 +113,7 @@ async def until_said(process: asyncio.subprocess.Process, text: bytes) -> None:
             assert process.returncode is None
 
 
+@pytest.mark.slow
 async def test_what_never_closes_keeps_no_process(tmp_path: Path) -> None:
     async with ending("closing", tmp_path) as process:
         process.send_signal(signal.SIGTERM)
@@ -118,6 +121,7 @@ async def test_what_never_closes_keeps_no_process(tmp_path: Path) -> None:
             assert await process.wait() == 0
 
 
+@pytest.mark.slow
 async def test_a_third_signal_kills_whatever_hangs(tmp_path: Path) -> None:
     async with ending("stubborn", tmp_path) as process:
         process.send_signal(signal.SIGTERM)
@@ -129,6 +133,7 @@ async def test_a_third_signal_kills_whatever_hangs(tmp_path: Path) -> None:
             assert await process.wait() == -signal.SIGTERM
 
 
+@pytest.mark.slow
 async def test_a_disk_that_gives_no_answer_keeps_no_process(tmp_path: Path) -> None:
     async with ending("loading", tmp_path) as process:
         (tmp_path / "a.yaml").write_text("")

@@ -221,6 +221,7 @@ print(compiled.plan.content_hash)
 """
 
 
+@pytest.mark.slow
 def test_every_process_gives_the_same_hash_whatever_its_hash_seed(plan: Plan) -> None:
     data = json.dumps(EVERYTHING).encode()
     hashes = {python(COMPILE, data, PYTHONHASHSEED=seed) for seed in ("0", "1", "4711")}

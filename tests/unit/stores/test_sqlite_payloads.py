@@ -123,6 +123,7 @@ async def test_what_a_dead_worker_saved_and_never_named_goes_when_one_joins(
     assert [one.read_bytes() for one in blobs(path)] == [LARGE]
 
 
+@pytest.mark.slow
 async def test_a_payload_is_never_lost_to_a_sweep_at_the_same_time(path: Path) -> None:
     """Others remove what nobody names, all the time; what is acknowledged is there."""
     writer, sweeper = await SqliteStore.open(path), await SqliteStore.open(path)
