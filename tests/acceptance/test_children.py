@@ -205,3 +205,15 @@ async def test_a_child_takes_no_input_that_does_not_fit(
         (violation,) = done.error["details"]["violations"]
         assert violation["path"] == "/n"
         assert service.requests == []
+
+
+async def test_an_express_parent_hears_that_its_child_has_to_wait_for_somebody(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path, mode="mode: express")
+    (tmp_path / "child.yaml").write_text(
+        "name: child\nsteps: [{id: asked, type: wait, event: {name: paid}}]\n"
+    )
+    async with Upstream(reply()) as service:
+        done = await run(tmp_path, service)
+    assert (done.code, done.error["code"]) == (1, "execution.needs_durable")

@@ -1,4 +1,4 @@
-"""Children: workflows that other workflows run as steps. Their names, caps and failures.
+"""Children: workflows that other workflows run as steps. Their names, caps and outcomes.
 
 Rule. A child's id follows from its parent's id, the step's path and the attempt, so it is
       the same child after a crash, and in either mode. It ends with the child's depth.
@@ -8,19 +8,23 @@ Not here: running them (plait.drivers.inline.children, plait.drivers.journal.chi
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Coroutine
 from itertools import islice
 from typing import Any, Final, TypeAlias
 
 import jsonschema_rs
 
-from plait.model.errors import Advice
+from plait.model.errors import Advice, PlaitError
 from plait.model.failure import Failure
 from plait.model.json import JsonObject, JsonValue
 from plait.model.place import pointer_to
 from plait.plan import Plan
-from plait.ports.calls import Call, CallReply
+from plait.ports.calls import Call, CallReply, Done, Outcome
+
+logger = logging.getLogger("plait.children")
 
 KIND: Final = "workflow"
 DEPTH_MAX: Final = 10
@@ -125,6 +129,32 @@ def failure_of(failure: Failure | None, child_id: str) -> Failure:
         advice=failure.advice,
         classes=failure.classes,
     )
+
+
+def told_of(
+    call: Call, outcome: Coroutine[Any, Any, Outcome], done: Done
+) -> asyncio.Task[Outcome]:
+    """Run a child in the background; `done` hears what it came to, unless cancelled."""
+    running = asyncio.get_running_loop().create_task(_surely(call, outcome))
+
+    def tell(task: asyncio.Task[Outcome]) -> None:
+        if not task.cancelled():
+            done(task.result())
+
+    running.add_done_callback(tell)
+    return running
+
+
+async def _surely(call: Call, outcome: Coroutine[Any, Any, Outcome]) -> Outcome:
+    """Make a failure of whatever is raised: who waits would else wait for ever."""
+    try:
+        return await outcome
+    except PlaitError as error:
+        return Failure(error.code, str(error), advice=error.advice)
+    except Exception as error:
+        logger.exception("step %s of execution %s", call.step, call.execution_id)
+        text = f"the workflow cannot be run: {type(error).__name__}"
+        return Failure("internal", text, advice=Advice.REPORT)
 
 
 def timed_out(call: Call) -> Failure:

@@ -14,6 +14,7 @@ from plait.drivers.children import (
     plan_for,
     reply_of,
     timed_out,
+    told_of,
     trigger_of,
 )
 from plait.drivers.inline.driver import InlineDriver, Start
@@ -45,14 +46,7 @@ class WithInlineChildren:
         """See plait.ports.calls.Calls."""
         if call.kind != KIND:
             return self._calls.start(call, done)
-        running = asyncio.get_running_loop().create_task(self._outcome(call))
-
-        def tell(task: asyncio.Task[Outcome]) -> None:
-            if not task.cancelled():
-                done(task.result())
-
-        running.add_done_callback(tell)
-        return _Child(running)
+        return _Child(told_of(call, self._outcome(call), done))
 
     async def _outcome(self, call: Call) -> Outcome:
         plan = plan_for(call, self._workflows)

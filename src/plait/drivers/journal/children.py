@@ -12,7 +12,6 @@ Not here: what a child is called (plait.drivers.children).
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Final, Protocol
@@ -25,17 +24,15 @@ from plait.drivers.children import (
     plan_for,
     reply_of,
     timed_out,
+    told_of,
     trigger_of,
 )
 from plait.drivers.inline import Result
 from plait.drivers.journal.terms import Start
-from plait.model.errors import Advice, PlaitError
 from plait.model.failure import Failure
 from plait.plan import Plan
 from plait.ports.calls import Call, CallReply, Done, Outcome
 from plait.ports.journal import LostRace, StoreUnavailable, Summary, UnknownExecution
-
-logger = logging.getLogger("plait.journal")
 
 _AWAY_S: Final = 1.0
 
@@ -102,32 +99,19 @@ class Children:
 
     def start(self, call: Call, done: Done) -> Child:
         """Start the child that `call` asks for; `done` hears what it came to."""
-        running = asyncio.get_running_loop().create_task(self._outcome(call))
-
-        def tell(task: asyncio.Task[Outcome]) -> None:
-            if not task.cancelled():
-                done(task.result())
-
-        running.add_done_callback(tell)
+        running = told_of(call, self._outcome(call), done)
         return Child(running, lambda: self._spawn(self._cancelled(child_of(call))))
 
     async def _outcome(self, call: Call) -> Outcome:
+        plan = plan_for(call, self._workflows)
+        if isinstance(plan, Failure):
+            return plan
         try:
-            plan = plan_for(call, self._workflows)
-            if isinstance(plan, Failure):
-                return plan
             async with asyncio.timeout(call.timeout_ms / 1000):
                 return await self._surely(call, plan)
         except TimeoutError:
             self._spawn(self._cancelled(child_of(call)))
             return timed_out(call)
-        except PlaitError as error:
-            return Failure(error.code, str(error), advice=error.advice)
-        except Exception as error:
-            # Whoever waits for the outcome would wait for ever.
-            logger.exception("step %s of execution %s", call.step, call.execution_id)
-            text = f"the workflow cannot be run: {type(error).__name__}"
-            return Failure("internal", text, advice=Advice.REPORT)
 
     async def _surely(self, call: Call, plan: Plan) -> Outcome:
         """A store that is away for a while fails no step."""

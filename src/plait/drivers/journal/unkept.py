@@ -23,7 +23,7 @@ from plait.drivers.journal.telling import Outstanding, ambient_of
 from plait.drivers.journal.terms import Start, new_execution, started
 from plait.kernel import Kernel
 from plait.ports.calls import Calls
-from plait.ports.journal import Append, History, Standing, StoreUnavailable, Summary
+from plait.ports.journal import Append, History, Standing, Summary
 
 # The epoch and owner of what nobody else knows of.
 _EPOCH = 1
@@ -136,7 +136,7 @@ class Unkept:
         try:
             standing = standing_of(live.state, live.outstanding)
             return await self._driver.adopt(live, self._new, self._entries, standing)
-        except StoreUnavailable:
+        except Exception:
             if self._is_abandoned:
                 live.let_go()
             raise
