@@ -19,6 +19,7 @@ from benchmarks.aggregate.check import check_replies
 from benchmarks.aggregate.nginx import missing_nginx, upstream_command
 from benchmarks.aggregate.peers import AIOHTTP, PEERS, PLAIT, Peer
 from benchmarks.harness.load import CONNECTIONS, Sample, Target, measure, missing_tool
+from benchmarks.harness.peers import present
 from benchmarks.harness.processes import LOAD_CORE, SERVER_CORE, free_ports, serving
 from benchmarks.harness.report import machine_line, table, write_results
 
@@ -35,7 +36,7 @@ def run(options: argparse.Namespace) -> None:
     if missing:
         print(f"not measured: {' and '.join(missing)} must be installed first")
         return
-    peers = list(_present(options.peer))
+    peers = list(present(PEERS, options.peer))
     with _running(peers) as targets:
         samples = _samples(peers, targets, options.rounds, options.seconds)
     figures = [_figures(peer, samples[peer.name]) for peer in peers]
@@ -53,17 +54,6 @@ def run(options: argparse.Namespace) -> None:
     }
     results = {"settings": settings, "peers": figures, "ratios": ratios}
     print(f"\nwritten to {write_results('aggregate', results)}")
-
-
-def _present(names: Sequence[str]) -> Iterator[Peer]:
-    for peer in PEERS:
-        if names and peer.name not in names:
-            continue
-        missing = peer.missing()
-        if missing is None:
-            yield peer
-        else:
-            print(f"{peer.title} is not measured: {missing} must be installed first")
 
 
 @contextmanager

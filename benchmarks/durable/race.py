@@ -13,13 +13,14 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from statistics import median
 from typing import Any, Final, TypeAlias
 from unittest import SkipTest
 
 from benchmarks.durable.peers import PEERS, PLAIT, RAW, Peer
+from benchmarks.harness.peers import present
 from benchmarks.harness.processes import (
     LOAD_CORE,
     ROOT,
@@ -44,7 +45,7 @@ Samples: TypeAlias = "dict[Kind, dict[str, list[dict[str, Any]]]]"
 def run(options: argparse.Namespace) -> None:
     """Measure what can be measured on this machine; say what cannot, and why."""
     samples: Samples = defaultdict(lambda: defaultdict(list))
-    with _surroundings(list(_present(options.peer))) as (peers, places):
+    with _surroundings(list(present(PEERS, options.peer))) as (peers, places):
         for number in range(options.rounds):
             for kind in [(name, count) for name in WORKFLOWS for count in IN_FLIGHT]:
                 first = number % len(peers)
@@ -60,17 +61,6 @@ def run(options: argparse.Namespace) -> None:
     made_of = {peer.name: peer.made_of() for peer in peers}
     results = {"settings": settings, "versions": made_of, "figures": figures}
     print(f"\nwritten to {write_results('durable', results)}")
-
-
-def _present(names: Sequence[str]) -> Iterator[Peer]:
-    for peer in PEERS:
-        if names and peer.name not in names:
-            continue
-        missing = peer.missing()
-        if missing is None:
-            yield peer
-        else:
-            print(f"{peer.title} is not measured: {missing} must be installed first")
 
 
 @contextmanager

@@ -30,6 +30,7 @@ from plait.ports.journal import (
     UnknownPlan,
 )
 from plait.ports.leases import Claimed
+from plait.stores.fits import fits
 from plait.stores.turns import in_turn
 
 
@@ -108,7 +109,7 @@ class MemoryStore:
         if search.before is not None:
             ids = [one.new.execution_id for one in latest_first]
             latest_first = latest_first[ids.index(search.before) + 1 :]
-        return [one for one in latest_first if _fits(one, search)][: search.limit]
+        return [one for one in latest_first if fits(one, search)][: search.limit]
 
     async def post(self, message: Message) -> None:
         """See plait.ports.journal.Journal."""
@@ -250,21 +251,3 @@ class MemoryStore:
         history = self._histories[summary.new.execution_id]
         self._histories[summary.new.execution_id] = History(held, history.entries)
         return held
-
-
-def _fits(summary: Summary, search: Search) -> bool:
-    new, standing = summary.new, summary.standing
-    return all(
-        (
-            not search.execution_ids or new.execution_id in search.execution_ids,
-            search.workflow in (None, new.workflow),
-            not search.statuses or standing.status in search.statuses,
-            search.error_code in (None, standing.error_code),
-            search.tag is None or search.tag in new.tags,
-            search.text is None or search.text in new.input,
-            search.since_ms is None or new.created_at_ms >= search.since_ms,
-            search.until_ms is None or new.created_at_ms < search.until_ms,
-            search.parent in (None, new.parent),
-            search.lane in (None, new.lane),
-        )
-    )

@@ -18,13 +18,15 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from importlib import resources
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import asyncpg
 
 from plait.ports.journal import StoreFull, StoreTooNew, StoreUnavailable
 from plait.stores.durability import StoreNotDurable, without_durability
+from plait.stores.places import place_of
 from plait.stores.unstorable import Unstorable
+
+PORT: Final = 5432
 
 logger = logging.getLogger("plait.postgres")
 
@@ -71,7 +73,7 @@ class Server:
     """
 
     def __init__(self, url: str) -> None:
-        self.place = place_of(url)
+        self.place = place_of(url, PORT)
         self._url = url
         self._pool: Any = None
         self._failures = 0
@@ -235,20 +237,6 @@ def migrations() -> list[str]:
     folder = resources.files(__package__) / "migrations"
     files = sorted(file.name for file in folder.iterdir() if file.name.endswith(".sql"))
     return [(folder / name).read_text("utf-8") for name in files]
-
-
-def place_of(url: str) -> str:
-    """Return host and port of a store's address.
-
-    >>> place_of("postgresql://ann:s3cret@db.example/plait")
-    'db.example:5432'
-    """
-    try:
-        place = urlsplit(url).netloc.rpartition("@")[2] or "localhost"
-    except ValueError:
-        return "an address that cannot be read"
-    has_port = place.rpartition(":")[2].isdigit()
-    return place if has_port else f"{place}:5432"
 
 
 def unavailable(place: str, error: Exception) -> StoreUnavailable:

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from plait.ports.journal import Search, Summary
-from plait.stores.redis.rows import PREFIX, fits, index_of, summary_of
+from plait.stores.fits import fits
+from plait.stores.redis.rows import PREFIX, index_of, summary_of
 
 _ROWS_MAX: Final = 200
 

@@ -23,6 +23,9 @@ from redis.maint_notifications import MaintNotificationsConfig
 
 from plait.ports.journal import StoreFull, StoreTooNew, StoreUnavailable
 from plait.stores.durability import StoreNotDurable, without_durability
+from plait.stores.places import place_of
+
+PORT: Final = 6379
 
 logger = logging.getLogger("plait.redis")
 
@@ -51,7 +54,7 @@ class Server:
     """
 
     def __init__(self, url: str) -> None:
-        self.place = place_of(url)
+        self.place = place_of(url, PORT)
         self._url = url
         self.client: Any = None
         self.is_old = False
@@ -150,20 +153,6 @@ class Server:
             raise StoreNotDurable(
                 f"{where} would lose executions that it has acknowledged: set {remedy}"
             )
-
-
-def place_of(url: str) -> str:
-    """Return host and port of a store's address.
-
-    >>> place_of("redis://:s3cret@cache.example/1")
-    'cache.example:6379'
-    """
-    try:
-        place = urlsplit(url).netloc.rpartition("@")[2] or "localhost"
-    except ValueError:
-        return "an address that cannot be read"
-    has_port = place.rpartition(":")[2].isdigit()
-    return place if has_port else f"{place}:6379"
 
 
 def unavailable(place: str, error: Exception) -> StoreUnavailable:
