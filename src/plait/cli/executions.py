@@ -29,6 +29,7 @@ from plait.cli.filters import (
 from plait.cli.messages import approve, cancel, reject, signal
 from plait.cli.options import ConfigOption
 from plait.cli.output import EXIT_FAILED, error_json, is_terminal, json_text, stop, write
+from plait.cli.steps import step_lines
 from plait.cli.stores import IdArgument, StoreOption, found, now_ms, with_store
 from plait.cli.table import print_table
 from plait.cli.timeline import print_timeline
@@ -39,7 +40,15 @@ from plait.kernel.events import Event, ExecutionResumed
 from plait.kernel.views import moment_text
 from plait.model.duration import format_ms
 from plait.model.json import JsonObject
-from plait.operations import Shown, row_json, show, shown_json, waits
+from plait.operations import (
+    Shown,
+    requests,
+    row_json,
+    show,
+    shown_json,
+    steps_json,
+    waits,
+)
 from plait.ports.journal import QUEUED, RUNNING
 
 JsonOption: TypeAlias = Annotated[
@@ -99,17 +108,22 @@ def list_(
 @group.command("show")
 def show_(
     execution: IdArgument,
+    full: Annotated[
+        bool, typer.Option("--full", help="Write requests and responses whole.")
+    ] = False,
     as_json: JsonOption = False,
     store: StoreOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Show one execution: its timeline, input, output or error.
+    """Show one execution: its timeline, and what every step was asked and answered.
 
-    With --json also what every step was answered.
+    Secrets are masked: they are not in the store.
 
     Examples:
 
     - `plait executions show 7f3a`
+
+    - `plait executions show 7f3a --full`
 
     - `plait executions show 7f3a --json`
     """
@@ -119,7 +133,7 @@ def show_(
         text = json_text(shown_json(shown), is_pretty=is_terminal(sys.stdout))
         write(text + "\n")
     else:
-        _print_shown(shown)
+        _print_shown(shown, is_whole=full)
 
 
 @group.command()
@@ -162,12 +176,14 @@ async def _shown(bench: Bench, opened: Store, execution: str) -> Shown:
     summary = await found(opened, execution)
     history = await opened.read(summary.new.execution_id)
     shown = show(history, now_ms())
+    hand = hand_of(bench, opened)
+    shown = replace(shown, requests=await requests(hand, history))
     if shown.status != RUNNING:
         return shown
-    return replace(shown, waits=await waits(hand_of(bench, opened), history))
+    return replace(shown, waits=await waits(hand, history))
 
 
-def _print_shown(shown: Shown) -> None:
+def _print_shown(shown: Shown, *, is_whole: bool) -> None:
     new = shown.summary.new
     is_running = shown.status == RUNNING
     facts: dict[str, object] = {
@@ -192,6 +208,8 @@ def _print_shown(shown: Shown) -> None:
     print_timeline(shown.trace.as_json(), title=title)
     for wait in shown.waits:
         write(f"waits      {wait_text(wait)}\n")
+    for line in step_lines(steps_json(shown), is_whole=is_whole):
+        write(line + "\n")
 
 
 def wait_text(wait: JsonObject) -> str:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from dataclasses import replace
 from typing import ClassVar, Final
 from urllib.parse import parse_qs
 
@@ -36,7 +37,7 @@ from plait.gateway.streams import follow
 from plait.gateway.verbs import VERBS, Verb
 from plait.model.duration import parse_duration_ms
 from plait.model.json import JsonObject, JsonValue
-from plait.operations import Hand, row_json, show, shown_json, waits
+from plait.operations import Hand, requests, row_json, show, shown_json, waits
 from plait.ports.journal import RUNNING, TERMINAL, History, Search
 
 PAGE_SIZE_MAX: Final = 1_000
@@ -108,9 +109,7 @@ class Api:
         if wait_ms:
             await self._keeper.has_ended(execution_id, wait_ms)
         history = await kept.store.read(execution_id)
-        told = self._told(history)
-        if self._is_open and told["status"] == RUNNING:
-            told["waits"] = [*await waits(self._hand(kept), history)]
+        told = await self._whole(kept, history) if self._is_open else self._told(history)
         reply = _reply(200, told)
         if told["status"] == RUNNING:
             reply.headers.append((b"retry-after", b"1"))
@@ -128,6 +127,14 @@ class Api:
             is_over=self._keeper.is_draining,
         )
         return Reply(200, list(EVENT_HEADERS), stream=parts)
+
+    async def _whole(self, kept: Kept, history: History) -> JsonObject:
+        """Return all about an execution, also what its calls are asked and wait for."""
+        hand = self._hand(kept)
+        shown = replace(show(history, _now_ms()), requests=await requests(hand, history))
+        if shown.status == RUNNING:
+            shown = replace(shown, waits=await waits(hand, history))
+        return shown_json(shown)
 
     def _told(self, history: History) -> JsonObject:
         """Return an execution as the caller may see it."""

@@ -23,7 +23,7 @@ from plait.operations.course import (
     resume,
     rollback,
 )
-from plait.operations.executions import Shown, row_json, show, shown_json
+from plait.operations.executions import Shown, row_json, show, shown_json, steps_json
 from plait.operations.journal import (
     Checked,
     NoUpkeep,
@@ -45,6 +45,7 @@ from plait.operations.messages import (
     judge,
     signal,
 )
+from plait.operations.requests import requests
 from plait.operations.waits import queue_of, waits
 
 __all__ = [
@@ -81,6 +82,7 @@ __all__ = [
     "line_of",
     "queue_of",
     "remove",
+    "requests",
     "resolve",
     "restart",
     "resume",
@@ -89,6 +91,7 @@ __all__ = [
     "show",
     "shown_json",
     "signal",
+    "steps_json",
     "upkeep_of",
     "verify_all",
     "waits",

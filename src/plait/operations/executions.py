@@ -5,7 +5,8 @@ Not here: running them (plait.drivers.journal), the words of the command line (p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import field
 from typing import assert_never
 
 from plait.drivers.inline import Trace
@@ -38,6 +39,7 @@ class Shown:
         responses: What each call was answered, by step path; of several attempts the last.
         is_degraded: True when the output goes without a step that failed.
         waits: What it waits for (plait.operations.waits).
+        requests: What each call was asked, by step path (plait.operations.requests).
     """
 
     summary: Summary
@@ -48,6 +50,7 @@ class Shown:
     responses: JsonObject
     is_degraded: bool
     waits: Sequence[JsonObject] = ()
+    requests: Mapping[str, JsonValue] = field(default_factory=dict)
 
     @property
     def execution_id(self) -> str:
@@ -132,18 +135,24 @@ def _moment(at_ms: int | None) -> str | None:
 def shown_json(shown: Shown) -> JsonObject:
     """Return everything about one execution, as JSON."""
     error = None if shown.failure is None else shown.failure.as_json()
-    steps: list[JsonValue] = []
-    for line in shown.trace.as_json():
-        path = str(line["step"])
-        response: JsonObject = {}
-        if path in shown.responses:
-            response["response"] = shown.responses[path]
-        steps.append({**line, **response})
     return {
         **row_json(shown.summary),
         "input": shown.started.input,
         "output": shown.output,
         "error": error,
         "waits": list(shown.waits),
-        "steps": steps,
+        "steps": [*steps_json(shown)],
     }
+
+
+def steps_json(shown: Shown) -> list[JsonObject]:
+    """Return an object per step: its times, its attempts, what was asked and answered."""
+    sides = {"request": shown.requests, "response": shown.responses}
+    return [
+        {
+            **line,
+            **{name: side[path] for name, side in sides.items() if path in side},
+        }
+        for line in shown.trace.as_json()
+        for path in [str(line["step"])]
+    ]

@@ -35,14 +35,15 @@ class StepTrace:
 
     Attributes:
         status: `running`, `in doubt`, `completed`, `skipped`, `failed` or `cancelled`.
-        attempts: When each attempt began and ended; the end is None while it runs.
+        attempts: When each attempt began and ended, and why it failed, if it did; the end
+            is None while it runs.
     """
 
     step: str
     status: str
     started_s: float
     ended_s: float | None = None
-    attempts: list[tuple[float, float | None]] = field(default_factory=list)
+    attempts: list[tuple[float, float | None, Failure | None]] = field(default_factory=list)
     by_fallback: bool = False
     failure: Failure | None = None
 
@@ -73,16 +74,24 @@ class Trace:
             "attempt": len(step.attempts),
             "started_ms": self.ms(step.started_s),
             "ended_ms": self.ms(self._end_of(step.ended_s)),
-            "attempts": [
-                {"started_ms": self.ms(begin), "ended_ms": self.ms(self._end_of(end))}
-                for begin, end in step.attempts
-            ],
+            "attempts": [self._attempt(*attempt) for attempt in step.attempts],
         }
         if step.by_fallback:
             line["by_fallback"] = True
         if step.failure is not None:
             line["error"] = step.failure.as_json()
         return line
+
+    def _attempt(
+        self, begin_s: float, end_s: float | None, failure: Failure | None
+    ) -> JsonObject:
+        told: JsonObject = {
+            "started_ms": self.ms(begin_s),
+            "ended_ms": self.ms(self._end_of(end_s)),
+        }
+        if failure is not None:
+            told["error"] = {"code": failure.code, "message": failure.message}
+        return told
 
     def _end_of(self, ended_s: float | None) -> float:
         return self.ended_s if ended_s is None else ended_s
@@ -94,7 +103,7 @@ class Trace:
 
 def _begin(trace: Trace, event: StepStarted, now_s: float) -> None:
     trace.steps[event.step] = StepTrace(
-        event.step, "running", now_s, attempts=[(now_s, None)]
+        event.step, "running", now_s, attempts=[(now_s, None, None)]
     )
 
 
@@ -105,7 +114,7 @@ def _skip(trace: Trace, event: StepSkipped, now_s: float) -> None:
 def _end_attempt(trace: Trace, event: RetryScheduled | CallFailed, now_s: float) -> None:
     step = trace.steps[event.step]
     step.failure = event.failure
-    _close_attempt(step, now_s)
+    _close_attempt(step, now_s, event.failure)
 
 
 def _doubt(trace: Trace, event: IncidentRaised, now_s: float) -> None:
@@ -117,7 +126,7 @@ def _doubt(trace: Trace, event: IncidentRaised, now_s: float) -> None:
 def _retry(trace: Trace, event: RetryStarted, now_s: float) -> None:
     step = trace.steps[event.step]
     step.status = "running"
-    step.attempts.append((now_s, None))
+    step.attempts.append((now_s, None, None))
 
 
 def _fall_back(trace: Trace, event: FallbackStarted, now_s: float) -> None:
@@ -125,7 +134,7 @@ def _fall_back(trace: Trace, event: FallbackStarted, now_s: float) -> None:
     if step is None:
         step = trace.steps[event.step] = StepTrace(event.step, "running", now_s)
     step.failure = event.failure
-    _close_attempt(step, now_s)
+    _close_attempt(step, now_s, event.failure)
 
 
 def _complete(trace: Trace, event: StepCompleted, now_s: float) -> None:
@@ -154,10 +163,10 @@ def _end(step: StepTrace, status: str, now_s: float) -> None:
     _close_attempt(step, now_s)
 
 
-def _close_attempt(step: StepTrace, now_s: float) -> None:
+def _close_attempt(step: StepTrace, now_s: float, failure: Failure | None = None) -> None:
     """End the attempt under way; one that has ended already stays as it is."""
     if step.attempts and step.attempts[-1][1] is None:
-        step.attempts[-1] = (step.attempts[-1][0], now_s)
+        step.attempts[-1] = (step.attempts[-1][0], now_s, failure)
 
 
 def _resume(trace: Trace, event: ExecutionResumed, now_s: float) -> None:
@@ -170,7 +179,7 @@ def _resume(trace: Trace, event: ExecutionResumed, now_s: float) -> None:
         )
         if step.status == "cancelled" or (is_again and step.status != "skipped"):
             step.status, step.ended_s, step.failure = "running", None, None
-            step.attempts.append((now_s, None))
+            step.attempts.append((now_s, None, None))
 
 
 def _let_in(trace: Trace, now_s: float) -> None:
@@ -179,7 +188,7 @@ def _let_in(trace: Trace, now_s: float) -> None:
         if step.status == "running" and step.attempts and step.attempts[-1][1] is None:
             if step.started_s == step.attempts[-1][0]:
                 step.started_s = now_s
-            step.attempts[-1] = (now_s, None)
+            step.attempts[-1] = (now_s, None, None)
 
 
 _NOTES: Final[dict[type, Callable[[Trace, Any, float], None]]] = {

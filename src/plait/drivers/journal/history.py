@@ -12,11 +12,11 @@ Not here: keeping the bytes (behind plait.ports.journal).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar, Final, cast
 
 from plait.drivers.journal.telling import Telling
-from plait.kernel import Kernel
+from plait.kernel import Command, Kernel
 from plait.kernel.codec import dump_turn, load_turn
 from plait.kernel.events import (
     Event,
@@ -92,8 +92,20 @@ def verify(history: History) -> None:
         raise HistoryDamaged(execution_id, "its latest entry is not the one last written")
 
 
-def replay(history: History, kernel: Kernel, secrets: Mapping[str, str]) -> Telling:
+def _unheeded(commands: Iterable[Command]) -> None:
+    del commands
+
+
+def replay(
+    history: History,
+    kernel: Kernel,
+    secrets: Mapping[str, str],
+    heed: Callable[[Iterable[Command]], None] = _unheeded,
+) -> Telling:
     """Feed a verified history to the kernel again; act on nothing.
+
+    Args:
+        heed: Sees what the kernel asked for, turn by turn.
 
     Raises:
         HistoryMismatch: The kernel concludes something else now.
@@ -103,16 +115,19 @@ def replay(history: History, kernel: Kernel, secrets: Mapping[str, str]) -> Tell
     execution_id = history.summary.new.execution_id
     started = load_turn(history.entries[0].body)[0]
     told, turn = Telling.begin(kernel, cast("ExecutionStarted", started), secrets)
+    heed(turn.commands)
     for number, entry in enumerate(history.entries, start=1):
         if number > 1:
             event = cast("OutsideEvent", load_turn(entry.body)[0])
             if isinstance(event, ExecutionResumed):
                 told = told.again(event)
+                heed(told.outstanding.calls.values())
                 continue
             if isinstance(event, WorkerLost):
                 told.outstanding.is_quarantined = event.is_quarantined
                 continue
             turn = told.tell(event)
+            heed(turn.commands)
         if not turn.events or not _is_same(turn.events, entry.body):
             raise HistoryMismatch(execution_id, number)
     return told
