@@ -30,6 +30,7 @@ from plait.cli.filters import (
     StatusOption,
     TagOption,
     TextOption,
+    UntilOption,
     WorkflowOption,
 )
 from plait.cli.inputs import checked_input, read_input
@@ -112,6 +113,7 @@ def resume(
     tag: TagOption = None,
     text: TextOption = None,
     since: SinceOption = None,
+    until: UntilOption = None,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     as_json: JsonLinesOption = False,
@@ -140,7 +142,7 @@ def resume(
 
     - `plait executions resume --workflow order --failed --since 1d --json`
     """
-    filters = Filters(workflow, status, error, tag, text, since, failed)
+    filters = Filters(workflow, status, error, tag, text, since, failed, until)
     statuses = () if error else ("failed", "cancelled")
     told = (dry_run, yes, as_json, quiet, at_once)
     wish = Wish(executions or (), filters, statuses, *told)
@@ -191,6 +193,7 @@ def restart(
     tag: TagOption = None,
     text: TextOption = None,
     since: SinceOption = None,
+    until: UntilOption = None,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     as_json: JsonLinesOption = False,
@@ -212,7 +215,7 @@ def restart(
 
     - `plait executions restart --workflow order --status cancelled --since 1h`
     """
-    filters = Filters(workflow, status, error, tag, text, since, failed)
+    filters = Filters(workflow, status, error, tag, text, since, failed, until)
     told = (dry_run, yes, as_json, quiet, at_once)
     wish = Wish(executions or (), filters, () if error else TERMINAL, *told)
 

@@ -6,8 +6,6 @@ Not here: telling one something (plait.cli.messages), letting it go on or begin 
 
 from __future__ import annotations
 
-import asyncio
-import re
 import sys
 from dataclasses import replace
 from typing import Annotated, Final, TypeAlias
@@ -24,19 +22,19 @@ from plait.cli.filters import (
     StatusOption,
     TagOption,
     TextOption,
+    UntilOption,
     WorkflowOption,
 )
 from plait.cli.messages import approve, cancel, reject, signal
 from plait.cli.options import ConfigOption
-from plait.cli.output import EXIT_FAILED, error_json, is_terminal, json_text, stop, write
+from plait.cli.output import error_json, is_terminal, json_text, write
 from plait.cli.steps import step_lines
 from plait.cli.stores import IdArgument, StoreOption, found, now_ms, with_store
 from plait.cli.table import print_table
 from plait.cli.timeline import print_timeline
 from plait.cli.transfer import export, import_
+from plait.cli.watching import watch
 from plait.drivers.journal import Store
-from plait.kernel.codec import load_turn
-from plait.kernel.events import Event, ExecutionResumed
 from plait.kernel.views import moment_text
 from plait.model.duration import format_ms
 from plait.model.json import JsonObject
@@ -54,9 +52,7 @@ from plait.ports.journal import QUEUED, RUNNING
 JsonOption: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Write JSON, for programs.")
 ]
-_FACTS: Final = ("deaths", "name", "title", "decision", "by", "attempts", "reason")
 _BEHIND_SHOWN: Final = 3
-_LOOK_EVERY_S: Final = 0.2
 
 group = typer.Typer(
     add_completion=False,
@@ -81,6 +77,7 @@ def list_(
     tag: TagOption = None,
     text: TextOption = None,
     since: SinceOption = None,
+    until: UntilOption = None,
     limit: Annotated[
         int, typer.Option(metavar="COUNT", min=1, max=10_000, help="At most so many.")
     ] = 50,
@@ -96,7 +93,7 @@ def list_(
 
     - `plait executions list -w order --text ada@example.org --json`
     """
-    search = Filters(workflow, status, error, tag, text, since, failed).search(limit)
+    search = Filters(workflow, status, error, tag, text, since, failed, until).search(limit)
     rows_found = with_store(store, config, lambda opened: opened.find(search))
     if as_json:
         rows = [row_json(one) for one in rows_found]
@@ -136,26 +133,8 @@ def show_(
         _print_shown(shown, is_whole=full)
 
 
-@group.command()
-def watch(
-    execution: IdArgument,
-    store: StoreOption = None,
-    config: ConfigOption = None,
-) -> None:
-    """Follow an execution until it ends: a line for whatever happens in it.
-
-    Exit code 0: it completed. 1: it failed or was cancelled.
-
-    Examples:
-
-    - `plait executions watch 7f3a`
-    """
-    status = with_store(store, config, lambda opened: _watch(opened, execution))
-    if status != "completed":
-        stop(code=EXIT_FAILED)
-
-
 _COMMANDS = (
+    watch,
     signal,
     approve,
     reject,
@@ -239,36 +218,3 @@ def _queue_text(wait: JsonObject) -> str:
     more = len(behind) - _BEHIND_SHOWN
     text += f" and {more} more" if more > 0 else ""
     return f"for its turn: lane {wait['lane']} is full, behind {text}"
-
-
-async def _watch(opened: Store, execution: str) -> str:
-    """Print what is new in the history, again and again, until it has ended."""
-    execution_id = (await found(opened, execution)).new.execution_id
-    told = 0
-    while True:
-        history = await opened.read(execution_id)
-        for entry in history.entries[told:]:
-            for event in load_turn(entry.body):
-                write(f"{moment_text(event.at_ms)}  {told_of(event)}\n")
-        told = len(history.entries)
-        if history.summary.standing.status != RUNNING:
-            return history.summary.standing.status
-        await asyncio.sleep(_LOOK_EVERY_S)
-
-
-def told_of(event: Event) -> str:
-    """Return an event as a line for people: its name, its step, what is worth knowing.
-
-    >>> from plait.kernel.events import StepCompleted
-    >>> told_of(StepCompleted("pay", 2, False, 0))
-    'step completed      pay  attempts 2'
-    """
-    name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(event).__name__).lower()
-    if isinstance(event, ExecutionResumed) and event.is_let_in:
-        name = "execution let in"
-    step = str(getattr(event, "step", ""))
-    failure = getattr(event, "failure", None)
-    told = [] if failure is None else [f"{failure.code}: {failure.message}"]
-    facts = {fact: getattr(event, fact, None) for fact in _FACTS}
-    told += [f"{fact} {value}" for fact, value in facts.items() if value]
-    return "  ".join([f"{name:18}", *([step] if step else []), *told]).rstrip()

@@ -7,7 +7,8 @@ from typing import Annotated, TypeAlias
 import typer
 
 from plait.cli.output import check_texts, stop
-from plait.cli.stores import duration_ms, now_ms
+from plait.cli.stores import now_ms
+from plait.model.moment import parse_since_ms
 from plait.model.record import record
 from plait.ports.journal import RUNNING, TERMINAL, Search
 
@@ -35,7 +36,14 @@ TextOption: TypeAlias = Annotated[
     typer.Option(metavar="TEXT", help="With this text somewhere in the input's JSON."),
 ]
 SinceOption: TypeAlias = Annotated[
-    str | None, typer.Option(metavar="DURATION", help="Started within: 1h, 3d.")
+    str | None,
+    typer.Option(
+        metavar="WHEN", help="Started within 1h, 3d, or since 2026-12-24T18:00:00Z."
+    ),
+]
+UntilOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(metavar="WHEN", help="Started before: so long ago, or a moment."),
 ]
 
 
@@ -50,11 +58,12 @@ class Filters:
     text: str | None
     since: str | None
     failed: bool = False
+    until: str | None = None
 
     @property
     def are_given(self) -> bool:
         """Whether there is any."""
-        given = (self.workflow, self.error, self.tag, self.text, self.since)
+        given = (self.workflow, self.error, self.tag, self.text, self.since, self.until)
         return any(one is not None for one in given) or bool(self.statuses)
 
     @property
@@ -74,15 +83,23 @@ class Filters:
         for one in self.statuses:
             if one not in known:
                 stop(f"--status {one}: write one of {', '.join(known)}")
-        since_ms = None
-        if self.since is not None:
-            since_ms = now_ms() - duration_ms("--since", self.since)
         return Search(
             workflow=self.workflow,
             statuses=self.statuses or statuses,
             error_code=self.error,
             tag=self.tag,
             text=self.text,
-            since_ms=since_ms,
+            since_ms=_moment_ms("--since", self.since),
+            until_ms=_moment_ms("--until", self.until),
             limit=limit,
         )
+
+
+def _moment_ms(option: str, text: str | None) -> int | None:
+    """Return the moment that `text` names, or that is a duration ago."""
+    if text is None:
+        return None
+    try:
+        return parse_since_ms(text, now_ms())
+    except ValueError as error:
+        stop(f"{option}: {error}")

@@ -29,6 +29,7 @@ from plait.cli.filters import (
     StatusOption,
     TagOption,
     TextOption,
+    UntilOption,
     WorkflowOption,
 )
 from plait.cli.inputs import read_input
@@ -73,6 +74,7 @@ def cancel(
     tag: TagOption = None,
     text: TextOption = None,
     since: SinceOption = None,
+    until: UntilOption = None,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     as_json: JsonLinesOption = False,
@@ -98,7 +100,7 @@ def cancel(
     - `plait executions cancel --workflow order --tag trial --dry-run`
     """
     check_texts({"--reason": reason})
-    filters = Filters(workflow, status, error, tag, text, since, failed)
+    filters = Filters(workflow, status, error, tag, text, since, failed, until)
     told = (dry_run, yes, as_json, False, at_once)
     wish = Wish(executions or (), filters, (RUNNING,), *told)
 

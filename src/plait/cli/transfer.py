@@ -20,6 +20,7 @@ from plait.cli.filters import (
     StatusOption,
     TagOption,
     TextOption,
+    UntilOption,
     WorkflowOption,
 )
 from plait.cli.options import ConfigOption, configured, connectors
@@ -48,6 +49,7 @@ def export(
     tag: TagOption = None,
     text: TextOption = None,
     since: SinceOption = None,
+    until: UntilOption = None,
     store: StoreOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -62,7 +64,7 @@ def export(
 
     - `plait executions export --all --status failed --since 7d > failed.jsonl`
     """
-    filters = Filters(workflow, status, error, tag, text, since, failed)
+    filters = Filters(workflow, status, error, tag, text, since, failed, until)
     if bool(executions) == is_all:
         stop("write the ids of executions, or --all, and not both")
     if filters.are_given and not is_all:

@@ -37,6 +37,7 @@ from plait.gateway.streams import follow
 from plait.gateway.verbs import VERBS, Verb
 from plait.model.duration import parse_duration_ms
 from plait.model.json import JsonObject, JsonValue
+from plait.model.moment import parse_since_ms
 from plait.operations import Hand, requests, row_json, show, shown_json, waits
 from plait.ports.journal import RUNNING, TERMINAL, History, Search
 
@@ -200,8 +201,8 @@ def search_of(request: Request) -> Search:
         error_code=last("error"),
         tag=last("tag"),
         text=last("text"),
-        since_ms=_ago(last("since")),
-        until_ms=_ago(last("until")),
+        since_ms=_moment_ms(last("since")),
+        until_ms=_moment_ms(last("until")),
         before=last("before"),
         limit=_limit(last("limit")),
     )
@@ -215,8 +216,13 @@ def _limit(given: str | None) -> int:
     return int(given)
 
 
-def _ago(given: str | None) -> int | None:
-    return None if given is None else _now_ms() - _duration_ms(given)
+def _moment_ms(given: str | None) -> int | None:
+    if given is None:
+        return None
+    try:
+        return parse_since_ms(given, _now_ms())
+    except ValueError as error:
+        raise BadInput(str(error)) from None
 
 
 def _wait_ms(request: Request) -> int:

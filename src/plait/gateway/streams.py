@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
 from plait.drivers.journal import Store, turns_of
 from plait.kernel.events import Event
 from plait.model.json import JsonObject, JsonValue
+from plait.operations import event_json
 from plait.ports.journal import RUNNING, History, Search, UnknownExecution
 
 # Between two looks at the execution's row. A look is one read by key.
@@ -89,15 +90,8 @@ async def _until_changed(
 
 
 def _turn(number: int, events: list[Event], *, is_whole: bool) -> bytes:
-    shown: list[JsonValue] = [_shown(event, is_whole=is_whole) for event in events]
+    shown: list[JsonValue] = [event_json(event, is_whole=is_whole) for event in events]
     return _event("turn", number, {"number": number, "events": shown})
-
-
-def _shown(event: Event, *, is_whole: bool) -> JsonObject:
-    facts: dict[str, Any] = orjson.loads(orjson.dumps(event, default=list))
-    if not is_whole:
-        facts = {name: facts[name] for name in ("step", "at_ms") if name in facts}
-    return {"type": type(event).__name__, **facts}
 
 
 def _event(name: str, number: int, data: JsonObject) -> bytes:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
+from plait.model.duration import parse_duration_ms
+
 _SHAPE = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:[Zz]|[+-]\d\d:?\d\d)",
     re.ASCII,
@@ -34,3 +36,22 @@ def parse_moment_ms(text: str) -> int:
         return round(moment.timestamp() * 1000)
     except (ValueError, OverflowError) as error:
         raise ValueError(f"'{text}' is not a moment: {error}") from None
+
+
+def parse_since_ms(text: str, now_ms: int) -> int:
+    """Return the moment that `text` names, or the one that long before `now_ms`.
+
+    Raises:
+        ValueError: It is neither a moment nor a duration.
+
+    >>> parse_since_ms("2s", 5000), parse_since_ms("1970-01-01T00:00:01Z", 5000)
+    (3000, 1000)
+    """
+    if _SHAPE.fullmatch(text):
+        return parse_moment_ms(text)
+    try:
+        return now_ms - parse_duration_ms(text)
+    except ValueError:
+        raise ValueError(
+            f"'{text}' is neither a duration (1h, 3d) nor a moment (2026-12-24T18:00:00Z)"
+        ) from None

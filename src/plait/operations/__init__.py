@@ -23,7 +23,14 @@ from plait.operations.course import (
     resume,
     rollback,
 )
-from plait.operations.executions import Shown, row_json, show, shown_json, steps_json
+from plait.operations.executions import (
+    Shown,
+    event_json,
+    row_json,
+    show,
+    shown_json,
+    steps_json,
+)
 from plait.operations.journal import (
     Checked,
     NoUpkeep,
@@ -76,6 +83,7 @@ __all__ = [
     "WhichApproval",
     "cancel",
     "change_each",
+    "event_json",
     "every",
     "fork",
     "judge",

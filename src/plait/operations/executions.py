@@ -9,10 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import assert_never
 
+import orjson
+
 from plait.drivers.inline import Trace
 from plait.drivers.journal import trace_of, turns_of, verify
 from plait.kernel.events import (
     CallCompleted,
+    Event,
     ExecutionCancelled,
     ExecutionCompensated,
     ExecutionCompleted,
@@ -156,3 +159,15 @@ def steps_json(shown: Shown) -> list[JsonObject]:
         for line in shown.trace.as_json()
         for path in [str(line["step"])]
     ]
+
+
+def event_json(event: Event, *, is_whole: bool = True) -> JsonObject:
+    """Return one event of a history, as JSON.
+
+    Args:
+        is_whole: False: without inputs, outputs and answers, names and times only.
+    """
+    facts: JsonObject = orjson.loads(orjson.dumps(event, default=list))
+    if not is_whole:
+        facts = {name: facts[name] for name in ("step", "at_ms") if name in facts}
+    return {"type": type(event).__name__, **facts}
