@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from sqlite3 import Connection
+from typing import Final
 
 import orjson
 
@@ -28,6 +29,29 @@ from plait.stores.sqlite import claims, lanes
 from plait.stores.sqlite.payloads import Stored
 from plait.stores.sqlite.rows import SELECT, summary_of
 
+# Its number is one that no execution has, and none whose entries are still there.
+_BEGIN: Final = (
+    "INSERT INTO executions"
+    " (number, id, workflow, plan_hash, created_at_ms, input, key, tags, parent)"
+    " VALUES (1 + max(coalesce((SELECT max(number) FROM executions), 0),"
+    " coalesce((SELECT max(execution) FROM leftovers), 0)), ?, ?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (id) DO NOTHING"
+)
+_HELD: Final = (
+    "SELECT e.number, s.length, s.epoch, s.head, s.lane,"
+    " s.status, s.wake_at_ms, s.error_code, s.owner, s.lane_state"
+    " FROM executions e JOIN standings s ON s.execution = e.number WHERE e.id = ?"
+)
+# Most turns change nothing that an index has: 2.6 µs, with all columns 5.6.
+_GO_ON: Final = "UPDATE standings SET length = ?, head = ?, at_ms = ? WHERE execution = ?"
+_CHANGE: Final = (
+    "UPDATE standings SET length = ?, head = ?, at_ms = ?, status = ?, wake_at_ms = ?,"
+    " error_code = ?, owner = ?, lane_state = ? WHERE execution = ?"
+)
+_ENTRY: Final = (
+    "INSERT INTO entries (execution, number, body, digest, blob) VALUES (?, ?, ?, ?, ?)"
+)
+
 
 def create(
     connection: Connection,
@@ -42,25 +66,7 @@ def create(
         first = connection.execute(where, (new.workflow, new.key)).fetchone()
         if first is not None:
             return Created(summary_of(first), is_new=False)
-    if _number_of(connection, new.execution_id) is not None:
-        raise LostRace(new.execution_id)
-    number = connection.execute(
-        "INSERT INTO executions"
-        " (number, id, workflow, plan_hash, created_at_ms, input, key, tags, parent)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            _next_number(connection),
-            new.execution_id,
-            new.workflow,
-            new.plan_hash,
-            new.created_at_ms,
-            new.input,
-            new.key,
-            orjson.dumps(new.tags).decode(),
-            new.parent,
-        ),
-    ).lastrowid
-    assert number is not None
+    number = _begun(connection, new)
     is_queued = lanes.has_to_wait(connection, new, standing)
     summary = Summary(
         new,
@@ -75,6 +81,25 @@ def create(
     _insert(connection, number, 0, entries)
     _enrol(connection, owner)
     return Created(summary, is_new=True)
+
+
+def _begun(connection: Connection, new: NewExecution) -> int:
+    """Write what never changes about an execution; return its number."""
+    columns = (
+        new.execution_id,
+        new.workflow,
+        new.plan_hash,
+        new.created_at_ms,
+        new.input,
+        new.key,
+        orjson.dumps(new.tags).decode(),
+        new.parent,
+    )
+    written = connection.execute(_BEGIN, columns)
+    if not written.rowcount:
+        raise LostRace(new.execution_id)
+    assert written.lastrowid is not None
+    return written.lastrowid
 
 
 def _stand(connection: Connection, number: int, summary: Summary) -> None:
@@ -100,41 +125,41 @@ def _stand(connection: Connection, number: int, summary: Summary) -> None:
 
 def append(connection: Connection, entries: Sequence[Stored], wanted: Append) -> None:
     """See plait.ports.journal.Journal.append."""
-    number = _known(connection, wanted.execution_id)
-    standing = wanted.standing
-    is_in_lane = wanted.is_begun or standing.status != RUNNING
-    changed = connection.execute(
-        # Whatever runs again queues behind those who are there.
-        "UPDATE standings SET status = ?, at_ms = ?, wake_at_ms = ?, error_code = ?,"
-        " length = length + ?, head = coalesce(?, head), owner = iif(?, NULL, owner),"
-        " lane_state = CASE WHEN ? THEN 0"
-        "  WHEN status <> 'running' AND lane IS NOT NULL THEN 2 ELSE lane_state END"
-        " WHERE execution = ? AND length = ? AND epoch = ? AND owner IS NOT NULL"
-        " RETURNING lane, lane_state",
-        (
-            *_columns(standing),
-            len(entries),
-            entries[-1].digest if entries else None,
-            wanted.is_released,
-            is_in_lane,
-            number,
-            wanted.expected_length,
-            wanted.epoch,
-        ),
-    ).fetchall()
-    if not changed:
+    row = connection.execute(_HELD, (wanted.execution_id,)).fetchone()
+    if row is None:
+        raise UnknownExecution(wanted.execution_id)
+    number, length, epoch, head, lane, *stands = row
+    status_before, *_, owner, lane_state = stands
+    is_held = owner is not None
+    if not is_held or (length, epoch) != (wanted.expected_length, wanted.epoch):
         raise LostRace(wanted.execution_id)
-    _insert(connection, number, wanted.expected_length, entries)
+    standing, is_over = wanted.standing, wanted.standing.status != RUNNING
+    if wanted.is_begun or is_over:
+        lane_state = IN_LANE
+    elif status_before != RUNNING and lane is not None:
+        # Whatever runs again queues behind those who are there.
+        lane_state = QUEUED
+    status, at_ms, *due = _columns(standing)
+    stands_now = [status, *due, None if wanted.is_released else owner, lane_state]
+    progress = length + len(entries), entries[-1].digest if entries else head, at_ms
+    if stands_now == stands:
+        connection.execute(_GO_ON, (*progress, number))
+    else:
+        connection.execute(_CHANGE, (*progress, *stands_now, number))
+    _insert(connection, number, length, entries)
+    _hear(connection, number, wanted)
+    if lane is not None and (is_over or lane_state == QUEUED):
+        lanes.let_in(connection, lane)
+
+
+def _hear(connection: Connection, number: int, wanted: Append) -> None:
     for message_id in wanted.heard:
         connection.execute(
             "UPDATE messages SET is_heard = 1 WHERE execution = ? AND id = ?",
             (number, message_id),
         )
-    if standing.status != RUNNING:
+    if wanted.standing.status != RUNNING:
         connection.execute("DELETE FROM messages WHERE execution = ?", (number,))
-    lane, lane_state = changed[0]
-    if lane is not None and (standing.status != RUNNING or lane_state == QUEUED):
-        lanes.let_in(connection, lane)
 
 
 def post(connection: Connection, message: Message) -> None:
@@ -273,23 +298,9 @@ def _known(connection: Connection, execution_id: str) -> int:
     return number
 
 
-def _next_number(connection: Connection) -> int:
-    """Return a number that no execution has, and none whose entries are still there."""
-    last: int = connection.execute(
-        "SELECT max(coalesce((SELECT max(number) FROM executions), 0),"
-        " coalesce((SELECT max(execution) FROM leftovers), 0))"
-    ).fetchone()[0]
-    return last + 1
-
-
 def _insert(
     connection: Connection, number: int, first: int, entries: Sequence[Stored]
 ) -> None:
-    connection.executemany(
-        "INSERT INTO entries (execution, number, body, digest, blob)"
-        " VALUES (?, ?, ?, ?, ?)",
-        [
-            (number, first + index, entry.body, entry.digest, entry.blob)
-            for index, entry in enumerate(entries)
-        ],
-    )
+    for position, entry in enumerate(entries, first):
+        columns = number, position, entry.body, entry.digest, entry.blob
+        connection.execute(_ENTRY, columns)

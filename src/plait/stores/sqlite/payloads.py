@@ -65,10 +65,13 @@ class Payloads:
             StoreUnavailable: It could not be written.
             PlaitError: What the job refused with.
         """
+        if all(len(one.body) <= INLINE_BYTES_MAX for one in entries):
+            small = [Stored(one.body, one.digest, None) for one in entries]
+            return await self._writer.submit(lambda connection: job(connection, small))
         while True:
-            checked = partial(self._checked, job, await self._stored(entries))
+            stored = await asyncio.to_thread(lambda: [self._store(one) for one in entries])
             try:
-                return await self._writer.submit(checked)
+                return await self._writer.submit(partial(self._checked, job, stored))
             except _BlobGone:
                 continue
 
@@ -82,11 +85,6 @@ class Payloads:
             if one.blob is not None and not self.blobs.has(one.blob):
                 raise _BlobGone
         return job(connection, stored)
-
-    async def _stored(self, entries: Sequence[Entry]) -> list[Stored]:
-        if all(len(one.body) <= INLINE_BYTES_MAX for one in entries):
-            return [Stored(one.body, one.digest, None) for one in entries]
-        return await asyncio.to_thread(lambda: [self._store(one) for one in entries])
 
     def _store(self, entry: Entry) -> Stored:
         if len(entry.body) <= INLINE_BYTES_MAX:
