@@ -1,8 +1,7 @@
 """Row 4: files that are not what was written: bits turned over, pages lost, ends cut off.
 
-What must be noticed is what an execution is and did: its entries, workflow, plan, input and
-outcome. The rest of its row (tags, key, when to wake) has no digest; how often that was
-altered and nobody noticed is shown.
+What must be noticed is whatever an execution is and did: its entries, and all of its row
+but for who holds it.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -82,7 +82,7 @@ async def _what_is_left(
 
 
 async def _noticed(store: SqliteStore) -> list[str]:
-    hand = Hand(store, Kernel, "hand", 0, {})
+    hand = Hand(store, Kernel, "hand", int(time.time() * 1000), {})
     try:
         found = [one async for one in verify_all(hand)]
     except PlaitError as error:
@@ -103,15 +103,13 @@ async def _is_altered(store: SqliteStore, known: History, counts: Counter[str]) 
     if (found.entries, _told(found)) != (known.entries, _told(known)):
         counts["executions altered"] += 1
         return True
-    counts["rows altered in what has no digest"] += 1
+    counts["rows altered in who holds them"] += 1
     return False
 
 
 def _told(history: History) -> tuple[object, ...]:
     """Return what an execution's row says of what it is and did."""
-    new, standing = history.summary.new, history.summary.standing
-    what = (new.execution_id, new.workflow, new.plan_hash, new.input)
-    return (*what, standing.status, standing.error_code)
+    return history.summary.new, history.summary.standing
 
 
 # -- kinds of damage ---------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from plait.drivers.journal import NO_DIGEST, entry_of
+from plait.drivers.journal import entry_of
 from plait.kernel.events import CancelRequested
 from plait.ports.journal import History, NewExecution, Standing, Summary
 from tests.proof import hangs, recovery
@@ -20,7 +20,7 @@ def test_no_write_of_a_worker_that_was_stopped_too_long_is_accepted() -> None:
 
 
 def test_a_stale_write_that_was_accepted_would_be_found() -> None:
-    first = entry_of([CancelRequested("one", 1)], NO_DIGEST)
+    first = entry_of([CancelRequested("one", 1)], b"")
     second = entry_of([CancelRequested("two", 2)], first.digest)
     new = NewExecution("x", "w", "sha256:1", 0, "null")
     standing = Standing("completed", 0, None)

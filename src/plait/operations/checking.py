@@ -6,7 +6,7 @@ Not here: reading histories, telling what was found (plait.operations.journal, .
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
+from typing import Final, cast
 
 from plait.drivers.journal import HistoryDamaged, replay, verify
 from plait.drivers.journal.live import standing_of
@@ -15,7 +15,10 @@ from plait.kernel import Kernel
 from plait.kernel.events import ExecutionStarted
 from plait.operations.course import Hand
 from plait.plan import PlanUnreadable, load_plan
-from plait.ports.journal import History
+from plait.ports.journal import RUNNING, History, Standing
+
+# A worker's clock may be ahead of that of whoever verifies.
+_CLOCKS_APART_MS_MAX: Final = 3_600_000
 
 
 class Checker:
@@ -42,7 +45,7 @@ class Checker:
         if not history.entries:
             raise HistoryDamaged(history.summary.new.execution_id, "it has no entries")
         kernel = await self._kernel(history.summary.new.plan_hash, plan)
-        _check_row(history, kernel, self._secrets)
+        _check_row(history, kernel, self._secrets, self._hand.now_ms)
 
     async def _kernel(self, plan_hash: str, data: bytes | None) -> Kernel:
         known = self._kernels.get(plan_hash)
@@ -55,7 +58,9 @@ class Checker:
         return known
 
 
-def _check_row(history: History, kernel: Kernel, secrets: Mapping[str, str]) -> None:
+def _check_row(
+    history: History, kernel: Kernel, secrets: Mapping[str, str], now_ms: int
+) -> None:
     summary = history.summary
     execution_id, standing = summary.new.execution_id, summary.standing
     told = replay(history, kernel, secrets)
@@ -69,3 +74,19 @@ def _check_row(history: History, kernel: Kernel, secrets: Mapping[str, str]) -> 
     if (true.status, true.error_code) != (standing.status, standing.error_code):
         said = f"its row says {standing.status}, its entries say {true.status}"
         raise HistoryDamaged(execution_id, said)
+    if _is_elsewhen(standing, true, now_ms):
+        said = "its row says that it ended, or is due, at another moment"
+        raise HistoryDamaged(execution_id, said)
+
+
+def _is_elsewhen(standing: Standing, true: Standing, now_ms: int) -> bool:
+    """Whether a row's moments are none that a worker can have written.
+
+    Whatever runs may be due earlier than its history says, because somebody has a message
+    for it, and later, when its holder gave it back.
+    """
+    if true.status != RUNNING:
+        return (standing.at_ms, standing.wake_at_ms) != (true.at_ms, None)
+    latest_ms = max(true.wake_at_ms or 0, now_ms + _CLOCKS_APART_MS_MAX)
+    is_lost = true.wake_at_ms is not None and standing.wake_at_ms is None
+    return is_lost or standing.at_ms < true.at_ms or (standing.wake_at_ms or 0) > latest_ms

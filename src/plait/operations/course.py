@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import ClassVar, Final, Literal
 
-from plait.drivers.journal import NO_DIGEST, Store, Telling, entry_of, replay, verify
+from plait.drivers.journal import Store, Telling, chained, entry_of, replay, verify
 from plait.drivers.journal.live import standing_of
 from plait.drivers.journal.payload import searched
 from plait.drivers.journal.resuming import going_on, refuse_undone
@@ -49,6 +49,8 @@ _LEASE_MS: Final = 30_000
 # The moment by which a hand judges the leases of workers: none has run out. Its clock may
 # differ from theirs; whom it took for dead would make every call under way once more.
 FROM_NOBODY_MS: Final = 0
+# Entries of a new execution are linked when all of its row is known.
+_UNCHAINED: Final = b""
 
 
 class HasEnded(PlaitError):
@@ -229,7 +231,7 @@ async def restart(hand: Hand, execution_id: str, new_id: str) -> Summary:
         _started(told), execution_id=new_id, at_ms=hand.now_ms, behaviour=BEHAVIOUR
     )
     fresh, turn = Telling.begin(told.kernel, started, hand.secrets)
-    entries = [entry_of(turn.events, NO_DIGEST)]
+    entries = [entry_of(turn.events, _UNCHAINED)]
     return await _create(hand, history, left(hand, fresh, entries, epoch=1), entries)
 
 
@@ -257,7 +259,7 @@ async def fork(hand: Hand, wanted: Fork, new_id: str) -> Summary:
         behaviour=BEHAVIOUR,
     )
     fresh, first = Telling.begin(kernel, started, hand.secrets)
-    entries = [entry_of(first.events, NO_DIGEST)]
+    entries = [entry_of(first.events, _UNCHAINED)]
     for turn in fresh.retell(told, [wanted.step]):
         entries.append(entry_of(turn.events, entries[-1].digest))
     refuse_undone(told, fresh, wanted.execution_id)
@@ -370,6 +372,7 @@ async def _create(
         parent=old.execution_id,
     )
     new = placed(new, plan, started, old.priority)
+    entries = chained(new, [one.body for one in entries])
     standing = _due_at_once(told)
     async with Holding(hand):
         created = await hand.store.create(new, entries, standing, hand.worker_id)

@@ -6,13 +6,15 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
 import pytest
 
 from plait.cli.archives import opened_archive
-from plait.drivers.journal import Start
+from plait.drivers.journal import HistoryDamaged, Start, entry_of
+from plait.kernel.codec import load_turn
 from plait.operations import (
     Checked,
     NoUpkeep,
@@ -21,6 +23,7 @@ from plait.operations import (
     upkeep_of,
     verify_all,
 )
+from plait.operations.checking import Checker
 from plait.ports.journal import TERMINAL, Search, UnknownExecution
 from plait.stores.memory import MemoryStore
 from plait.stores.sqlite import SqliteStore
@@ -40,7 +43,7 @@ def path(tmp_path: Path) -> Path:
 async def store(path: Path) -> AsyncIterator[SqliteStore]:
     """Three executions have ended in it."""
     opened = await SqliteStore.open(path)
-    await finished(opened, *IDS)
+    await finished(opened, *IDS, tags=("vip",))
     yield opened
     await opened.close()
 
@@ -88,9 +91,23 @@ LAST = "(SELECT max(number) FROM entries WHERE execution = 2)"
         ("UPDATE standings SET length = 1 WHERE execution = 2", "journal.damaged"),
         ("UPDATE standings SET status = 'failed' WHERE execution = 2", "journal.damaged"),
         ("UPDATE executions SET id = 'other' WHERE number = 2", "journal.damaged"),
-        (
-            "UPDATE executions SET plan_hash = 'sha256:0' WHERE number = 2",
-            "journal.unknown_plan",
+        *(
+            (f"UPDATE {table} SET {column} WHERE {number} = 2", "journal.damaged")
+            for table, number, column in (
+                ("executions", "number", "plan_hash = 'sha256:0'"),
+                ("executions", "number", "workflow = 'ship'"),
+                ("executions", "number", "input = '{}'"),
+                ("executions", "number", "key = 'other'"),
+                ("executions", "number", "tags = '[]'"),
+                ("executions", "number", "parent = 'x1'"),
+                ("executions", "number", "created_at_ms = created_at_ms + 1"),
+                ("standings", "execution", "priority = 9"),
+                ("standings", "execution", "lane = 'shop'"),
+                ("standings", "execution", "lane_max = 1"),
+                ("standings", "execution", "at_ms = at_ms - 1"),
+                ("standings", "execution", "at_ms = at_ms + 1"),
+                ("standings", "execution", "wake_at_ms = 0"),
+            )
         ),
     ],
 )
@@ -115,6 +132,39 @@ async def test_a_cut_off_history_is_found_though_its_row_was_cut_with_it(
         " WHERE execution = 2",
     )
     assert await damages(store) == [("x2", "journal.damaged")]
+
+
+@pytest.mark.parametrize(
+    ("column", "is_noticed"),
+    [
+        ("wake_at_ms = NULL", True),
+        ("wake_at_ms = wake_at_ms + 86400000", True),
+        ("at_ms = at_ms - 1", True),
+        ("wake_at_ms = 0", False),  # somebody has a message for it
+    ],
+)
+async def test_an_altered_moment_of_what_waits_is_told(
+    store: SqliteStore, path: Path, column: str, is_noticed: bool
+) -> None:
+    plan = plan_of({"name": "nap", "steps": [{"id": "nap", "type": "wait", "for": "3d"}]})
+    async with running(store) as driver:
+        await driver.start(plan, Start("open", None))
+    assert await damages(store) == []
+    tamper(path, f"UPDATE standings SET {column} WHERE status = 'running'")
+    assert await damages(store) == [("open", "journal.damaged")] * is_noticed
+
+
+async def test_a_history_of_before_rows_were_covered_is_whole(store: SqliteStore) -> None:
+    history = await store.read("x1")
+    entries, head = [], b""
+    for one in history.entries:
+        entries.append(entry_of(load_turn(one.body), head))
+        head = entries[-1].digest
+    old = replace(history, summary=replace(history.summary, head=head), entries=entries)
+    await Checker(hand(store)).check(old)
+    longer = replace(old.summary, length=9)
+    with pytest.raises(HistoryDamaged):
+        await Checker(hand(store)).check(replace(old, summary=longer))
 
 
 async def test_a_plan_that_was_altered_is_told(store: SqliteStore, path: Path) -> None:

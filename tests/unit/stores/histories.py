@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
@@ -58,20 +59,26 @@ async def running(
 
 
 async def finished(
-    store: Store, *ids: str, plan: Plan | None = None, calls: Answers | None = None
+    store: Store,
+    *ids: str,
+    plan: Plan | None = None,
+    calls: Answers | None = None,
+    **fields: Any,
 ) -> None:
-    """Run executions with these ids to their end."""
+    """Run executions with these ids to their end; `fields` are those of their start."""
     chosen = plan or plan_of(STEPS)
     async with running(store, calls) as driver:
         for execution_id in ids:
-            await driver.start(chosen, Start(execution_id, {"name": execution_id}))
+            given = Start(execution_id, {"name": execution_id}, **fields)
+            await driver.start(chosen, given)
         for execution_id in ids:
             await driver.ended(execution_id)
 
 
-def hand(store: Store, now_ms: int = 0) -> Hand:
-    """Return what changes executions in `store`, without secrets."""
-    return Hand(store, Kernel, "hand", now_ms, {})
+def hand(store: Store, now_ms: int | None = None) -> Hand:
+    """Return what changes executions in `store`, without secrets, now or at that moment."""
+    moment_ms = int(time.time() * 1000) if now_ms is None else now_ms
+    return Hand(store, Kernel, "hand", moment_ms, {})
 
 
 def tamper(path: Path, sql: str, *values: object) -> None:

@@ -3,10 +3,11 @@
 from plait.drivers.journal.deaths import DEATHS_MAX
 from plait.drivers.journal.driver import JournalDriver
 from plait.drivers.journal.history import (
-    NO_DIGEST,
     HistoryDamaged,
     HistoryMismatch,
+    chained,
     entry_of,
+    origin_of,
     replay,
     verify,
 )
@@ -26,7 +27,6 @@ from plait.drivers.journal.waiters import is_at_rest
 
 __all__ = [
     "DEATHS_MAX",
-    "NO_DIGEST",
     "PAYLOAD_BYTES_MAX",
     "PRIORITY_MAX",
     "HistoryDamaged",
@@ -41,9 +41,11 @@ __all__ = [
     "Unkept",
     "Unplaceable",
     "cancel_message",
+    "chained",
     "decision_message",
     "entry_of",
     "is_at_rest",
+    "origin_of",
     "replay",
     "signal_message",
     "trace_of",

@@ -26,7 +26,7 @@ from plait.drivers.children import Workflows
 from plait.drivers.inline import Result
 from plait.drivers.journal.children import Children
 from plait.drivers.journal.deaths import DEATHS_MAX, Deaths
-from plait.drivers.journal.history import NO_DIGEST, entry_of, is_untouched
+from plait.drivers.journal.history import entry_of, is_untouched, origin_of
 from plait.drivers.journal.kernels import Kernels
 from plait.drivers.journal.live import Live, Undecidable, standing_of
 from plait.drivers.journal.lost import held_by
@@ -210,7 +210,7 @@ class JournalDriver:
         outstanding.ask(turn.commands)
         standing = standing_of(state, outstanding)
         new = placed(new_execution(plan, start, event.at_ms), plan, event, start.priority)
-        entries = [entry_of(turn.events, NO_DIGEST)]
+        entries = [entry_of(turn.events, origin_of(new))]
         byte_count, byte_count_max = len(entries[0].body), self.payload_bytes_max
         if byte_count > byte_count_max:
             raise PayloadTooLarge(byte_count=byte_count, byte_count_max=byte_count_max)

@@ -1,7 +1,8 @@
 """Histories: entries out of turns, and turns out of entries again.
 
-Rule 1. Each entry's digest covers all entries before it, and the execution's row keeps
-        length and latest digest: an entry changed, lost or added by anybody else is found.
+Rule 1. Each entry's digest covers all entries before it and what the row says of how the
+        execution began; the row keeps length and latest digest. An entry changed, lost or
+        added by anybody else is found, and so is a key, a tag or a parent.
 Rule 2. A replay must conclude what was concluded then. It compares bytes, so a kernel that
         has changed its mind is found before it acts on it. Fields that an older version
         did not write count as it meant them: at their default.
@@ -15,6 +16,8 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar, Final, cast
 
+import orjson
+
 from plait.drivers.journal.telling import Telling
 from plait.kernel import Command, Kernel
 from plait.kernel.codec import dump_turn, load_turn
@@ -26,10 +29,11 @@ from plait.kernel.events import (
     WorkerLost,
 )
 from plait.model.errors import PlaitError
-from plait.ports.journal import Entry, History
+from plait.ports.journal import Entry, History, NewExecution
 
 DIGEST_BYTES: Final = 16
-NO_DIGEST: Final = b""
+# What chains began with before they covered the row.
+_NO_DIGEST: Final = b""
 
 
 class HistoryDamaged(PlaitError):
@@ -66,6 +70,30 @@ def entry_of(events: list[Event], digest_before: bytes) -> Entry:
     return Entry(body, _link(digest_before, body))
 
 
+def origin_of(new: NewExecution) -> bytes:
+    """Return the digest that an execution's chain begins with: that of its row.
+
+    >>> new = NewExecution("x1", "shop", "sha256:1", 0, "{}", tags=("vip",))
+    >>> origin_of(new).hex()
+    '504c1a6e459486275baa2b40b4ba5097'
+    """
+    columns = (
+        (new.execution_id, new.workflow, new.plan_hash, new.created_at_ms, new.input),
+        (new.key, new.tags, new.priority, new.parent, new.lane, new.lane_max),
+    )
+    return hashlib.blake2b(orjson.dumps(columns), digest_size=DIGEST_BYTES).digest()
+
+
+def chained(new: NewExecution, bodies: Iterable[bytes]) -> list[Entry]:
+    """Return the entries of an execution that begins with more than one turn."""
+    digest = origin_of(new)
+    entries = list[Entry]()
+    for body in bodies:
+        digest = _link(digest, body)
+        entries.append(Entry(body, digest))
+    return entries
+
+
 def _link(digest_before: bytes, body: bytes) -> bytes:
     hasher = hashlib.blake2b(digest_before, digest_size=DIGEST_BYTES)
     hasher.update(body)
@@ -80,16 +108,23 @@ def verify(history: History) -> None:
     """
     summary = history.summary
     execution_id = summary.new.execution_id
-    digest = NO_DIGEST
+    digest = _beginning_of(history)
     for number, entry in enumerate(history.entries, start=1):
         digest = _link(digest, entry.body)
         if digest != entry.digest:
-            raise HistoryDamaged(execution_id, f"entry {number} has been altered")
+            what = "its row, or entry 1," if number == 1 else f"entry {number}"
+            raise HistoryDamaged(execution_id, f"{what} has been altered")
     if len(history.entries) != summary.length:
         found = f"{len(history.entries)} of {summary.length} entries are there"
         raise HistoryDamaged(execution_id, found)
     if digest != summary.head:
         raise HistoryDamaged(execution_id, "its latest entry is not the one last written")
+
+
+def _beginning_of(history: History) -> bytes:
+    first = history.entries[:1]
+    is_old = any(_link(_NO_DIGEST, one.body) == one.digest for one in first)
+    return _NO_DIGEST if is_old or not first else origin_of(history.summary.new)
 
 
 def _unheeded(commands: Iterable[Command]) -> None:

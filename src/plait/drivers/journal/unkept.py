@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from plait.drivers.children import KIND
 from plait.drivers.inline import Result
 from plait.drivers.journal.driver import JournalDriver
-from plait.drivers.journal.history import NO_DIGEST, entry_of
+from plait.drivers.journal.history import entry_of, origin_of
 from plait.drivers.journal.live import Live, standing_of
 from plait.drivers.journal.result import result_of
 from plait.drivers.journal.telling import Outstanding, ambient_of
@@ -65,7 +65,7 @@ class Unkept:
         outstanding.ask(turn.commands)
         standing = standing_of(state, outstanding)
         self._new = new_execution(kernel.plan, start, event.at_ms)
-        self._entries = [entry_of(turn.events, NO_DIGEST)]
+        self._entries = [entry_of(turn.events, origin_of(self._new))]
         head = self._entries[-1].digest
         summary = Summary(self._new, standing, 1, head, _EPOCH, None)
         self._live = Live(self, kernel, summary, state, outstanding)

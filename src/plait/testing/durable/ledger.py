@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from plait.drivers.journal import origin_of
 from plait.kernel.codec import load_turn
 from plait.kernel.events import (
     CallCompleted,
@@ -117,7 +118,8 @@ class Ledger:
     def _add(self, account: Account, entries: Sequence[Entry], at_s: float) -> None:
         name = account.new.execution_id
         for entry in entries:
-            before = account.entries[-1].digest if account.entries else b""
+            is_first = not account.entries
+            before = origin_of(account.new) if is_first else account.entries[-1].digest
             link = hashlib.blake2b(before + entry.body, digest_size=16).digest()
             if entry.digest != link:
                 self.breach(f"{name}: an entry is not linked to the one before it")
