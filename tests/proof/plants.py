@@ -195,6 +195,17 @@ async def _nothing_is_lost(self: JournalDriver) -> None:
     self._is_unsure = False
 
 
+async def _end_no_children(self: Live) -> None:
+    """Tell the children after the parent has ended, or left: if the worker lives."""
+    given_up = list(self.outstanding.given_up)
+    self.outstanding.given_up.clear()
+    if given_up:
+        task = asyncio.ensure_future(self.host.children.end(given_up))
+        _background.add(task)
+        task.add_done_callback(_forget)
+        self.is_to_rest = True
+
+
 # -- histories ---------------------------------------------------------------------------
 
 _dump_turn = dump_turn
@@ -308,6 +319,7 @@ PLANTS: Final = (
         "_rebuilt",
         _rebuilt_in_any_epoch,
     ),
+    plant("tells children when it is too late", Live, "_end_children", _end_no_children),
     plant("forgets what a lost answer gave", JournalDriver, "_find_lost", _nothing_is_lost),
     plant("digests are not chained", history, "_link", _unchained),
     plant("histories are not verified", kernels_module, "verify", lambda history: None),

@@ -129,6 +129,21 @@ steps:
 """,
 }
 
+# One child that comes to its end, and one that would not in a month: with its step it is
+# cancelled, or the storm never comes to rest.
+FAMILY: Final = """
+steps:
+  - {id: kid, type: workflow, request: {name: chain, input: "${input}"}}
+  - {id: lazy, type: workflow, timeout: "{wait}", on_error: continue, depends_on: [kid],
+     request: {name: sleeper}}
+  - {id: pay, type: http, depends_on: [lazy], request: {method: POST, url: http://service/pay}}
+"""
+SLEEPER: Final = """
+steps:
+  - {id: a, type: http, request: {method: POST, url: http://service/a}}
+  - {id: nap, type: wait, for: 30d, depends_on: [a]}
+"""
+
 # Its outcome depends on who is first, and on how long everything takes.
 UNSTEADY: Final = frozenset({"race"})
 
@@ -136,7 +151,11 @@ UNSTEADY: Final = frozenset({"race"})
 @cache
 def plan(name: str, wait: str = "3s") -> Plan:
     """Return the plan of the workflow `name`; its waits take `wait`."""
-    text = TEXTS[name].replace("{wait}", wait).replace("{retry_of_all}", _RETRY)
+    text = (
+        {**TEXTS, "family": FAMILY, "sleeper": SLEEPER}[name]
+        .replace("{wait}", wait)
+        .replace("{retry_of_all}", _RETRY)
+    )
     source = f"name: {name}\n{text}".encode()
     return compile_text(source, name=f"{name}.yaml", catalog=compose.catalog()).plan
 
@@ -151,6 +170,12 @@ def works(count: int = 20) -> list[Work]:
 def work(name: str, wait: str = "3s") -> Work:
     """Return one execution's worth of work."""
     return Work(plan(name, wait), INPUT, name not in UNSTEADY)
+
+
+def family(wait: str = "3s") -> Work:
+    """Return the work of a workflow with children; the express simulator has none."""
+    children = plan("chain"), plan("sleeper")
+    return Work(plan("family", wait), INPUT, is_steady=False, children=children)
 
 
 def service(call: StartCall) -> Answer:

@@ -62,7 +62,8 @@ def drawn(seed: int, count: int) -> list[Work]:
     """Return `count` works by `seed`: every other seed runs random documents."""
     if seed % 4 == 0:
         # One waits for so long that whoever holds it lets go of it.
-        return [*_twelve(count - 1), workflows.work("waits-first", "40s")]
+        long = workflows.work("waits-first", "40s")
+        return [*_twelve(count - 3), long, *[workflows.family()] * 2]
     if seed % 2 == 0:
         return _twelve(count)
     lot = Random(seed)

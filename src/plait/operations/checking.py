@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Final, cast
 
 from plait.drivers.journal import HistoryDamaged, replay, verify
-from plait.drivers.journal.live import standing_of
 from plait.drivers.journal.payload import searched
+from plait.drivers.journal.standing import standing_of
 from plait.kernel import Kernel
 from plait.kernel.events import ExecutionStarted
 from plait.operations.course import Hand
@@ -71,6 +71,8 @@ def _check_row(
     if row != (started.execution_id, started.plan_hash, plan.name, input_text):
         raise HistoryDamaged(execution_id, "its row is not that of its entries")
     true = standing_of(told.state, told.outstanding)
+    if told.outstanding.given_up and standing.status == RUNNING:
+        return  # it has ended, and its children are being told
     if (true.status, true.error_code) != (standing.status, standing.error_code):
         said = f"its row says {standing.status}, its entries say {true.status}"
         raise HistoryDamaged(execution_id, said)

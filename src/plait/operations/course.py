@@ -14,10 +14,12 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import ClassVar, Final, Literal
 
+from plait.drivers.children import child_of
 from plait.drivers.journal import Store, Telling, chained, entry_of, replay, verify
-from plait.drivers.journal.live import standing_of
+from plait.drivers.journal.messages import given_up_message
 from plait.drivers.journal.payload import searched
 from plait.drivers.journal.resuming import going_on, refuse_undone
+from plait.drivers.journal.standing import row_of, standing_of
 from plait.drivers.journal.starting import placed
 from plait.kernel import BEHAVIOUR, Kernel
 from plait.kernel.events import (
@@ -39,6 +41,7 @@ from plait.ports.journal import (
     History,
     LostRace,
     NewExecution,
+    Search,
     Standing,
     Summary,
     UnknownExecution,
@@ -340,13 +343,28 @@ def _started(told: Telling) -> ExecutionStarted:
 async def written(
     hand: Hand, held: Summary, told: Telling, entries: list[Entry]
 ) -> Summary:
-    """Append to an execution that is held, and give it back; return its row."""
+    """Append to an execution that is held, and give it back; return its row.
+
+    Children that it gave up are told before it is given back, or ends.
+    """
+    execution_id, length = held.new.execution_id, held.length
+    if told.outstanding.given_up:
+        row = row_of(told.state, told.outstanding)
+        await hand.store.append(Append(execution_id, entries, row, length, held.epoch))
+        await _end_children(hand, told)
+        entries, length = [], length + len(entries)
     standing = _due_at_once(told)
-    execution_id = held.new.execution_id
     await hand.store.append(
-        Append(execution_id, entries, standing, held.length, held.epoch, is_released=True)
+        Append(execution_id, entries, standing, length, held.epoch, is_released=True)
     )
     return replace(held, standing=standing, owner=None)
+
+
+async def _end_children(hand: Hand, told: Telling) -> None:
+    ids = tuple(child_of(call) for call in told.outstanding.given_up)
+    search = Search(execution_ids=ids, statuses=(RUNNING,), limit=len(ids))
+    for child in await hand.store.find(search):
+        await hand.store.post(given_up_message(child.new.execution_id))
 
 
 def _due_at_once(told: Telling) -> Standing:

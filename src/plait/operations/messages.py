@@ -18,7 +18,7 @@ from plait.drivers.journal import (
     entry_of,
     signal_message,
 )
-from plait.drivers.journal.live import standing_of
+from plait.drivers.journal.standing import standing_of
 from plait.kernel import Turn
 from plait.kernel.events import (
     ApprovalDecided,

@@ -51,7 +51,7 @@ class Standing:
     Attributes:
         status: `running`, `completed`, `failed` or `cancelled`.
         at_ms: The moment of its latest entry, milliseconds since the Unix epoch.
-        wake_at_ms: When somebody has to look at it again, should nobody hold it: 0 for
+        wake_at_ms: When somebody has to look at it again, should nobody hold it: 0 or 1 for
             at once (a call is under way), None when only a message can wake it.
         error_code: Why it failed, or, while it runs, why it waits for a person; else None.
     """

@@ -11,7 +11,6 @@ from plait.drivers.journal.history import (
     replay,
     verify,
 )
-from plait.drivers.journal.live import Quarantined
 from plait.drivers.journal.messages import (
     cancel_message,
     decision_message,
@@ -19,6 +18,7 @@ from plait.drivers.journal.messages import (
 )
 from plait.drivers.journal.payload import PAYLOAD_BYTES_MAX, PayloadTooLarge
 from plait.drivers.journal.result import trace_of, turns_of
+from plait.drivers.journal.standing import Quarantined
 from plait.drivers.journal.starting import PRIORITY_MAX, Unplaceable
 from plait.drivers.journal.telling import Telling
 from plait.drivers.journal.terms import Start, Store, Times

@@ -3,8 +3,11 @@
 Rule 1. A child has its own history; its parent's has only what it came to.
 Rule 2. A parent that was resumed lets a child go on that had failed, or was cancelled,
         before that; what the child had completed stays.
-Rule 3. Cancelling the step cancels the child. A worker that lets go of the parent does
-        not: the child goes on, and the parent's next worker waits for the same one.
+Rule 3. Cancelling the step cancels the child. That the step is cancelled is recorded first,
+        and the parent does not end, nor leave the memory, before its children have been
+        told: whoever takes it up after a crash tells them.
+Rule 4. A worker that lets go of the parent cancels nothing: the child goes on, and the
+        parent's next worker waits for the same one.
 
 Not here: what a child is called (plait.drivers.children).
 """
@@ -12,9 +15,10 @@ Not here: what a child is called (plait.drivers.children).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from typing import Any, Final, Protocol
+from functools import partial
+from typing import Any, Final, Protocol, TypeVar
 
 from plait.drivers.children import (
     Workflows,
@@ -28,11 +32,22 @@ from plait.drivers.children import (
     trigger_of,
 )
 from plait.drivers.inline import Result
-from plait.drivers.journal.terms import Start
+from plait.drivers.journal.kernels import Kernels
+from plait.drivers.journal.messages import NOT_WANTED, given_up_message
+from plait.drivers.journal.resuming import resume_child
+from plait.drivers.journal.terms import Start, Store
 from plait.model.failure import Failure
 from plait.plan import Plan
 from plait.ports.calls import Call, CallReply, Done, Outcome
-from plait.ports.journal import LostRace, StoreUnavailable, Summary, UnknownExecution
+from plait.ports.journal import (
+    RUNNING,
+    LostRace,
+    Search,
+    StoreUnavailable,
+    Summary,
+)
+
+T = TypeVar("T")
 
 _AWAY_S: Final = 1.0
 
@@ -44,7 +59,11 @@ class Parent(Protocol):
         """See plait.drivers.journal.driver.JournalDriver."""
         ...
 
-    async def resume_child(self, child_id: str, parent_id: str) -> None:
+    def ours(self) -> tuple[Store, Kernels, str, int]:
+        """Return the store, what decides, the worker's name and the moment."""
+        ...
+
+    def stir(self) -> None:
         """See plait.drivers.journal.driver.JournalDriver."""
         ...
 
@@ -64,24 +83,16 @@ class Parent(Protocol):
 class Child:
     """A child that a step waits for."""
 
-    def __init__(
-        self, running: asyncio.Task[Outcome], cancel: Callable[[], object]
-    ) -> None:
-        self._running = running
-        self._cancel = cancel
+    def __init__(self, waiting: asyncio.Task[Outcome]) -> None:
+        self._waiting = waiting
 
     def cancel(self) -> None:
-        """Stop waiting, and cancel the child."""
-        self._running.cancel()
-        self._cancel()
-
-    def abandon(self) -> None:
-        """Stop waiting; the child goes on."""
-        self._running.cancel()
+        """Stop waiting; the child goes on until it is told (`Children.end`)."""
+        self._waiting.cancel()
 
 
 class Children:
-    """Starts children, and waits for them.
+    """Starts children, waits for them, and ends them.
 
     Args:
         spawn: Runs something in the background for as long as the driver lives.
@@ -91,16 +102,30 @@ class Children:
         self,
         parent: Parent,
         workflows: Workflows,
-        spawn: Callable[[Coroutine[Any, Any, None]], object],
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
     ) -> None:
         self._parent = parent
         self._workflows = workflows
         self._spawn = spawn
+        self._starting: dict[str, asyncio.Task[None]] = {}
 
     def start(self, call: Call, done: Done) -> Child:
         """Start the child that `call` asks for; `done` hears what it came to."""
-        running = told_of(call, self._outcome(call), done)
-        return Child(running, lambda: self._spawn(self._cancelled(child_of(call))))
+        return Child(told_of(call, self._outcome(call), done))
+
+    async def end(self, calls: Sequence[Call]) -> None:
+        """Cancel the children that `calls` asked for, as far as there are any that run.
+
+        Raises:
+            StoreUnavailable: Some may not have been told.
+        """
+        ids = tuple(child_of(call) for call in calls)
+        starting = [self._starting[one] for one in ids if one in self._starting]
+        if starting:
+            await asyncio.wait(starting)
+        search = Search(execution_ids=ids, statuses=(RUNNING,), limit=len(ids))
+        for summary in await self._parent.ours()[0].find(search):
+            await self._cancel(summary.new.execution_id)
 
     async def _outcome(self, call: Call) -> Outcome:
         plan = plan_for(call, self._workflows)
@@ -108,31 +133,21 @@ class Children:
             return plan
         try:
             async with asyncio.timeout(call.timeout_ms / 1000):
-                return await self._surely(call, plan)
+                return await _surely(lambda: self._outcome_of(call, plan))
         except TimeoutError:
-            self._spawn(self._cancelled(child_of(call)))
+            # Before the failure is recorded: after that nobody would think of the child.
+            await _surely(lambda: self.end([call]))
             return timed_out(call)
-
-    async def _surely(self, call: Call, plan: Plan) -> Outcome:
-        """A store that is away for a while fails no step."""
-        while True:
-            with suppress(StoreUnavailable):
-                return await self._outcome_of(call, plan)
-            await asyncio.sleep(_AWAY_S)
 
     async def _outcome_of(self, call: Call, plan: Plan) -> Outcome:
         child_id = child_of(call)
-        start = Start(
-            child_id,
-            input_of(call),
-            trigger_of(call),
-            trace=call.trace,
-            parent=call.execution_id,
-        )
-        try:
-            await self._parent.start(plan, start)
-        except LostRace:  # it was started before: before a crash, or before a resume
-            await self._parent.resume_child(child_id, call.execution_id)
+        starting = self._starting.get(child_id)
+        if starting is None:
+            starting = self._spawn(self._started(call, plan))
+            self._starting[child_id] = starting
+            starting.add_done_callback(partial(self._note_start, child_id))
+        # Who begins to start a child brings that to its end, or nobody knew of the child.
+        await asyncio.shield(starting)
         if call.request.get("wait") is False:
             return CallReply({"execution_id": child_id}, {})
         await self._parent.ended(child_id)
@@ -141,7 +156,51 @@ class Children:
             return failure_of(result.failure, child_id)
         return reply_of(result.output, result.passed_over, child_id)
 
-    async def _cancelled(self, child_id: str) -> None:
-        with suppress(UnknownExecution, StoreUnavailable):
-            reason = "the workflow that it belongs to went on without it"
-            await self._parent.cancel(child_id, reason, f"parent-{child_id}")
+    def _note_start(self, child_id: str, starting: asyncio.Task[None]) -> None:
+        del self._starting[child_id]
+        if not starting.cancelled():
+            starting.exception()  # nobody may be left to hear of it
+
+    async def _started(self, call: Call, plan: Plan) -> None:
+        start = Start(
+            child_of(call),
+            input_of(call),
+            trigger_of(call),
+            trace=call.trace,
+            parent=call.execution_id,
+        )
+        try:
+            await self._parent.start(plan, start)
+        except LostRace:  # it was started before: before a crash, or before a resume
+            await resume_child(*self._parent.ours(), start.execution_id, call.execution_id)
+            self._parent.stir()
+        if not await self._is_awaited(call):
+            await self._cancel(start.execution_id)
+
+    async def _is_awaited(self, call: Call) -> bool:
+        """Tell whether the parent still wants a child that has just begun.
+
+        If not, another worker has the parent by now, and has told the child in vain: it
+        was not there yet.
+        """
+        store, kernels, worker_id, _ = self._parent.ours()
+        search = Search(execution_ids=(call.execution_id,))
+        owners = {one.owner for one in await store.find(search)}
+        # A parent that nobody has written down is in this worker's memory.
+        if owners <= {worker_id}:
+            return True
+        told = await kernels.told(await store.read(call.execution_id))
+        wanted = told.outstanding.calls.get(call.step)
+        return wanted is not None and wanted.attempt == call.attempt
+
+    async def _cancel(self, child_id: str) -> None:
+        wish = given_up_message(child_id)
+        await self._parent.cancel(child_id, NOT_WANTED, wish.message_id)
+
+
+async def _surely(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Do `work`, again and again while the store is away: that fails no step."""
+    while True:
+        with suppress(StoreUnavailable):
+            return await work()
+        await asyncio.sleep(_AWAY_S)

@@ -4,6 +4,7 @@ Rule 1. A row whose `wake_at_ms` is 0 is being acted on. A worker that leaves pu
         moment there instead. So whoever claims one with 0 knows that its holder died, and
         notes that before it acts itself.
 Rule 2. Only deaths in a row count: any other entry in between is progress.
+        One that only waits for children (1) is acted on by nobody: the children are.
 Rule 3. Nobody acts on what has had its deaths. It stands as `execution.quarantined` and
         hears what it is told, until somebody resumes it.
 """
@@ -15,7 +16,7 @@ from dataclasses import replace
 from typing import Final
 
 from plait.drivers.journal.history import entry_of, is_untouched
-from plait.drivers.journal.live import standing_of
+from plait.drivers.journal.standing import standing_of
 from plait.drivers.journal.telling import Telling
 from plait.kernel.codec import load_turn
 from plait.kernel.events import WorkerLost
@@ -24,6 +25,7 @@ from plait.ports.journal import RUNNING, Append, History, Journal, Standing, Sum
 logger = logging.getLogger("plait.journal")
 
 DEATHS_MAX: Final = 5
+WAITS_FOR_CHILDREN: Final = 1
 
 
 class Deaths:
@@ -51,6 +53,8 @@ class Deaths:
         summary = history.summary
         wake_at_ms = summary.standing.wake_at_ms
         if summary.standing.status != RUNNING or told.outstanding.is_quarantined:
+            return summary
+        if told.outstanding.wake_at_ms == WAITS_FOR_CHILDREN:
             return summary
         if wake_at_ms == 0:
             is_lost = not is_untouched(history)

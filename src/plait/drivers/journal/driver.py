@@ -28,8 +28,8 @@ from plait.drivers.journal.children import Children
 from plait.drivers.journal.deaths import DEATHS_MAX, Deaths
 from plait.drivers.journal.history import entry_of, is_untouched, origin_of
 from plait.drivers.journal.kernels import Kernels
-from plait.drivers.journal.live import Live, Undecidable, standing_of
-from plait.drivers.journal.lost import held_by
+from plait.drivers.journal.live import Live, Undecidable
+from plait.drivers.journal.lost import held_by, row_in
 from plait.drivers.journal.messages import (
     cancel_message,
     decision_message,
@@ -40,7 +40,7 @@ from plait.drivers.journal.messages import (
 from plait.drivers.journal.payload import PAYLOAD_BYTES_MAX, PayloadTooLarge
 from plait.drivers.journal.queued import end_queued
 from plait.drivers.journal.result import result_of
-from plait.drivers.journal.resuming import resume_child
+from plait.drivers.journal.standing import standing_of
 from plait.drivers.journal.starting import after, begun, placed
 from plait.drivers.journal.tasks import Tasks
 from plait.drivers.journal.telling import Outstanding, ambient_of
@@ -307,11 +307,9 @@ class JournalDriver:
         """
         await self._post(decision_message(execution_id, decided, message_id))
 
-    async def resume_child(self, child_id: str, parent_id: str) -> None:
-        """Let a child go on that ended before its parent was last resumed, if it can."""
-        ours = self._store, self._kernels, self._worker_id, self.now_ms()
-        await resume_child(*ours, child_id, parent_id)
-        self.stir()
+    def ours(self) -> tuple[Store, Kernels, str, int]:
+        """See plait.drivers.journal.children.Parent."""
+        return self._store, self._kernels, self._worker_id, self.now_ms()
 
     async def ended(self, execution_id: str, until: Enough = has_ended) -> Summary:
         """Wait until an execution has ended, wherever it runs; return its row then.
@@ -325,7 +323,7 @@ class JournalDriver:
         """
         with self._waiters.waiting(execution_id, until) as told:
             if execution_id not in self._lives:
-                summary = (await self.journal.read(execution_id)).summary
+                summary = await row_in(self._store, execution_id)
                 if until(summary.standing):
                     return summary
                 if summary.owner == self._worker_id:
@@ -488,7 +486,7 @@ class JournalDriver:
             append, told = begun(found, told, self.now_ms())
             await self.journal.append(append)
             found, is_unknown = after(found, append), False
-        elif is_claimed:
+        elif is_claimed and told.state.end is None:
             found = await self._deaths.note(history, told, self.now_ms())
             if found.owner is None:
                 self._waiters.tell(found)

@@ -19,12 +19,13 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol, assert_never
+from typing import Protocol, assert_never
 
 from plait.drivers.children import KIND
-from plait.drivers.journal.children import Child, Children
+from plait.drivers.journal.children import Children
 from plait.drivers.journal.history import entry_of
 from plait.drivers.journal.payload import PayloadTooLarge
+from plait.drivers.journal.standing import row_of
 from plait.drivers.journal.telling import Outstanding, Telling
 from plait.drivers.redact import redacted, redacted_value
 from plait.kernel import (
@@ -39,10 +40,6 @@ from plait.kernel import (
 from plait.kernel.events import (
     CallCompleted,
     CallFailed,
-    ExecutionCancelled,
-    ExecutionCompensated,
-    ExecutionCompleted,
-    ExecutionFailed,
     OutcomeUnknown,
     OutsideEvent,
     TimerFired,
@@ -55,19 +52,6 @@ from plait.ports.journal import RUNNING, Append, Entry, Standing, Summary
 
 class Undecidable(Exception):
     """Plait itself failed when it decided an event."""
-
-
-class Quarantined(PlaitError):
-    """An execution has killed its workers too often: nobody runs it any more."""
-
-    code: ClassVar[str] = "execution.quarantined"
-
-    def __init__(self, execution_id: str) -> None:
-        super().__init__(
-            f"execution {execution_id} is quarantined: workers that ran it died; "
-            f"find out why, then cancel it, or `plait executions resume {execution_id}`"
-        )
-        self.execution_id = execution_id
 
 
 class Recorder(Protocol):
@@ -134,7 +118,7 @@ class Live:
     inbox: deque[tuple[OutsideEvent | None, str | None]] = field(default_factory=deque)
     unrecorded: list[tuple[OutsideEvent | None, str | None]] = field(default_factory=list)
     passed_over: set[int | tuple[str, int]] = field(default_factory=set)
-    handles: dict[str, CallHandle | Child] = field(default_factory=dict)
+    handles: dict[str, CallHandle] = field(default_factory=dict)
     timers: dict[int, asyncio.TimerHandle] = field(default_factory=dict)
     pump: asyncio.Task[None] | None = None
     messages: set[str] = field(default_factory=set)
@@ -166,15 +150,18 @@ class Live:
         self._wake()
 
     def _wake(self) -> None:
-        has_work = bool(self.inbox) or self.is_to_rest
-        if has_work and self.pump is None and not self.is_stalled:
+        if self._has_work() and self.pump is None and not self.is_stalled:
             self.pump = asyncio.get_running_loop().create_task(self._pump())
+
+    def _has_work(self) -> bool:
+        return bool(self.inbox or self.outstanding.given_up) or self.is_to_rest
 
     async def _pump(self) -> None:
         try:
-            while self.inbox or self.is_to_rest:
+            while self._has_work():
                 if self.is_over or self.is_stalled:
                     break
+                await self._end_children()
                 self.is_to_rest = False
                 commands, append = self._decide()
                 if append is not None:
@@ -186,6 +173,14 @@ class Live:
             self.host.stalled(self, error)
         finally:
             self.pump = None
+
+    async def _end_children(self) -> None:
+        """Cancel the children that are recorded as given up; then it may leave, or end."""
+        given_up = self.outstanding.given_up
+        if given_up:
+            await self.host.children.end(given_up)
+            given_up.clear()
+            self.is_to_rest = True
 
     def _decide(self) -> tuple[list[Command], Append | None]:
         """Decide all that is in the inbox; return what to do after it is recorded."""
@@ -238,7 +233,7 @@ class Live:
 
     def _append(self, entries: list[Entry], heard: tuple[str, ...]) -> Append:
         summary, now_ms = self.summary, self.host.now_ms()
-        standing = standing_of(self.state, self.outstanding)
+        standing = row_of(self.state, self.outstanding)
         may_leave = self.host.may_leave(standing, now_ms)
         is_released = standing.status != RUNNING or may_leave
         return Append(
@@ -370,16 +365,13 @@ class Live:
     def let_go(self) -> None:
         """Do nothing any more, and give up what is under way.
 
-        Children go on, unless the execution has ended: then they are of no use.
+        Children go on; those that it has given up hear of that otherwise.
         """
         self.is_over = True
         for timer in self.timers.values():
             timer.cancel()
         for handle in self.handles.values():
-            if isinstance(handle, Child) and self.summary.standing.status == RUNNING:
-                handle.abandon()
-            else:
-                handle.cancel()
+            handle.cancel()
         self.timers.clear()
         self.handles.clear()
 
@@ -394,24 +386,3 @@ def instead_of(event: OutsideEvent, error: Exception) -> OutsideEvent | None:
         text = f"the answer cannot be taken in: {type(error).__name__}"
         failure = Failure("internal", text, advice=Advice.REPORT)
     return CallFailed(event.step, event.attempt, failure, event.at_ms)
-
-
-def standing_of(state: Execution, outstanding: Outstanding) -> Standing:
-    """Return how an execution stands, for its row."""
-    now_ms = state.now_ms
-    match state.end:
-        case None:
-            code = "step.outcome_unknown" if state.incidents else None
-            if outstanding.is_quarantined:
-                code = Quarantined.code
-            return Standing(RUNNING, now_ms, outstanding.wake_at_ms, code)
-        case ExecutionCompleted():
-            return Standing("completed", now_ms, None)
-        case ExecutionFailed(failure=failure):
-            return Standing("failed", now_ms, None, failure.code)
-        case ExecutionCompensated(failure=failure):
-            return Standing("compensated", now_ms, None, failure.code)
-        case ExecutionCancelled():
-            return Standing("cancelled", now_ms, None)
-        case _:
-            assert_never(state.end)

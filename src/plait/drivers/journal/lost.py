@@ -7,9 +7,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Final
 
-from plait.ports.journal import RUNNING, Journal, Search
+from plait.ports.journal import RUNNING, Journal, Search, Summary, UnknownExecution
 
 _PAGE: Final = 200
+
+
+async def row_in(journal: Journal, execution_id: str) -> Summary:
+    """Return an execution's row; its history is not looked at.
+
+    Raises:
+        UnknownExecution: There is none of that id.
+    """
+    for summary in await journal.find(Search(execution_ids=(execution_id,))):
+        return summary
+    raise UnknownExecution(execution_id)
 
 
 async def held_by(worker_id: str, journal: Journal) -> AsyncIterator[str]:

@@ -20,6 +20,8 @@ from plait.kernel.events import (
 from plait.model.json import JsonValue
 from plait.ports.journal import Message
 
+NOT_WANTED: Final = "the workflow that it belongs to went on without it"
+
 logger = logging.getLogger("plait.journal")
 
 _DECISION: Final = ("step", "decision", "by", "comment", "roles")
@@ -58,6 +60,11 @@ def cancel_message(
     """Return the message that asks for an execution's end, perhaps with what it did."""
     verb = "compensate" if compensates else "cancel"
     return _message(message_id, execution_id, verb=verb, reason=reason)
+
+
+def given_up_message(child_id: str) -> Message:
+    """Return the message that ends a child; told again, it is the same message."""
+    return cancel_message(child_id, NOT_WANTED, f"parent-{child_id}")
 
 
 def signal_message(

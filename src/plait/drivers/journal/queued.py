@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from plait.drivers.journal.history import entry_of
 from plait.drivers.journal.kernels import Kernels
-from plait.drivers.journal.live import standing_of
+from plait.drivers.journal.standing import standing_of
 from plait.drivers.journal.starting import after
 from plait.drivers.journal.terms import Store
 from plait.kernel.events import CancelRequested

@@ -11,7 +11,8 @@ from typing import ClassVar
 
 from plait.drivers.journal.history import entry_of
 from plait.drivers.journal.kernels import Kernels
-from plait.drivers.journal.live import standing_of
+from plait.drivers.journal.lost import row_in
+from plait.drivers.journal.standing import standing_of
 from plait.drivers.journal.telling import Telling
 from plait.drivers.journal.terms import Store
 from plait.kernel.codec import load_turn
@@ -83,11 +84,11 @@ async def resume_child(
 
     What it ended with since, as after a crash of its parent's worker, stays.
     """
-    child = await store.read(child_id)
-    standing = child.summary.standing
+    standing = (await row_in(store, child_id)).standing
     if standing.status in (RUNNING, "completed"):
         return
     if standing.at_ms <= _resumed_at_ms(await store.read(parent_id)):
+        child = await store.read(child_id)
         with suppress(NotResumable, WasUndone, LostRace):
             await _resume(store, kernels, worker_id, now_ms, child)
 

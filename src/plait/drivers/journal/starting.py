@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import ClassVar, Final
 
 from plait.drivers.journal.history import entry_of
-from plait.drivers.journal.live import standing_of
+from plait.drivers.journal.standing import standing_of
 from plait.drivers.journal.telling import Telling
 from plait.expression import ExpressionError, Template
 from plait.kernel import Ambient

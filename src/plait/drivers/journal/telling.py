@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from plait.drivers.children import KIND
 from plait.kernel import (
     Ambient,
     CancelCall,
@@ -49,21 +50,28 @@ class Outstanding:
     Attributes:
         calls: Calls under way, by step path.
         timers: Timers running: number → the command.
+        given_up: Calls that were taken back and had asked for children; whether those
+            have heard of it is not known.
         is_quarantined: True when nobody may act on any of it.
     """
 
     calls: dict[str, StartCall] = field(default_factory=dict)
     timers: dict[int, StartTimer] = field(default_factory=dict)
+    given_up: list[StartCall] = field(default_factory=list)
     is_quarantined: bool = False
 
     def ask(self, commands: Sequence[Command]) -> None:
         """Take in what the kernel asks for, or takes back."""
+        known = set(self.calls)
         for command in commands:
             match command:
                 case StartCall(step=step):
                     self.calls[step] = command
                 case CancelCall(step=step):
-                    self.calls.pop(step, None)
+                    call = self.calls.pop(step, None)
+                    # What was taken back within its own turn has never been begun.
+                    if call is not None and call.kind == KIND and step in known:
+                        self.given_up.append(call)
                 case StartTimer(timer=timer):
                     self.timers[timer] = command
                 case CancelTimer(timer=timer):
@@ -79,11 +87,14 @@ class Outstanding:
 
     @property
     def wake_at_ms(self) -> int | None:
-        """When somebody must look: 0 for at once, None when nothing here will happen."""
+        """When somebody must look: 0 for at once, None when nothing here will happen.
+
+        1 is at once too, for one that waits for children only: these act, it does not.
+        """
         if self.is_quarantined:
             return None
         if self.calls:
-            return 0
+            return int(all(call.kind == KIND for call in self.calls.values()))
         return min((one.due_at_ms for one in self.timers.values()), default=None)
 
 

@@ -17,8 +17,9 @@ from plait.drivers.children import KIND
 from plait.drivers.inline import Result
 from plait.drivers.journal.driver import JournalDriver
 from plait.drivers.journal.history import entry_of, origin_of
-from plait.drivers.journal.live import Live, standing_of
+from plait.drivers.journal.live import Live
 from plait.drivers.journal.result import result_of
+from plait.drivers.journal.standing import row_of, standing_of
 from plait.drivers.journal.telling import Outstanding, ambient_of
 from plait.drivers.journal.terms import Start, new_execution, started
 from plait.kernel import Kernel
@@ -134,7 +135,7 @@ class Unkept:
         live = self._live
         live.is_stalled = True
         try:
-            standing = standing_of(live.state, live.outstanding)
+            standing = row_of(live.state, live.outstanding)
             return await self._driver.adopt(live, self._new, self._entries, standing)
         except Exception:
             if self._is_abandoned:

@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
+from plait.drivers.children import Workflows
 from plait.drivers.journal import JournalDriver, Store, Times
 from plait.kernel import Kernel
 from plait.ports.calls import Calls
@@ -51,7 +52,13 @@ class Worker:
     """One process. Make it inside the simulation's loop; `live` ends with its death."""
 
     def __init__(
-        self, worker_id: str, fate: Fate, ledger: Ledger, store: Store, upstreams: Upstreams
+        self,
+        worker_id: str,
+        fate: Fate,
+        ledger: Ledger,
+        store: Store,
+        upstreams: Upstreams,
+        workflows: Workflows,
     ) -> None:
         self.worker_id = worker_id
         self.lot = fate.lot(worker_id)
@@ -72,6 +79,7 @@ class Worker:
             Kernel,
             worker_id=worker_id,
             times=TIMES,
+            workflows=workflows,
             wall_clock_s=lambda: loop.time() + ahead_s,
         )
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from plait.drivers.journal import Start, Store
+from plait.drivers.journal import HistoryDamaged, Start, Store
 from plait.drivers.journal.waiters import is_at_rest
 from plait.model.errors import PlaitError
 from plait.model.json import JsonValue
@@ -43,11 +43,13 @@ class Work:
 
     Attributes:
         is_steady: Its outcome does not depend on how long anything takes.
+        children: The workflows that its `workflow` steps name.
     """
 
     plan: Plan
     input: JsonValue
     is_steady: bool = True
+    children: tuple[Plan, ...] = ()
 
 
 @dataclass(slots=True)
@@ -76,6 +78,7 @@ class World:
         self.promises: list[Promise] = []
         self.converged_at_s: float | None = None
         self._upstreams = Upstreams(fate, self.ledger, script)
+        self._workflows: dict[str, Plan] = {}
         self._workers: list[Worker | None] = [None] * worker_count
         self._change = asyncio.Event()
         # The dead are kept: what still waits for them would be collected as it waits.
@@ -84,6 +87,7 @@ class World:
 
     async def run(self, works: Sequence[Work]) -> None:
         """Live through the storm, then wait until everything has ended."""
+        self._workflows = {one.name: one for work in works for one in work.children}
         for number in range(len(self._workers)):
             self._spawn(self._keep_alive(number))
         self.promises = [Promise(work) for work in works]
@@ -147,7 +151,14 @@ class World:
         while True:
             life += 1
             name = f"worker-{number}.{life}"
-            worker = Worker(name, self.fate, self.ledger, self.store, self._upstreams)
+            worker = Worker(
+                name,
+                self.fate,
+                self.ledger,
+                self.store,
+                self._upstreams,
+                self._workflows.get,
+            )
             self._all_workers.append(worker)
             try:
                 await self._live(number, worker, lot)
@@ -262,6 +273,8 @@ class Client:
         except (StoreUnavailable, WorkerDied):
             return None
         except PlaitError as error:
+            if worker.has_seen_damage and error.code == HistoryDamaged.code:
+                return None  # as it should: that worker does not run it
             self._world.ledger.breach(f"a client was refused: {error.code}: {error}")
             return None
 
