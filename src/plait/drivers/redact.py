@@ -45,6 +45,8 @@ def redacted_value(value: JsonValue, secrets: Mapping[str, str]) -> JsonValue:
 
 def _forms_of(secrets: Mapping[str, str]) -> list[str]:
     """Return every way in which a secret may be written, the longest first."""
+    if not secrets:
+        return []
     forms = {
         form
         for value in secrets.values()

@@ -133,13 +133,13 @@ class JournalDriver:
         self._is_unsure = False
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         # Durations are monotonic: the wall clock is read once, then only added to.
-        self._epoch_offset_s = wall_clock_s() - asyncio.get_running_loop().time()
+        self._loop_s = asyncio.get_running_loop().time
+        self._epoch_offset_s = wall_clock_s() - self._loop_s()
         self._deaths = Deaths(store, deaths_max, self.now_ms())
 
     def now_ms(self) -> int:
         """See plait.drivers.journal.live.Host."""
-        now_s = self._epoch_offset_s + asyncio.get_running_loop().time()
-        return int(now_s * 1000)
+        return int((self._epoch_offset_s + self._loop_s()) * 1000)
 
     # -- life --------------------------------------------------------------------------
 

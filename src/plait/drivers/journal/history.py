@@ -95,9 +95,7 @@ def chained(new: NewExecution, bodies: Iterable[bytes]) -> list[Entry]:
 
 
 def _link(digest_before: bytes, body: bytes) -> bytes:
-    hasher = hashlib.blake2b(digest_before, digest_size=DIGEST_BYTES)
-    hasher.update(body)
-    return hasher.digest()
+    return hashlib.blake2b(digest_before + body, digest_size=DIGEST_BYTES).digest()
 
 
 def verify(history: History) -> None:

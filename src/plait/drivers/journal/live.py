@@ -121,6 +121,8 @@ class Live:
     handles: dict[str, CallHandle] = field(default_factory=dict)
     timers: dict[int, asyncio.TimerHandle] = field(default_factory=dict)
     pump: asyncio.Task[None] | None = None
+    # Asked for each time it would be a system call each time.
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     messages: set[str] = field(default_factory=set)
     is_to_rest: bool = False
     is_stalled: bool = False
@@ -151,7 +153,7 @@ class Live:
 
     def _wake(self) -> None:
         if self._has_work() and self.pump is None and not self.is_stalled:
-            self.pump = asyncio.get_running_loop().create_task(self._pump())
+            self.pump = self.loop.create_task(self._pump())
 
     def _has_work(self) -> bool:
         return bool(self.inbox or self.outstanding.given_up) or self.is_to_rest
@@ -355,7 +357,7 @@ class Live:
             self.feed(TimerFired(timer, max(due_at_ms, self.host.now_ms())))
 
         delay_s = max(due_at_ms - self.host.now_ms(), 0) / 1000
-        self.timers[timer] = asyncio.get_running_loop().call_later(delay_s, fire)
+        self.timers[timer] = self.loop.call_later(delay_s, fire)
 
     def _cancel_timer(self, timer: int) -> None:
         handle = self.timers.pop(timer, None)

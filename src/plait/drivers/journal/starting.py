@@ -54,7 +54,7 @@ def placed(
         new = replace(new, lane=lane, lane_max=plan.lane.max)
     if priority is None:
         priority = _priority_of(plan, started)
-    return replace(new, priority=priority)
+    return new if priority == new.priority else replace(new, priority=priority)
 
 
 def _lane_of(plan: Plan, key: Template | None, started: ExecutionStarted) -> str:

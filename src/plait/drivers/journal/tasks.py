@@ -20,10 +20,11 @@ class Tasks:
 
     def __init__(self) -> None:
         self.running: set[asyncio.Task[Any]] = set()
+        self._loop = asyncio.get_running_loop()
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Do `work` in the background."""
-        task = asyncio.get_running_loop().create_task(work)
+        task = self._loop.create_task(work)
         self.running.add(task)
         task.add_done_callback(self.running.discard)
         return task

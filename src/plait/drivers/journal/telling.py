@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from plait.drivers.children import KIND
 from plait.kernel import (
@@ -41,6 +42,8 @@ from plait.kernel.events import (
     TimerFired,
 )
 from plait.kernel.paths import is_within
+
+_ENDS_CALL: Final = (CallCompleted, CallFailed, OutcomeUnknown, IncidentResolved)
 
 
 @dataclass(slots=True)
@@ -79,11 +82,10 @@ class Outstanding:
 
     def hear(self, event: OutsideEvent) -> None:
         """Take in that one of them has come to its end."""
-        step, timer = getattr(event, "step", None), getattr(event, "timer", None)
-        if step is not None:
-            self.calls.pop(step, None)
-        if timer is not None:
-            self.timers.pop(timer, None)
+        if isinstance(event, _ENDS_CALL):
+            self.calls.pop(event.step, None)
+        elif isinstance(event, TimerFired):
+            self.timers.pop(event.timer, None)
 
     @property
     def wake_at_ms(self) -> int | None:

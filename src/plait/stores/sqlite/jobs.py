@@ -6,7 +6,7 @@ Rule. A job refuses before its first write, or does all of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from sqlite3 import Connection
+from sqlite3 import Connection, Cursor
 from typing import Final
 
 import orjson
@@ -66,7 +66,8 @@ def create(
         first = connection.execute(where, (new.workflow, new.key)).fetchone()
         if first is not None:
             return Created(summary_of(first), is_new=False)
-    number = _begun(connection, new)
+    cursor = connection.cursor()
+    number = _begun(cursor, new)
     is_queued = lanes.has_to_wait(connection, new, standing)
     summary = Summary(
         new,
@@ -77,13 +78,13 @@ def create(
         None if is_queued else owner,
         QUEUED if is_queued else IN_LANE,
     )
-    _stand(connection, number, summary)
-    _insert(connection, number, 0, entries)
-    _enrol(connection, owner)
+    _stand(cursor, number, summary)
+    _insert(cursor, number, 0, entries)
+    _enrol(cursor, owner)
     return Created(summary, is_new=True)
 
 
-def _begun(connection: Connection, new: NewExecution) -> int:
+def _begun(cursor: Cursor, new: NewExecution) -> int:
     """Write what never changes about an execution; return its number."""
     columns = (
         new.execution_id,
@@ -95,16 +96,16 @@ def _begun(connection: Connection, new: NewExecution) -> int:
         orjson.dumps(new.tags).decode(),
         new.parent,
     )
-    written = connection.execute(_BEGIN, columns)
+    written = cursor.execute(_BEGIN, columns)
     if not written.rowcount:
         raise LostRace(new.execution_id)
     assert written.lastrowid is not None
     return written.lastrowid
 
 
-def _stand(connection: Connection, number: int, summary: Summary) -> None:
+def _stand(cursor: Cursor, number: int, summary: Summary) -> None:
     new = summary.new
-    connection.execute(
+    cursor.execute(
         "INSERT INTO standings (status, at_ms, wake_at_ms, error_code, length, head, owner,"
         " lane_state, priority, workflow, lane, lane_max, execution, epoch)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
@@ -125,7 +126,9 @@ def _stand(connection: Connection, number: int, summary: Summary) -> None:
 
 def append(connection: Connection, entries: Sequence[Stored], wanted: Append) -> None:
     """See plait.ports.journal.Journal.append."""
-    row = connection.execute(_HELD, (wanted.execution_id,)).fetchone()
+    # One cursor for all: the connection would make one for each statement.
+    cursor = connection.cursor()
+    row = cursor.execute(_HELD, (wanted.execution_id,)).fetchone()
     if row is None:
         raise UnknownExecution(wanted.execution_id)
     number, length, epoch, head, lane, *stands = row
@@ -143,23 +146,23 @@ def append(connection: Connection, entries: Sequence[Stored], wanted: Append) ->
     stands_now = [status, *due, None if wanted.is_released else owner, lane_state]
     progress = length + len(entries), entries[-1].digest if entries else head, at_ms
     if stands_now == stands:
-        connection.execute(_GO_ON, (*progress, number))
+        cursor.execute(_GO_ON, (*progress, number))
     else:
-        connection.execute(_CHANGE, (*progress, *stands_now, number))
-    _insert(connection, number, length, entries)
-    _hear(connection, number, wanted)
+        cursor.execute(_CHANGE, (*progress, *stands_now, number))
+    _insert(cursor, number, length, entries)
+    _hear(cursor, number, wanted)
     if lane is not None and (is_over or lane_state == QUEUED):
         lanes.let_in(connection, lane)
 
 
-def _hear(connection: Connection, number: int, wanted: Append) -> None:
+def _hear(cursor: Cursor, number: int, wanted: Append) -> None:
     for message_id in wanted.heard:
-        connection.execute(
+        cursor.execute(
             "UPDATE messages SET is_heard = 1 WHERE execution = ? AND id = ?",
             (number, message_id),
         )
     if wanted.standing.status != RUNNING:
-        connection.execute("DELETE FROM messages WHERE execution = ?", (number,))
+        cursor.execute("DELETE FROM messages WHERE execution = ?", (number,))
 
 
 def post(connection: Connection, message: Message) -> None:
@@ -265,19 +268,19 @@ def _columns(standing: Standing) -> tuple[object, ...]:
     return standing.status, standing.at_ms, standing.wake_at_ms, standing.error_code
 
 
-def _enrol(connection: Connection, worker_id: str) -> None:
+def _enrol(cursor: Cursor, worker_id: str) -> None:
     """Know whoever holds something, so that it can be found dead.
 
     A worker whose lease has run out holds it until the next beat of another.
     """
-    connection.execute(
+    cursor.execute(
         "INSERT INTO workers (id, until_ms) VALUES (?, 0) ON CONFLICT DO NOTHING",
         (worker_id,),
     )
 
 
 def _hold(connection: Connection, worker_id: str, number: int) -> None:
-    _enrol(connection, worker_id)
+    _enrol(connection.cursor(), worker_id)
     connection.execute(
         "UPDATE standings SET owner = ?, epoch = epoch + 1 WHERE execution = ?",
         (worker_id, number),
@@ -298,9 +301,7 @@ def _known(connection: Connection, execution_id: str) -> int:
     return number
 
 
-def _insert(
-    connection: Connection, number: int, first: int, entries: Sequence[Stored]
-) -> None:
+def _insert(cursor: Cursor, number: int, first: int, entries: Sequence[Stored]) -> None:
     for position, entry in enumerate(entries, first):
         columns = number, position, entry.body, entry.digest, entry.blob
-        connection.execute(_ENTRY, columns)
+        cursor.execute(_ENTRY, columns)

@@ -26,6 +26,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from traceback import clear_frames
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from plait.model.errors import PlaitError
@@ -137,6 +138,8 @@ class Writer:
         try:
             return self._transaction(jobs)
         except Exception as error:
+            # A cursor of the job that failed would keep the transaction open.
+            clear_frames(error.__traceback__)
             self._hang_up()
             failure = fault(self._path, error)
         if len(jobs) > 1 and not isinstance(failure, StoreUnavailable):
