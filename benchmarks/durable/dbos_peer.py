@@ -6,20 +6,22 @@ import asyncio
 import os
 from typing import Any
 
-import httpx
+import aiohttp
 from dbos import DBOS, SetWorkflowID
 
 from benchmarks.durable.load import Wish, drive, tell, wish
 
 wanted = wish()
-client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{wanted.upstream}")
+upstream = f"http://127.0.0.1:{wanted.upstream}"
+sessions: list[aiohttp.ClientSession] = []
 
 
 @DBOS.step()
 async def get(number: int) -> int:
     """Call the upstream."""
-    found: int = (await client.get(f"/{number}")).json()["n"]
-    return found
+    async with sessions[0].get(f"/{number}") as reply:
+        found: int = (await reply.json())["n"]
+        return found
 
 
 @DBOS.step()
@@ -50,7 +52,9 @@ async def run(wanted: Wish) -> dict[str, Any]:
         with SetWorkflowID(f"{os.getpid()}-{number}"):
             await workflow(number)
 
-    return await drive(wanted, one)
+    async with aiohttp.ClientSession(upstream) as session:
+        sessions.append(session)
+        return await drive(wanted, one)
 
 
 def main() -> None:

@@ -45,13 +45,17 @@ class NoCalls:
 
 
 class CountingConnection(sqlite3.Connection):
-    """Counts commits: how many writes one of them holds tells what the raw limit is."""
+    """Counts commits that write: how much one holds tells what the raw limit is."""
 
     commit_count = 0
+    _changed_before = 0
 
     def execute(self, sql: str, *given: Any) -> sqlite3.Cursor:
         """See sqlite3.Connection.execute."""
-        CountingConnection.commit_count += sql == "COMMIT"
+        # A commit that changed nothing costs nothing: no fsync waits for it.
+        if sql == "COMMIT" and self.total_changes > self._changed_before:
+            self._changed_before = self.total_changes
+            CountingConnection.commit_count += 1
         return super().execute(sql, *given)
 
 
@@ -81,18 +85,36 @@ async def run(wanted: Wish) -> dict[str, Any]:
 
 
 def _written(path: str) -> dict[str, float]:
-    """Return what one workflow writes, and how much one commit holds."""
+    """Return what one workflow writes, and how much one commit holds.
+
+    The bytes are those of every column of every row that is kept of it, each once: what an
+    index repeats, and what is written anew with each entry, is the store's own affair.
+    """
+    if not CountingConnection.commit_count:
+        raise SystemExit("no commit was counted: the store commits in some other way now")
     connection = sqlite3.connect(path)
-    entries, size, executions = connection.execute(
-        "SELECT count(*), sum(length(body) + length(digest)), count(DISTINCT execution)"
-        " FROM entries"
-    ).fetchone()
+    entries = _count(connection, "entries")
+    executions = _count(connection, "executions")
+    size = sum(_bytes(connection, name) for name in ("entries", "executions", "standings"))
     connection.close()
     return {
         "entries_per_workflow": entries / executions,
         "bytes_per_entry": size / entries,
-        "entries_per_commit": entries / max(CountingConnection.commit_count, 1),
+        "entries_per_commit": entries / CountingConnection.commit_count,
     }
+
+
+def _count(connection: sqlite3.Connection, name: str) -> int:
+    count: int = connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0]
+    return count
+
+
+def _bytes(connection: sqlite3.Connection, name: str) -> int:
+    """Return how many bytes the values of a table have, numbers as their digits."""
+    columns = [row[1] for row in connection.execute(f"PRAGMA table_info({name})")]
+    lengths = " + ".join(f"coalesce(length(CAST({one} AS BLOB)), 0)" for one in columns)
+    size: int = connection.execute(f"SELECT sum({lengths}) FROM {name}").fetchone()[0]
+    return size
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """Measure all peers, round by round, and report medians and ratios.
 
 Interleaved, like benchmarks.aggregate.race: every round takes one sample of each peer, each
-in a process and a store of its own. The raw limit is measured right after Plait on SQLite,
-with what that sample has written.
+in a process of its own, with a new file or a new Restate; PostgreSQL and Redis stay. The
+raw limit is measured right after Plait on SQLite, with what that sample has written.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from statistics import median
 from typing import Any, Final, TypeAlias
 from unittest import SkipTest
 
+from benchmarks.durable import targets
 from benchmarks.durable.peers import PEERS, PLAIT, RAW, Peer
-from benchmarks.harness.peers import present
+from benchmarks.durable.restate_server import restate
+from benchmarks.harness.peers import chosen, not_here
 from benchmarks.harness.processes import (
     LOAD_CORE,
     ROOT,
@@ -39,13 +42,15 @@ IN_FLIGHT: Final = (64, 1)
 EXTRA_S: Final = 60
 
 Kind: TypeAlias = "tuple[str, int]"
+# Ports, by the name of what listens there.
+Places: TypeAlias = "dict[str, int]"
 Samples: TypeAlias = "dict[Kind, dict[str, list[dict[str, Any]]]]"
 
 
 def run(options: argparse.Namespace) -> None:
     """Measure what can be measured on this machine; say what cannot, and why."""
     samples: Samples = defaultdict(lambda: defaultdict(list))
-    with _surroundings(list(present(PEERS, options.peer))) as (peers, places):
+    with _surroundings(chosen(PEERS, options.peer)) as (peers, places, absent):
         for number in range(options.rounds):
             for kind in [(name, count) for name in WORKFLOWS for count in IN_FLIGHT]:
                 first = number % len(peers)
@@ -57,51 +62,76 @@ def run(options: argparse.Namespace) -> None:
     }
     for title, found in figures.items():
         print(f"\n{title} in flight\n{_table(found)}")
-    settings = {"rounds": options.rounds, "seconds_per_sample": options.seconds}
-    made_of = {peer.name: peer.made_of() for peer in peers}
-    results = {"settings": settings, "versions": made_of, "figures": figures}
+    asked = targets.reached(figures)
+    print("", *absent, targets.lines(asked), sep="\n")
+    results = {
+        "settings": {"rounds": options.rounds, "seconds_per_sample": options.seconds},
+        "versions": {peer.name: peer.made_of() for peer in peers},
+        "not_here": absent,
+        "figures": figures,
+        "targets": asked,
+    }
     print(f"\nwritten to {write_results('durable', results)}")
 
 
 @contextmanager
-def _surroundings(peers: list[Peer]) -> Iterator[tuple[list[Peer], dict[str, Any]]]:
-    """Run what the peers need; yield those that can be measured, and where things are."""
+def _surroundings(wanted: list[Peer]) -> Iterator[tuple[list[Peer], Places, list[str]]]:
+    """Run what the peers need.
+
+    Yields:
+        The peers that can be measured, where things are, and a line for each that cannot.
+    """
+    absent = {peer.name: peer.missing() for peer in wanted}
     with ExitStack() as stack:
         (port,) = free_ports(1)
         command = [sys.executable, "-m", "benchmarks.durable.upstream", str(port)]
         stack.enter_context(serving("upstream", command, port=port, core=LOAD_CORE))
-        places: dict[str, Any] = {"upstream": port}
+        places: Places = {"upstream": port}
         for name, private in (("postgresql", servers.postgres), ("redis", servers.redis)):
-            if not any(peer.server == name for peer in peers):
+            on_it = [peer for peer in wanted if peer.server == name]
+            if not on_it:
                 continue
             try:
                 places[name] = stack.enter_context(private()).port
-            except SkipTest as reason:
-                print(f"no peer on {name} is measured: {reason}")
-        yield [one for one in peers if one.server is None or one.server in places], places
+            except SkipTest:
+                absent.update({peer.name: name for peer in on_it})
+        lines = [
+            not_here(peer.title, why)
+            for peer in wanted
+            if (why := absent[peer.name]) is not None
+        ]
+        print(*lines, sep="\n", end="\n" if lines else "")
+        yield [peer for peer in wanted if absent[peer.name] is None], places, lines
 
 
 def _take(
     peer: Peer,
     kind: Kind,
     seconds: int,
-    places: dict[str, Any],
+    places: Places,
     samples: dict[str, list[dict[str, Any]]],
 ) -> None:
     """Take one sample of a peer, and of the raw limit if it is Plait on SQLite."""
     workflow, in_flight = kind
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))
         command = [*peer.command, "--workflow", workflow, "--in-flight", str(in_flight)]
         command += ["--seconds", str(seconds), "--folder", folder]
         command += ["--upstream", str(places["upstream"])]
-        if peer.server is not None:
+        core = SERVER_CORE
+        if peer.server == "restate":
+            # Its process only makes the load: what is measured runs beside.
+            core = LOAD_CORE
+            beside = restate(Path(folder), places["upstream"], peer.partitions)
+            command += ["--database", stack.enter_context(beside)]
+        elif peer.server is not None:
             command += ["--database", _url(peer, places[peer.server])]
-        figures = _process(command, seconds)
+        figures = _process(command, seconds, core)
         _note(peer.title, kind, figures, samples)
         if peer is PLAIT:
             raw = [sys.executable, "-m", "benchmarks.durable.raw_peer", folder]
             raw += [str(seconds), json.dumps(figures)]
-            _note(RAW, kind, _process(raw, seconds), samples)
+            _note(RAW, kind, _process(raw, seconds, core), samples)
 
 
 def _url(peer: Peer, port: int) -> str:
@@ -111,9 +141,9 @@ def _url(peer: Peer, port: int) -> str:
     return f"postgresql{driver}://postgres:{servers.PASSWORD}@127.0.0.1:{port}/postgres"
 
 
-def _process(command: list[str], seconds: int) -> dict[str, Any]:
+def _process(command: list[str], seconds: int, core: int) -> dict[str, Any]:
     done = subprocess.run(
-        on_core(command, SERVER_CORE),
+        on_core(command, core),
         cwd=ROOT,
         capture_output=True,
         text=True,

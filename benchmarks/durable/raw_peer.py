@@ -1,7 +1,9 @@
 """The raw limit: a loop that commits the bytes of so many workflows, and does nothing else.
 
-As many entries of the same length in one transaction as Plait's commits hold, with the same
-guarantees: WAL and `synchronous=FULL`.
+As many rows of the same length in one transaction as Plait's commits held in the sample
+before, with the same guarantees: WAL and `synchronous=FULL`. A row stands for an entry and
+its share of whatever else is kept of a workflow. There is one table, to which rows are only
+added, without an index, and nobody reads: less cannot be done.
 """
 
 from __future__ import annotations

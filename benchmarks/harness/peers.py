@@ -33,11 +33,19 @@ def present(peers: Iterable[P], names: Sequence[str]) -> Iterator[P]:
     Args:
         names: Only these; none given: all.
     """
-    for peer in peers:
-        if names and peer.name not in names:
-            continue
+    for peer in chosen(peers, names):
         missing = peer.missing()
         if missing is None:
             yield peer
         else:
-            print(f"{peer.title} is not measured: {missing} must be installed first")
+            print(not_here(peer.title, missing))
+
+
+def chosen(peers: Iterable[P], names: Sequence[str]) -> list[P]:
+    """Return the peers of these names; none given: all of them."""
+    return [peer for peer in peers if not names or peer.name in names]
+
+
+def not_here(title: str, missing: str) -> str:
+    """Return the line that stands for a peer's figures."""
+    return f"{title} is not here: {missing} must be installed first"

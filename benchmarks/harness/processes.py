@@ -33,9 +33,10 @@ def can_pin() -> bool:
     return shutil.which("taskset") is not None and cores > LOAD_CORE
 
 
-def on_core(command: Sequence[str], core: int) -> list[str]:
-    """Return `command`, kept on `core` where the machine can do that."""
-    return ["taskset", "-c", str(core), *command] if can_pin() else list(command)
+def on_core(command: Sequence[str], core: int | None) -> list[str]:
+    """Return `command`, kept on `core` where the machine can do that; None: on any."""
+    is_kept = core is not None and can_pin()
+    return ["taskset", "-c", str(core), *command] if is_kept else list(command)
 
 
 def free_ports(count: int) -> list[int]:
@@ -53,9 +54,12 @@ def serving(
     command: Sequence[str],
     *,
     port: int,
-    core: int,
+    core: int | None,
 ) -> Iterator[int]:
-    """Run `command` on `core` until the block ends; yield its pid once `port` answers.
+    """Run `command` until the block ends; yield its pid once `port` answers.
+
+    Args:
+        core: The one that it is kept on; None: any.
 
     Raises:
         BenchmarkFailed: It ended first, or READY_S passed; with its last words.

@@ -21,7 +21,7 @@ from benchmarks.documents import (
     composite,
     fan_out,
 )
-from benchmarks.durable import raw_peer
+from benchmarks.durable import load, raw_peer, targets
 from benchmarks.kernel import execution_s
 from plait.assembly import compose
 from plait.compile import compile_text
@@ -95,5 +95,68 @@ def test_a_durable_sample_tells_what_the_raw_limit_has_to_write(tmp_path: Path) 
     assert figures["per_s"] > 0
     # The start and three results, each durable before what follows from it.
     assert 3.5 < figures["entries_per_workflow"] <= 4
+    # Never more than one of each of the four that are in flight.
+    assert 0.5 < figures["entries_per_commit"] <= 4
     raw = raw_peer.run(tmp_path, 0.1, figures)
     assert raw["per_s"] > 0
+
+
+class Clock:
+    """Stands still until it is told to go on."""
+
+    now = 100.0
+
+    def perf_counter(self) -> float:
+        """See time.perf_counter."""
+        return self.now
+
+
+def window(monkeypatch: pytest.MonkeyPatch) -> load.Window:
+    monkeypatch.setattr(load, "time", Clock())
+    return load.Window(load.Wish("w3n", 2, 4.0, Path(), 1, ""))
+
+
+def test_what_ends_is_counted_once_as_many_have_ended_as_are_in_flight(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counted = window(monkeypatch)
+    counted.note(100.0, 101.0)
+    counted.note(100.0, 102.0)  # the window is now from 102 to 106
+    counted.note(101.0, 102.5)
+    counted.note(102.0, 105.5)
+    counted.note(102.5, 106.5)
+    assert counted.figures() == {"per_s": 2 / 4.0, "p50_ms": 2_500.0}
+    assert counted.is_over(106.0)
+    assert not counted.is_over(105.9)
+
+
+def test_who_ends_nothing_has_a_window_and_no_figures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counted = window(monkeypatch)
+    assert not counted.is_over(100.0 + load.WARM_UP_S_MAX + 3.9)
+    assert counted.is_over(100.0 + load.WARM_UP_S_MAX + 4.0)
+    assert counted.figures() == {"per_s": 0.0, "p50_ms": None}
+
+
+def test_each_target_is_told_with_what_was_reached_or_that_nothing_was_measured() -> None:
+    medians = {
+        "w3n x 64": {
+            "Plait, SQLite": {"per_s_median": 2_000.0},
+            "DBOS, SQLite": {"per_s_median": 50.0},
+            "Restate": {"per_s_median": 500.0},
+            "raw limit of SQLite": {"per_s_median": 0.0},
+        },
+        "w3n x 1": {"Plait, SQLite": {"per_s_median": 9.0, "p50_ms_median": 2.5}},
+    }
+    told = targets.lines(targets.reached(medians)).splitlines()
+    assert told == [
+        "w3n x 64: Plait, SQLite / DBOS, SQLite: asked >= 20, reached 40: met",
+        "w3n x 64: Plait, PostgreSQL / DBOS, PostgreSQL: asked >= 10, not measured",
+        "w3n x 64: Plait, SQLite / Restate: asked >= 5, reached 4: NOT met",
+        "w3 x 64: Plait, SQLite / Restate: asked >= 3, not measured",
+        "w3n x 64: Plait, SQLite / Restate, 1 partition: asked nothing, not measured",
+        "w3 x 64: Plait, SQLite / Restate, 1 partition: asked nothing, not measured",
+        "w3n x 64: Plait, SQLite / raw limit of SQLite: asked >= 0.25, not measured",
+        "w3n x 1: Plait, SQLite, p50 ms: asked <= 3, reached 2.5: met",
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -76,3 +77,14 @@ def test_a_lock_holds_all_that_the_project_asks_for(name: str) -> None:
 def test_the_larger_lock_repeats_the_smaller_one(inner: str, outer: str) -> None:
     small, large = pins(lock_text(inner)), pins(lock_text(outer))
     assert {name: large.get(name) for name in small} == small
+
+
+def test_npm_packages_are_pinned_with_hashes_and_name_no_place_to_get_them_from() -> None:
+    lock = json.loads((ROOT / "requirements/restate/package-lock.json").read_text())
+    asked = json.loads((ROOT / "requirements/restate/package.json").read_text())
+    root = lock["packages"].pop("")
+    assert root["dependencies"] == asked["dependencies"]
+    assert lock["packages"]
+    for name, package in lock["packages"].items():
+        assert package["integrity"].startswith("sha512-"), name
+        assert "resolved" not in package, name
