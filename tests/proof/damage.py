@@ -43,7 +43,9 @@ def run(scale: Scale) -> Outcome:
 
 
 async def _damage(whole: Path, folder: Path, faults: int) -> Outcome:
-    known = {name: await read_histories(whole / name) for name in WORKFLOWS}
+    known = {
+        name: await read_histories(str(whole / name / "plait.db")) for name in WORKFLOWS
+    }
     counts: Counter[str] = Counter()
     outcome = Outcome({"faults": faults})
     for number in range(faults):

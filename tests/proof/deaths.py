@@ -1,4 +1,6 @@
-"""Row 2: SIGKILL at every commit, before it, inside it and after it, of every workflow."""
+"""Row 2: SIGKILL at every commit, before it, inside it and after it, of every workflow, on
+every store.
+"""
 
 from __future__ import annotations
 
@@ -8,26 +10,30 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
+from unittest import SkipTest
 
+from plait.assembly.stores import open_store
 from plait.drivers.journal import replay, verify
 from plait.kernel import Kernel
 from plait.kernel.codec import load_turn
 from plait.kernel.events import CallCompleted, CallFailed, ExecutionCompleted
 from plait.kernel.paths import without_rounds
 from plait.ports.journal import TERMINAL, History, Search
-from plait.stores.sqlite import SqliteStore
 from plait.testing.simulator import simulate
 from tests.proof import workflows
-from tests.proof.mortal import POSITIONS, WAIT, Job, traces
+from tests.proof.commits import POSITIONS
+from tests.proof.mortal import Job, traces, work_of
+from tests.proof.places import KINDS, Fresh, stores_of
 from tests.proof.scorecard import Outcome, Scale
 
 KILLED: Final = -9
 LATE_COMMITS_MAX: Final = 20
+NOTHING: Final = {"deaths": 0, "acknowledged": 0, "calls repeated": 0}
 
 
 class Nursery:
@@ -68,49 +74,91 @@ def nursery(*planted: str) -> Iterator[Nursery]:
 
 
 def run(scale: Scale) -> Outcome:
-    """Kill each workflow at each of its commits, recover, and compare."""
-    outcome = Outcome({"workflows": 0, "deaths": 0, "acknowledged": 0, "calls repeated": 0})
+    """Kill each workflow at each of its commits, on each store; recover, and compare."""
+    outcome = Outcome()
+    for kind in KINDS:
+        try:
+            found = run_on(kind, scale)
+        except SkipTest as skipped:
+            outcome.figures[kind] = f"skipped: {skipped}"
+            continue
+        outcome.figures |= {f"{kind}: {name}": one for name, one in found.figures.items()}
+        outcome.broken += [f"{kind}: {text}" for text in found.broken]
+    return outcome
+
+
+def run_on(kind: str, scale: Scale) -> Outcome:
+    """Do it on one kind of store.
+
+    Raises:
+        unittest.SkipTest: Its server is not installed.
+    """
+    outcome = Outcome({"workflows": 0, **NOTHING})
     names = list(workflows.TEXTS)
-    chosen = names[: scale.of(len(names), 2)]
-    with nursery() as cradle, tempfile.TemporaryDirectory(prefix="proof-") as folder:
-        for name in chosen:
-            outcome.figures["workflows"] += 1
-            _kill_everywhere(cradle, Path(folder), name, scale, outcome)
-    if not outcome.figures["calls repeated"]:
-        outcome.broken.append("no call was ever cut off: nothing is proved of those")
-    outcome.figures["late commits"] = catch_late_commits() or "not caught"
-    if outcome.figures["late commits"] == "not caught":
+    with stores_of(kind) as fresh:
+        with nursery() as cradle, tempfile.TemporaryDirectory(prefix="proof-") as folder:
+            for name in names[: scale.of(len(names), 2)]:
+                outcome.figures["workflows"] += 1
+                grave = Grave(cradle, Path(folder), fresh)
+                kill_everywhere(grave, name, outcome, 1 if scale.share >= 1 else 3)
+        if not outcome.figures["deaths"] or not outcome.figures["calls repeated"]:
+            outcome.broken.append("no call was ever cut off: nothing is proved of those")
+        caught = catch_late_commits(fresh)
+    outcome.figures["late commits"] = caught or "not caught"
+    if caught is None:
         outcome.broken.append("a store that commits after it answers is not caught")
     return outcome
 
 
-def catch_late_commits() -> str | None:
+def catch_late_commits(fresh: Fresh) -> str | None:
     """Plant a store that answers before it commits; return what gives it away."""
-    outcome = Outcome({"deaths": 0, "acknowledged": 0, "calls repeated": 0})
+    outcome = Outcome({**NOTHING})
     with nursery("late") as cradle, tempfile.TemporaryDirectory(prefix="proof-") as folder:
+        grave = Grave(cradle, Path(folder), fresh)
         for nth in range(1, LATE_COMMITS_MAX):
-            own = Path(folder, str(nth))
-            own.mkdir()
-            found = kill_and_recover(cradle, Job(str(own), "chain", nth=nth), outcome)
+            found = kill_and_recover(cradle, grave.job("chain", nth), outcome)
             if found:
                 return found[0]
     return None
 
 
-def _kill_everywhere(
-    cradle: Nursery, folder: Path, name: str, scale: Scale, outcome: Outcome
+@dataclass(frozen=True)
+class Grave:
+    """Where processes die, one after the other: each in a folder, with a store."""
+
+    cradle: Nursery
+    folder: Path
+    fresh: Fresh
+
+    def job(self, workflow: str, nth: int = 0, position: str = "before") -> Job:
+        """Return what the next process does: in a folder and a store of its own."""
+        own = Path(tempfile.mkdtemp(dir=self.folder))
+        return Job(str(own), workflow, 1, nth, position, self.fresh(own))
+
+
+def kill_everywhere(
+    grave: Grave,
+    name: str,
+    outcome: Outcome,
+    stride: int = 1,
+    also: Callable[[Job], list[str]] = lambda _: [],
 ) -> None:
-    whole = folder / f"{name}-whole"
-    whole.mkdir()
-    cradle.run(Job(str(whole), name))
-    (commits,) = traces(whole, "commits")
-    stride = 1 if scale.share >= 1 else 3
+    """Kill one workflow at every `stride`th of its commits, at each position.
+
+    Args:
+        also: Says what else does not hold after a recovery.
+    """
+    whole = grave.job(name)
+    code = grave.cradle.run(whole)
+    if code:
+        outcome.broken.append(f"{name}: the process ended with {code}")
+        return
+    (commits,) = traces(Path(whole.folder), "commits")
     for nth in range(1, commits + 1, stride):
         for position in POSITIONS:
-            own = folder / f"{name}-{nth}-{position}"
-            own.mkdir()
             text = f"{name}, {position} commit {nth}"
-            found = kill_and_recover(cradle, Job(str(own), name, 1, nth, position), outcome)
+            job = grave.job(name, nth, position)
+            found = kill_and_recover(grave.cradle, job, outcome) + also(job)
             outcome.broken += [f"{text}: {one}" for one in found]
 
 
@@ -122,14 +170,14 @@ def kill_and_recover(cradle: Nursery, job: Job, outcome: Outcome) -> list[str]:
     outcome.figures["deaths"] += code == KILLED
     if code not in (0, KILLED):
         return [f"the process ended with {code}"]
-    before = histories(folder)
+    before = histories(job.store)
     acknowledged = {name for name, _ in traces(folder, "acknowledged")}
     outcome.figures["acknowledged"] += len(acknowledged)
     lost = acknowledged - set(before)
-    code = cradle.run(Job(job.folder, job.workflow, job.executions))
+    code = cradle.run(replace(job, nth=0))
     if code:
         return [f"the recovery ended with {code}"]
-    after = histories(folder)
+    after = histories(job.store)
     lost |= acknowledged - set(after)
     found = [f"acknowledged and lost: {one}" for one in lost]
     found += _wrong_ends(after, job.workflow)
@@ -137,14 +185,14 @@ def kill_and_recover(cradle: Nursery, job: Job, outcome: Outcome) -> list[str]:
     return found + _wrong_calls(folder, before, outcome)
 
 
-def histories(folder: Path) -> dict[str, History]:
-    """Return every execution in a folder's store, by its id."""
-    return asyncio.run(read_histories(folder))
+def histories(place: str) -> dict[str, History]:
+    """Return every execution in the store at `place`, by its id."""
+    return asyncio.run(read_histories(place))
 
 
-async def read_histories(folder: Path) -> dict[str, History]:
-    """Return every execution in a folder's store, by its id."""
-    store = await SqliteStore.open(folder / "plait.db")
+async def read_histories(place: str) -> dict[str, History]:
+    """Return every execution in the store at `place`, by its id."""
+    store = await open_store(place)
     found = await store.find(Search(limit=100_000))
     names = [one.new.execution_id for one in found]
     kept = {name: await store.read(name) for name in names}
@@ -153,8 +201,8 @@ async def read_histories(folder: Path) -> dict[str, History]:
 
 
 def _wrong_ends(histories: dict[str, History], workflow: str) -> Iterator[str]:
-    plan = workflows.plan(workflow, WAIT)
-    wanted = simulate(plan, workflows.service, input=workflows.INPUT)
+    plan, script = work_of(workflow)
+    wanted = simulate(plan, script, input=workflows.INPUT)
     for name, history in histories.items():
         verify(history)
         replay(history, Kernel(plan), {})

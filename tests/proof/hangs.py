@@ -86,7 +86,7 @@ def _signal(pid: int, number: signal.Signals) -> bool:
 
 
 def _judge(folder: Path, executions: int, outcome: Outcome) -> None:
-    found = histories(folder)
+    found = histories(str(folder / "plait.db"))
     acknowledged = {name for name, _ in traces(folder, "acknowledged")}
     outcome.broken += [f"acknowledged and lost: {one}" for one in acknowledged - set(found)]
     if len(found) != executions:

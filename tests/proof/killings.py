@@ -8,6 +8,7 @@ import asyncio
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from random import Random
@@ -139,8 +140,9 @@ async def _run(kills: int) -> Outcome:
                         continue
                     shop.is_open = False
                     await asyncio.gather(*clients)
-                    await _until_nothing_runs(folder, outcome)
-        _judge(await read_histories(folder), bank, shop, outcome)
+                    await until_nothing_runs(folder, outcome)
+        found = await read_histories(str(folder / "plait.db"))
+        judge(found, bank, shop.accepted, outcome)
     outcome.figures["slowest start, s"] = round(max(ready_s), 2)
     # In little it runs beside other tests, on two cores: then a start proves nothing.
     if kills >= KILLS and max(ready_s) > READY_S_MAX:
@@ -148,7 +150,8 @@ async def _run(kills: int) -> Outcome:
     return outcome
 
 
-async def _until_nothing_runs(folder: Path, outcome: Outcome) -> None:
+async def until_nothing_runs(folder: Path, outcome: Outcome) -> None:
+    """Return when every execution in the folder's store has ended."""
     store = await SqliteStore.open(folder / "plait.db")
     try:
         async with asyncio.timeout(CALM_S_MAX):
@@ -163,15 +166,18 @@ async def _until_nothing_runs(folder: Path, outcome: Outcome) -> None:
         await store.close()
 
 
-def _judge(found: dict[str, History], bank: Bank, shop: Shop, outcome: Outcome) -> None:
+def judge(
+    found: dict[str, History], bank: Bank, accepted: Mapping[str, int], outcome: Outcome
+) -> None:
+    """Hold what was accepted, by its id, and what was paid against what is in the store."""
     repeated = sum(count - 1 for count in bank.requests.values())
     outcome.figures |= {
-        "accepted": len(shop.accepted),
+        "accepted": len(accepted),
         "executions": len(found),
         "payments": bank.charged.total(),
         "requests repeated with their key": repeated,
     }
-    lost = [name for name in shop.accepted if name not in found]
+    lost = [name for name in accepted if name not in found]
     outcome.broken += [f"accepted and lost: {name}" for name in lost]
     for name, history in found.items():
         if history.summary.standing.status != "completed":

@@ -11,25 +11,23 @@ Rule. What a process leaves behind is what it wrote with one `write` each: it ma
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import os
-import signal
-import sqlite3
 import sys
-import threading
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from plait.assembly.stores import open_store
 from plait.drivers.journal import JournalDriver, Start, is_at_rest
 from plait.kernel import Kernel
+from plait.plan import Plan
 from plait.ports.calls import Call, CallHandle, CallReply, Done
-from plait.stores.sqlite import SqliteStore
-from plait.testing.script import answer_to
-from tests.proof import workflows
+from plait.testing.script import Script, answer_to
+from tests.proof import undoing, workflows
+from tests.proof.commits import Death, be_mortal
 
-POSITIONS: Final = ("before", "inside", "after")
 # Nothing takes longer than its waits of some milliseconds, so this is never.
 STUCK_S_MAX: Final = 60
 WAIT: Final = "15ms"
@@ -41,9 +39,10 @@ class Job:
 
     Attributes:
         folder: Where its store is, and where it leaves its traces.
-        workflow: What it runs, `executions` times at once.
+        workflow: What it runs, `executions` times at once: one of the twelve, or a saga.
         nth: At which commit it dies; 0: never.
         position: Before the commit's transaction, inside it, or after it.
+        store: Where the store is; empty: a file in the folder.
     """
 
     folder: str
@@ -51,76 +50,20 @@ class Job:
     executions: int = 1
     nth: int = 0
     position: str = "before"
+    store: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where the store is."""
+        return self.store or str(Path(self.folder, "plait.db"))
 
 
-class Death:
-    """Counts commits, and ends the process at one of them."""
-
-    nth = 0
-    position = "before"
-    commit_count = 0
-
-    @classmethod
-    def passes(cls, position: str) -> None:
-        """Go past a position of a commit, or die there."""
-        if position == "before":
-            cls.commit_count += 1
-        if cls.commit_count == cls.nth and position == cls.position:
-            # Whoever was told of something it was told too early may say so first.
-            threading.Event().wait(0.005)
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
-class MortalConnection(sqlite3.Connection):
-    """A connection whose process may die at each of its commits."""
-
-    def execute(self, sql: str, *given: Any) -> sqlite3.Cursor:
-        """See sqlite3.Connection.execute."""
-        if sql.startswith("BEGIN IMMEDIATE"):
-            Death.passes("before")
-        if sql != "COMMIT":
-            return super().execute(sql, *given)
-        Death.passes("inside")
-        done = self.commit_now()
-        Death.passes("after")
-        return done
-
-    def commit_now(self) -> sqlite3.Cursor:
-        """Commit."""
-        return super().execute("COMMIT")
-
-
-class LateConnection(MortalConnection):
-    """A planted bug: it says that it has committed, and commits half a second later."""
-
-    def __init__(self, *given: Any, **named: Any) -> None:
-        super().__init__(*given, **named)
-        self._lock = threading.RLock()
-
-    def execute(self, sql: str, *given: Any) -> sqlite3.Cursor:
-        """See sqlite3.Connection.execute."""
-        with self._lock:
-            if sql.startswith("BEGIN IMMEDIATE"):
-                Death.passes("before")
-                Death.commit_count -= 1
-                self._catch_up()
-            return super().execute(sql, *given)
-
-    def close(self) -> None:
-        """See sqlite3.Connection.close."""
-        with self._lock:
-            self._catch_up()
-            super().close()
-
-    def commit_now(self) -> sqlite3.Cursor:
-        """Say so."""
-        threading.Timer(0.5, self._catch_up).start()
-        return self.cursor()
-
-    def _catch_up(self) -> None:
-        with self._lock, suppress(sqlite3.ProgrammingError):  # closed by now
-            if self.in_transaction:
-                super().commit_now()
+def work_of(workflow: str) -> tuple[Plan, Script]:
+    """Return the plan of a workflow, and who answers its calls."""
+    if workflow in workflows.TEXTS:
+        return workflows.plan(workflow, WAIT), workflows.service
+    case = undoing.case(workflow)
+    return case.plan, case.answer
 
 
 class Traces:
@@ -146,17 +89,20 @@ def traces(folder: Path, name: str) -> list[Any]:
 
 
 class TracedCalls:
-    """Answers calls as the workflows' service does; each call leaves a trace."""
+    """Answers calls by a script; each call leaves a trace."""
 
-    def __init__(self, folder: Path, slowness: float = 0.1) -> None:
+    def __init__(
+        self, folder: Path, slowness: float = 0.1, script: Script = workflows.service
+    ) -> None:
         self._traces = Traces(folder, "calls")
         self._slowness = slowness
+        self._script = script
 
     def start(self, call: Call, done: Done) -> CallHandle:
         """See plait.ports.calls.Calls."""
         name = [call.execution_id, call.step, call.attempt, call.idempotency_key]
         self._traces.leave([*name, os.getpid()])
-        answer = answer_to(workflows.service, call)
+        answer = answer_to(self._script, call)
         outcome = answer.failure or CallReply(answer.response, answer.facts)
         loop = asyncio.get_running_loop()
         after_s = (answer.after_ms or 0) / 1_000 * self._slowness
@@ -170,14 +116,16 @@ async def live(job: Job) -> None:
     """Start the executions, unless they were started, and see them to their end."""
     folder = Path(job.folder)
     acknowledged = Traces(folder, "acknowledged")
-    store = await SqliteStore.open(folder / "plait.db")
+    store = await open_store(job.place)
     worker_id = f"worker-{os.getpid()}"
-    driver = JournalDriver(store, TracedCalls(folder), Kernel, worker_id=worker_id)
+    plan, script = work_of(job.workflow)
+    calls = TracedCalls(folder, script=script)
+    driver = JournalDriver(store, calls, Kernel, worker_id=worker_id)
     await driver.open()
 
     async def see_through(number: int) -> None:
         start = Start(f"{worker_id}-{number}", workflows.INPUT, key=f"once-{number}")
-        summary = await driver.start(workflows.plan(job.workflow, WAIT), start)
+        summary = await driver.start(plan, start)
         acknowledged.leave([summary.new.execution_id, number])
         await driver.ended(summary.new.execution_id, is_at_rest)
 
@@ -187,15 +135,10 @@ async def live(job: Job) -> None:
     await store.close()
 
 
-def run(job: Job, kind: type[sqlite3.Connection]) -> int:
+def run(job: Job, *, is_late: bool) -> int:
     """Do the job, and die where it says; return the exit code otherwise."""
     Death.nth, Death.position, Death.commit_count = job.nth, job.position, 0
-    connect = sqlite3.connect
-
-    def mortal(*given: Any, **named: Any) -> sqlite3.Connection:
-        return connect(*given, **named, factory=kind)
-
-    sqlite3.connect = mortal  # type: ignore[assignment]  # in this process only
+    be_mortal(is_late=is_late)
     asyncio.run(live(job))
     Traces(Path(job.folder), "commits").leave(Death.commit_count)
     return 0
@@ -203,16 +146,17 @@ def run(job: Job, kind: type[sqlite3.Connection]) -> int:
 
 def main() -> None:
     """Run a process per line of standard input; with `late`, one that has the bug."""
-    kind = LateConnection if "late" in sys.argv else MortalConnection
     for name in workflows.TEXTS:
         workflows.plan(name, WAIT)
+    for client in ("postgres", "redis"):
+        importlib.import_module(f"plait.stores.{client}")
     for line in sys.stdin:
         job = Job(**json.loads(line))
         pid = os.fork()
         if pid == 0:
             code = 1
             try:
-                code = run(job, kind)
+                code = run(job, is_late="late" in sys.argv)
             finally:
                 sys.stderr.flush()
                 os._exit(code)

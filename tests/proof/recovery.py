@@ -59,7 +59,7 @@ def run(scale: Scale) -> Outcome:
                 outcome.broken.append(f"the process that should {verb} ended with {code}")
         events = [
             sum(len(load_turn(entry.body)) for entry in history.entries)
-            for history in histories(folder).values()
+            for history in histories(str(folder / "plait.db")).values()
         ]
         seconds = max(traces(folder, "seconds"), default=SECONDS_MAX + 1)
     outcome.figures |= {"events each": min(events), "seconds to recover": round(seconds, 2)}
