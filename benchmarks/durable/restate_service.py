@@ -36,7 +36,8 @@ async def w3(ctx: restate.Context, number: int) -> int:
     """Three calls, each with the result of the one before."""
     a = await ctx.run_typed("a", get, number=number)
     b = await ctx.run_typed("b", get, number=a)
-    return await ctx.run_typed("c", get, number=b)
+    c: int = await ctx.run_typed("c", get, number=b)
+    return c
 
 
 @bench.handler()
@@ -44,7 +45,8 @@ async def w3n(ctx: restate.Context, number: int) -> int:
     """Three steps that do nothing."""
     a = await ctx.run_typed("a", nothing, number=number)
     b = await ctx.run_typed("b", nothing, number=a)
-    return await ctx.run_typed("c", nothing, number=b)
+    c: int = await ctx.run_typed("c", nothing, number=b)
+    return c
 
 
 app = restate.app([bench])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.proof import damage, deaths, hangs, killings, recovery, storms
+from tests.proof import damage, deaths, hangs, killings, recovery, sagas, storms
 from tests.proof.scorecard import Row
 
 ROWS: Final = (
@@ -16,6 +16,7 @@ ROWS: Final = (
     Row(3, "kill -9 of the gateway under load", killings.run),
     Row(4, "damage to the store's file", damage.run),
     Row(5, "workers stopped for longer than their leases", hangs.run),
+    Row(7, "sagas that fail and crash while they are undone", sagas.run),
     Row(8, "planted bugs are caught", storms.hunt),
     Row(16, "recovery of a thousand executions", recovery.run),
 )

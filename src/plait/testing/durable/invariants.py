@@ -68,7 +68,7 @@ async def check(world: World, express: Express, calm_at_s: float) -> None:
         try:
             history = await world.store.read(execution_id)
             promise = promises.get(execution_id)
-            for text in await _broken(world.store, account, history):
+            for text in await wrong_with(world.store, account, history):
                 ledger.breach(f"{execution_id}: {text}")
             if promise is not None:
                 for text in _broken_promises(promise, account, history, express, calm_at_s):
@@ -77,7 +77,12 @@ async def check(world: World, express: Express, calm_at_s: float) -> None:
             ledger.breach(f"{execution_id}: {error.code}: {error}")
 
 
-async def _broken(store: Store, account: Account, history: History) -> list[str]:
+async def wrong_with(store: Store, account: Account, history: History) -> list[str]:
+    """Return what does not hold of one history, after the store's and the ledger's book.
+
+    Raises:
+        HistoryDamaged, HistoryMismatch: It does not verify, or does not replay.
+    """
     if history.entries != account.entries:
         return ["its history is not what the store accepted"]
     standing = history.summary.standing

@@ -18,12 +18,14 @@ from plait.kernel.codec import load_turn
 from plait.kernel.events import (
     CallCompleted,
     CallFailed,
+    CompensationEnded,
+    CompensationRequested,
     IncidentRaised,
     RetryStarted,
     StepStarted,
     TerminalEvent,
 )
-from plait.kernel.paths import without_rounds
+from plait.kernel.paths import is_within, without_rounds
 from plait.ports.calls import Call
 from plait.ports.journal import Append, Created, Entry, Message, NewExecution, Summary
 from plait.testing.durable.faults import Fate, Fault
@@ -42,6 +44,7 @@ class Account:
         made: How often each attempt's call has reached the upstream.
         shown: Of which epoch each worker was shown the history last.
         damaged_epochs: Epochs in which its holder was shown a damaged history.
+        undone: How often each step, without its rounds, was undone.
     """
 
     new: NewExecution
@@ -57,6 +60,7 @@ class Account:
     ended_at_s: float | None = None
     is_disturbed: bool = False
     damaged_epochs: set[int] = field(default_factory=set)
+    undone: Counter[str] = field(default_factory=Counter)
 
 
 class Ledger:
@@ -68,8 +72,8 @@ class Ledger:
         self.lease_until_ms: dict[str, int] = {}
         self._fired = fate.fired
         self._ids: dict[tuple[str, str], str] = {}
-        self._keys: dict[str, tuple[str, str]] = {}
-        self._key_of: dict[tuple[str, str], str] = {}
+        self._keys: dict[str, tuple[str, str, int]] = {}
+        self._key_of: dict[tuple[str, str, int], str] = {}
 
     def breach(self, text: str) -> None:
         """Note a broken invariant."""
@@ -124,12 +128,14 @@ class Ledger:
             if entry.digest != link:
                 self.breach(f"{name}: an entry is not linked to the one before it")
             account.entries.append(entry)
-            if account.terminal_count:
-                self.breach(f"{name}: something was recorded after its end")
             self._note(account, entry, at_s)
 
     def _note(self, account: Account, entry: Entry, at_s: float) -> None:
         for event in load_turn(entry.body):
+            if account.terminal_count and not isinstance(event, CompensationRequested):
+                self.breach(
+                    f"{account.new.execution_id}: something was recorded after its end"
+                )
             match event:
                 case StepStarted(step=step):
                     account.begun.add((step, 1))
@@ -140,6 +146,11 @@ class Ledger:
                     | CallFailed(step=step, attempt=attempt)
                 ):
                     account.settled.add((step, attempt))
+                case CompensationRequested():
+                    # A rollback of what has ended: it ends once more.
+                    account.terminal_count = 0
+                case CompensationEnded(undone=undone):
+                    account.undone.update(map(without_rounds, undone))
                 case IncidentRaised():
                     self._fired[Fault.UNSAFE_UNKNOWN] += 1
                 case _ if isinstance(event, TerminalEvent):
@@ -234,7 +245,10 @@ class Ledger:
         key, name = call.idempotency_key, call.execution_id
         if key is None:
             return
-        step = (name, without_rounds(call.step))
+        place, undone = without_rounds(call.step), self.accounts[name].undone
+        # A step that was undone and is done again makes another call.
+        times = sum(count for one, count in undone.items() if is_within(place, one))
+        step = (name, place, times)
         if self._keys.setdefault(key, step) != step:
             self.breach(f"{name}: '{call.step}' has the key of another step: {key}")
         if self._key_of.setdefault(step, key) != key:

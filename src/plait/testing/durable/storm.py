@@ -68,7 +68,7 @@ def storm(
         await check(world, express or Express(script), STARTED_AT_S + STORM_S)
         return world
 
-    with _quiet():
+    with quiet():
         ledger = run_virtually(main()).ledger
     return Report(
         seed,
@@ -91,7 +91,7 @@ def _fingerprint(ledger: Ledger) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep warnings about what was made to fail out of sight."""
     logger = logging.getLogger("plait.journal")
     before = logger.level

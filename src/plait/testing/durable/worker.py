@@ -59,6 +59,8 @@ class Worker:
         store: Store,
         upstreams: Upstreams,
         workflows: Workflows,
+        *,
+        make_store: Callable[[Worker, Store, Ledger], WorkerStore] | None = None,
     ) -> None:
         self.worker_id = worker_id
         self.lot = fate.lot(worker_id)
@@ -72,7 +74,7 @@ class Worker:
         self._never: list[asyncio.Future[None]] = []
         ahead_s = self.lot.seconds(-0.3, 0.3) if self.lot.falls(Fault.CLOCK_AHEAD) else 0
         calls: Calls = WorkerCalls(self, upstreams)
-        self.store = WorkerStore(self, store, ledger)
+        self.store = (make_store or WorkerStore)(self, store, ledger)
         self.driver = JournalDriver(
             self.store,
             calls,
@@ -112,6 +114,10 @@ class Worker:
             return await task
         finally:
             task.cancel()
+            while not self.is_alive and not task.done():
+                # Whoever tidies up on their way out waits for a dead worker there, too.
+                await asyncio.sleep(0)
+                task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
     def freeze(self) -> None:
