@@ -7,8 +7,27 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.proof import damage, deaths, hangs, killings, recovery, sagas, storms
-from tests.proof.scorecard import Row
+from tests.proof import (
+    damage,
+    deaths,
+    hangs,
+    killings,
+    recovery,
+    returns,
+    sagas,
+    stops,
+    storms,
+)
+from tests.proof.scorecard import Outcome, Row, Scale
+
+
+def _return(scale: Scale) -> Outcome:
+    """Time both: how fast a worker takes up very much, and a gateway what it did."""
+    outcome, gateway = recovery.run(scale), returns.run(scale)
+    outcome.figures |= {f"gateway: {name}": one for name, one in gateway.figures.items()}
+    outcome.broken += gateway.broken
+    return outcome
+
 
 ROWS: Final = (
     Row(1, "simulated storms", storms.run),
@@ -18,5 +37,6 @@ ROWS: Final = (
     Row(5, "workers stopped for longer than their leases", hangs.run),
     Row(7, "sagas that fail and crash while they are undone", sagas.run),
     Row(8, "planted bugs are caught", storms.hunt),
-    Row(16, "recovery of a thousand executions", recovery.run),
+    Row(15, "SIGTERM of the gateway at 0.8 of its capacity", stops.run),
+    Row(16, "recovery of a thousand executions", _return),
 )

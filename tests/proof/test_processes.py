@@ -1,4 +1,4 @@
-"""Rows 5 and 16 of the scorecard, in little: processes that are stopped, or that die."""
+"""Rows 5, 15 and 16 of the scorecard, in little: processes that are stopped or that die."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import replace
 from plait.drivers.journal import entry_of
 from plait.kernel.events import CancelRequested
 from plait.ports.journal import History, NewExecution, Standing, Summary
-from tests.proof import hangs, recovery
-from tests.proof.scorecard import Scale
+from tests.proof import hangs, recovery, returns, stops
+from tests.proof.killings import Bank, judge
+from tests.proof.scorecard import Outcome, Scale
 
 LITTLE = Scale(share=0.0)
 
@@ -43,3 +44,28 @@ def test_a_hundred_executions_are_under_way_again_within_seconds() -> None:
     outcome = recovery.run(LITTLE)
     assert outcome.broken == []
     assert outcome.figures["events each"] >= 20
+
+
+def test_all_that_a_killed_gateway_had_in_flight_runs_again() -> None:
+    outcome = returns.run(LITTLE)
+    assert outcome.broken == []
+    assert outcome.figures["kills"] == 2
+
+
+def test_a_gateway_that_is_stopped_under_load_loses_and_doubles_nothing() -> None:
+    outcome = stops.run(LITTLE)
+    assert outcome.broken == []
+    assert (outcome.figures["stops"], outcome.figures["with a second signal"]) == (2, 1)
+
+
+def test_what_was_accepted_and_is_not_there_would_be_found() -> None:
+    outcome = Outcome()
+    judge({}, Bank(), {"x": 1}, outcome)
+    assert outcome.broken == ["accepted and lost: x"]
+
+
+def test_what_was_paid_by_two_keys_would_be_found() -> None:
+    bank, outcome = Bank(), Outcome()
+    bank.charged["/charge/7"] = 2
+    judge({}, bank, {}, outcome)
+    assert outcome.broken == ["paid twice: /charge/7"]
