@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -112,19 +113,20 @@ class Shop:
 
 def run(scale: Scale) -> Outcome:
     """Kill the gateway again and again while clients pay."""
-    return asyncio.run(_run(scale.of(KILLS, 3)))
+    return asyncio.run(_run(scale))
 
 
-async def _run(kills: int) -> Outcome:
+async def _run(scale: Scale) -> Outcome:
+    kills = scale.of(KILLS, 3)
     lot = Random(3)
     bank, shop, ready_s = Bank(), Shop(), list[float]()
-    outcome = Outcome({"kills": kills})
+    outcome = Outcome({"kills": 0})
     with tempfile.TemporaryDirectory(prefix="proof-") as name:
         folder = Path(name)
         (folder / "pay.yaml").write_text(PAY)
         async with Upstream(bank.answer) as upstream:
             clients = [asyncio.create_task(shop.client()) for _ in range(CLIENTS)]
-            for life in range(kills + 1):
+            for life in count():
                 begun_at = time.monotonic()
                 store = f"--store={folder / 'plait.db'}"
                 served = serving(
@@ -133,14 +135,16 @@ async def _run(kills: int) -> Outcome:
                 async with served as gateway:
                     ready_s.append(time.monotonic() - begun_at)
                     shop.opens_at(gateway)
-                    if life < kills:
+                    if life < kills and not scale.is_over():
                         await asyncio.sleep(lot.uniform(*LIFE_S))
                         shop.opens_at(None)
                         gateway.process.kill()
+                        outcome.figures["kills"] += 1
                         continue
                     shop.is_open = False
                     await asyncio.gather(*clients)
                     await until_nothing_runs(folder, outcome)
+                    break
         found = await read_histories(str(folder / "plait.db"))
         judge(found, bank, shop.accepted, outcome)
     if not outcome.figures["requests repeated with their key"]:

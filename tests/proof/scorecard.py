@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,14 +24,23 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much of each row is done: `share` of the full form, by `workers` processes."""
+    """How much of each row is done: `share` of the full form, by `workers` processes.
+
+    Rows that only repeat themselves, 1 and 3, stop repeating at `until_s`, a moment of the
+    monotonic clock, and tell how far they came.
+    """
 
     share: float = 1.0
     workers: int = 1
+    until_s: float = math.inf
 
     def of(self, full: int, least: int = 1) -> int:
         """Return the share of `full`, but at least `least`."""
         return max(round(full * self.share), least)
+
+    def is_over(self) -> bool:
+        """Tell whether it is time to stop repeating."""
+        return time.monotonic() > self.until_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from itertools import count, islice
+from itertools import count, islice, takewhile
 from multiprocessing import get_context
 from typing import Final
 
@@ -19,33 +18,40 @@ SEEDS: Final = 10_000
 # A kind of fault that is rarer than this is met by a run of this length all the same.
 SEEDS_FOR_EVERY_FAULT: Final = 30
 SEEDS_PER_PLANT_MAX: Final = 120
+SEEDS_PER_TASK: Final = 20
 
 
 def run(scale: Scale) -> Outcome:
     """Let storms pass, one per seed; every kind of fault must have fired."""
     seeds = range(scale.of(SEEDS, SEEDS_FOR_EVERY_FAULT))
-    outcome = Outcome({"seeds": len(seeds), "executions": 0, "entries": 0, "calls": 0})
+    outcome = Outcome({"seeds": 0, "executions": 0, "entries": 0, "calls": 0})
     fired: Counter[Fault] = Counter()
-    with _weathers(seeds, scale.workers) as reports:
-        for report in reports:
-            fired += report.fired
-            outcome.figures["executions"] += report.execution_count
-            outcome.figures["entries"] += report.entry_count
-            outcome.figures["calls"] += report.call_count
-            outcome.broken += [f"seed {report.seed}: {text}" for text in report.broken]
+    for report in _weathers(seeds, scale):
+        fired += report.fired
+        outcome.figures["seeds"] += 1
+        outcome.figures["executions"] += report.execution_count
+        outcome.figures["entries"] += report.entry_count
+        outcome.figures["calls"] += report.call_count
+        outcome.broken += [f"seed {report.seed}: {text}" for text in report.broken]
     outcome.figures |= {fault.value: fired[fault] for fault in Fault}
     outcome.broken += [f"never fired: {fault}" for fault in Fault if not fired[fault]]
-    outcome.broken += [f"seed {seed} did not repeat" for seed in _unrepeated(seeds)]
+    reached = seeds[: outcome.figures["seeds"]]
+    outcome.broken += [f"seed {seed} did not repeat" for seed in _unrepeated(reached)]
     return outcome
 
 
-@contextmanager
-def _weathers(seeds: Iterable[int], workers: int) -> Iterator[Iterable[Report]]:
-    if workers == 1:
-        yield map(weather, seeds)
+def _weathers(seeds: Sequence[int], scale: Scale) -> Iterator[Report]:
+    """Yield what seed after seed came to, until the time is over."""
+    if scale.workers == 1:
+        yield from takewhile(lambda _: not scale.is_over(), map(weather, seeds))
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield pool.map(weather, seeds, chunksize=20)
+    at_once = scale.workers * SEEDS_PER_TASK * 2
+    with ProcessPoolExecutor(scale.workers, mp_context=get_context("spawn")) as pool:
+        for begin in range(0, len(seeds), at_once):
+            if scale.is_over():
+                return
+            some = seeds[begin : begin + at_once]
+            yield from pool.map(weather, some, chunksize=SEEDS_PER_TASK)
 
 
 def _unrepeated(seeds: Sequence[int]) -> list[int]:
