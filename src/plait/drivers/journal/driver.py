@@ -24,6 +24,7 @@ from weakref import WeakValueDictionary
 
 from plait.drivers.children import Workflows
 from plait.drivers.inline import Result
+from plait.drivers.journal.adopting import Unwritten, write_down
 from plait.drivers.journal.children import Children
 from plait.drivers.journal.deaths import DEATHS_MAX, Deaths
 from plait.drivers.journal.history import entry_of, is_untouched, origin_of
@@ -57,12 +58,9 @@ from plait.ports.journal import (
     LET_IN,
     QUEUED,
     RUNNING,
-    Created,
-    Entry,
     Journal,
     LostRace,
     Message,
-    NewExecution,
     Standing,
     StoreUnavailable,
     Summary,
@@ -217,7 +215,8 @@ class JournalDriver:
 
         async def begin() -> Summary:
             async with self._alone_with(start.execution_id):
-                created = await self._created(new, entries, standing)
+                wanted = self.journal.create(new, entries, standing, self._worker_id)
+                created = await self._sure(wanted)
                 is_ours = created.is_new and created.summary.lane_state != QUEUED
                 if is_ours and standing.status == RUNNING:
                     live = Live(self, kernel, created.summary, state, outstanding)
@@ -227,27 +226,25 @@ class JournalDriver:
 
         return await self.tasks.whole(begin())
 
-    async def adopt(
-        self, live: Live, new: NewExecution, entries: list[Entry], standing: Standing
-    ) -> Summary:
+    async def adopt(self, live: Live, unwritten: Unwritten) -> Summary:
         """Take over an execution that has run unwritten; it is durable when this returns.
 
         Raises:
-            StoreUnavailable: It was not taken over.
+            StoreUnavailable: It was not taken over, and is not written.
         """
         await self._kernels.of(live.kernel.plan)
-        async with self._alone_with(new.execution_id):
-            created = await self._created(new, entries, standing)
-            live.host, live.summary = self, created.summary
-            if standing.status == RUNNING and not self._holds(live):
+        execution_id = unwritten.new.execution_id
+        async with self._alone_with(execution_id):
+            asked = write_down(self._store, self._worker_id, self.now_ms(), unwritten)
+            try:
+                live.summary = await self._sure(asked)
+            except LostRace:
                 live.let_go()
-        return created.summary
-
-    async def _created(
-        self, new: NewExecution, entries: list[Entry], standing: Standing
-    ) -> Created:
-        wanted = self.journal.create(new, entries, standing, self._worker_id)
-        return await self._sure(wanted)
+                return await row_in(self._store, execution_id)
+            live.host = self
+            if unwritten.standing.status == RUNNING and not self._holds(live):
+                live.let_go()
+        return live.summary
 
     def may_leave(self, standing: Standing, now_ms: int) -> bool:
         """See plait.drivers.journal.live.Host."""
@@ -410,6 +407,8 @@ class JournalDriver:
         async with self._alone_with(execution_id):
             overtaken = self._lives.get(execution_id)
             if overtaken is not None:
+                if overtaken.summary.epoch >= held.epoch:
+                    return  # it was taken once more since this claim
                 self._drop(overtaken)
             await self._attempt(execution_id, self._rebuilt(held, None, is_claimed=True))
         wake_at_ms = held.standing.wake_at_ms

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 
 from plait.drivers.children import KIND
 from plait.drivers.inline import Result
+from plait.drivers.journal.adopting import Unwritten
 from plait.drivers.journal.driver import JournalDriver
 from plait.drivers.journal.history import entry_of, origin_of
 from plait.drivers.journal.live import Live
@@ -136,7 +137,8 @@ class Unkept:
         live.is_stalled = True
         try:
             standing = row_of(live.state, live.outstanding)
-            return await self._driver.adopt(live, self._new, self._entries, standing)
+            unwritten = Unwritten(self._new, self._entries, standing)
+            return await self._driver.adopt(live, unwritten)
         except Exception:
             if self._is_abandoned:
                 live.let_go()
