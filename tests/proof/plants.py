@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from plait.drivers.journal import JournalDriver, Start, history, telling
 from plait.drivers.journal import kernels as kernels_module
 from plait.drivers.journal.live import Live
-from plait.kernel import StartCall
+from plait.kernel import Command, StartCall
 from plait.kernel.codec import dump_turn
 from plait.plan import Plan
 from plait.ports.journal import (
@@ -69,6 +69,7 @@ _rebuilt = JournalDriver._rebuilt
 _start_call = Live._start_call
 _rebuild = Live.rebuild
 _append_of = Live._append
+_decide = Live._decide
 _background: set[asyncio.Task[Any]] = set()
 
 
@@ -86,58 +87,28 @@ def _forget(task: asyncio.Task[Any]) -> None:
         task.exception()
 
 
-async def _pump_acting_first(self: Live) -> None:
-    await _pump(self, acts_first=True, is_careless=False)
+def _decide_and_act(self: Live) -> tuple[list[Command], Append | None]:
+    commands, append = _decide(self)
+    if append is not None:
+        self.act(commands)
+        commands = []
+    return commands, append
 
 
-async def _pump_without_care(self: Live) -> None:
-    await _pump(self, acts_first=False, is_careless=True)
+async def _record_without_care(self: Live, append: Append) -> None:
+    with suppress(StoreUnavailable):
+        await self.host.journal.append(append)
 
 
-async def _pump(self: Live, *, acts_first: bool, is_careless: bool) -> None:
-    try:
-        while self.inbox and not self.is_over:
-            commands, append = self._decide()
-            if append is None:
-                continue
-            if acts_first:
-                self.act(commands)
-            try:
-                await self.host.journal.append(append)
-            except StoreUnavailable:
-                if not is_careless:
-                    raise
-            self._recorded(append)
-            if not acts_first:
-                self.act(commands)
-    except Exception as error:
-        self.is_stalled = True
-        self.host.stalled(self, error)
-    finally:
-        self.pump = None
-
-
-async def _pump_writing_again(self: Live) -> None:
+async def _record_again(self: Live, append: Append) -> None:
     """As it was, but for an answer that was lost: the same is written once more."""
     try:
-        while self.inbox and not self.is_over:
-            commands, append = self._decide()
-            if append is None:
-                continue
-            try:
-                await self.host.journal.append(append)
-            except StoreUnavailable:
-                journal: Any = self.host.journal
-                found = (await journal.read(append.execution_id)).summary
-                again = replace(append, expected_length=found.length, epoch=found.epoch)
-                await self.host.journal.append(again)
-            self._recorded(append)
-            self.act(commands)
-    except Exception as error:
-        self.is_stalled = True
-        self.host.stalled(self, error)
-    finally:
-        self.pump = None
+        await self.host.journal.append(append)
+    except StoreUnavailable:
+        journal: Any = self.host.journal
+        found = (await journal.read(append.execution_id)).summary
+        again = replace(append, expected_length=found.length, epoch=found.epoch)
+        await self.host.journal.append(again)
 
 
 def _append_telling_the_end(self: Live, *given: Any) -> Append:
@@ -298,9 +269,9 @@ def _init_without_enrolling(self: MemoryStore) -> None:
 
 PLANTS: Final = (
     plant("acknowledges before it commits", JournalDriver, "start", _acknowledge_at_once),
-    plant("acts before it records", Live, "_pump", _pump_acting_first),
-    plant("takes a failed write for done", Live, "_pump", _pump_without_care),
-    plant("writes again what may be written", Live, "_pump", _pump_writing_again),
+    plant("acts before it records", Live, "_decide", _decide_and_act),
+    plant("takes a failed write for done", Live, "_record", _record_without_care),
+    plant("writes again what may be written", Live, "_record", _record_again),
     plant("tells the end before it records it", Live, "_append", _append_telling_the_end),
     plant("forgets when to wake", Live, "_append", _append_without_alarm),
     plant("another key for each attempt", Live, "_start_call", _call_with_key_per_attempt),

@@ -15,7 +15,7 @@ Not here: who may write to an execution (plait.ports.leases).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import field
 from typing import ClassVar, Final, Protocol
 
@@ -268,8 +268,10 @@ class Journal(Protocol):
         """
         ...
 
-    async def append(self, append: Append) -> None:
+    def append(self, append: Append) -> Awaitable[None]:
         """Add all entries or none, and say how the execution stands now.
+
+        May be a coroutine, which costs a task, or a future that is to be awaited.
 
         One that had ended and runs again queues, and is let in as soon as there is room.
 

@@ -182,7 +182,7 @@ class JournalDriver:
         lives = list(self._lives.values())
         for live in lives:
             live.let_go()
-        await self.tasks.end(live.pump for live in lives if live.pump is not None)
+        await self.tasks.end(live.work for live in lives if live.work is not None)
         self._lives.clear()
 
     # -- verbs -------------------------------------------------------------------------

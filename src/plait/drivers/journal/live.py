@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol, assert_never
 
 from plait.drivers.children import KIND
@@ -57,7 +58,7 @@ class Undecidable(Exception):
 class Recorder(Protocol):
     """What takes in the turns of an execution."""
 
-    async def append(self, append: Append) -> None:
+    def append(self, append: Append) -> Awaitable[None]:
         """See plait.ports.journal.Journal."""
         ...
 
@@ -108,6 +109,9 @@ class Live:
         is_to_rest: True when it shall leave the memory if there is nothing to do in it.
         is_stalled: True while its state is not to be trusted; events only gather.
         is_over: True once it is no longer held: it does nothing any more.
+        pump: Done when nothing is left to decide or to record; None: nothing is.
+        work: What it waits for before it goes on: most often that a turn is recorded. That
+            needs no task if the store gives a future; making one takes 2.6 µs.
     """
 
     host: Host
@@ -120,7 +124,8 @@ class Live:
     passed_over: set[int | tuple[str, int]] = field(default_factory=set)
     handles: dict[str, CallHandle] = field(default_factory=dict)
     timers: dict[int, asyncio.TimerHandle] = field(default_factory=dict)
-    pump: asyncio.Task[None] | None = None
+    pump: asyncio.Future[None] | None = None
+    work: asyncio.Future[None] | None = None
     # Asked for each time it would be a system call each time.
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     messages: set[str] = field(default_factory=set)
@@ -153,36 +158,65 @@ class Live:
 
     def _wake(self) -> None:
         if self._has_work() and self.pump is None and not self.is_stalled:
-            self.pump = self.loop.create_task(self._pump())
+            self.pump = self.loop.create_future()
+            self.loop.call_soon(self._turn)
 
     def _has_work(self) -> bool:
         return bool(self.inbox or self.outstanding.given_up) or self.is_to_rest
 
-    async def _pump(self) -> None:
+    def _turn(self) -> None:
+        """Decide what has gathered and have it recorded, until there is nothing to do."""
         try:
-            while self._has_work():
-                if self.is_over or self.is_stalled:
-                    break
-                await self._end_children()
+            while self._has_work() and not (self.is_over or self.is_stalled):
+                if self.outstanding.given_up:
+                    self._await(self._end_children(), lambda: None)
+                    return
                 self.is_to_rest = False
                 commands, append = self._decide()
                 if append is not None:
-                    await self.host.journal.append(append)
-                    self._recorded(append)
-                    self.act(commands)
+                    then = partial(self._go_on, append, commands)
+                    self._await(self._record(append), then)
+                    return
         except Exception as error:
-            self.is_stalled = True
-            self.host.stalled(self, error)
-        finally:
-            self.pump = None
+            self._stall(error)
+        pump, self.pump = self.pump, None
+        if pump is not None and not pump.done():
+            pump.set_result(None)
+
+    def _record(self, append: Append) -> Awaitable[None]:
+        return self.host.journal.append(append)
+
+    def _go_on(self, append: Append, commands: list[Command]) -> None:
+        self._recorded(append)
+        self.act(commands)
+
+    def _await(self, work: Awaitable[None], then: Callable[[], None]) -> None:
+        """Do `then`, and what has gathered meanwhile, when `work` is done."""
+
+        def go_on(done: asyncio.Future[None]) -> None:
+            self.work = None
+            try:
+                done.result()
+                then()
+            except asyncio.CancelledError:
+                self.is_stalled = True
+            except Exception as error:
+                self._stall(error)
+            self._turn()
+
+        self.work = asyncio.ensure_future(work, loop=self.loop)
+        self.work.add_done_callback(go_on)
+
+    def _stall(self, error: Exception) -> None:
+        self.is_stalled = True
+        self.host.stalled(self, error)
 
     async def _end_children(self) -> None:
         """Cancel the children that are recorded as given up; then it may leave, or end."""
         given_up = self.outstanding.given_up
-        if given_up:
-            await self.host.children.end(given_up)
-            given_up.clear()
-            self.is_to_rest = True
+        await self.host.children.end(given_up)
+        given_up.clear()
+        self.is_to_rest = True
 
     def _decide(self) -> tuple[list[Command], Append | None]:
         """Decide all that is in the inbox; return what to do after it is recorded."""

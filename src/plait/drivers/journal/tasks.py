@@ -39,9 +39,9 @@ class Tasks:
         task.add_done_callback(_retrieve)
         return await asyncio.shield(task)
 
-    async def end(self, more: Iterable[asyncio.Task[Any]]) -> None:
+    async def end(self, more: Iterable[asyncio.Future[Any]]) -> None:
         """Cancel all of them, and `more`, and wait until they are done."""
-        tasks = {*self.running, *more}
+        tasks: set[asyncio.Future[Any]] = {*self.running, *more}
         while tasks:
             # More than once: a client library may take a cancellation for a time-out.
             for task in tasks:

@@ -8,7 +8,7 @@ Rule. The transaction that names a blob looks whether it is there. Blobs that no
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -56,10 +56,10 @@ class Payloads:
         self.blobs = blobs_of(path)
         self._writer = writer
 
-    async def submit(
+    def submit(
         self, entries: Sequence[Entry], job: Callable[[Connection, list[Stored]], T]
-    ) -> T:
-        """Run `job` with the entries as rows have them; return its result when committed.
+    ) -> Awaitable[T]:
+        """Run `job` with the entries as rows have them; its result is known when committed.
 
         Raises:
             StoreUnavailable: It could not be written.
@@ -67,7 +67,12 @@ class Payloads:
         """
         if all(len(one.body) <= INLINE_BYTES_MAX for one in entries):
             small = [Stored(one.body, one.digest, None) for one in entries]
-            return await self._writer.submit(lambda connection: job(connection, small))
+            return self._writer.submit(lambda connection: job(connection, small))
+        return self._submit_large(entries, job)
+
+    async def _submit_large(
+        self, entries: Sequence[Entry], job: Callable[[Connection, list[Stored]], T]
+    ) -> T:
         while True:
             stored = await asyncio.to_thread(lambda: [self._store(one) for one in entries])
             try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -88,10 +88,10 @@ class SqliteStore:
         job = partial(jobs.create, new=new, standing=standing, owner=owner)
         return await self._payloads.submit(entries, job)
 
-    async def append(self, append: Append) -> None:
+    def append(self, append: Append) -> Awaitable[None]:
         """See plait.ports.journal.Journal."""
         job = partial(jobs.append, wanted=append)
-        await self._payloads.submit(append.entries, job)
+        return self._payloads.submit(append.entries, job)
 
     async def read(self, execution_id: str) -> History:
         """See plait.ports.journal.Journal."""
