@@ -12,13 +12,14 @@ from benchmarks.aggregate import race
 from benchmarks.aggregate.peers import PEERS
 from benchmarks.durable import peers as durable_peers
 from benchmarks.durable import race as durable_race
-from benchmarks.durable import scale
+from benchmarks.durable import restart, scale
 from benchmarks.harness.processes import BenchmarkFailed
 
 BENCHMARKS: Final[dict[str, Callable[[argparse.Namespace], None]]] = {
     "aggregate": race.run,
     "durable": durable_race.run,
     "durable-scale": scale.run,
+    "durable-restart": restart.run,
     "kernel": kernel.run,
     "compile": compile.run,
     "memory": memory.run,

@@ -73,7 +73,7 @@ def serving(
             start_new_session=True,
         )
         try:
-            if not _answers(port, process):
+            if not answers(port, process):
                 log.seek(0)
                 raise BenchmarkFailed(f"{name} does not listen:\n{log.read()[-2000:]}")
             yield process.pid
@@ -81,7 +81,7 @@ def serving(
             _stop(process)
 
 
-def _answers(port: int, process: subprocess.Popen[bytes]) -> bool:
+def answers(port: int, process: subprocess.Popen[bytes]) -> bool:
     """Wait until something accepts connections on `port`; False when that is in vain."""
     deadline_at = time.monotonic() + READY_S
     while time.monotonic() < deadline_at and process.poll() is None:

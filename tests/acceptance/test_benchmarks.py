@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -21,7 +22,7 @@ from benchmarks.documents import (
     composite,
     fan_out,
 )
-from benchmarks.durable import load, raw_peer, targets
+from benchmarks.durable import finished, load, raw_peer, restart, scale, targets
 from benchmarks.kernel import execution_s
 from plait.assembly import compose
 from plait.compile import compile_text
@@ -160,3 +161,43 @@ def test_each_target_is_told_with_what_was_reached_or_that_nothing_was_measured(
         "w3n x 64: Plait, SQLite / raw limit of SQLite: asked >= 0.25, not measured",
         "w3n x 1: Plait, SQLite, p50 ms: asked <= 3, reached 2.5: met",
     ]
+
+
+async def test_copies_in_a_full_store_are_rows_like_those_of_what_has_run(
+    tmp_path: Path,
+) -> None:
+    await finished.fill(tmp_path, 3)
+    connection = sqlite3.connect(tmp_path / finished.FILE)
+    found = [
+        connection.execute(
+            "SELECT e.workflow, e.plan_hash, e.created_at_ms, length(e.id), s.status,"
+            " s.at_ms, s.wake_at_ms, s.length, s.epoch, s.owner, s.lane_state,"
+            " (SELECT sum(length(body)) FROM entries n WHERE n.execution = e.number)"
+            " FROM executions e JOIN standings s ON s.execution = e.number"
+            " WHERE e.number = ?",
+            (number,),
+        ).fetchone()
+        for number in (1, 2, 3, 4)
+    ]
+    connection.close()
+    ran, *copies, none = found
+    assert ran[4] == "completed"
+    assert copies == [ran, ran]
+    assert none is None
+
+
+def test_sides_are_compared_within_each_round() -> None:
+    rounds = [[10.0, 12.0], [100.0, 110.0], [20.0, 26.0]]
+    assert scale.compared((1, 50), rounds) == {
+        "1": {"us": 20.0, "us_lowest": 10.0, "times": 1.0},
+        "50": {"us": 26.0, "us_lowest": 12.0, "times": 1.2},
+    }
+
+
+@pytest.mark.slow
+async def test_what_a_killed_gateway_ran_goes_on_in_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(restart, "IN_FLIGHT", 3)
+    again_s, on_s = await restart.restart_s("")
+    assert 0 < again_s <= on_s
