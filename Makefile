@@ -74,7 +74,7 @@ test: static ## everything: static checks, all tests, examples; root installs se
 prove: .venv/installed ## the scorecard of durable executions: crashes, faults, planted bugs
 	$(VENV)/python -m tests.proof
 
-bench: .venv/benchmarks ## measure Plait against others, whom it installs where it may
+bench: .venv/benchmarks ## measure Plait against others, for 25 min; installs them if it may
 	@scripts/bench-packages
 	$(VENV)/python -m benchmarks
 

@@ -81,6 +81,36 @@ def test_chart_is_well_formed_and_its_bars_are_in_proportion() -> None:
     assert widths[0] == pytest.approx(4 * widths[1])
 
 
+def test_durable_chart_compares_what_ran_the_same_and_leaves_the_raw_limit_out() -> None:
+    machine = {"processor": "a&b", "cores": 2, "system": "Linux", "python": "3.11"}
+    figure = {"per_s_median": 100.0, "p50_ms_median": 2.0}
+    peers = {
+        "Plait, SQLite": figure,
+        "Restate": {"per_s_median": 50.0, "p50_ms_median": None},
+        "raw limit of SQLite": {"per_s_median": 9_000.0, "p50_ms_median": None},
+    }
+    results = {
+        "taken_at": "2026-01-01T00:00:00",
+        "machine": machine,
+        "settings": {"rounds": 5},
+        "figures": {"w3n x 64": peers, "w3n x 1": peers},
+    }
+    chart = ET.fromstring(plot.draw_durable(results))
+    bars = chart.findall("{http://www.w3.org/2000/svg}rect")
+    assert [bar.get("class") for bar in bars] == ["own", "other"]
+    widths = [float(bar.get("width", "0")) for bar in bars]
+    assert widths[0] == pytest.approx(2 * widths[1])
+
+
+def test_charts_are_drawn_of_what_was_measured(tmp_path: Path) -> None:
+    assert plot.main(tmp_path, tmp_path / "charts") == 1
+    machine = {"processor": "a", "cores": 2, "system": "Linux", "python": "3.11"}
+    found = {"taken_at": "2026-01-01", "machine": machine, "settings": {"rounds": 1}}
+    (tmp_path / "durable.json").write_text(json.dumps({**found, "figures": {}}))
+    assert plot.main(tmp_path, tmp_path / "charts") == 0
+    assert [path.name for path in (tmp_path / "charts").iterdir()] == ["durable.svg"]
+
+
 def test_unknown_benchmark_is_refused_with_the_known_names() -> None:
     command = [sys.executable, "-m", "benchmarks", "speed"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
