@@ -7,6 +7,7 @@ work, by one signal or by two, and started again.
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 import time
 from contextlib import AbstractAsyncContextManager, suppress
@@ -17,9 +18,9 @@ from typing import Final
 from plait.assembly.stores import open_store
 from plait.ports.journal import RUNNING, Search
 from plait.testing.upstream import Upstream
-from tests.acceptance.gateways import GatewayProcess, ask, serving
+from tests.acceptance.gateways import ROOT, GatewayProcess, ask, serving
 from tests.proof.deaths import read_histories
-from tests.proof.killings import PAY, Bank, judge, until_nothing_runs
+from tests.proof.killings import Bank, judge, until_nothing_runs
 from tests.proof.scorecard import Outcome, Scale
 from tests.unit.gateway.wires import Answer, Client
 
@@ -29,7 +30,26 @@ EXIT_S_MAX: Final = 10.0
 CLIENTS: Final = 64
 RUSH_S: Final = (1.0, 5.0)
 STREAM_S: Final = (0.7, 3.0)
+PLANTED: Final = Path(__file__).parent / "planted"
+PLANTED_STOPS_MAX: Final = 3
 SECOND_SIGNAL_AFTER_S: Final = 0.05
+# Nobody waits for every fourth order, and some of those sleep outside the memory. So much
+# is under way at any moment, though the clients are few.
+PAY: Final = """\
+name: pay
+endpoint: {method: POST, path: /pay, wait: 5s}
+input:
+  type: object
+  required: [order]
+  properties: {order: {type: integer}}
+steps:
+  - {id: hold, type: http, request: {method: POST, url: http://bank/hold}}
+  - {id: nap, type: wait, depends_on: [hold],
+     for: "${input.order % 8 == 0 ? '1500ms' : input.order % 4 == 0 ? '400ms' : '10ms'}"}
+  - {id: charge, type: http, depends_on: [nap],
+     request: {method: POST, url: "http://bank/charge/${input.order}"}}
+output: "${charge.response.charged}"
+"""
 
 
 class Crowd:
@@ -46,13 +66,13 @@ class Crowd:
         self._numbers = count(1)
 
     async def rush(self, gateway: GatewayProcess, seconds: float) -> float:
-        """Order as fast as it goes; return how many orders a second are done."""
+        """Order as fast as it goes; return how many orders a second are accepted."""
         before, until_s = len(self.accepted), time.monotonic() + seconds
 
         async def client() -> None:
             async with gateway.client() as connection:
                 while time.monotonic() < until_s:
-                    await self._order(connection, next(self._numbers), is_waiting=True)
+                    await self._order(connection, next(self._numbers))
 
         await asyncio.gather(*(client() for _ in range(CLIENTS)))
         return (len(self.accepted) - before) / seconds
@@ -85,11 +105,9 @@ class Crowd:
             except (OSError, EOFError):
                 self.unheard += 1
 
-    async def _order(
-        self, client: Client, number: int, *, is_waiting: bool | None = None
-    ) -> Answer:
+    async def _order(self, client: Client, number: int) -> Answer:
         headers = {"idempotency_key": f"order-{number}"}
-        if not (number % 2 if is_waiting is None else is_waiting):
+        if number % 4 == 0:
             headers["prefer"] = "respond-async"
         answer = await ask(client, "/pay", "POST", body={"order": number}, **headers)
         if answer.status in (200, 202):
@@ -101,18 +119,36 @@ class Crowd:
 
 def run(scale: Scale) -> Outcome:
     """Stop a gateway that has much to do, and see what is left of that."""
-    return asyncio.run(_run(scale.of(ROUNDS), is_little=scale.share < 1))
+    is_little = scale.share < 1
+    outcome = asyncio.run(_run((1, 2) * scale.of(ROUNDS), is_little=is_little))
+    caught = catch()
+    outcome.figures["acknowledges before it writes"] = caught or "not caught"
+    if caught is None:
+        outcome.broken.append("a gateway that acknowledges before it writes is not caught")
+    return outcome
 
 
-async def _run(rounds: int, *, is_little: bool) -> Outcome:
+def catch() -> str | None:
+    """Plant a bug in the gateway; return what gives it away."""
+    for _ in range(PLANTED_STOPS_MAX):
+        broken = asyncio.run(_run((1,), is_little=True, planted=PLANTED)).broken
+        lost = [text for text in broken if text.startswith("accepted and")]
+        if lost:
+            return lost[0]
+    return None
+
+
+async def _run(
+    stopped_by: tuple[int, ...], *, is_little: bool, planted: Path | None = None
+) -> Outcome:
     bank, crowd = Bank(), Crowd()
     outcome = Outcome({"stops": 0, "with a second signal": 0, "under way at the stops": 0})
     with tempfile.TemporaryDirectory(prefix="proof-") as name:
         folder = Path(name)
         (folder / "pay.yaml").write_text(PAY)
         async with Upstream(bank.answer) as upstream:
-            stops = _Stops(folder, upstream, crowd, outcome, is_little=is_little)
-            for signals in (1, 2) * rounds:
+            stops = _Stops(folder, upstream, crowd, outcome, is_little, planted)
+            for signals in stopped_by:
                 await stops.one(signals)
             async with stops.gateway():
                 await until_nothing_runs(folder, outcome)
@@ -135,8 +171,8 @@ class _Stops:
         upstream: Upstream,
         crowd: Crowd,
         outcome: Outcome,
-        *,
         is_little: bool,
+        planted: Path | None,
     ) -> None:
         self.place = str(folder / "plait.db")
         self.exits_s: list[float] = []
@@ -146,12 +182,19 @@ class _Stops:
         self._outcome = outcome
         self._is_whole = not is_little
         self._per_s = 0.0
+        first = [] if planted is None else [planted]
+        self._path = os.pathsep.join(map(str, (*first, ROOT / "src")))
 
     def gateway(self) -> AbstractAsyncContextManager[GatewayProcess]:
         """Serve it, as a context."""
         upstreams = {"bank": self._upstream}
         arguments = [f"--store={self.place}"]
-        return serving(self._folder / "pay.yaml", upstreams=upstreams, arguments=arguments)
+        return serving(
+            self._folder / "pay.yaml",
+            upstreams=upstreams,
+            arguments=arguments,
+            settings={"PYTHONPATH": self._path},
+        )
 
     async def one(self, signals: int) -> None:
         """Start a gateway, load it, stop it by so many signals, and look at the store."""
@@ -159,6 +202,7 @@ class _Stops:
         async with self.gateway() as gateway:
             if not self._per_s:
                 capacity = await self._crowd.rush(gateway, RUSH_S[self._is_whole])
+                assert capacity, "no order was done"
                 figures["capacity, orders/s"] = round(capacity, 1)
                 self._per_s = figures["offered, orders/s"] = round(capacity * LOAD, 1)
             streaming = asyncio.create_task(self._crowd.stream(gateway, self._per_s))

@@ -56,6 +56,9 @@ def test_a_gateway_that_is_stopped_under_load_loses_and_doubles_nothing() -> Non
     outcome = stops.run(LITTLE)
     assert outcome.broken == []
     assert (outcome.figures["stops"], outcome.figures["with a second signal"]) == (2, 1)
+    assert (
+        "accepted and not in the store" in outcome.figures["acknowledges before it writes"]
+    )
 
 
 def test_what_was_accepted_and_is_not_there_would_be_found() -> None:

@@ -12,7 +12,7 @@ Rule. Only writes to the journal count, of all workers together: not beats, nor 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from typing import Any, Final
@@ -131,6 +131,7 @@ class _Trial:
         self._mended = mended
         self._crashes = crashes
         self._left = 0
+        self._late: list[asyncio.Task[None]] = []
         self._calls: list[Reached] = []
         self._upstreams = Upstreams(self.fate, self.ledger, self._answer)
         # The dead are kept: what still waits for them would be collected as it waits.
@@ -240,6 +241,10 @@ class _Trial:
         self._next_crash()
         return position
 
+    def send(self, late: Coroutine[Any, Any, None]) -> None:
+        """Let a write go on its way that outlives its worker."""
+        self._late.append(asyncio.get_running_loop().create_task(late))
+
     def _next_crash(self) -> None:
         self._left = self._crashes[0].nth if self._crashes else 0
 
@@ -271,13 +276,15 @@ class _MortalStore(WorkerStore):
         events = [one for entry in append.entries for one in load_turn(entry.body)]
         position = self._world.comes(events)
         if position is Position.INSIDE:
-            self._worker.die()
-            await asyncio.sleep(LATE_S)
-            with suppress(LostRace):
-                await self._append(append)
-            await self._worker.passage()
+            self._world.send(self._arrive_late(append))
+            await self._perish()
         write = super().append
         await self._mortal(position, lambda: write(append))
+
+    async def _arrive_late(self, append: Append) -> None:
+        await asyncio.sleep(LATE_S)
+        with suppress(LostRace):
+            await self._append(append)
 
     async def _mortal(
         self, position: Position | None, write: Callable[[], Awaitable[Any]]
