@@ -5,6 +5,7 @@ that counts.
 from __future__ import annotations
 
 import asyncio
+import statistics
 import tempfile
 import time
 from collections import Counter
@@ -149,6 +150,7 @@ async def _run(scale: Scale) -> Outcome:
         judge(found, bank, shop.accepted, outcome)
     if not outcome.figures["requests repeated with their key"]:
         outcome.broken.append("no call was ever cut off: nothing is proved of those")
+    outcome.figures["median start, s"] = round(statistics.median(ready_s), 2)
     outcome.figures["slowest start, s"] = round(max(ready_s), 2)
     # In little it runs beside other tests, on two cores: then a start proves nothing.
     if kills >= KILLS and max(ready_s) > READY_S_MAX:
