@@ -207,6 +207,20 @@ async def test_a_child_takes_no_input_that_does_not_fit(
         assert service.requests == []
 
 
+@pytest.mark.parametrize("durable", [(), ("--durable",)])
+async def test_a_child_has_the_defaults_of_its_input(
+    tmp_path: Path, durable: tuple[str, ...]
+) -> None:
+    write(tmp_path)
+    child = CHILD.replace("${input.n}", "${input.n}/${input.m}")
+    schema = "input: {properties: {n: {type: integer}, m: {default: 7}}}\n"
+    (tmp_path / "child.yaml").write_text(child.replace("steps:", f"{schema}steps:"))
+    async with Upstream(reply(json="done")) as service:
+        done = await run(tmp_path, service, *durable)
+        assert (done.code, done.out.strip()) == (0, '"done"')
+        assert [one.target for one in service.requests] == ["/4/7"]
+
+
 async def test_an_express_parent_hears_that_its_child_has_to_wait_for_somebody(
     tmp_path: Path,
 ) -> None:

@@ -8,8 +8,9 @@ from dataclasses import field
 from pathlib import Path as FilePath
 
 from plait.cli.output import stop
+from plait.drivers.inputs import Violation
 from plait.gateway.body import Path, read_json, wide_integers
-from plait.gateway.contract import InputContract, Violation
+from plait.gateway.contract import InputContract
 from plait.gateway.refusal import Malformed
 from plait.model.json import JsonValue
 from plait.model.record import record

@@ -12,15 +12,13 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable, Coroutine
-from itertools import islice
 from typing import Any, Final, TypeAlias
 
-import jsonschema_rs
-
+from plait.drivers.inputs import InvalidInput, fitted
 from plait.model.errors import Advice, PlaitError
 from plait.model.failure import Failure
 from plait.model.json import JsonObject, JsonValue
-from plait.model.place import pointer_to
+from plait.model.record import record
 from plait.plan import Plan
 from plait.ports.calls import Call, CallReply, Done, Outcome
 
@@ -29,8 +27,6 @@ logger = logging.getLogger("plait.children")
 KIND: Final = "workflow"
 DEPTH_MAX: Final = 10
 _ID_BYTES: Final = 16
-_VIOLATIONS_MAX: Final = 100
-_CHARS_MAX: Final = 300
 
 # From a workflow's name to its plan; None: there is no such workflow here.
 Workflows: TypeAlias = Callable[[str], Plan | None]
@@ -58,11 +54,16 @@ def trigger_of(call: Call) -> JsonObject:
     return {"type": KIND, "execution_id": call.execution_id, "step": call.step}
 
 
-def plan_for(call: Call, workflows: Workflows) -> Plan | Failure:
-    """Return the plan of the workflow that `call` names, or why it cannot be run.
+@record
+class Wanted:
+    """A child that a step asks for: its plan, and its input with the defaults."""
 
-    Its input has to fit, as that of a request; defaults are not filled in.
-    """
+    plan: Plan
+    input: JsonValue
+
+
+def wanted_of(call: Call, workflows: Workflows) -> Wanted | Failure:
+    """Return the child that `call` asks for, or why it cannot be run."""
     if depth_of(call.execution_id) >= DEPTH_MAX:
         text = f"workflows call each other more than {DEPTH_MAX} deep"
         return Failure("limit.workflow_depth", text, advice=Advice.FIX_REQUEST)
@@ -71,13 +72,12 @@ def plan_for(call: Call, workflows: Workflows) -> Plan | Failure:
     if plan is None:
         text = f"there is no workflow '{name}' here"
         return Failure("workflow.unknown", text, advice=Advice.FIX_REQUEST, sent=False)
-    return misfit(call, plan) or plan
-
-
-def input_of(call: Call) -> JsonValue:
-    """Return the input that `call` gives."""
     given: JsonValue = call.request.get("input")  # type: ignore[assignment]
-    return given
+    try:
+        return Wanted(plan, fitted(plan, given))
+    except InvalidInput as error:
+        details: JsonObject = {"violations": [*error.violations]}
+        return Failure(error.code, str(error), details, advice=error.advice, sent=False)
 
 
 def reply_of(output: JsonValue, passed_over: Failure | None, child_id: str) -> CallReply:
@@ -88,29 +88,6 @@ def reply_of(output: JsonValue, passed_over: Failure | None, child_id: str) -> C
     """
     missing = failure_of(passed_over, child_id) if passed_over is not None else None
     return CallReply(output, {}, missing)
-
-
-def misfit(call: Call, plan: Plan) -> Failure | None:
-    """Return why the child cannot take the input that `call` gives; None: it can."""
-    schema: Any = plan.input_schema
-    if schema is None or schema is True:
-        return None
-    validator = jsonschema_rs.Draft202012Validator(
-        schema, validate_formats=True, offline=True
-    )
-    violations: list[JsonValue] = [
-        {"path": pointer_to(*error.instance_path), "message": error.message[:_CHARS_MAX]}
-        for error in islice(validator.iter_errors(input_of(call)), _VIOLATIONS_MAX)
-    ]
-    if not violations:
-        return None
-    return Failure(
-        "workflow.invalid_input",
-        f"the input does not fit workflow '{plan.name}'",
-        {"violations": violations},
-        advice=Advice.FIX_REQUEST,
-        sent=False,
-    )
 
 
 def failure_of(failure: Failure | None, child_id: str) -> Failure:

@@ -23,8 +23,8 @@ from dataclasses import replace
 from typing import ClassVar, Final
 from urllib.parse import parse_qs
 
+from plait.drivers.inputs import violation_at
 from plait.gateway.body import read_json, wide_integers
-from plait.gateway.contract import violation_at
 from plait.gateway.durable import EXECUTIONS_PATH, WAIT_MS_MAX, with_store_errors
 from plait.gateway.identity import IdentitySource
 from plait.gateway.keeper import Keeper, Kept

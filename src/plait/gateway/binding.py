@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
+from plait.drivers.inputs import Violation, violation_at
 from plait.gateway.body import (
     JSON_DEPTH_MAX,
     body_type,
@@ -23,7 +24,7 @@ from plait.gateway.body import (
     read_pairs,
     wide_integers,
 )
-from plait.gateway.contract import InputContract, Violation, violation_at
+from plait.gateway.contract import InputContract
 from plait.gateway.message import Request
 from plait.gateway.refusal import BadInput, Malformed
 from plait.gateway.texts import GivenTwice

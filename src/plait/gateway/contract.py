@@ -1,22 +1,26 @@
-"""The input contract: a workflow's `input` schema, ready to check and to read text by.
+"""The input contract at the door: a workflow's `input` schema, ready to read text by.
 
-Rule 1. Nothing is ever fetched: a schema that refers outside itself is refused.
-Rule 2. `format` is checked, not only noted: who writes `format: uuid` wants one.
-
-Not here: where a value comes from (plait.gateway.binding).
+Not here: whether a value fits, and defaults (plait.drivers.inputs); where a value comes
+from (plait.gateway.binding).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, product
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-import jsonschema_rs
-
+from plait.drivers.inputs import (
+    VIOLATIONS_MAX,
+    Inputs,
+    Schema,
+    Violation,
+    validator_of,
+    violation_at,
+)
+from plait.drivers.schemas import ANY_ITEM, raw_properties
 from plait.gateway.body import Path
 from plait.gateway.moved_schema import Move
-from plait.gateway.schemas import ANY_ITEM, Schemas, raw_properties
 from plait.gateway.texts import (
     Fits,
     Reader,
@@ -28,37 +32,24 @@ from plait.gateway.texts import (
     readings,
     text_reader,
 )
-from plait.model.json import JsonObject, JsonValue
-from plait.model.place import pointer_to
+from plait.model.json import JsonObject
 
-Schema: TypeAlias = "JsonObject | bool | None"
-Violation: TypeAlias = "dict[str, JsonValue]"
-
-# A body of 1 MB can break a schema in 500,000 places; nobody reads more than these.
-VIOLATIONS_MAX: Final = 100
-MESSAGE_LENGTH_MAX: Final = 300
 # Five parameters of two types each.
 READINGS_MAX: Final = 32
-# Of a body that does not fit; 5,000 violations take 65 ms to list.
-PARTS_MAX: Final = 5_000
 _BRANCHES: Final = frozenset("anyOf oneOf if not".split())
 
 
-class InputContract:
-    """What `input` may be.
+class InputContract(Inputs):
+    """What `input` may be, and how texts that are given for it are read.
 
     Attributes:
-        properties: The named properties, each with all that is said of it.
         names_known_only: True when a name that `properties` has not means nothing here.
         may_be_object, must_be_object: What the schema's types say of the whole input.
     """
 
     def __init__(self, schema: Schema) -> None:
-        self.schema: Schema = schema
-        self._schemas = schemas = Schemas(schema)
-        self.properties = {
-            name: schemas.part(schema, name) for name in schemas.names(schema)
-        }
+        super().__init__(schema)
+        schemas = self._schemas
         self.names_known_only = _names_known_only(schemas.conjuncts(schema))
         kinds = schemas.types_of(schema)
         self.may_be_object = kinds is None or "object" in kinds
@@ -70,12 +61,6 @@ class InputContract:
         }
         self._patterns = schemas.patterns(schema)
         self._other_readers: dict[tuple[str, ...], Reader] = {}
-        self._defaults = dict(self._found_defaults())
-        self.is_valid: Callable[[Any], bool] = _always
-        self._validator: jsonschema_rs.Validator | None = None
-        if schema is not None and schema is not True:
-            self._validator = _validator(schema)
-            self.is_valid = self._validator.is_valid
 
     def reader(self, name: str) -> Reader:
         """Return what turns the texts given for `name` into its value."""
@@ -116,14 +101,7 @@ class InputContract:
         """Return what tells whether a value fits a part of the schema."""
         move = Move(self.schema, "#/$defs/input")
         alone = {"$defs": {"input": move.of(self.schema)}, "allOf": [move.of(part)]}
-        return _validator(alone).is_valid
-
-    def _found_defaults(self) -> Iterator[tuple[str, JsonValue]]:
-        for name, inner in self.properties.items():
-            for one in self._schemas.conjuncts(inner):
-                if "default" in one:
-                    yield name, one["default"]
-                    break
+        return validator_of(alone).is_valid
 
     def other_readings(
         self, value: JsonObject, texts: Mapping[str, Sequence[str]]
@@ -140,31 +118,6 @@ class InputContract:
         }
         for chosen in islice(product(*choices.values()), READINGS_MAX if choices else 0):
             yield {**value, **dict(zip(choices, chosen, strict=True))}
-
-    def fill(self, value: dict[str, JsonValue]) -> None:
-        """Add the `default` of every property of the top level that is missing."""
-        for name, default in self._defaults.items():
-            value.setdefault(name, default)
-
-    def violations(self, value: JsonValue) -> list[Violation]:
-        """Return everything that is wrong with `value`, at most VIOLATIONS_MAX findings.
-
-        >>> schema = {"required": ["id"], "properties": {"n": {"minimum": 1}}}
-        >>> for violation in InputContract(schema).violations({"n": 0}):
-        ...     print(violation)
-        {'path': '/id', 'message': '"id" is a required property'}
-        {'path': '/n', 'message': '0 is less than the minimum of 1'}
-        """
-        if self._validator is None:
-            return []
-        shortened = Shortened(value)
-        found = (
-            violation
-            for error in self._validator.iter_errors(shortened.value)
-            if pointer_to(*error.instance_path) not in shortened.cut
-            for violation in _violations_of(error)
-        )
-        return list(islice(found, VIOLATIONS_MAX)) or _unless_valid(self.is_valid(value))
 
     def without_room(self, paths: Iterable[Path]) -> list[Violation]:
         """Return the violations of integers beyond 64 bits that stand at `paths`.
@@ -183,64 +136,6 @@ class InputContract:
         for step in path:
             schema = self._schemas.part(schema, step)
         return "number" in (self._schemas.types_of(schema) or ())
-
-
-class Shortened:
-    """A value with as many parts as can be checked in a moment, to list what is wrong.
-
-    The library lists all violations or none: 500,000 of them take 6 s.
-
-    Attributes:
-        cut: Pointers of the lists and objects that lost parts; what is said of these
-            themselves is not to be believed.
-    """
-
-    def __init__(self, value: JsonValue, parts_max: int = PARTS_MAX) -> None:
-        self.cut: set[str] = set()
-        self._left = parts_max
-        self.value = self._of(value, ())
-
-    def _of(self, value: JsonValue, path: tuple[str | int, ...]) -> JsonValue:
-        if not isinstance(value, (list, dict)):
-            return value
-        kept = len(value) if len(value) <= self._left else self._left
-        if kept < len(value):
-            self.cut.add(pointer_to(*path))
-        self._left -= kept
-        if isinstance(value, list):
-            return [self._of(one, (*path, n)) for n, one in enumerate(value[:kept])]
-        pairs = islice(value.items(), kept)
-        return {key: self._of(one, (*path, key)) for key, one in pairs}
-
-
-def _validator(schema: Any) -> jsonschema_rs.Draft202012Validator:
-    return jsonschema_rs.Draft202012Validator(schema, validate_formats=True, offline=True)
-
-
-def _always(_: Any) -> bool:
-    return True
-
-
-def _unless_valid(is_valid: bool) -> list[Violation]:
-    return [] if is_valid else [violation_at([], "does not fit the schema")]
-
-
-def _violations_of(error: jsonschema_rs.ValidationError) -> Iterator[Violation]:
-    path, kind = error.instance_path, error.kind
-    if isinstance(kind, jsonschema_rs.ValidationErrorKind.Required):
-        yield violation_at([*path, kind.property], error.message)
-    elif isinstance(kind, jsonschema_rs.ValidationErrorKind.AdditionalProperties):
-        for name in kind.unexpected:
-            yield violation_at([*path, name], "there is no such property")
-    else:
-        yield violation_at(path, error.message)
-
-
-def violation_at(path: list[str | int], message: str) -> Violation:
-    """Return one entry of `error.details.violations`."""
-    if len(message) > MESSAGE_LENGTH_MAX:
-        message = message[:MESSAGE_LENGTH_MAX] + "…"
-    return {"path": pointer_to(*path), "message": message}
 
 
 def _names_known_only(said: list[dict[str, Any]]) -> bool:

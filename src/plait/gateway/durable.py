@@ -182,6 +182,7 @@ _STATUS_BY_CODE: Final = {
     "execution.nothing_to_undo": 409,
     "execution.was_undone": 409,
     "execution.unplaceable": 422,
+    "workflow.invalid_input": 422,
     "signal.invalid": 400,
     "signal.too_many": 429,
 }

@@ -1,13 +1,13 @@
 """Schemas that move: a schema document, or a part of it, inside another document.
 
-Not here: what a schema says (plait.gateway.schemas).
+Not here: what a schema says (plait.drivers.schemas).
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from plait.gateway.schemas import BY_NAME, VALUES, Schemas
+from plait.drivers.schemas import BY_NAME, VALUES, Schemas
 from plait.model.json import JsonObject
 
 # With one schema document, a dynamic reference leads where a plain one would.

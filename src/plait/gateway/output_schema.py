@@ -14,8 +14,8 @@ from typing import Any
 
 import orjson
 
+from plait.drivers.schemas import Schemas
 from plait.expression import Template
-from plait.gateway.schemas import Schemas
 from plait.model.json import JsonObject, JsonValue
 from plait.plan import Node, Plan, Scope
 

@@ -1,6 +1,6 @@
 """A schema without some of its properties: a body, when the path gives the rest.
 
-Not here: what a schema says (plait.gateway.schemas).
+Not here: what a schema says (plait.drivers.schemas).
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from plait.gateway.schemas import Schemas, raw_properties
+from plait.drivers.schemas import Schemas, raw_properties
 
 _LISTS: Final = ("allOf", "anyOf", "oneOf")
 _SINGLE: Final = ("then", "else")

@@ -19,9 +19,9 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeAlias, cast
 
-from plait.gateway.contract import InputContract
+from plait.drivers.inputs import InvalidInput
 from plait.gateway.refusal import BadInput
-from plait.model.json import JsonObject, JsonValue
+from plait.model.json import JsonObject
 from plait.operations import (
     Decision,
     Fork,
@@ -37,7 +37,6 @@ from plait.operations import (
     rollback,
     signal,
 )
-from plait.plan import load_plan
 from plait.ports.journal import Summary
 
 Verb: TypeAlias = Callable[[Hand, str, JsonObject], Awaitable[Summary]]
@@ -83,25 +82,12 @@ async def _restart(hand: Hand, execution_id: str, _: JsonObject) -> Summary:
 
 
 async def _fork(hand: Hand, execution_id: str, body: JsonObject) -> Summary:
-    given = body.get("input")
-    if "input" in body:
-        given = await _checked_input(hand, execution_id, given)
-    wanted = Fork(execution_id, _text(body, "from"), given, "input" in body)
-    return await fork(hand, wanted, secrets.token_hex(_ID_BYTES))
-
-
-async def _checked_input(hand: Hand, execution_id: str, given: JsonValue) -> JsonValue:
-    """Return another input with its defaults; it fits the workflow, or is refused."""
-    history = await hand.store.read(execution_id)
-    plan = load_plan(await hand.store.load_plan(history.summary.new.plan_hash))
-    contract = InputContract(plan.input_schema)
-    if isinstance(given, dict):
-        contract.fill(given)
-    violations = contract.violations(given)
-    if violations:
+    wanted = Fork(execution_id, _text(body, "from"), body.get("input"), "input" in body)
+    try:
+        return await fork(hand, wanted, secrets.token_hex(_ID_BYTES))
+    except InvalidInput as error:
         text = "the input does not fit the workflow's schema"
-        raise BadInput(text, {"violations": [*violations]})
-    return given
+        raise BadInput(text, {"violations": [*error.violations]}) from error
 
 
 async def _signal(hand: Hand, execution_id: str, body: JsonObject) -> Summary:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import ClassVar, Final, Literal
 
 from plait.drivers.children import child_of
+from plait.drivers.inputs import fitted
 from plait.drivers.journal import Store, Telling, chained, entry_of, replay, verify
 from plait.drivers.journal.messages import given_up_message
 from plait.drivers.journal.payload import searched
@@ -227,11 +228,17 @@ async def restart(hand: Hand, execution_id: str, new_id: str) -> Summary:
 
     Raises:
         UnknownExecution: There is none of that id.
+        InvalidInput: Its input does not fit its workflow's schema.
     """
     history = await read_history(hand, execution_id)
     told = await told_of(hand, history)
+    old = _started(told)
     started = replace(
-        _started(told), execution_id=new_id, at_ms=hand.now_ms, behaviour=BEHAVIOUR
+        old,
+        execution_id=new_id,
+        input=fitted(told.kernel.plan, old.input),
+        at_ms=hand.now_ms,
+        behaviour=BEHAVIOUR,
     )
     fresh, turn = Telling.begin(told.kernel, started, hand.secrets)
     entries = [entry_of(turn.events, _UNCHAINED)]
@@ -244,13 +251,13 @@ async def fork(hand: Hand, wanted: Fork, new_id: str) -> Summary:
     Raises:
         UnknownExecution: There is none of that id.
         NeverRan: It has no such step instance.
+        InvalidInput: The input, this one or that of before, does not fit the schema.
     """
     history = await read_history(hand, wanted.execution_id)
     told = await told_of(hand, history)
     kernel = told.kernel
     if wanted.plan is not None:
         kernel = hand.kernel_for(wanted.plan)
-        await hand.store.save_plan(wanted.plan.content_hash, dump_plan(wanted.plan))
     if wanted.step not in told.steps:
         raise NeverRan(wanted.execution_id, wanted.step)
     old = _started(told)
@@ -258,9 +265,11 @@ async def fork(hand: Hand, wanted: Fork, new_id: str) -> Summary:
         old,
         execution_id=new_id,
         plan_hash=kernel.plan.content_hash,
-        input=wanted.input if wanted.has_input else old.input,
+        input=fitted(kernel.plan, wanted.input if wanted.has_input else old.input),
         behaviour=BEHAVIOUR,
     )
+    if wanted.plan is not None:
+        await hand.store.save_plan(wanted.plan.content_hash, dump_plan(wanted.plan))
     fresh, first = Telling.begin(kernel, started, hand.secrets)
     entries = [entry_of(first.events, _UNCHAINED)]
     for turn in fresh.retell(told, [wanted.step]):

@@ -78,7 +78,7 @@ class MortalStore(MemoryStore):
         return await self._write(lambda: write(message))
 
     async def _write(self, write: Callable[[], Awaitable[T]]) -> T:
-        await asyncio.sleep(0.001)
+        await a_while(0.001)
         if self.dies_at is None:
             return await write()
         self.dies_at -= 1
@@ -149,7 +149,7 @@ class SlowToBegin(MemoryStore):
         self, new: NewExecution, entries: Sequence[Entry], standing: Standing, owner: str
     ) -> Created:
         if new.parent is not None:
-            await asyncio.sleep(1)
+            await a_while(1)
         return await super().create(new, entries, standing, owner)
 
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.gateway.contract import VIOLATIONS_MAX, InputContract, Shortened
+from plait.drivers.inputs import VIOLATIONS_MAX, Shortened
+from plait.gateway.contract import InputContract
 from plait.gateway.texts import GivenTwice, list_reader, reader_for, text_reader
 
 

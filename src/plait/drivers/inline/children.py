@@ -10,12 +10,11 @@ from plait.drivers.children import (
     Workflows,
     child_of,
     failure_of,
-    input_of,
-    plan_for,
     reply_of,
     timed_out,
     told_of,
     trigger_of,
+    wanted_of,
 )
 from plait.drivers.inline.driver import InlineDriver, Start
 from plait.kernel import Kernel
@@ -49,16 +48,16 @@ class WithInlineChildren:
         return _Child(told_of(call, self._outcome(call), done))
 
     async def _outcome(self, call: Call) -> Outcome:
-        plan = plan_for(call, self._workflows)
-        if isinstance(plan, Failure):
-            return plan
+        wanted = wanted_of(call, self._workflows)
+        if isinstance(wanted, Failure):
+            return wanted
         if call.request.get("wait") is False:
             text = "an express workflow leaves nothing behind: it waits for its children"
             return Failure("workflow.not_durable", text, advice=Advice.FIX_REQUEST)
-        start = Start(child_of(call), input_of(call), trigger_of(call), call.trace)
+        start = Start(child_of(call), wanted.input, trigger_of(call), call.trace)
         try:
             async with asyncio.timeout(call.timeout_ms / 1000):
-                result = await self.driver.run(self._kernel(plan), start)
+                result = await self.driver.run(self._kernel(wanted.plan), start)
         except TimeoutError:
             return timed_out(call)
         if result.status != "completed":

@@ -21,15 +21,15 @@ from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 from plait.drivers.children import (
+    Wanted,
     Workflows,
     child_of,
     failure_of,
-    input_of,
-    plan_for,
     reply_of,
     timed_out,
     told_of,
     trigger_of,
+    wanted_of,
 )
 from plait.drivers.inline import Result
 from plait.drivers.journal.kernels import Kernels
@@ -128,22 +128,22 @@ class Children:
             await self._cancel(summary.new.execution_id)
 
     async def _outcome(self, call: Call) -> Outcome:
-        plan = plan_for(call, self._workflows)
-        if isinstance(plan, Failure):
-            return plan
+        wanted = wanted_of(call, self._workflows)
+        if isinstance(wanted, Failure):
+            return wanted
         try:
             async with asyncio.timeout(call.timeout_ms / 1000):
-                return await _surely(lambda: self._outcome_of(call, plan))
+                return await _surely(lambda: self._outcome_of(call, wanted))
         except TimeoutError:
             # Before the failure is recorded: after that nobody would think of the child.
             await _surely(lambda: self.end([call]))
             return timed_out(call)
 
-    async def _outcome_of(self, call: Call, plan: Plan) -> Outcome:
+    async def _outcome_of(self, call: Call, wanted: Wanted) -> Outcome:
         child_id = child_of(call)
         starting = self._starting.get(child_id)
         if starting is None:
-            starting = self._spawn(self._started(call, plan))
+            starting = self._spawn(self._started(call, wanted))
             self._starting[child_id] = starting
             starting.add_done_callback(partial(self._note_start, child_id))
         # Who begins to start a child brings that to its end, or nobody knew of the child.
@@ -161,16 +161,16 @@ class Children:
         if not starting.cancelled():
             starting.exception()  # nobody may be left to hear of it
 
-    async def _started(self, call: Call, plan: Plan) -> None:
+    async def _started(self, call: Call, wanted: Wanted) -> None:
         start = Start(
             child_of(call),
-            input_of(call),
+            wanted.input,
             trigger_of(call),
             trace=call.trace,
             parent=call.execution_id,
         )
         try:
-            await self._parent.start(plan, start)
+            await self._parent.start(wanted.plan, start)
         except LostRace:  # it was started before: before a crash, or before a resume
             await resume_child(*self._parent.ours(), start.execution_id, call.execution_id)
             self._parent.stir()

@@ -4,7 +4,7 @@ Rule. A schema says something in its own words, behind `$ref`, `$dynamicRef` and
 (all of these count), and behind `anyOf`, `oneOf`, `then` and `else` (one of them counts).
 All are looked through here, so nobody else has to know where a word stands.
 
-Not here: whether a value fits (jsonschema_rs, by plait.gateway.contract).
+Not here: whether a value fits (jsonschema_rs, by plait.drivers.inputs).
 """
 
 from __future__ import annotations
