@@ -32,6 +32,7 @@ CANCELLING = {"CancelRequested", "ExecutionCancelled", "CompensationRequested"}
 KEPT = {
     "CompensationRequested",
     "ExecutionResumed",
+    "HistoryRefused",
     "WorkerLost",
     "OutcomeUnknown",
     "IncidentRaised",

@@ -93,6 +93,7 @@ def journal_driver(
         secrets=configured.secrets,
         workflows=workflows,
         payload_bytes_max=configured.settings.execution.payload_bytes_max,
+        history_bytes_max=configured.settings.execution.history_bytes_max,
         deaths_max=configured.settings.execution.deaths_max,
     )
 

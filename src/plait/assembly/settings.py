@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from plait.connectors.egress import EgressPolicy, ResolveMap
 from plait.connectors.http.settings import HttpSettings
 from plait.document.limits import DEFAULT_LIMITS
-from plait.drivers.journal import DEATHS_MAX, PAYLOAD_BYTES_MAX
+from plait.drivers.journal import DEATHS_MAX, HISTORY_BYTES_MAX, PAYLOAD_BYTES_MAX
 from plait.gateway.body import JSON_DEPTH_CEILING
 from plait.kernel import Limits
 from plait.model.duration import parse_duration_ms
@@ -172,6 +172,8 @@ class ExecutionSection(Section):
     """Calls and timers outstanding at once."""
     payload_bytes_max: Bytes = PAYLOAD_BYTES_MAX
     """What an input, or a call's answer, may bring into the history of a durable one."""
+    history_bytes_max: Bytes = HISTORY_BYTES_MAX
+    """What the history of a durable one may hold in all."""
     deaths_max: Count = DEATHS_MAX
     """How many workers in a row may die of a durable one before it is quarantined."""
 

@@ -103,6 +103,14 @@ class CancelRequested:
 
 
 @record
+class HistoryRefused:
+    """Whoever keeps the execution takes in no more of it: it fails with `failure`."""
+
+    failure: Failure
+    at_ms: int
+
+
+@record
 class SignalReceived:
     """Somebody outside tells something. Of several with one id the first counts."""
 
@@ -167,7 +175,8 @@ class WorkerLost:
     """The worker that held the execution died, or was given up; another holds it now.
 
     Attributes:
-        deaths: How often that has happened since the last entry that is none of these.
+        deaths: How often that has happened since the last entry that is none of these; 0:
+            none died, the store takes in no more of what is decided in it.
         is_quarantined: True when that was once too often: nobody acts on it any more,
             until somebody resumes it.
     """
@@ -374,6 +383,7 @@ OutsideEvent: TypeAlias = (
     | IncidentResolved
     | TimerFired
     | CancelRequested
+    | HistoryRefused
     | SignalReceived
     | ApprovalDecided
     | CompensationRequested

@@ -25,6 +25,7 @@ from plait.kernel.events import (
     ExecutionFailed,
     ExecutionResumed,
     ExecutionStarted,
+    HistoryRefused,
     IncidentRaised,
     IncidentResolved,
     OutcomeUnknown,
@@ -124,6 +125,11 @@ class Kernel(Engine):
                 is_expected = True
                 self._accept(x, event)
                 self._end(x, ExecutionCancelled(event.reason, x.now_ms))
+            case HistoryRefused():
+                is_expected = True
+                self._accept(x, event)
+                # As for `limit.events`: there is no room to undo anything in.
+                self.close(x, ExecutionFailed(event.failure, x.now_ms))
             case ExecutionStarted() | ExecutionResumed():
                 raise InvariantBroken("an execution starts once; who resumes it retells it")
             case WorkerLost():

@@ -16,7 +16,11 @@ from plait.drivers.journal.messages import (
     decision_message,
     signal_message,
 )
-from plait.drivers.journal.payload import PAYLOAD_BYTES_MAX, PayloadTooLarge
+from plait.drivers.journal.payload import (
+    HISTORY_BYTES_MAX,
+    PAYLOAD_BYTES_MAX,
+    PayloadTooLarge,
+)
 from plait.drivers.journal.result import trace_of, turns_of
 from plait.drivers.journal.standing import Quarantined
 from plait.drivers.journal.starting import PRIORITY_MAX, Unplaceable
@@ -27,6 +31,7 @@ from plait.drivers.journal.waiters import is_at_rest
 
 __all__ = [
     "DEATHS_MAX",
+    "HISTORY_BYTES_MAX",
     "PAYLOAD_BYTES_MAX",
     "PRIORITY_MAX",
     "HistoryDamaged",

@@ -5,8 +5,9 @@ Rule 1. A row whose `wake_at_ms` is 0 is being acted on. A worker that leaves pu
         notes that before it acts itself.
 Rule 2. Only deaths in a row count: any other entry in between is progress.
         One that only waits for children (1) is acted on by nobody: the children are.
-Rule 3. Nobody acts on what has had its deaths. It stands as `execution.quarantined` and
-        hears what it is told, until somebody resumes it.
+Rule 3. Nobody acts on what has had its deaths, nor on what the store refuses to record.
+        It stands as `execution.quarantined` and hears what it is told, until somebody
+        resumes it.
 """
 
 from __future__ import annotations
@@ -69,12 +70,25 @@ class Deaths:
         return replace(summary, standing=acted_on)
 
     async def _count(self, history: History, told: Telling, now_ms: int) -> Summary:
-        summary = history.summary
         last = load_turn(history.entries[-1].body)[0]
         deaths = 1 + (last.deaths if isinstance(last, WorkerLost) else 0)
-        is_quarantined = deaths >= self._count_max
+        return await self._write(
+            history, told, WorkerLost(deaths, deaths >= self._count_max, now_ms)
+        )
+
+    async def park(self, history: History, told: Telling, now_ms: int) -> Summary:
+        """Quarantine an execution whose turns the store refuses; return its row.
+
+        Raises:
+            LostRace: It has changed hands again.
+            StoreUnavailable: Nothing is noted: the store refuses whatever it is.
+        """
+        return await self._write(history, told, WorkerLost(0, True, now_ms))
+
+    async def _write(self, history: History, told: Telling, lost: WorkerLost) -> Summary:
+        summary, is_quarantined = history.summary, lost.is_quarantined
         told.outstanding.is_quarantined = is_quarantined
-        entry = entry_of([WorkerLost(deaths, is_quarantined, now_ms)], summary.head)
+        entry = entry_of([lost], summary.head)
         standing = standing_of(told.state, told.outstanding)
         if not is_quarantined:
             standing = replace(standing, wake_at_ms=0)
@@ -82,7 +96,8 @@ class Deaths:
         await self._journal.append(replace(append, entries=[entry]))
         execution_id = summary.new.execution_id
         if is_quarantined:
-            logger.error("execution %s is quarantined: %d deaths", execution_id, deaths)
+            text = "execution %s is quarantined: %d deaths"
+            logger.error(text, execution_id, lost.deaths)
         return Summary(
             summary.new,
             standing,

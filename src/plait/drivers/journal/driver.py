@@ -29,7 +29,7 @@ from plait.drivers.journal.children import Children
 from plait.drivers.journal.deaths import DEATHS_MAX, Deaths
 from plait.drivers.journal.history import entry_of, is_untouched, origin_of
 from plait.drivers.journal.kernels import Kernels
-from plait.drivers.journal.live import Live, Undecidable
+from plait.drivers.journal.live import Live
 from plait.drivers.journal.lost import held_by, row_in
 from plait.drivers.journal.messages import (
     cancel_message,
@@ -38,8 +38,13 @@ from plait.drivers.journal.messages import (
     readable,
     signal_message,
 )
-from plait.drivers.journal.payload import PAYLOAD_BYTES_MAX, PayloadTooLarge
+from plait.drivers.journal.payload import (
+    HISTORY_BYTES_MAX,
+    PAYLOAD_BYTES_MAX,
+    PayloadTooLarge,
+)
 from plait.drivers.journal.queued import end_queued
+from plait.drivers.journal.refused import BACK_OFF_S, is_given_up, pause_after
 from plait.drivers.journal.result import result_of
 from plait.drivers.journal.standing import standing_of
 from plait.drivers.journal.starting import after, begun, placed
@@ -74,7 +79,6 @@ T = TypeVar("T")
 CLAIM_LIMIT: Final = 200
 # An execution that has nothing to do for this long leaves the memory until it has.
 IDLE_MS_MAX: Final = 1_000
-BACK_OFF_S: Final = (0.05, 0.2, 1.0, 5.0)
 
 
 class JournalDriver:
@@ -88,6 +92,7 @@ class JournalDriver:
         env, secrets: As for `plait.drivers.inline.InlineDriver`.
         workflows: Finds the plans of `workflow` steps; None: there are no others.
         payload_bytes_max: What an input, or a call's answer, may bring into a history.
+        history_bytes_max: With more in its history an execution fails.
         deaths_max: So many workers may an execution kill before it is quarantined.
         wall_clock_s: Tells the seconds since the Unix epoch; asked once.
     """
@@ -104,6 +109,7 @@ class JournalDriver:
         times: Times | None = None,
         workflows: Workflows | None = None,
         payload_bytes_max: int = PAYLOAD_BYTES_MAX,
+        history_bytes_max: int = HISTORY_BYTES_MAX,
         deaths_max: int = DEATHS_MAX,
         wall_clock_s: Callable[[], float] = time.time,
     ) -> None:
@@ -115,6 +121,7 @@ class JournalDriver:
         self.children = Children(self, workflows or (lambda _: None), self.tasks.spawn)
         self.secrets: Mapping[str, str] = secrets or {}
         self.payload_bytes_max = payload_bytes_max
+        self.history_bytes_max = history_bytes_max
         self._leases: Leases = store
         self._store = store
         self._worker_id = worker_id
@@ -220,6 +227,7 @@ class JournalDriver:
                 is_ours = created.is_new and created.summary.lane_state != QUEUED
                 if is_ours and standing.status == RUNNING:
                     live = Live(self, kernel, created.summary, state, outstanding)
+                    live.history_bytes = byte_count
                     if self._holds(live):
                         live.act(turn.commands)
             return created.summary
@@ -355,18 +363,10 @@ class JournalDriver:
 
     def stalled(self, live: Live, error: Exception) -> None:
         """See plait.drivers.journal.live.Host."""
-        execution_id = live.summary.new.execution_id
         if isinstance(error, LostRace):
             self._drop(live)
             return
-        text, pause_s = "execution %s goes back to its record: %s", 0.0
-        if isinstance(error, StoreUnavailable | PayloadTooLarge):
-            logger.warning(text, execution_id, error)
-        else:
-            logger.error(text, execution_id, error, exc_info=error)
-            # What it stalled on is passed over, unless it was the store that failed.
-            pause_s = 0.0 if isinstance(error, Undecidable) else BACK_OFF_S[-1]
-        self.tasks.spawn(self._take_again(live, pause_s))
+        self.tasks.spawn(self._take_again(live, pause_after(live, error)))
 
     def _holds(self, live: Live) -> bool:
         """Keep a new execution in memory, unless all that it does is to wait."""
@@ -492,6 +492,11 @@ class JournalDriver:
                 return
         if live is None:
             live = Live(self, told.kernel, found, told.state, told.outstanding)
+        elif is_given_up(live, told):
+            self._waiters.tell(await self._deaths.park(history, told, self.now_ms()))
+            self._drop(live)
+            return
+        live.history_bytes = sum(len(one.body) for one in history.entries)
         self._lives[execution_id] = live
         self._waiters.failed.pop(execution_id, None)
         live.rebuild(found, told, is_unknown=is_unknown)

@@ -25,7 +25,7 @@ from typing import Protocol, assert_never
 from plait.drivers.children import KIND
 from plait.drivers.journal.children import Children
 from plait.drivers.journal.history import entry_of
-from plait.drivers.journal.payload import PayloadTooLarge
+from plait.drivers.journal.payload import PayloadTooLarge, history_full
 from plait.drivers.journal.standing import row_of
 from plait.drivers.journal.telling import Outstanding, Telling
 from plait.drivers.redact import redacted, redacted_value
@@ -41,6 +41,9 @@ from plait.kernel import (
 from plait.kernel.events import (
     CallCompleted,
     CallFailed,
+    CancelRequested,
+    CompensationRequested,
+    HistoryRefused,
     OutcomeUnknown,
     OutsideEvent,
     TimerFired,
@@ -70,6 +73,7 @@ class Host(Protocol):
     children: Children
     secrets: Mapping[str, str]
     payload_bytes_max: int
+    history_bytes_max: int
 
     @property
     def journal(self) -> Recorder:
@@ -106,6 +110,8 @@ class Live:
         messages: The messages that it has been told of already.
         unrecorded: Events decided on whose record has not been acknowledged.
         passed_over: Timers, and attempts of steps, whose event could not be decided.
+        history_bytes: How much its entries come to.
+        refusals: How often in a row the store has refused what it has decided.
         is_to_rest: True when it shall leave the memory if there is nothing to do in it.
         is_stalled: True while its state is not to be trusted; events only gather.
         is_over: True once it is no longer held: it does nothing any more.
@@ -129,6 +135,8 @@ class Live:
     # Asked for each time it would be a system call each time.
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     messages: set[str] = field(default_factory=set)
+    history_bytes: int = 0
+    refusals: int = 0
     is_to_rest: bool = False
     is_stalled: bool = False
     is_over: bool = False
@@ -240,16 +248,27 @@ class Live:
                     self.outstanding.hear(event)
                     self.outstanding.ask(turn.commands)
                     commands += turn.commands
+                    self._count(entries[-1])
             except Exception as error:
                 self._pass_over(event, error)
                 if isinstance(error, PayloadTooLarge):
                     raise
                 raise Undecidable(f"{type(event).__name__} cannot be decided") from error
+            if self.refusals and entries:
+                break  # one by one: what is refused keeps nothing else back
         append = self._append(entries, tuple(heard))
         if entries or heard or append.is_released:
             return commands, append
         self.unrecorded.clear()
         return commands, None
+
+    def _count(self, entry: Entry) -> None:
+        """Let the execution fail when its history has grown too large."""
+        self.history_bytes += len(entry.body)
+        bytes_max = self.host.history_bytes_max
+        if self.history_bytes > bytes_max and self.state.end is None:
+            refused = HistoryRefused(history_full(bytes_max), self.host.now_ms())
+            self.inbox.appendleft((refused, None))
 
     def _pass_over(self, event: OutsideEvent, error: Exception) -> None:
         """Put something else in the place of the event that was decided on last."""
@@ -285,6 +304,7 @@ class Live:
     def _recorded(self, append: Append) -> None:
         known = self.summary
         self.unrecorded.clear()
+        self.refusals = 0
         self.summary = Summary(
             known.new,
             append.standing,
@@ -329,6 +349,8 @@ class Live:
         self.outstanding = told.outstanding
         self.inbox.extendleft(reversed(self.unrecorded))
         self.unrecorded.clear()
+        if self.refusals:
+            self.inbox = deque(sorted(self.inbox, key=_is_no_wish_to_end))
         heard = {getattr(event, "step", None) for event, _ in self.inbox}
         calls = self.outstanding.calls
         for step in [step for step in self.handles if step not in calls]:
@@ -410,6 +432,10 @@ class Live:
             handle.cancel()
         self.timers.clear()
         self.handles.clear()
+
+
+def _is_no_wish_to_end(told: tuple[OutsideEvent | None, str | None]) -> bool:
+    return not isinstance(told[0], CancelRequested | CompensationRequested)
 
 
 def instead_of(event: OutsideEvent, error: Exception) -> OutsideEvent | None:

@@ -26,8 +26,9 @@ class Quarantined(PlaitError):
 
     def __init__(self, execution_id: str) -> None:
         super().__init__(
-            f"execution {execution_id} is quarantined: workers that ran it died; "
-            f"find out why, then cancel it, or `plait executions resume {execution_id}`"
+            f"execution {execution_id} is quarantined: workers that ran it died, or the "
+            f"store refuses what it has to record; find out why, then cancel it, or "
+            f"`plait executions resume {execution_id}`"
         )
         self.execution_id = execution_id
 

@@ -56,7 +56,7 @@ class Unkept:
         self.children = driver.children
         self.secrets: Mapping[str, str] = driver.secrets
         # Nothing is kept, so nothing is too large to be kept.
-        self.payload_bytes_max = sys.maxsize
+        self.payload_bytes_max = self.history_bytes_max = sys.maxsize
         self._driver = driver
         self._error: Exception | None = None
         self._is_abandoned = False
@@ -71,6 +71,7 @@ class Unkept:
         head = self._entries[-1].digest
         summary = Summary(self._new, standing, 1, head, _EPOCH, None)
         self._live = Live(self, kernel, summary, state, outstanding)
+        self._live.history_bytes = len(self._entries[0].body)
         if state.end is None:
             self._live.act(turn.commands)
             self._note(standing)
