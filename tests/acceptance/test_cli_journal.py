@@ -31,6 +31,17 @@ async def listed(folder: Path, *more: str) -> list[str]:
     return [row["id"] for row in orjson.loads(done.out)]
 
 
+async def test_an_execution_is_found_by_its_key_and_by_its_tag(tmp_path: Path) -> None:
+    await ran(tmp_path)
+    words = ("--key", "order-7", "--tag", "vip", "-i", '{"a": 1}')
+    done = await plait("run", "w.yaml", "--durable", *words, cwd=tmp_path)
+    assert done.code == 0
+    found = await listed(tmp_path, "--key", "order-7")
+    assert len(found) == 1
+    assert await listed(tmp_path, "--tag", "vip") == found
+    assert await listed(tmp_path, "--key", "order-7", "-w", "other") == []
+
+
 async def test_damage_is_told_with_its_code_and_what_is_whole_is_whole(
     tmp_path: Path,
 ) -> None:

@@ -30,15 +30,11 @@ from plait.ports.journal import (
     StoreUnavailable,
     UnknownExecution,
 )
+from plait.stores.faults import StoreDamaged, StoreReadOnly
 from plait.stores.files import FileBlobs
 from plait.stores.sqlite import SqliteStore, writer
 from plait.stores.sqlite.database import rewrite_log
-from plait.stores.sqlite.faults import (
-    NoDatabase,
-    StoreDamaged,
-    StoreLocked,
-    StoreReadOnly,
-)
+from plait.stores.sqlite.faults import NoDatabase, StoreLocked
 from tests.faults.disks import SmallDisk, let_sync_fail, small_disk
 from tests.simulation.asking import plan_of
 from tests.unit.stores.histories import Answers, finished, hand, running

@@ -18,6 +18,7 @@ from plait.cli.filters import (
     ErrorOption,
     FailedOption,
     Filters,
+    KeyOption,
     SinceOption,
     StatusOption,
     TagOption,
@@ -75,6 +76,7 @@ def list_(
     failed: FailedOption = False,
     error: ErrorOption = None,
     tag: TagOption = None,
+    key: KeyOption = None,
     text: TextOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
@@ -93,7 +95,8 @@ def list_(
 
     - `plait executions list -w order --text ada@example.org --json`
     """
-    search = Filters(workflow, status, error, tag, text, since, failed, until).search(limit)
+    given = Filters(workflow, status, error, tag, text, since, failed, until, key)
+    search = given.search(limit)
     rows_found = with_store(store, config, lambda opened: opened.find(search))
     if as_json:
         rows = [row_json(one) for one in rows_found]

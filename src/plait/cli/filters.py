@@ -31,6 +31,9 @@ ErrorOption: TypeAlias = Annotated[
 TagOption: TypeAlias = Annotated[
     str | None, typer.Option(metavar="WORD", help="With this tag.")
 ]
+KeyOption: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="KEY", help="Started with this idempotency key.")
+]
 TextOption: TypeAlias = Annotated[
     str | None,
     typer.Option(metavar="TEXT", help="With this text somewhere in the input's JSON."),
@@ -59,6 +62,7 @@ class Filters:
     since: str | None
     failed: bool = False
     until: str | None = None
+    key: str | None = None
 
     @property
     def are_given(self) -> bool:
@@ -78,7 +82,7 @@ class Filters:
             statuses: Those asked for when no others are.
         """
         texts = {"--workflow": self.workflow, "--error": self.error}
-        check_texts({**texts, "--tag": self.tag, "--text": self.text})
+        check_texts({**texts, "--tag": self.tag, "--text": self.text, "--key": self.key})
         known = (RUNNING, *TERMINAL)
         for one in self.statuses:
             if one not in known:
@@ -88,6 +92,7 @@ class Filters:
             statuses=self.statuses or statuses,
             error_code=self.error,
             tag=self.tag,
+            key=self.key,
             text=self.text,
             since_ms=_moment_ms("--since", self.since),
             until_ms=_moment_ms("--until", self.until),

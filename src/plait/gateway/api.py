@@ -48,7 +48,7 @@ _ID_BYTES: Final = 16
 # What everybody learns who knows an execution's id.
 _PUBLIC: Final = ("id", "workflow", "status", "created_at", "updated_at", "output", "error")
 _FILTERS: Final = frozenset(
-    "workflow status error tag text since until limit before".split()
+    "workflow status error tag key text since until limit before".split()
 )
 
 
@@ -200,6 +200,7 @@ def search_of(request: Request) -> Search:
         statuses=statuses,
         error_code=last("error"),
         tag=last("tag"),
+        key=last("key"),
         text=last("text"),
         since_ms=_moment_ms(last("since")),
         until_ms=_moment_ms(last("until")),

@@ -165,6 +165,7 @@ class Search:
 
     Attributes:
         execution_ids, statuses: One of these; none given: any.
+        key: Its idempotency key, in whichever workflow.
         text: Stands somewhere in the input's JSON text.
         since_ms, until_ms: Created at or after, created before.
         before: The `execution_id` of the last one of the page before; None: first page.
@@ -179,6 +180,7 @@ class Search:
     since_ms: int | None = None
     until_ms: int | None = None
     parent: str | None = None
+    key: str | None = None
     lane: str | None = None
     before: str | None = None
     limit: int = field(default=50)

@@ -1,10 +1,13 @@
-"""Upkeep: what a store that lives beside Plait offers to whoever looks after it.
+"""Upkeep: what a store offers to whoever looks after it.
 
-Optional: a server of its own (PostgreSQL, Redis) has its own means for most of it, and a
-store that offers none of it is a store all the same.
+Every store of Plait's own has it; a store of somebody else's may leave it out.
 
-Rule. Nothing here stops the store's other users for more than some milliseconds: what is
-      much to do is done piece by piece.
+Rule 1. Nothing here stops the store's other users for more than some milliseconds: what is
+        much to do is done piece by piece.
+Rule 2. With an execution goes all that is its own: entries, messages, key, tags, payloads
+        that no other names. Its plan stays, and so does what it is the parent of.
+
+Contract: plait.testing.upkeep_suite.
 """
 
 from __future__ import annotations
@@ -28,6 +31,17 @@ class BackupRefused(PlaitError):
         self.target = target
 
 
+class BackupElsewhere(PlaitError):
+    """The store's server copies itself, and better: as of one moment, and what is near."""
+
+    code: ClassVar[str] = "backup.elsewhere"
+    advice: ClassVar[Advice] = Advice.FIX_REQUEST
+
+    def __init__(self, store: str, remedy: str) -> None:
+        super().__init__(f"nothing was written: {store} is backed up by {remedy}")
+        self.remedy = remedy
+
+
 @runtime_checkable
 class Upkeep(Protocol):
     """Looks after a store. All moments are milliseconds since the Unix epoch."""
@@ -45,7 +59,16 @@ class Upkeep(Protocol):
 
         Raises:
             BackupRefused: Something is there already, or it cannot be written.
+            BackupElsewhere: Other means do that better; it says which.
             StoreFull: There is no space for it.
+        """
+        ...
+
+    async def charge(self, worker_id: str, now_ms: int, until_ms: int) -> bool:
+        """Make the worker the one who looks after the store until then, or longer.
+
+        Returns:
+            Whether it is; False: another one is, until a moment that has not passed.
         """
         ...
 
@@ -56,9 +79,11 @@ class Upkeep(Protocol):
         limit: int,
         after: Summary | None = None,
     ) -> list[Summary]:
-        """Return executions that ended before `before_ms`, first those that ended first.
+        """Return executions that ended before `before_ms` in one of these ways.
 
-        Those that somebody holds, and those whose parent runs still, are left out.
+        In an order of the store's own, in which the oldest come early. Those that somebody
+        holds are left out, and so are those of a parent that is not among them itself: it
+        runs, say, or may be resumed, and would ask for them.
 
         Args:
             after: The last one of the page before; None: first page.

@@ -19,6 +19,7 @@ def fits(summary: Summary, search: Search) -> bool:
             search.since_ms is None or new.created_at_ms >= search.since_ms,
             search.until_ms is None or new.created_at_ms < search.until_ms,
             search.parent in (None, new.parent),
+            search.key in (None, new.key),
             search.lane in (None, new.lane),
         )
     )

@@ -1,4 +1,4 @@
-"""The contract of plait.ports.journal and plait.ports.leases, as tests.
+"""The contract of plait.ports.journal, .leases and .upkeep, as tests.
 
 A store's tests are its fixtures:
 
@@ -35,6 +35,7 @@ from plait.ports.journal import (
     UnknownPlan,
 )
 from plait.testing.lanes_suite import LanesSuite
+from plait.testing.upkeep_suite import UpkeepSuite
 
 OpenStore: TypeAlias = Callable[[], Awaitable[Store]]
 
@@ -67,7 +68,7 @@ def append_to(summary: Summary, *texts: str, **fields: object) -> Append:
     return replace(plain, **fields)  # type: ignore[arg-type]  # as the tests give them
 
 
-class JournalSuite(LanesSuite):
+class JournalSuite(LanesSuite, UpkeepSuite):
     """Inherit, and give the fixture `stores`: it opens one and the same store."""
 
     @pytest.fixture
@@ -256,6 +257,9 @@ class JournalSuite(LanesSuite):
             Search(text="Zoë"),
             Search(since_ms=NOW_MS + 1),
             Search(parent="mother"),
+            Search(key="order-7"),
+            Search(key="order-7", workflow="billing", tag="vip"),
+            Search(tag="vip", text="Zoë", since_ms=NOW_MS + 1),
             Search(workflow="billing", tag="vip", statuses=("failed",)),
         ],
         ids=lambda search: str(
@@ -269,7 +273,9 @@ class JournalSuite(LanesSuite):
     async def test_finding_keeps_to_what_is_asked_for(
         self, store: Store, search: Search
     ) -> None:
-        await self.begin(store, "other", tags=("vip2",), input='{"name": "Zoe"}')
+        await self.begin(
+            store, "other", tags=("vip2",), input='{"name": "Zoe"}', key="order-7 "
+        )
         failed = Standing("failed", NOW_MS + 9, None, "connector.timeout")
         await self.begin(
             store,
@@ -280,9 +286,32 @@ class JournalSuite(LanesSuite):
             input='{"name": "Zoë"}',
             created_at_ms=NOW_MS + 1,
             parent="mother",
+            key="order-7",
         )
         await self.begin(store, "another")
         assert [one.new.execution_id for one in await store.find(search)] == ["wanted"]
+
+    async def test_one_key_of_two_workflows_is_found_in_both(self, store: Store) -> None:
+        await self.begin(store, "x1", key="k")
+        await self.begin(store, "x2", key="k", workflow="other")
+        found = await store.find(Search(key="k"))
+        assert [one.new.execution_id for one in found] == ["x2", "x1"]
+        found = await store.find(Search(key="k", workflow="shop"))
+        assert [one.new.execution_id for one in found] == ["x1"]
+
+    @pytest.mark.parametrize("search", [Search(tag="vip"), Search(text="vip")])
+    async def test_few_among_many_are_found_page_by_page(
+        self, store: Store, search: Search
+    ) -> None:
+        for number in range(40):
+            words = ("vip", "a") if number % 9 == 0 else ("b",)
+            await self.begin(store, f"x{number}", tags=words, input=str(words))
+        found: list[str] = []
+        last: str | None = None
+        while page := await store.find(replace(search, limit=2, before=last)):
+            found += [one.new.execution_id for one in page]
+            last = found[-1]
+        assert found == ["x36", "x27", "x18", "x9", "x0"]
 
     async def test_until_a_moment_leaves_that_moment_out(self, store: Store) -> None:
         await self.begin(store, "early")

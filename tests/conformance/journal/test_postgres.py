@@ -37,6 +37,7 @@ from plait.testing.journal_suite import (
 from tests.conformance.journal.outages import GUIDE, OutageSuite, begin, work_through
 from tests.conformance.journal.servers import PASSWORD, PrivateServer, postgres
 from tests.conformance.journal.workers import WorkersSuite
+from tests.unit.stores.histories import damages, finished
 
 
 def url_of(server: PrivateServer) -> str:
@@ -159,7 +160,7 @@ async def test_a_store_of_the_first_schema_is_brought_up(
         "CREATE TABLE schema_version (version integer NOT NULL);"
         f"INSERT INTO schema_version VALUES (1); {migrations()[0]};"
         "INSERT INTO executions (id, workflow, plan_hash, created_at_ms, input, tags)"
-        " VALUES ('x1', 'shop', 'sha256:1', 0, '', '[]');"
+        " VALUES ('x1', 'shop', 'sha256:1', 0, '', '[\"vip\", \"vip\"]');"
         "INSERT INTO standings"
         " (execution, status, at_ms, wake_at_ms, length, head, epoch, priority)"
         " SELECT number, 'running', 0, 0, 0, '', 1, 0 FROM executions"
@@ -171,6 +172,61 @@ async def test_a_store_of_the_first_schema_is_brought_up(
         migrations()
     )
     assert await database.fetchval("SELECT workflow FROM standings") == "shop"
+    assert await opened[1].find(Search(tag="vip")) == claimed.executions
+
+
+# -- damage ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sql", "found"),
+    [
+        *(
+            (f"UPDATE executions SET {column} WHERE id = 'x2'", "journal.damaged")
+            for column in (
+                "key = 'other'",
+                "tags = '[]'",
+                "parent = 'x1'",
+                "created_at_ms = created_at_ms + 1",
+                "input = '{}'",
+            )
+        ),
+        *(
+            (f"UPDATE standings SET {column} WHERE execution = 2", "journal.damaged")
+            for column in ("priority = 9", "lane = 'shop'", "at_ms = 1", "length = 1")
+        ),
+        ("DELETE FROM entries WHERE execution = 2", "journal.damaged"),
+        ("UPDATE entries SET body = '' WHERE execution = 2", "journal.damaged"),
+    ],
+)
+async def test_damage_in_one_is_told_and_hides_no_other(
+    stores: OpenStore, database: Any, sql: str, found: str
+) -> None:
+    store = await stores()
+    await finished(store, "x1", "x2", "x3", tags=("vip",))
+    assert await damages(store) == []
+    await database.execute(f"SET search_path = plait; {sql}")
+    told = [one for one in await damages(store) if one[0] is not None]
+    assert told == [("x2", found)]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DELETE FROM executions WHERE number = 2",
+        "DELETE FROM standings WHERE execution = 2",
+        "UPDATE standings SET workflow = 'ship' WHERE execution = 2",
+        "DELETE FROM tags WHERE execution = 2",
+        "UPDATE tags SET tag = 'VIP' WHERE execution = 2",
+    ],
+)
+async def test_tables_that_do_not_agree_are_told(
+    stores: OpenStore, database: Any, sql: str
+) -> None:
+    store = await stores()
+    await finished(store, "x1", "x2", "x3", tags=("vip",))
+    await database.execute(f"SET search_path = plait; {sql}")
+    assert (None, "store.damaged") in await damages(store)
 
 
 async def test_many_processes_may_open_an_empty_database_at_once(stores: OpenStore) -> None:

@@ -5,15 +5,23 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
 
 from plait.drivers.journal import Store
-from plait.ports.journal import LostRace, Search, StoreFull, StoreTooNew, StoreUnavailable
+from plait.ports.journal import (
+    LostRace,
+    Search,
+    Standing,
+    StoreFull,
+    StoreTooNew,
+    StoreUnavailable,
+)
 from plait.stores.durability import StoreNotDurable
 from plait.stores.redis import RedisStore
+from plait.stores.redis.server import SCHEMA
 from plait.stores.unstorable import Unstorable
 from plait.testing.journal_suite import (
     ANN,
@@ -31,6 +39,7 @@ from plait.testing.journal_suite import (
 from tests.conformance.journal.outages import GUIDE, OutageSuite, begin, work_through
 from tests.conformance.journal.servers import PASSWORD, PrivateServer, redis
 from tests.conformance.journal.workers import WorkersSuite
+from tests.unit.stores.histories import damages, finished
 
 
 def url_of(server: PrivateServer) -> str:
@@ -108,7 +117,7 @@ async def test_a_newer_schema_is_refused_and_left_alone(
     stores: OpenStore, client: Any
 ) -> None:
     await client.set("{plait}:schema", 99)
-    with pytest.raises(StoreTooNew, match="schema 99, this version knows up to 2"):
+    with pytest.raises(StoreTooNew, match=f"schema 99, this version knows up to {SCHEMA}"):
         await stores()
     assert await client.dbsize() == 1
 
@@ -133,10 +142,91 @@ async def test_a_store_of_the_first_schema_is_brought_up(
     opened = await asyncio.gather(*(stores() for _ in range(3)))
     claimed = await opened[-1].claim(BOB, NOW_MS, 10)
     assert [one.new.execution_id for one in claimed.executions] == ["x1", "x0"]
-    assert await client.get("{plait}:schema") == b"2"
+    assert await client.get("{plait}:schema") == b"%d" % SCHEMA
     assert await client.keys("{plait}:free:?") == []
     (held,) = await store.find(Search(execution_ids=("x2",)))
     await store.append(append_to(held, "end", standing=COMPLETED, is_released=True))
+
+
+async def test_a_store_of_the_second_schema_is_brought_up(
+    stores: OpenStore, client: Any
+) -> None:
+    store = await stores()
+    failed = Standing("failed", NOW_MS, None, "no.good")
+    for number in range(1_100):
+        fields: Any = {"tags": ("vip",), "key": "k"} if number % 100 == 0 else {}
+        if number % 100 == 0:
+            fields["workflow"] = f"w{number}"
+        standing = failed if number % 2 == 0 else AT_ONCE
+        await store.create(new(f"x{number}", **fields), [entry()], standing, ANN)
+    await store.leave(ANN)
+    # As the second schema had it.
+    keys = await client.keys("{plait}:[te]:*")
+    await client.delete(*keys, "{plait}:ended", "{plait}:workflows")
+    await client.set("{plait}:schema", 2)
+    opened = await asyncio.gather(*(stores() for _ in range(3)))
+    for search, count in (
+        (Search(tag="vip"), 11),
+        (Search(key="k"), 11),
+        (Search(error_code="no.good", limit=1_000), 550),
+    ):
+        assert len(await opened[-1].find(search)) == count
+    kept = cast("RedisStore", opened[-1])
+    assert len(await kept.ended(NOW_MS + 1, ("failed",), 1_000)) == 550
+    assert await kept.check() == []
+    assert await client.get("{plait}:schema") == b"%d" % SCHEMA
+
+
+# -- damage ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "found"),
+    [
+        ("HSET {plait}:x:x2 key other", "journal.damaged"),
+        ("HSET {plait}:x:x2 tags []", "journal.damaged"),
+        ("HSET {plait}:x:x2 parent x1", "journal.damaged"),
+        ("HSET {plait}:x:x2 priority 9", "journal.damaged"),
+        ("HSET {plait}:x:x2 created_at_ms 1", "journal.damaged"),
+        ("HSET {plait}:x:x2 at_ms 1", "journal.damaged"),
+        ("HSET {plait}:x:x2 length 1", "journal.damaged"),
+        ("HSET {plait}:x:x2 length many", "store.damaged"),
+        ("HDEL {plait}:x:x2 workflow", "store.damaged"),
+        ("RPOP {plait}:h:x2", "journal.damaged"),
+        ("DEL {plait}:h:x2", "journal.damaged"),
+    ],
+)
+async def test_damage_in_one_is_told_and_hides_no_other(
+    stores: OpenStore, client: Any, command: str, found: str
+) -> None:
+    store = await stores()
+    await finished(store, "x1", "x2", "x3", tags=("vip",))
+    assert await damages(store) == []
+    await client.execute_command(*command.split())
+    told = [one for one in await damages(store) if one[0] is not None]
+    assert told == [("x2", found)]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "DEL {plait}:x:x2",
+        "ZREM {plait}:t:vip x2",
+        "ZREM {plait}:w:shop x2",
+        "ZADD {plait}:s:completed 99 x2",
+        "ZREM {plait}:ended x2",
+    ],
+)
+async def test_lists_that_do_not_agree_with_rows_are_told(
+    stores: OpenStore, client: Any, command: str
+) -> None:
+    store = await stores()
+    await finished(store, "x1", "x2", "x3", tags=("vip",))
+    await client.execute_command(*command.split())
+    assert (None, "store.damaged") in await damages(store)
+
+
+# -- whether the server is durable -----------------------------------------------------
 
 
 @pytest.mark.parametrize(

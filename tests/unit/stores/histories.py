@@ -13,7 +13,7 @@ from typing import Any
 
 from plait.drivers.journal import JournalDriver, Start, Store
 from plait.kernel import Kernel
-from plait.operations import Hand
+from plait.operations import Hand, verify_all
 from plait.plan import Plan
 from plait.ports.calls import Call, CallHandle, CallReply, Done
 from tests.simulation.asking import plan_of
@@ -79,6 +79,12 @@ def hand(store: Store, now_ms: int | None = None) -> Hand:
     """Return what changes executions in `store`, without secrets, now or at that moment."""
     moment_ms = int(time.time() * 1000) if now_ms is None else now_ms
     return Hand(store, Kernel, "hand", moment_ms, {})
+
+
+async def damages(store: Store) -> list[tuple[str | None, str | None]]:
+    """Return what verifying finds: whose, and as which code."""
+    checked = [one async for one in verify_all(hand(store))]
+    return [(one.execution_id, one.code) for one in checked if one.code is not None]
 
 
 def tamper(path: Path, sql: str, *values: object) -> None:

@@ -7,16 +7,20 @@ ended as in an empty one.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
-from plait.ports.journal import Search
-from plait.stores.sqlite import SqliteStore, claims, lanes
-from plait.stores.sqlite.rows import search_sql
+from plait.ports.journal import Entry, NewExecution, Search, Standing
+from plait.stores import pieces
+from plait.stores.sqlite import SqliteStore, claims, lanes, searches
+from plait.stores.sqlite.searches import search_sql
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -39,6 +43,10 @@ def explain(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         (Search(execution_ids=("x1", "x2")), "sqlite_autoindex_executions_1 (id=?"),
         (Search(workflow="shop"), "executions_by_workflow (workflow=?"),
         (Search(parent="x1"), "executions_by_parent (parent=?"),
+        (Search(key="k"), "executions_by_key (key=?"),
+        (Search(key="k", workflow="shop"), "executions_by_key (key=? AND workflow=?"),
+        (Search(tag="vip"), "t USING PRIMARY KEY (tag=?"),
+        (Search(tag="vip", statuses=("failed",)), "t USING PRIMARY KEY (tag=?"),
         (Search(statuses=("running",)), "standings_by_status (status=?"),
         (Search(statuses=("failed",), before="x1"), "standings_by_status (status=?"),
         (Search(lane="shop"), "SCAN s"),
@@ -60,8 +68,48 @@ def test_a_search_reads_the_latest_of_just_what_it_asks_for(
     steps = [row[3] for row in explain.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
     assert index in steps[0]
     is_sorted = any("TEMP B-TREE" in step for step in steps)
-    assert is_sorted == bool(search.execution_ids)
+    has_many_workflows = search.key is not None and search.workflow is None
+    assert is_sorted == (bool(search.execution_ids) or has_many_workflows)
     assert not any(step.startswith("SCAN") for step in steps[1:])
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"text": "rare"},
+        {"text": "rare", "statuses": ("running",)},
+        {"text": "rare", "tag": "all"},
+        {"since_ms": 3, "tag": "rare"},
+        {"workflow": "shop", "tag": "rare", "statuses": ("running", "failed")},
+    ],
+)
+async def test_rows_are_looked_at_some_at_a_time(
+    tmp_path: Path, fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two pieces others read: the store is not theirs for longer than that."""
+    monkeypatch.setattr(pieces, "PIECE_ROWS", 10)
+    store = await SqliteStore.open(tmp_path / "plait.db")
+    for number in range(100):
+        is_rare = number in (5, 50, 95)
+        tags = ("all", "rare") if is_rare else ("all",)
+        text = '"rare"' if is_rare else '"x"'
+        new = NewExecution(f"x{number}", "shop", "sha256:1", number, text, tags=tags)
+        await store.create(new, [Entry(b"", b"")], Standing("running", 1, 0), "w")
+    count = 0
+
+    async def run(query: Callable[[sqlite3.Connection], T]) -> T:
+        nonlocal count
+        count += 1
+        return await store._readers.run(query)
+
+    found = await searches.find(run, Search(**fields))
+    assert [one.new.execution_id for one in found] == ["x95", "x50", "x5"]
+    assert count == 11
+    assert await searches.find(run, Search(**fields, limit=1)) == found[:1]
+    assert count == 13
+    rest = await searches.find(run, Search(**fields, limit=5, before="x50"))
+    assert rest == found[2:]
+    await store.close()
 
 
 @pytest.mark.parametrize(

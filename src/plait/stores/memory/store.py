@@ -31,15 +31,20 @@ from plait.ports.journal import (
 )
 from plait.ports.leases import Claimed
 from plait.stores.fits import fits
+from plait.stores.memory.upkeep import MemoryUpkeep
 from plait.stores.turns import in_turn
 
 
-class MemoryStore:
-    """Keeps executions for as long as the process runs. Implements Journal and Leases."""
+class MemoryStore(MemoryUpkeep):
+    """Keeps executions for as long as the process runs.
+
+    Implements Journal, Leases and Upkeep.
+    """
 
     def __init__(self) -> None:
         self._histories: dict[str, History] = {}
         self._keys: dict[tuple[str, str], str] = {}
+        super().__init__(self._histories, self._drop)
         self._plans: dict[str, bytes] = {}
         self._workers: dict[str, int] = {}
         self._waiting: dict[str, dict[str, Message]] = {}
@@ -93,8 +98,7 @@ class MemoryStore:
         for message_id in append.heard:
             waiting.pop(message_id, None)
         if append.standing.status != RUNNING:
-            self._waiting.pop(append.execution_id, None)
-            self._posted -= {one for one in self._posted if one[0] == append.execution_id}
+            self._hear_all(append.execution_id)
         if append.standing.status != RUNNING or summary.lane_state == QUEUED:
             self._let_in(known.new.lane)
 
@@ -108,7 +112,8 @@ class MemoryStore:
         latest_first = [one.summary for one in reversed(self._histories.values())]
         if search.before is not None:
             ids = [one.new.execution_id for one in latest_first]
-            latest_first = latest_first[ids.index(search.before) + 1 :]
+            is_known = search.before in ids
+            latest_first = latest_first[ids.index(search.before) + 1 :] if is_known else []
         return [one for one in latest_first if fits(one, search)][: search.limit]
 
     async def post(self, message: Message) -> None:
@@ -191,6 +196,16 @@ class MemoryStore:
         self._change.clear()
 
     # -- helpers -----------------------------------------------------------------------
+
+    def _drop(self, new: NewExecution) -> None:
+        del self._histories[new.execution_id]
+        if new.key is not None:
+            del self._keys[new.workflow, new.key]
+        self._hear_all(new.execution_id)
+
+    def _hear_all(self, execution_id: str) -> None:
+        self._waiting.pop(execution_id, None)
+        self._posted -= {one for one in self._posted if one[0] == execution_id}
 
     def _known(self, execution_id: str) -> History:
         if execution_id not in self._histories:

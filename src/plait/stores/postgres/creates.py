@@ -51,6 +51,9 @@ WITH wanted AS (
     FROM unnest($20::text[], $21::bigint[], $22::bytea[], $23::bytea[])
         AS n (id, number, body, digest)
     JOIN made m ON m.id = n.id
+), tagged AS (
+    INSERT INTO tags (tag, execution) SELECT DISTINCT t.tag, p.number
+    FROM placed p, jsonb_array_elements_text(p.tags::jsonb) AS t (tag)
 )
 SELECT p.lane_state FROM wanted w LEFT JOIN placed p ON p.place = w.place ORDER BY w.place
 """

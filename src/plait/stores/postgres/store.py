@@ -33,9 +33,11 @@ from plait.stores.doubts import Doubts
 from plait.stores.postgres import leases
 from plait.stores.postgres.appends import Refusal, append_all
 from plait.stores.postgres.creates import Start, create_all
-from plait.stores.postgres.rows import SELECT, search_sql, summary_of
+from plait.stores.postgres.rows import SELECT, summary_of
+from plait.stores.postgres.searches import find
 from plait.stores.postgres.server import Server, fetch
 from plait.stores.postgres.session import CHANNEL, Session
+from plait.stores.postgres.upkeep import PostgresUpkeep
 from plait.stores.unstorable import Unstorable
 
 J = TypeVar("J")
@@ -49,15 +51,15 @@ WITH known AS (SELECT number FROM executions WHERE id = $1), posted AS (
 """
 
 
-class PostgresStore:
-    """Keeps executions in a PostgreSQL database. Implements Journal and Leases.
+class PostgresStore(PostgresUpkeep):
+    """Keeps executions in a PostgreSQL database. Implements Journal, Leases and Upkeep.
 
     Make it with `open`, inside a running event loop.
     """
 
     def __init__(self, server: Server) -> None:
+        super().__init__(server)
         name = secrets.token_hex(8)
-        self._server = server
         self._session = Session(server, name)
         self._doubts = Doubts(name)
         # The workflow that the latest claim ended with.
@@ -97,20 +99,34 @@ class PostgresStore:
         self, new: NewExecution, entries: Sequence[Entry], standing: Standing, owner: str
     ) -> Created:
         """See plait.ports.journal.Journal."""
-        with self._doubts.about(owner) as token:
-            start = Start(new, entries, standing, owner, token)
-            lane_state = await self._creates.submit(start)
-        if lane_state is not None:
-            head = entries[-1].digest
-            holder = None if lane_state == QUEUED else owner
-            summary = Summary(new, standing, len(entries), head, 1, holder, lane_state)
-            return Created(summary, is_new=True)
+        while True:
+            with self._doubts.about(owner) as token:
+                start = Start(new, entries, standing, owner, token)
+                lane_state = await self._creates.submit(start)
+            if lane_state is not None:
+                head = entries[-1].digest
+                holder = None if lane_state == QUEUED else owner
+                summary = Summary(new, standing, len(entries), head, 1, holder, lane_state)
+                return Created(summary, is_new=True)
+            first = await self._first_of(new)
+            if first is not None:
+                return Created(first, is_new=False)
+
+    async def _first_of(self, new: NewExecution) -> Summary | None:
+        """Return the execution that was begun with the same key; None: it is gone again.
+
+        Raises:
+            LostRace: It is not the key that is taken.
+        """
         where = f"{SELECT} WHERE e.workflow = $1 AND e.key = $2"
         async with self._server.connection() as connection:
             first = await connection.fetchrow(where, new.workflow, new.key)
-        if first is None:
-            raise LostRace(new.execution_id)
-        return Created(summary_of(first), is_new=False)
+            if first is not None:
+                return summary_of(first)
+            known = "SELECT FROM executions WHERE id = $1"
+            if await connection.fetchrow(known, new.execution_id) is not None:
+                raise LostRace(new.execution_id)
+        return None
 
     async def append(self, append: Append) -> None:
         """See plait.ports.journal.Journal."""
@@ -137,9 +153,7 @@ class PostgresStore:
 
     async def find(self, search: Search) -> list[Summary]:
         """See plait.ports.journal.Journal."""
-        statement, values = search_sql(search)
-        async with self._server.connection() as connection:
-            return [summary_of(row) for row in await connection.fetch(statement, *values)]
+        return await find(self._server, search)
 
     async def post(self, message: Message) -> None:
         """See plait.ports.journal.Journal."""

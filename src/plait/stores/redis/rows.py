@@ -7,6 +7,7 @@ from typing import Any, Final
 import orjson
 
 from plait.ports.journal import IN_LANE, Entry, NewExecution, Search, Standing, Summary
+from plait.stores.faults import StoreDamaged
 from plait.stores.unstorable import tags_json
 
 PREFIX: Final = "{plait}:"
@@ -60,7 +61,24 @@ def fields_of(row: list[bytes]) -> dict[bytes, bytes]:
 
 
 def summary_of(row: dict[bytes, bytes]) -> Summary:
-    """Return the summary in the fields of an execution."""
+    """Return the summary in the fields of an execution.
+
+    Raises:
+        StoreDamaged: They are not what was written.
+    """
+    try:
+        return _summary_of(row)
+    except (KeyError, ValueError, TypeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise StoreDamaged(f"the row {row.get(b'id', b'')!r} in Redis", reason) from error
+
+
+def number_of(row: dict[bytes, bytes]) -> int:
+    """Return an execution's number in the order of creation."""
+    return int(row[b"number"])
+
+
+def _summary_of(row: dict[bytes, bytes]) -> Summary:
     text = {name.decode(): value for name, value in row.items() if name != b"head"}
 
     def word(name: str) -> str:
@@ -111,24 +129,27 @@ def unpacked(data: bytes) -> Entry:
     return Entry(data[end:], data[1:end])
 
 
-def key_field(new: NewExecution) -> str:
+def key_field(workflow: str, key: str | None) -> str:
     """Return where an idempotency key stands in the hash of all; empty: there is none.
 
-    >>> key_field(NewExecution("x1", "shop", "sha256:1", 0, "{}", key="order-7"))
+    >>> key_field("shop", "order-7")
     '4:shoporder-7'
     """
-    return "" if new.key is None else f"{len(new.workflow)}:{new.workflow}{new.key}"
+    return "" if key is None else f"{len(workflow)}:{workflow}{key}"
 
 
-def index_of(search: Search) -> str:
-    """Return the key of the shortest list that has all that `search` asks for."""
-    if search.parent is not None:
-        return f"{PREFIX}p:{search.parent}"
-    if len(search.statuses) == 1:
-        return f"{PREFIX}s:{search.statuses[0]}"
-    if search.workflow is not None:
-        return f"{PREFIX}w:{search.workflow}"
-    return f"{PREFIX}all"
+def indexes_of(search: Search) -> list[str]:
+    """Return the keys of the lists each of which has all that `search` asks for."""
+    (status,) = search.statuses if len(search.statuses) == 1 else (None,)
+    given = {
+        "p": search.parent,
+        "t": search.tag,
+        "e": search.error_code,
+        "s": status,
+        "w": search.workflow,
+    }
+    lists = [f"{PREFIX}{one}:{value}" for one, value in given.items() if value is not None]
+    return lists or [f"{PREFIX}all"]
 
 
 def _or_none(value: Any) -> str:

@@ -1,4 +1,7 @@
-"""Searching: the fitting index from its latest entry on, row by row, until enough fit."""
+"""Searching: the shortest index from its latest entry on, row by row, until enough fit.
+
+Rows are fetched some at a time: between two such pages others have their turn.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Any, Final
 
 from plait.ports.journal import Search, Summary
 from plait.stores.fits import fits
-from plait.stores.redis.rows import PREFIX, index_of, summary_of
+from plait.stores.redis.rows import PREFIX, indexes_of, key_field, number_of, summary_of
 
 _ROWS_MAX: Final = 200
 
@@ -31,15 +34,17 @@ async def find(client: Any, search: Search) -> list[Summary]:
 
 async def _candidates(client: Any, search: Search, below: float) -> AsyncIterator[Summary]:
     """Yield rows numbered below a number, the latest first."""
-    if search.execution_ids:
-        rows = await rows_of(client, list(search.execution_ids))
+    ids = list(search.execution_ids) or await _ids_by_key(client, search)
+    if ids is not None:
+        rows = await rows_of(client, ids)
         for number, summary in sorted(rows, key=lambda row: row[0], reverse=True):
             if number < below:
                 yield summary
         return
+    index = await _shortest(client, indexes_of(search))
     while True:
         ids = await client.zrange(
-            index_of(search),
+            index,
             f"({below}",
             "-inf",
             desc=True,
@@ -47,12 +52,36 @@ async def _candidates(client: Any, search: Search, below: float) -> AsyncIterato
             offset=0,
             num=_ROWS_MAX,
         )
+        if not ids:
+            return
         rows = await rows_of(client, [one.decode() for one in ids])
         for _, summary in rows:
             yield summary
         if len(ids) < _ROWS_MAX:
             return
-        below = rows[-1][0]
+        below = await client.zscore(index, ids[-1]) or rows[-1][0]
+
+
+async def _ids_by_key(client: Any, search: Search) -> list[str] | None:
+    """Return the executions with the key that is asked for; None: none is asked for."""
+    if search.key is None:
+        return None
+    workflows = [search.workflow]
+    if search.workflow is None:
+        workflows = [one.decode() for one in await client.smembers(f"{PREFIX}workflows")]
+    fields = [key_field(one, search.key) for one in workflows if one is not None]
+    found = await client.hmget(f"{PREFIX}keys", fields) if fields else []
+    return [one.decode() for one in found if one is not None]
+
+
+async def _shortest(client: Any, indexes: list[str]) -> str:
+    if len(indexes) == 1:
+        return indexes[0]
+    pipeline = client.pipeline(transaction=False)
+    for index in indexes:
+        pipeline.zcard(index)
+    lengths = await pipeline.execute()
+    return min(zip(lengths, indexes, strict=True))[1]
 
 
 async def rows_of(client: Any, ids: list[str]) -> list[tuple[int, Summary]]:
@@ -61,4 +90,4 @@ async def rows_of(client: Any, ids: list[str]) -> list[tuple[int, Summary]]:
     for execution_id in ids:
         pipeline.hgetall(f"{PREFIX}x:{execution_id}")
     rows = await pipeline.execute()
-    return [(int(row[b"number"]), summary_of(row)) for row in rows if row]
+    return [(number_of(row), summary_of(row)) for row in rows if row]

@@ -42,18 +42,18 @@ from plait.stores.redis.scripting import Scripts
 from plait.stores.redis.search import find
 from plait.stores.redis.server import Server
 from plait.stores.redis.session import CHANNEL, Session
+from plait.stores.redis.upkeep import RedisUpkeep
 
 
-class RedisStore:
-    """Keeps executions in a Redis database. Implements Journal and Leases.
+class RedisStore(RedisUpkeep):
+    """Keeps executions in a Redis database. Implements Journal, Leases and Upkeep.
 
     Make it with `open`, inside a running event loop.
     """
 
     def __init__(self, server: Server) -> None:
         name = secrets.token_hex(8)
-        self._server = server
-        self._scripts = Scripts(server)
+        super().__init__(server, Scripts(server))
         self._session = Session(server, self._scripts, name)
         self._doubts = Doubts(name)
         self._news = News(lambda: self._publish(name))
@@ -70,8 +70,9 @@ class RedisStore:
         server = Server(url)
         await server.open()
         store = cls(server)
-        if server.is_old:
-            await store._scripts.run("migrate", "")
+        number: bytes | None = b"0"
+        while server.is_old and number is not None:
+            number = await store._scripts.run("migrate", "", number)
         return store
 
     async def close(self) -> None:
@@ -87,26 +88,41 @@ class RedisStore:
         self, new: NewExecution, entries: Sequence[Entry], standing: Standing, owner: str
     ) -> Created:
         """See plait.ports.journal.Journal."""
+        while True:
+            created = await self._created(new, entries, standing, owner)
+            if created is not None:
+                return created
+
+    async def _created(
+        self, new: NewExecution, entries: Sequence[Entry], standing: Standing, owner: str
+    ) -> Created | None:
+        """Begin an execution; None: it has a key of one that has gone meanwhile."""
         length, head = len(entries), entries[-1].digest
         with self._doubts.about(owner) as token:
+            row = row_of(new, standing, length, head, token)
             known = await self._scripts.run(
                 "create",
                 new.execution_id,
                 new.execution_id,
                 new.workflow,
-                key_field(new),
+                key_field(new.workflow, new.key),
                 new.parent or "",
                 standing.status,
                 new.priority,
                 owner,
                 new.lane or "",
                 new.lane_max,
+                standing.at_ms,
+                standing.error_code or "",
+                len(new.tags),
                 length,
+                *new.tags,
                 *map(packed, entries),
-                *row_of(new, standing, length, head, token),
+                *row,
             )
         if isinstance(known, bytes):
-            return Created(await self._summary(known.decode()), is_new=False)
+            first = await self._summary(known.decode())
+            return None if first is None else Created(first, is_new=False)
         holder, lane_state = (None, QUEUED) if known else (owner, IN_LANE)
         summary = Summary(new, standing, length, head, 1, holder, lane_state)
         return Created(summary, is_new=True)
@@ -211,10 +227,10 @@ class RedisStore:
 
     # -- helpers -----------------------------------------------------------------------
 
-    async def _summary(self, execution_id: str) -> Summary:
+    async def _summary(self, execution_id: str) -> Summary | None:
         with self._server.errors():
             row = await self._server.client.hgetall(f"{PREFIX}x:{execution_id}")
-        return summary_of(row)
+        return summary_of(row) if row else None
 
     async def _publish(self, name: str) -> None:
         with self._server.errors():

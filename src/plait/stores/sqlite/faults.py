@@ -1,7 +1,6 @@
 """What SQLite's errors mean: one class per thing that somebody can do something about.
 
-Rule. What may pass by itself (no space, a lock, a failing disk) is a StoreUnavailable and
-      is tried again; damage is none, because trying again would not mend it.
+Not here: what may be wrong with any store (plait.stores.faults).
 """
 
 from __future__ import annotations
@@ -15,12 +14,7 @@ from typing import ClassVar, Final
 
 from plait.model.errors import Advice, PlaitError
 from plait.ports.journal import StoreFull, StoreUnavailable
-
-
-class StoreReadOnly(StoreUnavailable):
-    """The database file, or the folder that it is in, cannot be written."""
-
-    code: ClassVar[str] = "store.read_only"
+from plait.stores.faults import StoreDamaged, StoreReadOnly
 
 
 class StoreLocked(StoreUnavailable):
@@ -38,20 +32,6 @@ class NoDatabase(PlaitError):
     def __init__(self, path: Path) -> None:
         super().__init__(f"{path} is no SQLite database: name another file")
         self.path = path
-
-
-class StoreDamaged(PlaitError):
-    """A page of the database is not what was written to it."""
-
-    code: ClassVar[str] = "store.damaged"
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(
-            f"{path} is damaged: {reason}; what is still whole can be read, "
-            "`plait journal verify` tells what is not: restore it from a backup"
-        )
-        self.path = path
-        self.reason = reason
 
 
 class NotAsWritten(ValueError):

@@ -99,8 +99,11 @@ def _begun(cursor: Cursor, new: NewExecution) -> int:
     written = cursor.execute(_BEGIN, columns)
     if not written.rowcount:
         raise LostRace(new.execution_id)
-    assert written.lastrowid is not None
-    return written.lastrowid
+    number = written.lastrowid
+    assert number is not None
+    for tag in new.tags:
+        cursor.execute("INSERT OR IGNORE INTO tags VALUES (?, ?)", (tag, number))
+    return number
 
 
 def _stand(cursor: Cursor, number: int, summary: Summary) -> None:

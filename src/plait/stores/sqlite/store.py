@@ -30,13 +30,13 @@ from plait.ports.journal import (
     UnknownPlan,
 )
 from plait.ports.leases import Claimed
-from plait.stores.sqlite import jobs, upkeep
+from plait.stores.sqlite import jobs, searches, upkeep
 from plait.stores.sqlite.backup import backup
 from plait.stores.sqlite.database import connect, migrate
 from plait.stores.sqlite.faults import fault
 from plait.stores.sqlite.payloads import Payloads
 from plait.stores.sqlite.readers import Readers
-from plait.stores.sqlite.rows import SELECT, search_sql, summary_of
+from plait.stores.sqlite.rows import SELECT, summary_of
 from plait.stores.sqlite.workers import WorkerLocks
 from plait.stores.sqlite.writer import Writer
 
@@ -104,7 +104,7 @@ class SqliteStore:
 
     async def find(self, search: Search) -> list[Summary]:
         """See plait.ports.journal.Journal."""
-        return await self._readers.run(partial(_found, search=search))
+        return await searches.find(self._readers.run, search)
 
     async def post(self, message: Message) -> None:
         """See plait.ports.journal.Journal."""
@@ -187,6 +187,11 @@ class SqliteStore:
         """See plait.ports.upkeep.Upkeep."""
         await asyncio.to_thread(backup, self._path, target, self._payloads.blobs)
 
+    async def charge(self, worker_id: str, now_ms: int, until_ms: int) -> bool:
+        """See plait.ports.upkeep.Upkeep."""
+        job = partial(upkeep.charge, worker_id=worker_id, now_ms=now_ms, until_ms=until_ms)
+        return await self._writer.submit(job)
+
     async def ended(
         self,
         before_ms: int,
@@ -255,10 +260,6 @@ def _history(
         (execution_id,),
     )
     return History(summary_of(row), [entry_of(*entry) for entry in entries])
-
-
-def _found(connection: sqlite3.Connection, search: Search) -> list[Summary]:
-    return [summary_of(row) for row in connection.execute(*search_sql(search))]
 
 
 def _plan(connection: sqlite3.Connection, plan_hash: str) -> bytes:

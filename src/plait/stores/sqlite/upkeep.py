@@ -14,11 +14,35 @@ from sqlite3 import Connection
 from typing import Any, Final
 
 from plait.ports.journal import Summary
+from plait.stores.parents import DEPTH_MAX
 from plait.stores.sqlite.database import connect
 from plait.stores.sqlite.faults import fault
 from plait.stores.sqlite.rows import SELECT, summary_of
 
+_CHECKS: Final = {
+    "SELECT e.id FROM executions e LEFT JOIN standings s ON s.execution = e.number"
+    " WHERE s.workflow IS NOT e.workflow": "it stands under another workflow, or nowhere",
+    "SELECT execution FROM standings"
+    " WHERE execution NOT IN (SELECT number FROM executions)": "a row of no execution",
+    "SELECT e.id FROM executions e, json_each(e.tags) j WHERE NOT EXISTS"
+    " (SELECT 1 FROM tags t WHERE t.tag = j.value AND t.execution = e.number)": (
+        "it is not found by one of its tags"
+    ),
+    "SELECT t.execution || ' ' || t.tag FROM tags t WHERE t.tag NOT IN (SELECT value"
+    " FROM json_each((SELECT tags FROM executions WHERE number = t.execution)))": (
+        "a tag of no execution"
+    ),
+}
+
 REMOVED_MAX: Final = 20
+# Of an execution `e`: how those stand that it belongs to.
+_PARENTS: Final = (
+    "WITH RECURSIVE up (id, depth) AS (SELECT e.parent, 1 UNION ALL"
+    " SELECT p.parent, depth + 1 FROM up JOIN executions p ON p.id = up.id"
+    f" WHERE depth < {DEPTH_MAX})"
+    " SELECT 1 FROM up JOIN executions p ON p.id = up.id"
+    " JOIN standings t ON t.execution = p.number"
+)
 _ENTRIES_MAX: Final = 200
 _ENTRY_BYTES_MAX: Final = 500_000
 _PAGES_MAX: Final = 100
@@ -39,11 +63,33 @@ def check(path: Path) -> list[str]:
         # The quick check does not compare tables with their indexes: a page of zeros in the
         # place of an index would hide every execution from it.
         rows = connection.execute(f"PRAGMA integrity_check({_PROBLEMS_MAX})").fetchall()
+        problems = [row[0] for row in rows if row[0] != "ok"]
+        return problems or _disagreements(connection)
     except sqlite3.Error as error:
         return [str(fault(path, error))]
     finally:
         connection.close()
-    return [row[0] for row in rows if row[0] != "ok"]
+
+
+def _disagreements(connection: Connection) -> list[str]:
+    """Return what tables say about each other and is not so."""
+    found = []
+    for query, text in _CHECKS.items():
+        rows = connection.execute(f"{query} LIMIT ?", (_PROBLEMS_MAX,))
+        found += [f"{row[0]}: {text}" for row in rows]
+    return found
+
+
+def charge(connection: Connection, worker_id: str, now_ms: int, until_ms: int) -> bool:
+    """See plait.ports.upkeep.Upkeep.charge."""
+    changed = connection.execute(
+        "INSERT INTO charge (number, worker, until_ms) VALUES (1, ?, ?)"
+        " ON CONFLICT (number) DO UPDATE"
+        " SET worker = excluded.worker, until_ms = excluded.until_ms"
+        " WHERE worker = excluded.worker OR until_ms <= ?",
+        (worker_id, until_ms, now_ms),
+    )
+    return changed.rowcount > 0
 
 
 def ended(
@@ -57,15 +103,13 @@ def ended(
     from_ms, from_id = 0, ""
     if after is not None:
         from_ms, from_id = after.standing.at_ms, after.new.execution_id
-    places = ", ".join("?" * len(statuses))
+    may_go = f"status IN ({', '.join('?' * len(statuses))}) AND owner IS NULL AND at_ms < ?"
+    wanted = (*statuses, before_ms)
     rows = connection.execute(
-        f"{SELECT} WHERE s.status <> 'running' AND s.status IN ({places})"
-        " AND s.owner IS NULL AND s.at_ms < ? AND s.at_ms >= ?"
-        " AND (s.at_ms, e.id) > (?, ?)"
-        " AND NOT EXISTS (SELECT 1 FROM executions p JOIN standings t"
-        "  ON t.execution = p.number WHERE p.id = e.parent AND t.status = 'running')"
-        " ORDER BY s.at_ms, e.id LIMIT ?",
-        (*statuses, before_ms, from_ms, from_ms, from_id, limit),
+        f"{SELECT} WHERE s.status <> 'running' AND {may_go} AND s.at_ms >= ?"
+        f" AND (s.at_ms, e.id) > (?, ?) AND NOT EXISTS ({_PARENTS} WHERE NOT"
+        f" (status <> 'running' AND {may_go})) ORDER BY s.at_ms, e.id LIMIT ?",
+        (*wanted, from_ms, from_ms, from_id, *wanted, limit),
     )
     return [summary_of(row) for row in rows]
 
@@ -88,6 +132,11 @@ def remove(connection: Connection, ended: Sequence[Summary]) -> list[str]:
 
 
 def _remove(connection: Connection, number: tuple[Any, ...]) -> None:
+    connection.execute(
+        "DELETE FROM tags WHERE execution = ?1 AND tag IN"
+        " (SELECT value FROM json_each((SELECT tags FROM executions WHERE number = ?1)))",
+        number,
+    )
     connection.execute("DELETE FROM messages WHERE execution = ?", number)
     connection.execute("DELETE FROM standings WHERE execution = ?", number)
     connection.execute("DELETE FROM executions WHERE number = ?", number)

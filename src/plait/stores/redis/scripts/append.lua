@@ -3,7 +3,7 @@
 local id, count = ARGV[1], tonumber(ARGV[11])
 local x = P .. 'x:' .. id
 local row = call('HMGET', x, 'length', 'epoch', 'owner', 'status', 'number', 'lane',
-  'priority', 'lane_state')
+  'priority', 'lane_state', 'error_code')
 local owner, status, lane, lane_state = row[3], row[4], row[6], row[8]
 if not row[1] then
   return redis.error_reply('PLAIT unknown')
@@ -21,6 +21,9 @@ end
 if status ~= ARGV[5] then
   call('ZREM', P .. 's:' .. status, id)
   call('ZADD', P .. 's:' .. ARGV[5], row[5], id)
+end
+if status ~= 'running' or ARGV[5] ~= 'running' or row[9] ~= ARGV[8] then
+  classify(id, row[5], ARGV[5], ARGV[6], row[9], ARGV[8])
 end
 for at = 12 + count, #ARGV do
   call('HDEL', P .. 'm:' .. id, ARGV[at])

@@ -7,7 +7,11 @@
 --   h:ID              list: its history, entry by entry
 --   m:ID, d:ID        hash: messages that wait; set: ids of those that were heard
 --   keys              hash: workflow and idempotency key -> id
---   all, w:W, s:S, p:P  sorted sets of ids by number: all, of a workflow, status, parent
+--   all, w:W, s:S, p:P, t:T, e:E  sorted sets of ids by number: all, of a workflow, status,
+--                     parent, tag, error
+--   workflows         set: the Ws of which there is or was a w:W
+--   ended             sorted set of ids by the moment of their end
+--   charge            who looks after the store: until_ms|worker
 --   free:P:W          sorted set of ids by due time: running and not queued, of priority P
 --                     and workflow W, held by nobody
 --   priorities, groups:P   sorted set: the Ps of which there is a groups:P; set: the Ws of
@@ -25,6 +29,21 @@ local P = '{plait}:'
 local call = redis.call
 -- As in plait.ports.journal.
 local IN_LANE, LET_IN, QUEUED = '0', '1', '2'
+
+-- Keeps what ended by its end, and what failed by its error; `old` and `new` may be ''.
+local function classify(id, number, status, at_ms, old, new)
+  if status == 'running' then
+    call('ZREM', P .. 'ended', id)
+  else
+    call('ZADD', P .. 'ended', at_ms, id)
+  end
+  if old ~= new and old ~= '' then
+    call('ZREM', P .. 'e:' .. old, id)
+  end
+  if new ~= '' then
+    call('ZADD', P .. 'e:' .. new, number, id)
+  end
+end
 
 -- Puts an execution where `claim` and `beat` look for it, after any change of its row.
 local function settle(id)

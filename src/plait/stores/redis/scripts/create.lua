@@ -1,8 +1,11 @@
 -- id, workflow, key's field or '', parent or '', status, priority, owner, lane or '',
--- lane_max, count of entries, entries..., fields of the row...
+-- lane_max, at_ms, error_code or '', count of tags, count of entries, tags..., entries...,
+-- fields of the row...
 -- Returns the id that the key has, or whether it is queued: 1 or 0.
 local id, workflow, key, parent = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local status, owner, lane, count = ARGV[5], ARGV[7], ARGV[8], tonumber(ARGV[10])
+local status, owner, lane = ARGV[5], ARGV[7], ARGV[8]
+local last_tag = 13 + tonumber(ARGV[12])
+local last_entry = last_tag + tonumber(ARGV[13])
 if key ~= '' then
   local first = call('HGET', P .. 'keys', key)
   if first then
@@ -13,14 +16,21 @@ if call('EXISTS', P .. 'x:' .. id) == 1 then
   return redis.error_reply('PLAIT lost')
 end
 local number = call('INCR', P .. 'number')
-call('HSET', P .. 'x:' .. id, 'number', number, unpack(ARGV, 11 + count))
-add_entries(id, 11, 10 + count)
+call('HSET', P .. 'x:' .. id, 'number', number, unpack(ARGV, last_entry + 1))
+add_entries(id, last_tag + 1, last_entry)
 if key ~= '' then
   call('HSET', P .. 'keys', key, id)
 end
 call('ZADD', P .. 'all', number, id)
 call('ZADD', P .. 'w:' .. workflow, number, id)
+call('SADD', P .. 'workflows', workflow)
 call('ZADD', P .. 's:' .. status, number, id)
+for at = 14, last_tag do
+  call('ZADD', P .. 't:' .. ARGV[at], number, id)
+end
+if status ~= 'running' or ARGV[11] ~= '' then
+  classify(id, number, status, ARGV[10], '', ARGV[11])
+end
 if parent ~= '' then
   call('ZADD', P .. 'p:' .. parent, number, id)
 end

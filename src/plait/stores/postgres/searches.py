@@ -1,0 +1,75 @@
+"""Searching: the latest of what is asked for, in pieces (plait.stores.pieces)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from plait.ports.journal import Search, Summary
+from plait.stores.pieces import Span, begins_with_standings, in_pieces, is_answered_by_index
+from plait.stores.postgres.rows import COLUMNS, SELECT, summary_of
+from plait.stores.postgres.server import Server
+
+_BY_TAG: Final = (
+    f"SELECT {COLUMNS} FROM tags t JOIN executions e ON e.number = t.execution"
+    " JOIN standings s ON s.execution = t.execution"
+)
+_END: Final = "SELECT max(number) + 1 FROM executions"
+_BEFORE: Final = "SELECT number FROM executions WHERE id = $1"
+
+
+async def find(server: Server, search: Search) -> list[Summary]:
+    """See plait.ports.journal.Journal.find."""
+
+    async def piece(span: Span | None, limit: int) -> list[Summary]:
+        statement, values = search_sql(search, span, limit)
+        async with server.connection() as connection:
+            return [summary_of(row) for row in await connection.fetch(statement, *values)]
+
+    if is_answered_by_index(search):
+        return await piece(None, search.limit)
+    async with server.connection() as connection:
+        if search.before is None:
+            below = await connection.fetchval(_END)
+        else:
+            below = await connection.fetchval(_BEFORE, search.before)
+    return await in_pieces(search, below or 0, piece)
+
+
+def search_sql(search: Search, span: Span | None, limit: int) -> tuple[str, list[Any]]:
+    """Return the statement for `search`, and its parameters.
+
+    Args:
+        span: Of the executions with these numbers only: first and last.
+    """
+    select, number = _beginning(search)
+    first, last = span or (None, None)
+    is_one_status = len(search.statuses) == 1
+    wanted = {
+        "t.tag = {}": search.tag,
+        "e.id = ANY({})": list(search.execution_ids) or None,
+        "e.workflow = {}": search.workflow,
+        "s.status = {}": search.statuses[0] if is_one_status else None,
+        "s.status = ANY({})": None if is_one_status else list(search.statuses) or None,
+        "s.error_code = {}": search.error_code,
+        "s.lane = {}": search.lane,
+        "e.created_at_ms >= {}": search.since_ms,
+        "e.created_at_ms < {}": search.until_ms,
+        "e.parent = {}": search.parent,
+        "e.key = {}": search.key,
+        "strpos(e.input, {}) > 0": search.text,
+        f"{number} < (SELECT number FROM executions WHERE id = {{}})": search.before,
+        f"{number} >= {{}}": first,
+        f"{number} <= {{}}": last,
+    }
+    given = {text: value for text, value in wanted.items() if value is not None}
+    conditions = [text.format(f"${n}") for n, text in enumerate(given, start=1)]
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    statement = f"{select}{where} ORDER BY {number} DESC LIMIT ${len(given) + 1}"
+    return statement, [*given.values(), limit]
+
+
+def _beginning(search: Search) -> tuple[str, str]:
+    """Return where the statement begins, and the column of the number there."""
+    if search.tag is not None:
+        return _BY_TAG, "t.execution"
+    return SELECT, "s.execution" if begins_with_standings(search) else "e.number"

@@ -1,0 +1,26 @@
+-- id, length, workflow, key's field or '', parent or '', tags...
+-- Returns whether it was removed: 1 or 0.
+local id = ARGV[1]
+local x = P .. 'x:' .. id
+local row = call('HMGET', x, 'length', 'owner', 'status', 'error_code')
+if row[1] ~= ARGV[2] or row[2] ~= '' or row[3] == 'running' then
+  return 0
+end
+for at = 6, #ARGV do
+  call('ZREM', P .. 't:' .. ARGV[at], id)
+end
+if ARGV[4] ~= '' and call('HGET', P .. 'keys', ARGV[4]) == id then
+  call('HDEL', P .. 'keys', ARGV[4])
+end
+if ARGV[5] ~= '' then
+  call('ZREM', P .. 'p:' .. ARGV[5], id)
+end
+call('ZREM', P .. 'e:' .. row[4], id)
+call('ZREM', P .. 's:' .. row[3], id)
+call('ZREM', P .. 'w:' .. ARGV[3], id)
+call('ZREM', P .. 'ended', id)
+call('ZREM', P .. 'all', id)
+call('SREM', P .. 'waiting', id)
+-- A long history is freed beside the commands of others.
+call('UNLINK', x, P .. 'h:' .. id, P .. 'm:' .. id, P .. 'd:' .. id)
+return 1
