@@ -22,7 +22,8 @@ from plait.testing.simulator import STARTED_AT_MS
 Json = Any
 STARTED_AT = datetime.fromtimestamp(STARTED_AT_MS / 1000, UTC)
 DEPTH_MAX = 3
-SCOPED = ("sequence", "parallel", "saga")
+LOOPS = ("while", "repeat", "foreach")
+SCOPED = ("sequence", "parallel", "saga", *LOOPS)
 CODES = (
     "connector.http.503",
     "connector.http.404",
@@ -100,7 +101,8 @@ def within(step: Json, prefix: str) -> Iterator[tuple[str, Json]]:
     path = prefix + step["id"]
     yield path, step
     if "steps" in step:
-        yield from steps_of(step, f"{path}/")
+        inside = f"{path}[0]/" if step["type"] in LOOPS else f"{path}/"
+        yield from steps_of(step, inside)
     for name, branch in step.get("branches", {}).items():
         yield from steps_of(branch, f"{path}[{name}]/")
     fallback = step.get("fallback")
@@ -140,6 +142,7 @@ class _Writer:
         self.lot = lot
         self.wishes = wishes
         self.count = 0
+        self.around: tuple[str, ...] = ()
 
     def perhaps(self, one_in: int) -> bool:
         return self.lot.randrange(one_in) == one_in - 1
@@ -213,6 +216,7 @@ class _Writer:
             step["timeout"] = self.duration(3, 9)
         if step["type"] in SCOPED and "unsafe" in json.dumps(step):
             step.pop("retry", None)
+            step.pop("item_retry", None)
         return step
 
     def compensation(self, step_id: str, seen: tuple[str, ...]) -> Json:
@@ -282,6 +286,7 @@ class _Writer:
         kinds += ["wait"] + ["approval"] * self.wishes.limits
         kinds += ["return"] if self.wishes.races else []
         kinds += ["parallel", "parallel", "sequence"] if depth < DEPTH_MAX else []
+        kinds += [*LOOPS] if depth < DEPTH_MAX else []
         kinds += ["saga"] * 3 if depth < DEPTH_MAX and self.wishes.undoing else []
         kind = self.pick(kinds)
         return {"type": kind, **getattr(self, f"kind_{kind}")(seen, depth)}
@@ -310,7 +315,8 @@ class _Writer:
             seconds = self.moment(0, 9) / 1000 - 1
             moment = STARTED_AT + timedelta(seconds=seconds)
             return {"until": moment.isoformat(timespec="milliseconds")}
-        if self.perhaps(2):
+        # Who of several that wait for the same gets it is nobody's to foresee.
+        if self.perhaps(2) or {"index", "iteration"} & {*self.around}:
             return {"for": self.duration(0, 9)}
         return self.event()
 
@@ -358,6 +364,75 @@ class _Writer:
         if self.wishes.races and self.perhaps(4):
             return self.better_the_second_time()
         return {"steps": self.steps(seen, depth + 1, "sequence")}
+
+    def kind_while(self, seen: tuple[str, ...], depth: int) -> Json:
+        test = self.pick(["${iteration < 2}", "${iteration < 3}", "${previous == null}"])
+        step = {**self.loop(seen, depth), "while": test}
+        if self.perhaps(4):
+            step["while"] = self.pick([True, "${input.flag}", "${iteration < 0}"])
+        if step["while"] is True:
+            step.setdefault("break", "${iteration == 1}")
+        return step
+
+    def kind_repeat(self, seen: tuple[str, ...], depth: int) -> Json:
+        step = self.loop(seen, depth)
+        tests = [f"${{iteration == {number}}}" for number in (0, 1, 2)]
+        last = step["steps"][-1]["id"]
+        tests += [f"${{{last}.status == 'completed'}}", f"${{{last}.response.v == 1}}"]
+        return {**step, "until": self.pick(tests)}
+
+    def loop(self, seen: tuple[str, ...], depth: int) -> Json:
+        """What `while` and `repeat` have both."""
+        step = self.looped(seen, depth, ("iteration",))
+        # Nowhere else: what reads `previous` twice is twice as large in each iteration.
+        if "result" in step and self.perhaps(2):
+            step["result"] = {"before": "${previous}", "now": step["result"]}
+        step["max_iterations"] = self.pick([2, 3, 3, 4])
+        if self.perhaps(2):
+            step["delay"] = self.duration(0, 4)
+        if self.perhaps(4):
+            step["break"] = self.pick(["${iteration == 1}", "${iteration == 0}"])
+        if self.perhaps(4):
+            step["continue"] = self.pick(["${iteration == 1}", "${previous == null}"])
+        return step
+
+    def looped(self, seen: tuple[str, ...], depth: int, names: tuple[str, ...]) -> Json:
+        """Steps that run several times, and what one time yields."""
+        around, self.around = self.around, (*self.around, *names)
+        order = self.pick(["graph", "sequence"])
+        steps = self.steps(seen, depth + 1, order)
+        step: Json = {"order": order, "steps": steps}
+        if self.perhaps(2):
+            step["result"] = self.value((*seen, *(one["id"] for one in steps)))
+        self.around = around
+        return step
+
+    def kind_foreach(self, seen: tuple[str, ...], depth: int) -> Json:
+        step = self.looped(seen, depth, ("item", "index"))
+        items = [self.pick([1, "one", {"v": 1}]) for _ in range(self.lot.randint(0, 4))]
+        step["items"] = items if not self.perhaps(9) else "${input.a}"
+        step["max_concurrency"] = self.pick([1, 2, 2, 3, 9])
+        if self.perhaps(3):
+            step["batch_size"] = self.pick([1, 2])
+            step |= {"batch_delay": self.duration(0, 4)} if self.perhaps(2) else {}
+        if self.wishes.limits and self.perhaps(4):
+            step["item_timeout"] = self.duration(3, 20)
+        if self.perhaps(5):
+            step["continue"] = self.pick(["${index == 1}", "${item == 'one'}"])
+        if self.wishes.races:
+            step |= self.items_that_fail()
+        return step
+
+    def items_that_fail(self) -> Json:
+        step: Json = {"on_item_error": "continue"} if self.perhaps(2) else {}
+        if self.perhaps(2):
+            step["item_retry"] = self.retry()["retry"]
+            step["item_retry"].pop("jitter", None)
+            if step["item_retry"]["backoff"] == "random":
+                step["item_retry"]["backoff"] = "linear"
+        if self.perhaps(5):
+            step["break"] = self.pick(["${index == 1}", "${item == 1}"])
+        return step
 
     def kind_saga(self, seen: tuple[str, ...], depth: int) -> Json:
         order = self.pick(["graph", "sequence"])
@@ -433,6 +508,8 @@ class _Writer:
         plain = [1, "text", None, True, 2.5, "${input.a}", "${input.flag}"]
         if self.perhaps(25):
             return "${input.deep.er}"
+        if self.around and self.perhaps(2):
+            return f"${{{self.pick(self.around)}}}"
         if not seen or self.perhaps(3):
             return self.pick(plain)
         tails = ["response"] * 6 + ["status", "attempts"] * 3 + ["response.v"]

@@ -44,7 +44,10 @@ def truth(value: Json, names: dict[str, Json]) -> bool:
 
 
 def evaluate(expression: str, names: dict[str, Json]) -> Json:
-    """Evaluate `path` or `path == literal`, which is all that the tests write."""
+    """Evaluate `path`, `path == literal` or `path < literal`: all that the tests write."""
+    left, less, right = expression.partition(" < ")
+    if less:
+        return bool(evaluate(left, names) < json.loads(right))
     left, equals, right = expression.partition(" == ")
     if right.startswith("input."):
         return evaluate(left, names) == evaluate(right, names)

@@ -167,7 +167,9 @@ def orders(items: list[tuple[str, End]]) -> Iterator[tuple[tuple[str, End], ...]
 
 
 def is_retried(on: Json, error: Error, names: dict[str, Json], effect: Json) -> bool:
-    if error.code.startswith("expression") or error.code == "connector.invalid_request":
+    if error.code.startswith(("expression", "limit.")):
+        return False
+    if error.code in ("connector.invalid_request", "foreach.items"):
         return False
     if effect == "unsafe" and error.code != "connector.connect":
         return False

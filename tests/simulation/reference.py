@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from tests.simulation.looping import LOOPS, Group, foreach, loop
 from tests.simulation.reading import Unreadable, render, truth
 from tests.simulation.reckoning import (
     CALL_LIMIT_MS,
@@ -51,6 +52,7 @@ class Reference:
     Args:
         signals: What is sent to it: when, under which name, and the payload.
         decisions: Who decides what: when, at which path, what, and who.
+        views: What the scope that has settled last made visible.
         dice: What a back-off that is drawn by lot came to, by step path and attempt; None
             where it never came to that.
     """
@@ -62,6 +64,7 @@ class Reference:
     decisions: list[tuple[int, str, str, str]] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
     taken: dict[int, Record] = field(default_factory=dict)
+    views: dict[str, Json] = field(default_factory=dict)
 
     def run(self) -> list[End]:
         """Return the possible ends; more than one only if they fall on one instant."""
@@ -113,7 +116,8 @@ class Reference:
         missed = first_missed([end for end, _ in settled.values()])
         views = {step_id: view for step_id, (_, view) in settled.items()}
         try:
-            output = self.scope_output(raw, {**names, **views}, views)
+            self.views = {**names, **views}
+            output = self.scope_output(raw, self.views, views)
             return [End("settled", at, output, missed)]
         except Unreadable:
             return [End("failed", at, Error("expression", "", 0))]
@@ -123,8 +127,9 @@ class Reference:
             self.cut(prefix + step["id"], at)
 
     def scope_output(self, raw: Json, names: dict[str, Json], views: Json) -> Json:
-        if "output" in raw and raw.get("type") != "sequence":
-            return render(raw["output"], names)
+        key = "result" if raw.get("type") in LOOPS else "output"
+        if key in raw and raw.get("type") != "sequence":
+            return render(raw[key], names)
         return {
             step_id: view["response"]
             for step_id, view in views.items()
@@ -295,6 +300,14 @@ class Reference:
                 return self.scope(raw, "sequence", names, now, prefix)
             case "parallel":
                 return self.parallel(raw, names, now, round_of(path, attempt))
+            case "while" | "repeat":
+                around = round_of(path, attempt)
+                ends = loop(self, raw, names, now, around)
+                return [told_of(end, path, attempt) for end in ends]
+            case "foreach":
+                around = round_of(path, attempt)
+                ends = foreach(self, raw, names, now, Group(around, path, attempt))
+                return [told_of(end, path, attempt) for end in ends]
             case other:
                 raise AssertionError(other)
 

@@ -44,6 +44,8 @@ def agrees(end: End, result: Simulated) -> bool:
 def _told(value: Any) -> Any:
     """Return `value` without the kinds of expression error, which the reference ignores."""
     if isinstance(value, dict):
+        if value.keys() == {"code", "message", "details"}:
+            return {"code": _told(value["code"])}
         return {key: _told(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_told(inner) for inner in value]

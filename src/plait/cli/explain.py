@@ -11,6 +11,7 @@ from plait.cli.options import ConfigOption, FileArgument
 from plait.cli.output import json_text, write
 from plait.cli.plans import plan_of
 from plait.compile.explain import Explanation, StepExplanation, explain
+from plait.compile.iterations import UNBOUNDED
 from plait.compile.reasons import Reason
 from plait.compile.worst_case import Bound, duration_text
 
@@ -83,7 +84,7 @@ def _bound_text(bound: Bound) -> str:
         asked = (
             f"; {duration_text(bound.asked_ms)} if Retry-After asks for the longest waits"
         )
-    calls = f"; {_count(bound.calls, 'call')}" if bound.calls else ""
+    calls = f"; {_calls(bound.calls)}" if bound.calls else ""
     if not bound.ms and not bound.calls:
         return bound.why or "no time"
     why = f" = {bound.why}" if bound.why else ""
@@ -107,6 +108,10 @@ def _names(names: Sequence[str], more: int = 0, *, between: str = ", ") -> str:
     hidden = len(names) - len(shown) + more
     text = between.join(shown)
     return f"{text} … and {hidden} more" if hidden else text
+
+
+def _calls(number: float) -> str:
+    return "unbounded calls" if number == UNBOUNDED else _count(int(number), "call")
 
 
 def _count(number: int, noun: str) -> str:

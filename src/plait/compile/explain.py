@@ -13,9 +13,10 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from plait.compile.inside import inner_scopes, waits_of
+from plait.compile.iterations import UNBOUNDED
 from plait.compile.layers import bits, levels, overlaps
 from plait.compile.reasons import Reason, reasons_in
-from plait.compile.worst_case import UNBOUNDED, Bound, worst_cases
+from plait.compile.worst_case import Bound, worst_cases
 from plait.model.json import JsonObject, JsonValue
 from plait.model.record import record
 from plait.plan import Node, Plan, Scope
@@ -167,7 +168,7 @@ def _worst(bound: Bound) -> dict[str, JsonValue]:
     return {
         "worst_case_ms": _ms(bound.ms),
         "worst_case_ms_with_retry_after": _ms(bound.asked_ms),
-        "calls_max": bound.calls,
+        "calls_max": None if bound.calls == UNBOUNDED else int(bound.calls),
     }
 
 

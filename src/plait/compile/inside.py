@@ -2,15 +2,24 @@
 
 A step's path is the one that the kernel gives it while it runs: `orders`, `prepare/fetch`,
 `enrich[left]/fetch`, `offers.fallback/mirror`; without the rounds that a group makes when
-it is tried again (plait.kernel.paths).
+it is tried again (plait.kernel.paths), and with `[*]` for the number of an iteration.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from plait.model.record import record
 from plait.plan import Node, Plan, Scope
+
+# Their scope runs many times: `[*]` stands for the number of an iteration or item.
+LOOPS: Final = ("while", "repeat", "foreach")
+_LABELS: Final = {
+    "while": "each iteration",
+    "repeat": "each iteration",
+    "foreach": "each item",
+}
 
 
 @record
@@ -18,9 +27,9 @@ class Inner:
     """A scope inside a step.
 
     Attributes:
-        id: Path of the scope: `enrich[left]`, `prepare`, `offers.fallback`.
-        label: What it is to the step: a branch's name, `fallback`; empty when the step
-            is this scope and nothing else, as a sequence is.
+        id: Path of the scope: `enrich[left]`, `poll[*]`, `prepare`, `offers.fallback`.
+        label: What it is to the step: a branch's name, `each item`, `fallback`; empty
+            when the step is this scope and nothing else, as a sequence is.
         prefix: What the paths of its steps begin with.
         is_fallback: True when it runs in the step's place, not inside it.
     """
@@ -47,6 +56,9 @@ def inner_scopes(node: Node, path: str) -> Iterator[Inner]:
         if node.machine == "parallel":
             own = f"{path}[{name}]"
             yield Inner(own, name, f"{own}/", scope)
+        elif node.machine in LOOPS:
+            own = f"{path}[*]"
+            yield Inner(own, _LABELS[node.machine], f"{own}/", scope)
         else:
             yield Inner(path, "", f"{path}/", scope)
     if node.fallback_scope is not None:

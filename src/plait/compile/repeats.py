@@ -16,14 +16,15 @@ def check_repeats(
     """Report unsafe calls in a group that is tried again: those that were made as well."""
     if not step.scopes:
         return
-    retry = setting(step.model, defaults, "retry")
-    if retry is None or retry.max_attempts == 1:
-        return
-    for scope in step.scopes.values():
-        for inner in _unsafe_in(scope):
+    of_items = getattr(step.model, "item_retry", None)
+    retries = {"retry": setting(step.model, defaults, "retry"), "item_retry": of_items}
+    for key, retry in retries.items():
+        if retry is None or retry.max_attempts == 1:
+            continue
+        for inner in [one for scope in step.scopes.values() for one in _unsafe_in(scope)]:
             text = f"a retry of '{step.model.id}' would repeat the unsafe call '{inner}'"
             hint = "retry the call itself, or make it `keyed`"
-            findings.error("P016", text, hint, (*step.path, "retry"))
+            findings.error("P016", text, hint, (*step.path, key))
 
 
 def _unsafe_in(scope: ScopeTree) -> Iterator[str]:
@@ -35,4 +36,4 @@ def _unsafe_in(scope: ScopeTree) -> Iterator[str]:
             yield from _unsafe_in(inner)
         for beside in (step.fallback, step.compensate):
             if beside is not None:
-                yield from _unsafe_in(ScopeTree("graph", (beside,), (), {}, (), False))
+                yield from _unsafe_in(ScopeTree("graph", (beside,), (), {}, (), ""))

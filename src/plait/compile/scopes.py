@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from plait.compile.compensation import check_compensation
 from plait.compile.drafts import Draft, ScopeDraft
+from plait.compile.endless import check_end
 from plait.compile.findings import Findings
 from plait.compile.names import NameChecker, View, Visible, visible
 from plait.compile.ordering import check_order
@@ -49,6 +50,7 @@ class ScopeCompiler:
         draft.output, reads = self._output(draft)
         for node in draft.nodes:
             check_repeats(node.tree, self._defaults, self._findings)
+            check_end(node.tree, self._findings)
             reads |= node.reads
         return draft, reads - draft.own.keys()
 
@@ -102,12 +104,23 @@ class ScopeCompiler:
         inner = replace(view, later=view.later | own, inside=view.inside | own)
         for name, scope_tree in step.scopes.items():
             draft.scopes[name], reads = self.compile(scope_tree, inner)
-            draft.reads |= reads
+            draft.reads |= reads | self._after(draft, draft.scopes[name])
         if step.fallback is not None:
-            tree = ScopeTree("graph", (step.fallback,), step.path, {}, (), False)
+            tree = ScopeTree("graph", (step.fallback,), step.path, {}, (), "")
             draft.fallback, reads = self.compile(tree, inner.with_extra("error"))
             draft.reads |= reads
         return draft
+
+    def _after(self, draft: Draft, scope: ScopeDraft) -> set[str]:
+        """Compile those templates of a step that see what its scope has come to."""
+        if not scope.tree.after:
+            return set()
+        compiler = StepTemplateCompiler(
+            draft.tree, self._findings, self._names, self._view_after(scope), self._defaults
+        )
+        found = compiler.parts(scope.tree.after)
+        draft.templates.own.update(found.own)
+        return found.reads - scope.own.keys()
 
     def _compensation(
         self, step: StepTree, undoing: StepTree, view: View
@@ -121,15 +134,16 @@ class ScopeCompiler:
             later=view.later - own.keys(),
             inside=view.inside | own.keys(),
         )
-        tree = ScopeTree("graph", (undoing,), step.path, {}, (), False)
+        tree = ScopeTree("graph", (undoing,), step.path, {}, (), "")
         draft, reads = self.compile(tree, inside.with_extra("error"))
         return draft, reads - own.keys()
 
     def _output(self, draft: ScopeDraft) -> tuple[Template | None, set[str]]:
         tree = draft.tree
-        if not tree.has_output or "output" not in tree.raw:
+        key = tree.output_key
+        if not key or key not in tree.raw:
             return None, set()
-        parsed = parse(tree.raw["output"], (*tree.path, "output"), self._findings)
+        parsed = parse(tree.raw[key], (*tree.path, key), self._findings)
         view = self._view_after(draft)
         return parsed.template, self._names.step_reads(parsed.expressions, view)
 

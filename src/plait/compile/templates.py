@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeAlias
@@ -111,11 +111,15 @@ class StepTemplateCompiler:
         if "fallback" in raw and step.fallback is None:
             found.fallback = self._setting("fallback", view.with_extra("error"))
         found.retry_when = self._retry_when(view)
-        for part in step.parts.templates:
+        return self.parts(step.parts.templates)
+
+    def parts(self, parts: Iterable[TemplatePart]) -> StepTemplates:
+        """Compile these of the step's own templates too; return all so far."""
+        for part in parts:
             template = self._part(part)
             if template is not None:
-                found.own[part.name] = template
-        return found
+                self._found.own[part.name] = template
+        return self._found
 
     def _retry_when(self, view: View) -> Template | None:
         model, path = self._step.model, (*self._step.path, "retry", "on")

@@ -10,18 +10,17 @@ counts as a join of all: in the worst case those it waits for are the slowest.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from plait.compile.inside import inner_scopes, waits_of
+from plait.compile.iterations import UNBOUNDED, iterations_of
 from plait.compile.layers import topological
 from plait.kernel.calls import CALL_TIMEOUT_MS_DEFAULT
+from plait.kernel.retry import retry_of_items
 from plait.model.duration import format_ms, parse_duration_ms
 from plait.model.record import record
 from plait.plan import Node, Plan, RetryPolicy, Scope
-
-UNBOUNDED: Final = math.inf
 
 _WAITS: Final = frozenset({"wait", "wait_event"})
 # A failed `set` or `return` is an expression's failure, which nothing tries again. A `fail`
@@ -38,7 +37,7 @@ class Bound:
         ms: Longest time, from time limits and retries; UNBOUNDED if there is none.
         asked_ms: The same, when services ask for the longest waits that `max_delay`
             allows (`Retry-After`); never below `ms`.
-        calls: Most calls made, retries and fallbacks included.
+        calls: Most calls made, retries and fallbacks included; UNBOUNDED if nobody knows.
         slowest: Paths of the steps that add up to `ms`, in the order in which they run.
         deepest: Paths of the longest chain of steps.
         why: How `ms` comes about, for people; empty for scopes.
@@ -46,7 +45,7 @@ class Bound:
 
     ms: float
     asked_ms: float
-    calls: int
+    calls: float
     slowest: tuple[str, ...] = ()
     deepest: tuple[str, ...] = ()
     why: str = ""
@@ -106,7 +105,7 @@ def _step(node: Node, path: str, found: dict[str, Bound]) -> Bound:
         (scope.is_fallback, _scope(scope.scope, scope.prefix, found))
         for scope in inner_scopes(node, path)
     ]
-    inside = [bound for is_fallback, bound in inner if not is_fallback]
+    inside = [_repeated(node, bound) for is_fallback, bound in inner if not is_fallback]
     bound = Bound(0, 0, 0, (path,), (path,), "disabled")
     if not node.disabled:
         bound = _own(node, path, inside)
@@ -136,6 +135,32 @@ def _own(node: Node, path: str, inside: list[Bound]) -> Bound:
     )
 
 
+def _repeated(node: Node, inside: Bound) -> Bound:
+    """Return what a loop makes of the bound of its scope; of any other step, the same."""
+    iterations = iterations_of(node)
+    if iterations is None:
+        return inside
+    ms, asked_ms, tries = inside.ms, inside.asked_ms, 1
+    policy = retry_of_items(node)
+    if policy is not None:
+        tries = policy.attempts_max
+        between = range(1, tries)
+        waits_ms = sum(longest_delay_ms(policy, attempt) for attempt in between)
+        ms = ms * tries + waits_ms
+        asked_ms = asked_ms * tries + policy.delay_ms_max * len(between)
+    limit_ms = node.options.get("item_timeout_ms")
+    if isinstance(limit_ms, int):
+        ms, asked_ms = min(ms, limit_ms), min(asked_ms, limit_ms)
+    return Bound(
+        iterations.total_ms(ms),
+        iterations.total_ms(asked_ms),
+        iterations.total_calls(inside.calls * tries),
+        inside.slowest,
+        inside.deepest,
+        f"{iterations.text}, each {duration_text(ms)}",
+    )
+
+
 def _with_fallback(own: Bound, fallback: Bound) -> Bound:
     return Bound(
         own.ms + fallback.ms,
@@ -150,7 +175,7 @@ def _with_fallback(own: Bound, fallback: Bound) -> Bound:
 def _attempt_ms(node: Node, slowest: Bound | None) -> tuple[float, str]:
     """Return the longest that one attempt can take by itself, and why."""
     if slowest is not None:
-        return slowest.ms, "what is inside"
+        return slowest.ms, slowest.why or "what is inside"
     if node.machine == "fail":
         return 0, "takes no time"
     if node.machine == "call":

@@ -24,7 +24,7 @@ from plait.document.fields import keys_of
 from plait.document.found import Found
 from plait.document.nearest import nearest_hint, surely_meant
 from plait.document.source import Source
-from plait.document.step import ScopePart, Step
+from plait.document.step import ScopePart, Step, TemplatePart
 from plait.document.tree import Document, Path, ScopeTree, StepTree
 from plait.document.workflow import WorkflowModel
 from plait.model.diagnostic import Diagnostic
@@ -70,7 +70,7 @@ class _Parser:
         assert isinstance(raw, dict)
         model = self._validated(WorkflowModel, raw, ())
         order = "sequence" if raw.get("order") == "sequence" else "graph"
-        root = self._scope(raw, (), order, (), has_output=True)
+        root = self._scope(raw, (), order, (), "output")
         unsure = frozenset(self.unsure)
         model = model or salvage.workflow_model(raw)
         return Document(model, raw, root, self.source, self.found, unsure)
@@ -81,8 +81,8 @@ class _Parser:
         path: Path,
         order: str,
         names: tuple[str, ...],
-        *,
-        has_output: bool,
+        output_key: str,
+        after: tuple[TemplatePart, ...] = (),
     ) -> ScopeTree:
         key = salvage.steps_key(raw)
         items = raw.get(key)
@@ -91,7 +91,7 @@ class _Parser:
             for index, item in enumerate(items if isinstance(items, list) else ())
         ]
         known = tuple(step for step in steps if step is not None)
-        return ScopeTree(order, known, path, raw, names, has_output)
+        return ScopeTree(order, known, path, raw, names, output_key, after)
 
     def _step(self, raw: Any, path: Path, *, default_id: str = "") -> StepTree | None:
         if not isinstance(raw, dict):
@@ -121,7 +121,8 @@ class _Parser:
         for key in part.path:
             raw = raw[key]
         inner: Path = (*path, *part.path)
-        return self._scope(raw, inner, part.order, part.names, has_output=bool(part.path))
+        key = part.output_key or ("output" if part.path else "")
+        return self._scope(raw, inner, part.order, part.names, key, part.after)
 
     def _broken(self, kind: type[Step] | None, raw: JsonObject, path: Path) -> StepTree:
         """Return what can be saved of a step whose shape is wrong."""
@@ -130,7 +131,7 @@ class _Parser:
         for one in salvage.scopes_in(kind, raw):
             inner: Path = (*path, *one.path)
             scopes[pointer_to(*one.path)] = self._scope(
-                one.holder, inner, one.order, one.names, has_output=bool(one.path)
+                one.holder, inner, one.order, one.names, "output" if one.path else ""
             )
         return StepTree(
             salvage.step_model(kind, raw),

@@ -10,7 +10,7 @@ from typing import Final
 
 STEP_TYPES: Final = frozenset(
     "grpc graphql sql file email notify publish llm python transform validate "
-    "switch foreach while repeat try".split()
+    "switch try".split()
 )
 STEP_KEYS: Final = frozenset(
     "cache rate_limit circuit_breaker bulkhead batch hedge goto max_visits".split()

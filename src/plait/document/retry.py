@@ -12,6 +12,7 @@ from plait.document.faults import shown
 from plait.document.fields import DurationMs, Strict, is_one_expression
 from plait.model.diagnostic import did_you_mean
 from plait.model.failure import CODE_PATTERN, CODE_WORD
+from plait.model.json import JsonObject
 
 ERROR_CLASSES: Final = ("any", "connect", "timeout")
 
@@ -111,3 +112,17 @@ class Retry(Strict):
     Left out: whatever the error itself advises, which is failed connections, time-outs,
     and the statuses 408, 425, 429, 500, 502, 503 and 504.
     """
+
+
+def retry_options(retry: Retry) -> JsonObject:
+    """Return `retry` as a plan keeps it, but for an expression, which is a template."""
+    on = retry.on
+    return {
+        "attempts_max": retry.max_attempts,
+        "delay_ms": retry.delay,
+        "backoff": retry.backoff,
+        "factor": retry.factor,
+        "delay_ms_max": retry.max_delay,
+        "jitter": retry.jitter,
+        "on": list(on) if isinstance(on, tuple) else None,
+    }

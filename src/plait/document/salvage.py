@@ -66,13 +66,15 @@ def unsure_names(raw: JsonObject) -> list[str]:
 def step_parts(kind: type[Step] | None, raw: JsonObject) -> Parts:
     """Return the templates of a broken step: every key that is none of the common ones."""
     known = keys_of(kind or UnknownStep)
-    names = ("event",) if kind is not None else _names_inside(raw)
+    names = ("event", *kind.inner_names) if kind is not None else _names_inside(raw)
+    unsure = kind.keys_after if kind is not None else ()
     is_call = kind is None or kind.machine == "call"
     return Parts(
         templates=tuple(
             TemplatePart(key, (key,), may_read_secrets=is_call, names=names)
             for key in raw
             if key not in _NO_TEMPLATES
+            and key not in unsure
             and (key in known or not surely_meant(key, _NO_TEMPLATES))
             and not _has_steps(raw[key])
         )
@@ -97,7 +99,8 @@ def scopes_in(kind: type[Step] | None, raw: JsonObject) -> Iterator[SavedScope]:
             yield SavedScope(path, holder, "graph", names)
         return
     if steps_key(raw):
-        yield SavedScope((), raw, "sequence" if kind.machine == "sequence" else "graph")
+        order = "sequence" if kind.machine == "sequence" else "graph"
+        yield SavedScope((), raw, order, kind.inner_names)
     key = meant_key(raw, "branches")
     branches = raw.get(key)
     for name, branch in branches.items() if isinstance(branches, dict) else ():

@@ -52,12 +52,17 @@ class ScopePart:
 
     Attributes:
         names: Names that only its templates see (`item`, `index`).
+        output_key: Under which the document says what the scope yields; empty: `output`
+            beside its steps, unless these are the step's own mapping.
+        after: Templates of the step that see what the scope's steps have come to.
     """
 
     name: str
     path: tuple[str, ...]
     order: Literal["graph", "sequence"] = "graph"
     names: tuple[str, ...] = ()
+    output_key: str = ""
+    after: tuple[TemplatePart, ...] = ()
 
 
 @record
@@ -107,6 +112,8 @@ class Step(StepSettings):
     facts: ClassVar[tuple[str, ...]] = ()
     takes_defaults: ClassVar[bool] = False
     ends_scope: ClassVar[bool] = False
+    inner_names: ClassVar[tuple[str, ...]] = ()
+    keys_after: ClassVar[tuple[str, ...]] = ()
 
     id: Identifier
     """How templates and people name the step."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from plait.document.found import Found
 from plait.document.source import Source
-from plait.document.step import Parts, Step
+from plait.document.step import Parts, Step, TemplatePart
 from plait.document.workflow import WorkflowModel
 from plait.model.json import JsonObject
 from plait.model.place import Place, pointer_to
@@ -37,14 +37,20 @@ class StepTree:
 
 @dataclass(frozen=True, slots=True)
 class ScopeTree:
-    """One scope. `path` leads to the mapping that holds its `steps`."""
+    """One scope. `path` leads to the mapping that holds its `steps`.
+
+    Attributes:
+        output_key: Under which that mapping says what the scope yields; empty: nowhere.
+        after: Templates of the step around it that see what its steps have come to.
+    """
 
     order: str
     steps: tuple[StepTree, ...]
     path: Path
     raw: JsonObject
     names: tuple[str, ...]
-    has_output: bool
+    output_key: str
+    after: tuple[TemplatePart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ _UNSENDABLE = frozenset(
         "connector.forbidden_address",
         "step.idempotency_key",
         "wait.duration",
+        "foreach.items",
     }
 )
 _STATUS = "connector.http."

@@ -25,7 +25,7 @@ from plait.kernel.events import (
     TerminalEvent,
 )
 from plait.kernel.failures import in_brief, with_detail
-from plait.kernel.paths import is_within, without_rounds
+from plait.kernel.paths import is_within, with_groups, without_rounds
 from plait.kernel.state import Execution, Frame, Run, Undo, Undoing
 from plait.model.errors import Advice
 from plait.model.failure import Failure
@@ -205,7 +205,7 @@ def _told(x: Execution, owner: Run | None, undoing: Undoing) -> Failure:
 
 def times_undone(x: Execution, path: str) -> int:
     """Return how often the step at `path`, or a group around it, was undone before."""
-    return sum(count for key, count in x.undone.items() if is_within(path, key))
+    return sum(x.undone.get(around, 0) for around in with_groups(path))
 
 
 def due_at_end(x: Execution, event: TerminalEvent) -> list[str]:

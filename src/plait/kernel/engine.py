@@ -56,7 +56,7 @@ from plait.kernel.frames import (
     settle,
 )
 from plait.kernel.lifecycle import TRANSITIONS, StepState, advance
-from plait.kernel.machine import Machine
+from plait.kernel.machine import NO_NAMES, Machine
 from plait.kernel.machines import built_in_machines
 from plait.kernel.paths import beside, inside
 from plait.kernel.retry import retry_at_ms
@@ -92,11 +92,19 @@ class Engine:
 
     # -- frames --------------------------------------------------------------------
 
-    def open_frame(self, x: Execution, run: Run, name: str, suffix: str) -> None:
+    def open_frame(
+        self,
+        x: Execution,
+        run: Run,
+        name: str,
+        suffix: str,
+        names: Mapping[str, JsonValue] = NO_NAMES,
+        key: str = "",
+    ) -> None:
         """Start the scope `name` of `run`'s node (see `plait.kernel.machine.Offers`)."""
         prefix = inside(run.path, run.attempt) + suffix
-        names = dict(run.frame.names)
-        self._openings.open(x, run.node.scopes[name], run, name, prefix, names)
+        seen = {**run.frame.names, **names}
+        self._openings.open(x, run.node.scopes[name], run, key or name, prefix, seen)
 
     def open_scope(
         self,
@@ -405,6 +413,8 @@ class Engine:
                 self._attempt(x, run)
             case "machine" | "patience":
                 self._machines[run.node.machine].on_timer(self, x, run)
+            case _ if purpose.startswith("item_"):
+                self._machines[run.node.machine].on_item_timer(self, x, run, purpose)
             case _ if self._machines[run.node.machine].undoes:
                 self.undo(x, run, out_of_time(run))
             case "timeout":

@@ -240,6 +240,8 @@ class Kernel(Engine):
                 self._complete_frame(x, frame)
             else:
                 self._begin(x, frame, index)
+            if len(x.events) > self._limits.events_max:
+                break
         self._check(x)
         turn = Turn(x.events, x.commands)
         x.event_count += len(x.events)

@@ -7,12 +7,16 @@ share: conditions, retries, time limits, fallbacks, settling. A machine keeps it
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import ClassVar, Final, Protocol
 
 from plait.kernel.events import ApprovalDecided, SignalReceived
 from plait.kernel.state import Execution, Frame, Run
 from plait.model.failure import Failure
 from plait.model.json import JsonObject, JsonValue
+
+NO_NAMES: Final[Mapping[str, JsonValue]] = MappingProxyType({})
 
 
 class Offers(Protocol):
@@ -36,12 +40,22 @@ class Offers(Protocol):
         """
         ...
 
-    def open_frame(self, x: Execution, run: Run, name: str, suffix: str) -> None:
+    def open_frame(
+        self,
+        x: Execution,
+        run: Run,
+        name: str,
+        suffix: str,
+        names: Mapping[str, JsonValue] = NO_NAMES,
+        key: str = "",
+    ) -> None:
         """Start the scope `name` of `run`'s node; its end comes back to the machine.
 
         Args:
             suffix: What makes the addresses of its steps, behind that of the run's
                 attempt: `/` or `[left]/`. Two frames of one attempt need two suffixes.
+            names: What only its templates see: `item`, `iteration`.
+            key: The frame's name, where a scope runs many times at once.
         """
         ...
 
@@ -107,6 +121,10 @@ class Machine:
 
     def wanted(self, run: Run) -> JsonObject:
         """Return what a run that waits outside waits for, for people and programs."""
+        raise NotImplementedError
+
+    def on_item_timer(self, kernel: Offers, x: Execution, run: Run, purpose: str) -> None:
+        """A timer of the machine's that is for one item fired."""
         raise NotImplementedError
 
     def on_frame_completed(

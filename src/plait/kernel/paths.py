@@ -5,7 +5,8 @@ Rule 1. An address is unique in an execution: what a group runs again, it runs u
         (`fan~2[left]/charge`); the first puts nothing, which is what nearly all make.
 Rule 2. Without the rounds an address says where the step stands in the document.
 Rule 3. Ids and names of branches have letters, digits and `_` only, so the signs between
-        them mean one thing each.
+        them mean one thing each. In the place of a branch's name stands the number of an
+        iteration, or of an item: `poll[3]/fetch`; an id begins with no digit.
 
 Not here: the same addresses for a plan that does not run (plait.compile.inside).
 """
@@ -13,8 +14,11 @@ Not here: the same addresses for a plan that does not run (plait.compile.inside)
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 _ROUND = re.compile(r"~\d+", re.ASCII)
+_NUMBER = re.compile(r"\[\d+\]", re.ASCII)
+_ENDS = re.compile(r"[/\[~.]", re.ASCII)
 _ID = re.compile(r"\w*", re.ASCII)
 
 
@@ -45,6 +49,15 @@ def without_rounds(path: str) -> str:
     return _ROUND.sub("", path) if "~" in path else path
 
 
+def in_document(path: str) -> str:
+    """Return where the step at `path` stands in the document, in whichever iteration.
+
+    >>> in_document("outer~2/fan[13]~2/charge")
+    'outer/fan[*]/charge'
+    """
+    return _NUMBER.sub("[*]", without_rounds(path))
+
+
 def is_within(path: str, group: str) -> bool:
     """Tell whether `path` is `group` or stands inside it, in whatever round.
 
@@ -54,6 +67,17 @@ def is_within(path: str, group: str) -> bool:
     [False, False]
     """
     return path == group or (path.startswith(group) and path[len(group)] in "/[~.")
+
+
+def with_groups(path: str) -> Iterator[str]:
+    """Yield `path` and the address of whatever it is within (`is_within`).
+
+    >>> list(with_groups("fan[3]/charge"))
+    ['fan', 'fan[3]', 'fan[3]/charge']
+    """
+    for end in _ENDS.finditer(path):
+        yield path[: end.start()]
+    yield path
 
 
 def outermost_id(path: str) -> str:

@@ -13,18 +13,25 @@ from typing import Final
 from plait.kernel.commands import CancelTimer, StartTimer
 from plait.kernel.state import Execution, Run
 
-DEADLINES: Final = ("timeout", "attempt_timeout", "patience")
+DEADLINES: Final = ("timeout", "attempt_timeout", "patience", "item_timeout")
 
 
-def start_timer(x: Execution, run: Run, purpose: str, due_at_ms: int) -> None:
-    """Ask for a timer of `run`.
+def start_timer(x: Execution, run: Run, purpose: str, due_at_ms: int) -> int:
+    """Ask for a timer of `run`; return its number.
 
     Args:
-        purpose: One of DEADLINES, `retry`, or `machine`. `patience` is a machine's own
-            limit: how long it waits for somebody outside.
+        purpose: One of DEADLINES, `retry`, `item_retry` or `machine`; behind those of an
+            item its number: `item_timeout 3`. `patience` is a machine's own limit: how
+            long it waits for somebody outside.
     """
-    run.timers[_ask(x, run, due_at_ms, run.path)] = purpose
-    x.deadline_count += purpose in DEADLINES
+    number = _ask(x, run, due_at_ms, run.path)
+    run.timers[number] = purpose
+    x.deadline_count += _is_deadline(purpose)
+    return number
+
+
+def _is_deadline(purpose: str) -> bool:
+    return purpose.partition(" ")[0] in DEADLINES
 
 
 def start_execution_deadline(x: Execution, due_at_ms: int) -> None:
@@ -54,14 +61,23 @@ def take_timer(x: Execution, timer: int) -> tuple[Run | None, str]:
     """Take a timer that has fired off the books; return whose it was, and what for."""
     run = x.timers.pop(timer)
     purpose = "timeout" if run is None else run.timers.pop(timer)
-    x.deadline_count -= purpose in DEADLINES
+    x.deadline_count -= _is_deadline(purpose)
     return run, purpose
+
+
+def cancel_timer(x: Execution, run: Run, timer: int) -> None:
+    """Cancel one timer of `run`, if it is outstanding."""
+    purpose = run.timers.pop(timer, None)
+    if purpose is not None:
+        x.deadline_count -= _is_deadline(purpose)
+        del x.timers[timer]
+        x.commands.append(CancelTimer(timer))
 
 
 def cancel_timers(x: Execution, run: Run, *, keep: str = "") -> None:
     """Cancel the timers of `run`, except one whose purpose is `keep`."""
     for timer in [t for t, purpose in run.timers.items() if purpose != keep]:
-        x.deadline_count -= run.timers.pop(timer) in DEADLINES
+        x.deadline_count -= _is_deadline(run.timers.pop(timer))
         del x.timers[timer]
         x.commands.append(CancelTimer(timer))
 

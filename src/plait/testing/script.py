@@ -3,7 +3,7 @@
 A script maps a step's path to its answer, or to one answer per attempt (the last is
 repeated), or is a function of the call. A group that is tried again gives the steps inside
 it new paths (`fan~2[left]/charge`); what the script says of `fan[left]/charge` holds for
-all rounds that it does not name.
+all rounds that it does not name, and of `items[*]/charge` for all items and iterations.
 
 >>> script = {"user": reply({"id": 7}), "orders": [error("connector.http.503"), reply([])]}
 >>> script["user"].response
@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Final, TypeAlias
 
 from plait.kernel import StartCall
-from plait.kernel.paths import without_rounds
+from plait.kernel.paths import in_document, without_rounds
 from plait.model.errors import Advice, PlaitError
 from plait.model.failure import Failure
 from plait.model.json import JsonObject, JsonValue
@@ -140,7 +140,8 @@ def answer_to(script: Script, call: StartCall) -> Answer:
 def _scripted(script: Script, call: StartCall) -> Answer:
     if callable(script):
         return script(call)
-    answers = script.get(call.step, script.get(without_rounds(call.step)))
+    everywhere = script.get(in_document(call.step))
+    answers = script.get(call.step, script.get(without_rounds(call.step), everywhere))
     if isinstance(answers, Answer):
         return answers
     if not answers:

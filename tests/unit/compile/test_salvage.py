@@ -103,7 +103,7 @@ def test_names_in_the_scopes_of_a_broken_step_are_checked() -> None:
 def test_a_step_of_a_later_type_shows_its_loop_names_to_the_steps_inside() -> None:
     assert codes_of_steps("""
         - id: each
-          type: foreach
+          type: switch
           items: ${input.all}
           steps:
             - {id: x, type: set, value: ["${item.id}", "${index}", "${nope.x}"]}
@@ -111,7 +111,7 @@ def test_a_step_of_a_later_type_shows_its_loop_names_to_the_steps_inside() -> No
           type: try
           steps: [{id: y, type: set, value: 1}]
           catch: [{as: problem, steps: [{id: z, type: set, value: "${problem.code}"}]}]
-    """) == ["D105 foreach", "P001 nope", "D105 try"]
+    """) == ["D105 switch", "P001 nope", "D105 try"]
 
 
 def test_a_circle_through_a_broken_step_is_found() -> None:

@@ -18,8 +18,7 @@ EXAMPLES = Path(__file__).parents[3] / "examples" / "language"
 STEP: dict[str, Any] = {"id": "a", "type": "set", "value": 1}
 
 LATER_TYPES = (
-    "grpc graphql sql file email notify publish llm python transform validate "
-    "switch foreach while repeat try"
+    "grpc graphql sql file email notify publish llm python transform validate switch try"
 )
 LATER_STEP_KEYS = "cache rate_limit circuit_breaker bulkhead goto max_visits"
 LATER_DOCUMENT_KEYS = "states initial triggers"
@@ -215,7 +214,10 @@ def test_d103_steps_that_are_none(steps: str) -> None:
 
 
 def test_d104_an_unknown_step_type() -> None:
-    known = "approval, ask, fail, parallel, return, saga, sequence, set, wait, workflow"
+    known = (
+        "approval, ask, fail, foreach, parallel, repeat, return, saga, sequence, set, "
+        "wait, while, workflow"
+    )
     assert lines_of_steps("""
         - {id: a, type: paralel, branches: {b: {steps: [{id: x, type: set, value: 1}]}}}
         - {id: b, type: zzz}

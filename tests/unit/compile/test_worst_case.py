@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plait.compile.iterations import UNBOUNDED
 from plait.compile.worst_case import (
-    UNBOUNDED,
     Bound,
     longest_delay_ms,
     shortest_delay_ms,
@@ -18,7 +18,7 @@ from plait.compile.worst_case import (
 )
 from plait.kernel import StartCall
 from plait.kernel.backoff import next_delay_ms
-from plait.kernel.paths import without_rounds
+from plait.kernel.paths import in_document
 from plait.plan import Plan, RetryPolicy
 from plait.testing import HANG, error, reply, simulate
 from plait.testing.script import Answer
@@ -207,6 +207,17 @@ LIMITS = st.fixed_dictionaries(
     },
 )
 
+ITEMS = st.fixed_dictionaries(
+    {"items": st.lists(st.just(1), max_size=5), "max_concurrency": st.integers(1, 3)},
+    optional={
+        "batch_size": st.integers(1, 3),
+        "batch_delay": DURATIONS,
+        "item_timeout": DURATIONS,
+        "item_retry": RETRIES,
+        "on_item_error": st.just("continue"),
+    },
+)
+
 
 @st.composite
 def scopes(draw: st.DrawFn, depth: int = 2, prefix: str = "") -> list[dict[str, Any]]:
@@ -225,8 +236,9 @@ def scopes(draw: st.DrawFn, depth: int = 2, prefix: str = "") -> list[dict[str, 
 @st.composite
 def steps_of(draw: st.DrawFn, step_id: str, depth: int) -> dict[str, Any]:
     """Draw one step."""
-    kinds = ["call", "call", "wait", "fail", "parallel", "sequence"]
-    kind = draw(st.sampled_from(kinds[: 4 + depth]))
+    kinds = ["call", "call", "wait", "fail"]
+    kinds += ["parallel", "sequence", "while", "foreach"] if depth else []
+    kind = draw(st.sampled_from(kinds))
     settings = draw(LIMITS)
     if draw(st.booleans()):
         settings["fallback"] = call(f"{step_id}f", **draw(LIMITS))
@@ -236,6 +248,8 @@ def steps_of(draw: st.DrawFn, step_id: str, depth: int) -> dict[str, Any]:
         return fail(step_id, **settings)
     if kind == "call":
         return call(step_id, **settings)
+    if kind in ("while", "foreach"):
+        return loop(step_id, draw(scopes(depth - 1, f"{step_id}x")), draw, kind, settings)
     first = draw(scopes(depth - 1, f"{step_id}x"))
     if kind == "sequence":
         for step in first:
@@ -246,9 +260,77 @@ def steps_of(draw: st.DrawFn, step_id: str, depth: int) -> dict[str, Any]:
     return parallel(step_id, first, second, join=join, **settings)
 
 
+def loop(
+    step_id: str, steps: list[Any], draw: st.DrawFn, kind: str, settings: dict[str, Any]
+) -> dict[str, Any]:
+    """Return a loop around `steps`."""
+    own: dict[str, Any]
+    if kind == "while":
+        most = draw(st.integers(1, 3))
+        own = {"max_iterations": most, "while": f"${{iteration < {most}}}"}
+        own |= draw(st.fixed_dictionaries({}, optional={"delay": DURATIONS}))
+    else:
+        own = draw(ITEMS)
+        if "batch_delay" in own:
+            own.setdefault("batch_size", 2)
+    return {"id": step_id, "type": kind, "steps": steps, **own, **settings}
+
+
 def plans() -> st.SearchStrategy[Plan]:
     """Draw plans; every template in them is constant."""
     return scopes().map(lambda steps: plan_of(*steps))
+
+
+EVERY = {"attempt_timeout": "1s"}
+
+
+@pytest.mark.parametrize(
+    ("step", "ms", "calls"),
+    [
+        ({"type": "while", "while": "${iteration < 9}", "max_iterations": 5}, 5_000, 5),
+        ({"type": "repeat", "until": "${iteration > 9}"}, 100_000, 100),
+        (
+            {"type": "while", "while": "${input}", "max_iterations": 3, "delay": "2s"},
+            7_000,
+            3,
+        ),
+        ({"type": "while", "while": "${input}", "timeout": "9s"}, 9_000, 100),
+        ({"type": "while", "while": "${input}", "delay": "${input}"}, UNBOUNDED, 100),
+        ({"type": "foreach", "items": [1, 2, 3], "max_concurrency": 2}, 2_000, 3),
+        ({"type": "foreach", "items": [1] * 5, "batch_size": 2}, 3_000, 5),
+        (
+            {
+                "type": "foreach",
+                "items": [1] * 5,
+                "batch_size": 2,
+                "batch_delay": "1s",
+                "item_timeout": "800ms",
+            },
+            3 * 800 + 2_000,
+            5,
+        ),
+        (
+            {"type": "foreach", "items": [1], "item_retry": {"max_attempts": 3}},
+            3_200,
+            3,
+        ),
+        ({"type": "foreach", "items": "${input}"}, UNBOUNDED, UNBOUNDED),
+        ({"type": "foreach", "items": "${input}", "timeout": "5s"}, 5_000, UNBOUNDED),
+    ],
+)
+def test_a_loop_takes_as_long_as_its_iterations_in_a_row(
+    step: dict[str, Any], ms: float, calls: float
+) -> None:
+    bound = whole({"id": "l", **step, "steps": [call("a", **EVERY)]})
+    assert (bound.ms, bound.calls) == (ms, calls)
+
+
+def test_how_the_bound_of_a_loop_comes_about_is_said() -> None:
+    step = {"id": "l", "type": "while", "while": "${input}", "steps": [call("a", **EVERY)]}
+    plan = plan_of({**step, "max_iterations": 3, "delay": "2s"})
+    assert worst_cases(plan)[1]["l"].why == (
+        "7s (at most 3 iterations, 4s of delays, each 1s)"
+    )
 
 
 @given(plans())
@@ -276,4 +358,4 @@ def test_hostile_upstreams_do_not_pass_the_bound(plan: Plan, lot: Any) -> None:
     for path, trace in result.steps.items():
         ended_s = trace.ended_s if trace.ended_s is not None else trace.started_s
         took_ms = round((ended_s - trace.started_s) * 1000)
-        assert took_ms <= bounds[without_rounds(path)].asked_ms, path
+        assert took_ms <= bounds[in_document(path)].asked_ms, path

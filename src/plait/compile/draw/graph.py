@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from plait.compile.draw.loops import loop_notes
 from plait.compile.inside import Inner, inner_scopes, undoing_scope
 from plait.compile.reasons import Reason, reasons_in
 from plait.model.duration import format_ms
@@ -151,6 +152,7 @@ def _notes(node: Node) -> Iterator[str]:
         yield _wait_note(node)
     if node.machine == "approval":
         yield _approvers_note(node)
+    yield from loop_notes(node)
     join = node.options.get("join_count")
     if isinstance(join, int) and join < len(node.scopes):
         yield f"{join} of {len(node.scopes)}"

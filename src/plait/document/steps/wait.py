@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from plait.document.fields import DURATION_PATTERN, Condition, Strict
+from plait.document.durations import (
+    WaitFor,
+    WaitUntil,
+    check_duration,
+    check_moment,
+)
+from plait.document.fields import Condition, Strict
 from plait.document.step import Parts, Step, TemplatePart
-from plait.model.duration import parse_duration_ms
 from plait.model.json import JsonObject
-from plait.model.moment import parse_moment_ms
 from plait.model.signal import SIGNAL_NAME_CHARS_MAX, SIGNAL_NAME_PATTERN, is_signal_name
-
-_TEMPLATE_SCHEMA: JsonObject = {"type": "string", "pattern": re.escape("${")}
-
-
-def _text_or_template(what: str, parse: Callable[[str], int]) -> Callable[[Any], str]:
-    def check(value: Any) -> str:
-        if not isinstance(value, str):
-            raise ValueError(what)
-        if "${" not in value:
-            parse(value)
-        return value
-
-    return check
-
-
-_check_duration = _text_or_template(
-    "a duration is text such as 800ms, 2s, 5m, 1h, 3d or ISO 8601", parse_duration_ms
-)
-_check_moment = _text_or_template(
-    "a moment is text such as 2026-12-24T18:00:00Z", parse_moment_ms
-)
 
 
 def _name(value: Any) -> str:
@@ -46,25 +27,6 @@ def _name(value: Any) -> str:
     return value
 
 
-WaitFor = Annotated[
-    str,
-    BeforeValidator(_check_duration),
-    WithJsonSchema(
-        {"anyOf": [{"type": "string", "pattern": DURATION_PATTERN}, _TEMPLATE_SCHEMA]}
-    ),
-]
-WaitUntil = Annotated[
-    str,
-    BeforeValidator(_check_moment),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "pattern": r"^\d{4}-\d\d-\d\d[Tt ]"},
-                _TEMPLATE_SCHEMA,
-            ]
-        }
-    ),
-]
 EventName = Annotated[
     str,
     BeforeValidator(_name),
@@ -121,7 +83,7 @@ class WaitStep(Step):
         del raw
         if self.event is None:
             is_for = self.duration is not None
-            key, check = ("for", _check_duration) if is_for else ("until", _check_moment)
+            key, check = ("for", check_duration) if is_for else ("until", check_moment)
             return Parts((TemplatePart(key, (key,), check=check),))
         templates = [TemplatePart("match", ("event", "match"), names=("event",))]
         if self.event.match is None:

@@ -20,7 +20,7 @@ def built_in_machines() -> Mapping[str, Machine]:
     """Return every machine of this package by name.
 
     >>> sorted(built_in_machines())[:4]
-    ['approval', 'call', 'fail', 'parallel']
+    ['approval', 'call', 'fail', 'foreach']
     """
     modules = (
         importlib.import_module(f"{__name__}.{module.name}")

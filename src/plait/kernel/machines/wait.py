@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from plait.kernel.durations import duration_failure, duration_ms, shown
 from plait.kernel.machine import Machine, Offers
 from plait.kernel.state import Execution, Run
-from plait.model.duration import parse_duration_ms
 from plait.model.errors import Advice
 from plait.model.failure import Failure
-from plait.model.json import JsonValue, canonical_bytes
+from plait.model.json import JsonValue
 from plait.model.moment import parse_moment_ms
 
 
@@ -47,41 +47,13 @@ class WaitMachine(Machine):
         kernel.succeed(x, run, None)
 
 
-def duration_ms(value: JsonValue) -> int:
-    """Return the milliseconds that a template's value names.
-
-    Text only, as in a document: a bare 5 could be seconds or milliseconds.
-
-    Raises:
-        ValueError: It names none.
-    """
-    if isinstance(value, str):
-        return parse_duration_ms(value)
-    raise ValueError(
-        f"{_shown(value)} is not a duration, which is text; write ${{…}}ms or ${{…}}s "
-        "around a number, or yield text such as 800ms, 2s, 5m, 1h, 3d or ISO 8601"
-    )
-
-
-def duration_failure(error: ValueError) -> Failure:
-    """Return the failure of a step whose template yielded no duration."""
-    return Failure("wait.duration", str(error), advice=Advice.FIX_REQUEST)
-
-
 def _moment_ms(value: JsonValue) -> int:
     if isinstance(value, str):
         return parse_moment_ms(value)
     raise ValueError(
-        f"{_shown(value)} is not a moment; yield a timestamp, or text with date, time "
+        f"{shown(value)} is not a moment; yield a timestamp, or text with date, time "
         "and zone: 2026-12-24T18:00:00Z"
     )
-
-
-def _shown(value: JsonValue) -> str:
-    """What it is, as JSON; of what may be long, the kind."""
-    if isinstance(value, (list, dict)):
-        return "a list" if isinstance(value, list) else "a mapping"
-    return canonical_bytes(value).decode()
 
 
 MACHINE = WaitMachine()

@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from plait.expression import ExpressionError
+from plait.kernel.durations import duration_failure, duration_ms
 from plait.kernel.events import ApprovalDecided, SignalAwaited, SignalReceived
 from plait.kernel.machine import Machine, Offers
-from plait.kernel.machines.wait import duration_failure, duration_ms
 from plait.kernel.mailbox import kept, take
 from plait.kernel.state import Execution, Run
 from plait.kernel.views import moment_text

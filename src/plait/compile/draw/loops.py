@@ -1,0 +1,34 @@
+"""What a picture says of a loop: until when it goes on, how many items at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from plait.compile.inside import LOOPS
+from plait.expression import Template
+from plait.plan import Node
+
+
+def loop_notes(node: Node) -> Iterator[str]:
+    """Yield what matters of a loop, a few words each; of any other step nothing."""
+    if node.machine not in LOOPS:
+        return
+    for key in ("while", "until", "break"):
+        if key in node.templates:
+            yield f"{key} {_shown(node.templates[key])}"
+    most = node.options.get("max_iterations")
+    if most is not None:
+        yield f"{most} times at most"
+    if "items" in node.templates:
+        yield f"{node.options['max_concurrency']} at once"
+    size = node.options.get("batch_size")
+    if size:
+        yield f"batches of {size}"
+    if node.options.get("on_item_error") == "continue":
+        yield "items may fail"
+
+
+def _shown(template: Template) -> str:
+    if template.is_constant:
+        return "true" if template.render({}) is True else "false"
+    return " ".join(template.expressions[0].source.split())

@@ -1,0 +1,37 @@
+"""`repeat`: iterations until a condition is true."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from plait.document.fields import Condition
+from plait.document.loops import LoopStep, always, condition_part
+from plait.document.step import Parts
+from plait.model.json import JsonObject
+
+
+class RepeatStep(LoopStep):
+    """Run steps again and again, until `until` is true; tests last.
+
+    The response has `result` (what the last iteration yielded), `iterations` (how many
+    ran) and `stopped_by` (`condition` or `break`).
+    """
+
+    machine: ClassVar[str] = "repeat"
+
+    type: Literal["repeat"]
+    until: Condition
+    """Tested after each iteration, whose steps it sees."""
+
+    @property
+    def is_endless(self) -> bool:
+        """True when its own condition never ends it."""
+        return always(self.until, False)
+
+    def parts(self, raw: JsonObject) -> Parts:
+        """One scope, tested after it has run."""
+        del raw
+        return self.loop_parts((), (condition_part("until"),))
+
+
+STEP = RepeatStep

@@ -1,0 +1,110 @@
+"""What the compiler finds wrong with loops."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.compile.reading import lines_of_steps
+
+
+@pytest.mark.parametrize(
+    ("loop", "is_endless"),
+    [
+        ("type: while, while: true", True),
+        ('type: while, while: "${true}"', True),
+        ("type: repeat, until: false", True),
+        ("type: while, while: true, break: false", True),
+        ('type: while, while: true, break: "${x.response > 1}"', False),
+        ('type: while, while: "${iteration < 3}"', False),
+        ("type: while, while: false", False),
+        ("type: repeat, until: true", False),
+    ],
+)
+def test_p021_a_loop_that_only_a_failure_ends(loop: str, is_endless: bool) -> None:
+    step = f"{{id: l, {loop}, steps: [{{id: x, type: set, value: 1}}]}}"
+    found = lines_of_steps(f"- {step}")
+    assert found == (
+        [
+            "3:3: P021 the loop 'l' cannot end: its condition never changes (let it read "
+            "`previous` or a step inside, or give the loop a `break`)"
+        ]
+        if is_endless
+        else []
+    )
+
+
+@pytest.mark.parametrize("last", ["type: return", "type: fail"])
+def test_p021_a_loop_may_be_left_by_a_step_inside(last: str) -> None:
+    end = f'{{id: r, {last}, condition: "${{iteration == 3}}"}}'
+    inner = f"{{id: q, type: sequence, steps: [{end}]}}"
+    assert lines_of_steps(f"- {{id: l, type: while, while: true, steps: [{inner}]}}") == []
+
+
+def test_names_of_loops_are_known_inside_them_only() -> None:
+    lines = lines_of_steps("""
+        - id: l
+          type: while
+          while: "${iteration < 2 && previous != item}"
+          break: "${x.response == 1 && index == 1}"
+          steps: [{id: x, type: set, value: "${iteration}"}]
+          output: "${iteration}"
+        - id: f
+          type: foreach
+          items: "${item}"
+          item_retry: {on: "${error.code == item}"}
+          steps: [{id: y, type: set, value: "${[item, index, iteration]}"}]
+          result: "${y.response}"
+        - {id: z, type: set, value: "${x.response}"}
+    """)
+    found = [(line.split()[0], line.split("'")[1]) for line in lines]
+    assert found == [
+        ("5:13:", "item"),
+        ("6:13:", "index"),
+        ("8:14:", "iteration"),
+        ("11:13:", "item"),
+        ("13:40:", "iteration"),
+        ("15:32:", "x"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("step", "found"),
+    [
+        ("type: while, while: 3", "D103"),
+        ("type: while", "D102"),
+        ("type: repeat, until: true, max_iterations: 0", "D103"),
+        ("type: repeat, until: true, max_iterations: 1000001", "D103"),
+        ("type: repeat, until: true, delay: 5", "D103"),
+        ('type: repeat, until: true, delay: "${5}"', "P017"),
+        ('type: repeat, until: "${1}"', "P017"),
+        ("type: foreach, items: 3", "D103"),
+        ("type: foreach, items: [1], max_concurrency: 0", "D103"),
+        ("type: foreach, items: [1], max_concurrency: 1001", "D103"),
+        ("type: foreach, items: [1], batch_size: 0", "D103"),
+        ("type: foreach, items: [1], batch_delay: 1s", "D103"),
+        ("type: foreach, items: [1], item_timeout: 5", "D103"),
+        ("type: foreach, items: \"${'x'}\"", "P017"),
+        ("type: foreach, items: [1], item_retry: {on: [nope]}", "D103"),
+    ],
+)
+def test_what_is_wrong_with_a_loop_is_found(step: str, found: str) -> None:
+    text = f"- {{id: l, {step}, steps: [{{id: x, type: set, value: 1}}]}}"
+    assert [line.split()[1] for line in lines_of_steps(text)] == [found]
+
+
+def test_p016_an_item_that_is_tried_again_would_repeat_an_unsafe_call() -> None:
+    inner = "steps: [{id: x, type: ask, request: {}, effect: unsafe}]"
+    step = f"{{id: f, type: foreach, items: [1], item_retry: {{}}, {inner}}}"
+    (line,) = lines_of_steps(f"- {step}")
+    assert " P016 " in line
+
+
+def test_a_loop_whose_shape_is_wrong_hides_no_other_mistake() -> None:
+    lines = lines_of_steps("""
+        - id: l
+          type: while
+          while: "${iteration < 2}"
+          until: "${x.response}"
+          steps: [{id: x, type: set, value: "${[previous, nope]}"}]
+    """)
+    assert [line.split()[:2] for line in lines] == [["6:3:", "D101"], ["7:40:", "P001"]]
