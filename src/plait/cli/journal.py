@@ -9,7 +9,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from plait.cli.archives import opened_archive
+from plait.assembly.archives import opened_archive
 from plait.cli.durable import Bench, hand_of
 from plait.cli.options import ConfigOption, configured, connectors
 from plait.cli.output import EXIT_FAILED, is_terminal, json_text, say, stop, write

@@ -13,7 +13,7 @@ from typing import cast
 import orjson
 import pytest
 
-from plait.cli.archives import opened_archive
+from plait.assembly.archives import opened_archive
 from plait.drivers.journal import HistoryDamaged, Start, Store, entry_of
 from plait.kernel.codec import load_turn
 from plait.operations import (
