@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import takewhile
 from typing import Final
 
 from plait.drivers.journal import (
+    DEATHS_MAX,
     HistoryDamaged,
     HistoryMismatch,
+    Quarantined,
     Store,
     replay,
     verify,
@@ -24,6 +27,7 @@ from plait.kernel.events import (
     ExecutionStarted,
     OutsideEvent,
     StepEvent,
+    WorkerLost,
 )
 from plait.model.errors import PlaitError
 from plait.model.json import JsonValue
@@ -144,12 +148,24 @@ def _broken_promises(
     is_cancelled = any(
         isinstance(load_turn(one.body)[0], CancelRequested) for one in history.entries
     )
+    if history.summary.standing.error_code == Quarantined.code:
+        # Nobody can tell an execution that kills its workers from one that has bad luck.
+        if _lost_in_a_row(history) < DEATHS_MAX:
+            yield "it is in quarantine, and has lost too few workers for that"
+        return
     if is_cancelled or account.is_disturbed or not promise.work.is_steady:
         return
     wanted = express.end_of(promise)
     found = _end_of(history, status)
     if found != wanted:
         yield f"it ended as {found}, without a journal as {wanted}"
+
+
+def _lost_in_a_row(history: History) -> int:
+    """Return how many workers it has lost since anything else was recorded."""
+    latest_first = (load_turn(entry.body) for entry in reversed(history.entries))
+    lost = takewhile(lambda turn: isinstance(turn[0], WorkerLost), latest_first)
+    return sum(map(len, lost))
 
 
 def _end_of(history: History, status: str) -> tuple[str, JsonValue, str | None]:
