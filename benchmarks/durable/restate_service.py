@@ -5,6 +5,7 @@ The steps are written as Restate's documentation of its Python SDK writes them.
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import Final
 
@@ -50,3 +51,6 @@ async def w3n(ctx: restate.Context, number: int) -> int:
 
 
 app = restate.app([bench])
+# As benchmarks.durable.load does for every other peer.
+gc.collect()
+gc.freeze()

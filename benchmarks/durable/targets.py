@@ -71,12 +71,12 @@ def _ratio(target: Target, medians: Medians) -> dict[str, Any]:
         medians.get(target.kind, {}).get(title, {}).get("per_s_median")
         for title in (target.ours, target.theirs)
     )
-    times = round(ours / theirs, 2) if ours and theirs else None
+    times = ours / theirs if ours and theirs else None
     asked = target.times
     return {
         "what": f"{target.kind}: {target.ours} / {target.theirs}",
         "asked": "nothing" if asked is None else f">= {asked:g}",
-        "reached": times,
+        "reached": None if times is None else round(times, 3),
         "is_met": None if asked is None or times is None else times >= asked,
     }
 
