@@ -107,7 +107,7 @@ def draw_durable(results: dict[str, Any]) -> str:
         ]
         groups += [_group(heading, bars)] if bars else []
     conditions = (
-        "64 in flight, every result on the disk before the next step begins, median of "
+        "64 in flight, each result on the disk before the next step, median of "
         f"{results['settings']['rounds']} interleaved rounds; longer is better"
     )
     return _chart("Durable workflows per second", conditions, groups, results)
