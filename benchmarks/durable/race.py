@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> None:
     """Measure what can be measured on this machine; say what cannot, and why."""
     samples: Samples = defaultdict(lambda: defaultdict(list))
     with _surroundings(chosen(PEERS, options.peer)) as (peers, places, absent):
-        for number in range(options.rounds):
+        for number in range(options.rounds if peers else 0):
             for kind in [(name, count) for name in WORKFLOWS for count in IN_FLIGHT]:
                 first = number % len(peers)
                 for peer in [*peers[first:], *peers[:first]]:
