@@ -59,6 +59,7 @@ async def drive(wanted: Wish, one: Callable[[int], Awaitable[None]]) -> dict[str
     # As `plait serve` does when it has started; here for every peer that is Python.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(10_000, *gc.get_threshold()[1:])
     window = Window(wanted)
     number = 0
 

@@ -65,10 +65,12 @@ class Payloads:
             StoreUnavailable: It could not be written.
             PlaitError: What the job refused with.
         """
-        if all(len(one.body) <= INLINE_BYTES_MAX for one in entries):
-            small = [Stored(one.body, one.digest, None) for one in entries]
-            return self._writer.submit(lambda connection: job(connection, small))
-        return self._submit_large(entries, job)
+        small: list[Stored] = []
+        for one in entries:
+            if len(one.body) > INLINE_BYTES_MAX:
+                return self._submit_large(entries, job)
+            small.append(Stored(one.body, one.digest, None))
+        return self._writer.submit(lambda connection: job(connection, small))
 
     async def _submit_large(
         self, entries: Sequence[Entry], job: Callable[[Connection, list[Stored]], T]
