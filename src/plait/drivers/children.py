@@ -1,7 +1,8 @@
 """Children: workflows that other workflows run as steps. Their names, caps and outcomes.
 
 Rule. A child's id follows from its parent's id, the step's path and the attempt, so it is
-      the same child after a crash, and in either mode. It ends with the child's depth.
+      the same child after a crash, and in either mode. It ends with the child's depth. When
+      a parent is resumed whose child was undone, the next child has the next number.
 
 Not here: running them (plait.drivers.inline.children, plait.drivers.journal.children).
 """
@@ -32,10 +33,14 @@ _ID_BYTES: Final = 16
 Workflows: TypeAlias = Callable[[str], Plan | None]
 
 
-def child_of(call: Call) -> str:
-    """Return the id of the child that `call` asks for."""
-    name = f"{call.execution_id}/{call.step}#{call.attempt}".encode()
-    digest = hashlib.blake2b(name, digest_size=_ID_BYTES).hexdigest()
+def child_of(call: Call, number: int = 0) -> str:
+    """Return the id of the child that `call` asks for.
+
+    Args:
+        number: How many children before it were undone, so that another was needed.
+    """
+    name = f"{call.execution_id}/{call.step}#{call.attempt}" + f"~{number}" * bool(number)
+    digest = hashlib.blake2b(name.encode(), digest_size=_ID_BYTES).hexdigest()
     return f"{digest}-{depth_of(call.execution_id) + 1}"
 
 

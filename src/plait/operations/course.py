@@ -14,9 +14,9 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import ClassVar, Final, Literal
 
-from plait.drivers.children import child_of
 from plait.drivers.inputs import fitted
 from plait.drivers.journal import Store, Telling, chained, entry_of, replay, verify
+from plait.drivers.journal.children import running_of
 from plait.drivers.journal.messages import given_up_message
 from plait.drivers.journal.payload import searched
 from plait.drivers.journal.resuming import going_on, refuse_undone
@@ -42,7 +42,6 @@ from plait.ports.journal import (
     History,
     LostRace,
     NewExecution,
-    Search,
     Standing,
     Summary,
     UnknownExecution,
@@ -370,10 +369,8 @@ async def written(
 
 
 async def _end_children(hand: Hand, told: Telling) -> None:
-    ids = tuple(child_of(call) for call in told.outstanding.given_up)
-    search = Search(execution_ids=ids, statuses=(RUNNING,), limit=len(ids))
-    for child in await hand.store.find(search):
-        await hand.store.post(given_up_message(child.new.execution_id))
+    async for child_id in running_of(told.outstanding.given_up, hand.store):
+        await hand.store.post(given_up_message(child_id))
 
 
 def _due_at_once(told: Telling) -> Standing:

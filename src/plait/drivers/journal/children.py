@@ -3,6 +3,7 @@
 Rule 1. A child has its own history; its parent's has only what it came to.
 Rule 2. A parent that was resumed lets a child go on that had failed, or was cancelled,
         before that; what the child had completed stays.
+        One that was undone is not taken back: another does its work, under new keys.
 Rule 3. Cancelling the step cancels the child. That the step is cancelled is recorded first,
         and the parent does not end, nor leave the memory, before its children have been
         told: whoever takes it up after a crash tells them.
@@ -15,7 +16,7 @@ Not here: what a child is called (plait.drivers.children).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
@@ -102,12 +103,12 @@ class Children:
         self,
         parent: Parent,
         workflows: Workflows,
-        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+        spawn: Callable[[Coroutine[Any, Any, str]], asyncio.Task[str]],
     ) -> None:
         self._parent = parent
         self._workflows = workflows
         self._spawn = spawn
-        self._starting: dict[str, asyncio.Task[None]] = {}
+        self._starting: dict[str, asyncio.Task[str]] = {}
 
     def start(self, call: Call, done: Done) -> Child:
         """Start the child that `call` asks for; `done` hears what it came to."""
@@ -119,13 +120,11 @@ class Children:
         Raises:
             StoreUnavailable: Some may not have been told.
         """
-        ids = tuple(child_of(call) for call in calls)
-        starting = [self._starting[one] for one in ids if one in self._starting]
-        if starting:
-            await asyncio.wait(starting)
-        search = Search(execution_ids=ids, statuses=(RUNNING,), limit=len(ids))
-        for summary in await self._parent.ours()[0].find(search):
-            await self._cancel(summary.new.execution_id)
+        begun = {child_of(call) for call in calls} & self._starting.keys()
+        if begun:
+            await asyncio.wait([self._starting[one] for one in begun])
+        async for child_id in running_of(calls, self._parent.ours()[0]):
+            await self._cancel(child_id)
 
     async def _outcome(self, call: Call) -> Outcome:
         wanted = wanted_of(call, self._workflows)
@@ -140,14 +139,14 @@ class Children:
             return timed_out(call)
 
     async def _outcome_of(self, call: Call, wanted: Wanted) -> Outcome:
-        child_id = child_of(call)
-        starting = self._starting.get(child_id)
+        name = child_of(call)
+        starting = self._starting.get(name)
         if starting is None:
             starting = self._spawn(self._started(call, wanted))
-            self._starting[child_id] = starting
-            starting.add_done_callback(partial(self._note_start, child_id))
+            self._starting[name] = starting
+            starting.add_done_callback(partial(self._note_start, name))
         # Who begins to start a child brings that to its end, or nobody knew of the child.
-        await asyncio.shield(starting)
+        child_id = await asyncio.shield(starting)
         if call.request.get("wait") is False:
             return CallReply({"execution_id": child_id}, {})
         await self._parent.ended(child_id)
@@ -156,26 +155,32 @@ class Children:
             return failure_of(result.failure, child_id)
         return reply_of(result.output, result.passed_over, child_id)
 
-    def _note_start(self, child_id: str, starting: asyncio.Task[None]) -> None:
-        del self._starting[child_id]
+    def _note_start(self, name: str, starting: asyncio.Task[str]) -> None:
+        del self._starting[name]
         if not starting.cancelled():
             starting.exception()  # nobody may be left to hear of it
 
-    async def _started(self, call: Call, wanted: Wanted) -> None:
-        start = Start(
-            child_of(call),
-            wanted.input,
-            trigger_of(call),
-            trace=call.trace,
-            parent=call.execution_id,
-        )
+    async def _started(self, call: Call, wanted: Wanted) -> str:
+        """Return the id of the child, which runs, or has run, by then."""
+        number = 0
+        while await self._is_used_up(child_of(call, number), call, wanted):
+            number += 1
+        child_id = child_of(call, number)
+        if not await self._is_awaited(call):
+            await self._cancel(child_id)
+        return child_id
+
+    async def _is_used_up(self, child_id: str, call: Call, wanted: Wanted) -> bool:
+        """Start a child, or let it go on; tell whether there has to be another one."""
+        trigger, parent = trigger_of(call), call.execution_id
+        start = Start(child_id, wanted.input, trigger, trace=call.trace, parent=parent)
         try:
             await self._parent.start(wanted.plan, start)
         except LostRace:  # it was started before: before a crash, or before a resume
-            await resume_child(*self._parent.ours(), start.execution_id, call.execution_id)
+            is_undone = await resume_child(*self._parent.ours(), child_id, parent)
             self._parent.stir()
-        if not await self._is_awaited(call):
-            await self._cancel(start.execution_id)
+            return is_undone
+        return False
 
     async def _is_awaited(self, call: Call) -> bool:
         """Tell whether the parent still wants a child that has just begun.
@@ -196,6 +201,24 @@ class Children:
     async def _cancel(self, child_id: str) -> None:
         wish = given_up_message(child_id)
         await self._parent.cancel(child_id, NOT_WANTED, wish.message_id)
+
+
+async def running_of(calls: Sequence[Call], store: Store) -> AsyncIterator[str]:
+    """Yield the ids of the children that `calls` asked for and that run.
+
+    Raises:
+        StoreUnavailable: The store gives no answer.
+    """
+    number, asked = 0, list(calls)
+    while asked:
+        ids = {child_of(call, number): call for call in asked}
+        rows = await store.find(Search(execution_ids=tuple(ids), limit=len(ids)))
+        for row in rows:
+            if row.standing.status == RUNNING:
+                yield row.new.execution_id
+        undone = [row for row in rows if row.standing.status == "compensated"]
+        asked = [ids[row.new.execution_id] for row in undone]
+        number += 1
 
 
 async def _surely(work: Callable[[], Coroutine[Any, Any, T]]) -> T:

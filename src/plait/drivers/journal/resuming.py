@@ -79,18 +79,24 @@ async def resume_child(
     now_ms: int,
     child_id: str,
     parent_id: str,
-) -> None:
+) -> bool:
     """Let a child go on that ended before its parent was last resumed, if it can.
 
     What it ended with since, as after a crash of its parent's worker, stays.
+
+    Returns:
+        True when it had been undone by then: another has to do its work.
     """
     standing = (await row_in(store, child_id)).standing
     if standing.status in (RUNNING, "completed"):
-        return
+        return False
     if standing.at_ms <= _resumed_at_ms(await store.read(parent_id)):
+        if standing.status == "compensated":
+            return True
         child = await store.read(child_id)
         with suppress(NotResumable, WasUndone, LostRace):
             await _resume(store, kernels, worker_id, now_ms, child)
+    return False
 
 
 async def _resume(
