@@ -249,7 +249,8 @@ async def _tell(
         turn = told.tell(event)
         _check(execution_id, turn)
         is_early = history.summary.lane_state != IN_LANE
-        if not is_held or (is_early and not isinstance(event, CancelRequested)):
+        ends = isinstance(event, CancelRequested | CompensationRequested)
+        if not is_held or (is_early and not ends):
             # What queues hears of it when it has begun.
             await hand.store.post(message)
             return history.summary
