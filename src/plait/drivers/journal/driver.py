@@ -123,7 +123,6 @@ class JournalDriver:
         self.payload_bytes_max = payload_bytes_max
         self.history_bytes_max = history_bytes_max
         self._leases: Leases = store
-        self._store = store
         self._worker_id = worker_id
         self.env = env or {}
         self._times = times or Times()
@@ -140,7 +139,7 @@ class JournalDriver:
         # Durations are monotonic: the wall clock is read once, then only added to.
         self._loop_s = asyncio.get_running_loop().time
         self._epoch_offset_s = wall_clock_s() - self._loop_s()
-        self._deaths = Deaths(store, deaths_max, self.now_ms())
+        self._deaths = Deaths(store, deaths_max, self.now_ms(), self._lives)
 
     def now_ms(self) -> int:
         """See plait.drivers.journal.live.Host."""
