@@ -404,3 +404,27 @@ async def test_a_trip_that_was_booked_is_rolled_back(tmp_path: Path) -> None:
         assert [one.target for one in service.requests][2:] == ["/unbook"]
         again = await process.ask(f"{link}/rollback", "POST", body={})
         assert (again.status, again.error_code) == (409, "execution.nothing_to_undo")
+
+
+async def test_what_is_kept_for_a_time_is_archived_and_goes_by_itself(
+    tmp_path: Path,
+) -> None:
+    times = {
+        "PLAIT_STORE_RETENTION": "100ms",
+        "PLAIT_STORE_ARCHIVE": str(tmp_path / "archive"),
+    }
+    async with Upstream(reply(json={"by": "card"})) as service:
+        document = tmp_path / "pay.yaml"
+        document.write_text(PAY)
+        upstreams = {"service": service}
+        async with serving(document, upstreams=upstreams, settings=times) as process:
+            answer = await pay(process, idempotency_key="order-7")
+            first = answer.headers["plait-execution-id"]
+            async with asyncio.timeout(WAIT_S):
+                while (await process.ask(f"{EXECUTIONS}/{first}")).status != 404:
+                    await asyncio.sleep(0)
+            (archive,) = (tmp_path / "archive").iterdir()
+            assert json.loads(archive.read_text())["execution"]["execution_id"] == first
+            # The key went with it.
+            answer = await pay(process, idempotency_key="order-7")
+            assert answer.headers["plait-execution-id"] != first

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import date
 from pathlib import Path
 from typing import BinaryIO
 
@@ -53,3 +54,13 @@ def _is_cut_off(file: BinaryIO) -> bool:
         return False
     file.seek(-1, os.SEEK_END)
     return file.read(1) != b"\n"
+
+
+def archive_of_today(folder: Path) -> AbstractContextManager[ArchiveFile]:
+    """Open the file in `folder` that executions are added to which go today.
+
+    Raises:
+        OSError: It cannot be opened or made.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    return opened_archive(folder / f"executions-{date.today().isoformat()}.jsonl")

@@ -8,10 +8,12 @@ Not here: the gateway around it (plait.assembly.serving).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
+from plait.assembly.archives import archive_of_today
 from plait.assembly.connectors import Connector, ConnectorContext, installed_connectors
 from plait.assembly.routing import CallsByKind
 from plait.assembly.settings import Settings
@@ -24,6 +26,7 @@ from plait.drivers.children import Workflows
 from plait.drivers.inline import InlineDriver, WithInlineChildren
 from plait.drivers.journal import JournalDriver, Store
 from plait.kernel import Kernel, Limits
+from plait.operations import Keeping, Sweeper
 from plait.plan import Plan
 from plait.ports.calls import Calls
 
@@ -95,6 +98,20 @@ def journal_driver(
         payload_bytes_max=configured.settings.execution.payload_bytes_max,
         history_bytes_max=configured.settings.execution.history_bytes_max,
         deaths_max=configured.settings.execution.deaths_max,
+    )
+
+
+def sweeper(settings: Settings, store: Store, worker_id: str) -> Sweeper | None:
+    """Return what removes executions whose retention is over; None: all are kept."""
+    own = settings.store
+    if own.retention is None:
+        return None
+    archive = None if own.archive is None else partial(archive_of_today, own.archive)
+    return Sweeper(
+        store,
+        worker_id,
+        Keeping(own.retention, archive),
+        now_ms=lambda: int(time.time() * 1000),
     )
 
 

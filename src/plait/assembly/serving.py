@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+from asyncio import Future
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -70,7 +72,12 @@ async def _open(configured: Configured, performer: Calls, workflows: Workflows) 
         configured, store, performer, worker_id=worker_id, workflows=workflows
     )
 
+    sweeper, sweeping = compose.sweeper(settings, store, worker_id), list[Future[None]]()
+
     async def close() -> None:
+        for task in sweeping:
+            task.cancel()
+        await asyncio.gather(*sweeping, return_exceptions=True)
         await driver.close()
         await store.close()
 
@@ -79,6 +86,8 @@ async def _open(configured: Configured, performer: Calls, workflows: Workflows) 
     except BaseException:
         await close()
         raise
+    if sweeper is not None:
+        sweeping.append(asyncio.ensure_future(sweeper.run()))
     return Kept(driver, store, partial(compose.kernel, settings), close)
 
 

@@ -184,7 +184,10 @@ class StoreSection(Section):
     url: str = ".plait/plait.db"
     """A file for SQLite (`PATH` or `sqlite:PATH`), `postgresql://…` or `redis://…`."""
     retention: Duration | None = None
-    """How long `plait journal compact` keeps executions that have ended: `30d`."""
+    """How long executions are kept that have ended: `30d`. `plait serve` then removes them
+    by itself, `plait journal compact` when it is called. Default: for ever."""
+    archive: Path | None = None
+    """A folder: `plait serve` adds what it removes to a file there first, one a day."""
 
 
 class Settings(BaseSettings):

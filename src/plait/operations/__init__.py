@@ -53,6 +53,7 @@ from plait.operations.messages import (
     signal,
 )
 from plait.operations.requests import requests
+from plait.operations.retention import Keeping, Sweeper
 from plait.operations.waits import queue_of, waits
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "Hand",
     "HasEnded",
     "Intake",
+    "Keeping",
     "LineUnreadable",
     "NeverRan",
     "NoIncident",
@@ -77,6 +79,7 @@ __all__ = [
     "Shown",
     "Signal",
     "StillRunning",
+    "Sweeper",
     "TooManySignals",
     "Verdict",
     "WasUndone",

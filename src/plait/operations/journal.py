@@ -9,7 +9,8 @@ upkeep (behind plait.ports.upkeep).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import replace
 from typing import ClassVar, Final, Protocol
 
@@ -160,17 +161,28 @@ async def remove(store: Store, rule: Retention, archive: Archive | None) -> Remo
         StoreUnavailable: What was not removed by then is there still.
         OSError: The archive cannot be written; what was not archived is there still.
     """
-    upkeep = upkeep_of(store, "compact")
-    count, kept = 0, list[Checked]()
+    pages = [
+        page async for page in removals(upkeep_of(store, "compact"), store, rule, archive)
+    ]
+    kept = [one for page in pages for one in page.kept]
+    return Removed(sum(page.count for page in pages), kept)
+
+
+async def removals(
+    upkeep: Upkeep, store: Store, rule: Retention, archive: Archive | None
+) -> AsyncGenerator[Removed, None]:
+    """Remove the executions that the rule names, some at a time; yield each time.
+
+    Raises:
+        StoreUnavailable, OSError: As for `remove`.
+    """
     last: Summary | None = None
-    while True:
-        page = await upkeep.ended(rule.before_ms, rule.statuses, _PAGE, last)
-        if not page:
-            return Removed(count, kept)
+    while page := await upkeep.ended(rule.before_ms, rule.statuses, _PAGE, last):
         last = page[-1]
+        kept = list[Checked]()
         if archive is not None:
             page = await _archived(store, page, archive, kept)
-        count += len(await upkeep.remove(page))
+        yield Removed(len(await upkeep.remove(page)), kept)
 
 
 async def _archived(
@@ -183,7 +195,8 @@ async def _archived(
         try:
             history = await store.read(execution_id)
             verify(history)
-            archive.write(await line_of(store, history))
+            line = await line_of(store, history)
+            await asyncio.to_thread(archive.write, line)
             archived.append(history.summary)
         except UnknownExecution:  # somebody else has removed it meanwhile
             continue
@@ -191,5 +204,5 @@ async def _archived(
             raise
         except PlaitError as error:
             kept.append(Checked(execution_id, error.code, str(error)))
-    archive.sync()
+    await asyncio.to_thread(archive.sync)
     return archived
