@@ -20,6 +20,9 @@ J = TypeVar("J")
 R = TypeVar("R")
 
 JOBS_MAX: Final = 500
+# PostgreSQL takes no message of 1 GB, and 32 of the largest payloads are one; a server that
+# writes 300 MB at once gives no answer in time.
+BYTES_MAX: Final = 8 * 1024 * 1024
 # A worker that hears news looks for executions, which costs the server 1 ms or so.
 _NEWS_EVERY_S: Final = 0.05
 
@@ -32,13 +35,18 @@ class Batches(Generic[J, R]):
     Args:
         run: Does a batch; returns for each job its result or what it is refused with.
             What it raises, all the jobs of the batch are refused with.
+        bytes_of: How many bytes a job sends. A larger batch than `BYTES_MAX` has one job.
         key_of: At most one job of a key is in a batch; None: any number.
     """
 
     def __init__(
-        self, run: RunBatch[J, R], key_of: Callable[[J], Hashable] | None = None
+        self,
+        run: RunBatch[J, R],
+        bytes_of: Callable[[J], int],
+        key_of: Callable[[J], Hashable] | None = None,
     ) -> None:
         self._run = run
+        self._bytes_of = bytes_of
         self._key_of = key_of
         self._waiting: deque[tuple[J, asyncio.Future[R]]] = deque()
         self._task: asyncio.Task[None] | None = None
@@ -86,7 +94,11 @@ class Batches(Generic[J, R]):
         keys: set[Hashable] = set()
         batch: list[tuple[J, asyncio.Future[R]]] = []
         later: list[tuple[J, asyncio.Future[R]]] = []
+        byte_count = 0
         while self._waiting and len(batch) < JOBS_MAX:
+            byte_count += self._bytes_of(self._waiting[0][0])
+            if batch and byte_count > BYTES_MAX:
+                break
             one = self._waiting.popleft()
             key = None if self._key_of is None else self._key_of(one[0])
             if key in keys:

@@ -20,7 +20,7 @@ from typing import Final, TypeAlias
 
 import pytest
 
-from plait.drivers.journal import Store
+from plait.drivers.journal import PAYLOAD_BYTES_MAX, Store
 from plait.ports.journal import (
     Append,
     Created,
@@ -221,6 +221,26 @@ class JournalSuite(LanesSuite, UpkeepSuite):
         kept = Entry(body, b"\x00" * 16)
         await store.append(append_to(summary, entries=[kept]))
         assert (await store.read(summary.new.execution_id)).entries[-1] == kept
+
+    async def test_a_payload_at_the_cap_is_kept(self, store: Store) -> None:
+        # What frames it comes on top.
+        body = bytes(range(256)) * (PAYLOAD_BYTES_MAX // 256 + 4)
+        summary = await self.begin(store)
+        kept = Entry(body, b"\x00" * 16)
+        await store.append(append_to(summary, entries=[kept]))
+        assert (await store.read(summary.new.execution_id)).entries[-1] == kept
+
+    async def test_many_large_payloads_at_once_are_kept(self, store: Store) -> None:
+        bodies = [bytes([number]) * (256 * 1024 + number) for number in range(60)]
+        summaries = [await self.begin(store) for _ in bodies]
+        await asyncio.gather(
+            *(
+                store.append(append_to(one, entries=[Entry(body, body[:16])]))
+                for one, body in zip(summaries, bodies, strict=True)
+            )
+        )
+        for one, body in zip(summaries, bodies, strict=True):
+            assert (await store.read(one.new.execution_id)).entries[-1].body == body
 
     # -- reading -----------------------------------------------------------------------
 

@@ -38,7 +38,7 @@ async def submitted(work: Batches[str, str], *jobs: str) -> list[asyncio.Future[
 
 async def test_what_comes_during_a_batch_goes_together_in_the_next() -> None:
     server = Server()
-    work: Batches[str, str] = Batches(server.run)
+    work: Batches[str, str] = Batches(server.run, len)
     tasks = await submitted(work, "a", "b", "c", "d")
     server.gate.set()
     assert await asyncio.gather(*tasks) == ["A", "B", "C", "D"]
@@ -47,11 +47,23 @@ async def test_what_comes_during_a_batch_goes_together_in_the_next() -> None:
 
 async def test_of_a_key_there_is_one_in_a_batch_and_the_order_stays() -> None:
     server = Server()
-    work: Batches[str, str] = Batches(server.run, lambda job: job[0])
+    work: Batches[str, str] = Batches(server.run, len, lambda job: job[0])
     tasks = await submitted(work, "x", "a1", "a2", "b1", "a3", "b2")
     server.gate.set()
     await asyncio.gather(*tasks)
     assert server.batches == [["x"], ["a1", "b1"], ["a2", "b2"], ["a3"]]
+
+
+async def test_a_batch_has_no_more_bytes_than_a_server_takes_in_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batches, "BYTES_MAX", 4)
+    server = Server()
+    work: Batches[str, str] = Batches(server.run, len)
+    tasks = await submitted(work, "x", "ab", "cd", "e", "too large", "f", "g")
+    server.gate.set()
+    await asyncio.gather(*tasks)
+    assert server.batches == [["x"], ["ab", "cd"], ["e"], ["too large"], ["f", "g"]]
 
 
 async def test_a_batch_has_no_more_jobs_than_the_server_is_asked_to_do_at_once(
@@ -59,7 +71,7 @@ async def test_a_batch_has_no_more_jobs_than_the_server_is_asked_to_do_at_once(
 ) -> None:
     monkeypatch.setattr(batches, "JOBS_MAX", 2)
     server = Server()
-    work: Batches[str, str] = Batches(server.run)
+    work: Batches[str, str] = Batches(server.run, len)
     tasks = await submitted(work, "a", "b", "c", "d")
     server.gate.set()
     await asyncio.gather(*tasks)
@@ -69,7 +81,7 @@ async def test_a_batch_has_no_more_jobs_than_the_server_is_asked_to_do_at_once(
 async def test_a_refused_job_leaves_its_neighbours_alone() -> None:
     server = Server()
     server.gate.set()
-    work: Batches[str, str] = Batches(server.run)
+    work: Batches[str, str] = Batches(server.run, len)
     tasks = await submitted(work, "a", "bad", "c")
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     assert [isinstance(one, KeyError) for one in outcomes] == [False, True, False]
@@ -78,7 +90,7 @@ async def test_a_refused_job_leaves_its_neighbours_alone() -> None:
 async def test_a_batch_that_fails_is_refused_whole_and_the_next_is_tried() -> None:
     server = Server()
     server.failure = StoreUnavailable("gone")
-    work: Batches[str, str] = Batches(server.run)
+    work: Batches[str, str] = Batches(server.run, len)
     tasks = await submitted(work, "a", "b")
     server.gate.set()
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
@@ -89,7 +101,7 @@ async def test_a_batch_that_fails_is_refused_whole_and_the_next_is_tried() -> No
 
 async def test_who_does_not_wait_any_more_hinders_nobody() -> None:
     server = Server()
-    work: Batches[str, str] = Batches(server.run)
+    work: Batches[str, str] = Batches(server.run, len)
     tasks = await submitted(work, "a", "b", "c")
     tasks[1].cancel()
     server.gate.set()
@@ -98,7 +110,7 @@ async def test_who_does_not_wait_any_more_hinders_nobody() -> None:
 
 async def test_closing_finishes_what_was_submitted_and_takes_no_more() -> None:
     server = Server()
-    work: Batches[str, str] = Batches(server.run)
+    work: Batches[str, str] = Batches(server.run, len)
     tasks = await submitted(work, "a", "b")
     server.gate.set()
     await work.close()

@@ -23,6 +23,7 @@ import asyncpg
 
 from plait.ports.journal import StoreFull, StoreTooNew, StoreUnavailable
 from plait.stores.durability import StoreNotDurable, without_durability
+from plait.stores.faults import StoreDamaged, StoreReadOnly
 from plait.stores.places import place_of
 from plait.stores.unstorable import Unstorable
 
@@ -174,6 +175,8 @@ class Server:
             yield
         except (asyncpg.DataError, asyncpg.ProgramLimitExceededError) as error:
             raise Unstorable("PostgreSQL") from error
+        except (asyncpg.DataCorruptedError, asyncpg.IndexCorruptedError) as error:
+            raise StoreDamaged(f"PostgreSQL at {self.place}", str(error)) from error
         except _GONE as error:
             raise unavailable(self.place, error) from error
 
@@ -246,9 +249,20 @@ def unavailable(place: str, error: Exception) -> StoreUnavailable:
         case StoreUnavailable():
             return error
         case asyncpg.DiskFullError():
-            return StoreFull(f"{where} has no space left: nothing was written")
+            return StoreFull(
+                f"{where} has no space left: nothing was written; make room on its disk"
+            )
         case asyncpg.ReadOnlySQLTransactionError():
-            return StoreUnavailable(f"{where} takes no writes: is it a standby?")
+            return StoreReadOnly(
+                f"{where} takes no writes, as a standby does: name the server that does"
+            )
+        case asyncpg.TooManyConnectionsError():
+            return StoreUnavailable(
+                f"{where} has no connection left: a process takes up to {_POOL_MAX + 1}; "
+                "raise max_connections, or the role's limit"
+            )
+        case asyncpg.AdminShutdownError() | asyncpg.CrashShutdownError():
+            return StoreUnavailable(f"{where} has ended the connection")
         case asyncpg.CannotConnectNowError():
             return StoreUnavailable(f"{where} is starting up or shutting down")
         case (

@@ -66,10 +66,14 @@ class PostgresStore(PostgresUpkeep):
         self._came_last = ""
         self._news = News(lambda: self._publish(name))
         self._appends: Batches[Append, Refusal | None] = Batches(
-            lambda jobs: self._all(append_all, jobs), lambda job: job.execution_id
+            lambda jobs: self._all(append_all, jobs),
+            lambda job: _bytes_of(job.entries),
+            lambda job: job.execution_id,
         )
         self._creates: Batches[Start, int | None] = Batches(
-            lambda jobs: self._all(create_all, jobs), lambda job: job.new.execution_id
+            lambda jobs: self._all(create_all, jobs),
+            lambda job: len(job.new.input) + _bytes_of(job.entries),
+            lambda job: job.new.execution_id,
         )
 
     @classmethod
@@ -251,3 +255,7 @@ class PostgresStore(PostgresUpkeep):
 def _concerns_others(standing: Standing) -> bool:
     """Say whether somebody may wait for the end, or take the execution up at once."""
     return standing.status != RUNNING or standing.wake_at_ms == 0
+
+
+def _bytes_of(entries: Sequence[Entry]) -> int:
+    return sum(len(one.body) for one in entries)

@@ -49,7 +49,7 @@ class Scripts:
             name: hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
             for name, text in self._texts.items()
         }
-        self._batches: Batches[Job, Any] = Batches(self._run)
+        self._batches: Batches[Job, Any] = Batches(self._run, _bytes_of)
 
     async def run(self, script: str, execution_id: str, *arguments: Argument) -> Any:
         """Run a script; return its answer once that is on the disk.
@@ -100,6 +100,10 @@ class Scripts:
         if refusal is not None:
             return refusal(job.execution_id)
         return unavailable(self._server.place, answer)
+
+
+def _bytes_of(job: Job) -> int:
+    return sum(map(len, job.arguments))
 
 
 def _encoded(argument: Argument) -> bytes:

@@ -23,6 +23,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 
 from plait.ports.journal import StoreFull, StoreTooNew, StoreUnavailable
 from plait.stores.durability import StoreNotDurable, without_durability
+from plait.stores.faults import StoreReadOnly
 from plait.stores.places import place_of
 
 PORT: Final = 6379
@@ -160,9 +161,14 @@ def unavailable(place: str, error: Exception) -> StoreUnavailable:
     where = f"Redis at {place}"
     match error:
         case exceptions.OutOfMemoryError():
-            return StoreFull(f"{where} has no memory left: nothing was written")
+            return StoreFull(
+                f"{where} has no memory left: nothing was written; raise maxmemory, or "
+                "remove executions (`plait journal compact`)"
+            )
         case exceptions.ReadOnlyError():
-            return StoreUnavailable(f"{where} takes no writes: is it a replica?")
+            return StoreReadOnly(
+                f"{where} is a replica and takes no writes: name the server that does"
+            )
         case exceptions.BusyLoadingError():
             return StoreUnavailable(f"{where} is starting up")
         case exceptions.AuthenticationError() | exceptions.AuthorizationError():
@@ -171,6 +177,8 @@ def unavailable(place: str, error: Exception) -> StoreUnavailable:
             return StoreUnavailable(f"{where} gave no answer in time")
         case exceptions.ConnectionError() | OSError():
             return StoreUnavailable(f"{where} cannot be reached: is it running?")
+        case exceptions.ResponseError() if str(error).startswith("MASTERDOWN"):
+            return StoreReadOnly(f"{where} is a replica that has lost its master")
         case exceptions.ResponseError() if str(error).startswith("MISCONF"):
             return StoreUnavailable(f"{where} cannot write to its disk: see its log")
         case _:
