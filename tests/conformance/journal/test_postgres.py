@@ -22,6 +22,7 @@ from plait.ports.journal import (
 )
 from plait.stores.durability import StoreNotDurable
 from plait.stores.postgres import PostgresStore, leases
+from plait.stores.postgres.searches import search_sql
 from plait.stores.postgres.server import migrations
 from plait.stores.unstorable import Unstorable
 from plait.testing.journal_suite import (
@@ -342,3 +343,29 @@ async def test_commits_wait_for_the_disk_whatever_the_servers_default(
         await other.close()
     finally:
         await database.execute("ALTER DATABASE postgres RESET synchronous_commit")
+
+
+@pytest.mark.parametrize(
+    ("search", "index"),
+    [
+        (Search(key="k"), "executions_by_key"),
+        (Search(parent="x1"), "executions_by_parent"),
+        (Search(tag="vip"), "tags_pkey"),
+        (Search(error_code="no.good"), "standings_by_error"),
+        (Search(statuses=("failed",)), "standings_by_status"),
+    ],
+)
+async def test_a_search_reads_the_latest_of_just_what_it_asks_for(
+    stores: OpenStore, database: Any, search: Search, index: str
+) -> None:
+    store = await stores()
+    await database.execute(_MANY.format(0))
+    await database.execute("ANALYZE")
+    sql, values = search_sql(search, None, 50)
+    async with store._server.connection() as connection:  # type: ignore[attr-defined]
+        explained = await connection.fetchval(
+            f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", *values
+        )
+    (found,) = orjson.loads(explained)
+    assert f'"{index}"' in explained
+    assert max(_rows_read(found["Plan"])) <= 50

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 from plait.ports.journal import Search, Summary
-from plait.stores.pieces import Span, begins_with_standings, in_pieces, is_answered_by_index
+from plait.stores.pieces import (
+    Span,
+    begins_with_standings,
+    in_pieces,
+    is_answered_by_index,
+    is_of_few,
+)
 from plait.stores.postgres.rows import COLUMNS, SELECT, summary_of
 from plait.stores.postgres.server import Server
 
@@ -64,7 +70,9 @@ def search_sql(search: Search, span: Span | None, limit: int) -> tuple[str, list
     given = {text: value for text, value in wanted.items() if value is not None}
     conditions = [text.format(f"${n}") for n, text in enumerate(given, start=1)]
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    statement = f"{select}{where} ORDER BY {number} DESC LIMIT ${len(given) + 1}"
+    # Of few, the planner would look through the latest of all for them: 114 ms in 100,000.
+    order = f"{number} + 0" if is_of_few(search) else number
+    statement = f"{select}{where} ORDER BY {order} DESC LIMIT ${len(given) + 1}"
     return statement, [*given.values(), limit]
 
 

@@ -42,6 +42,8 @@ async def _candidates(client: Any, search: Search, below: float) -> AsyncIterato
                 yield summary
         return
     index = await _shortest(client, indexes_of(search))
+    # Perhaps the first ones all fit.
+    count = min(search.limit, _ROWS_MAX)
     while True:
         ids = await client.zrange(
             index,
@@ -50,15 +52,16 @@ async def _candidates(client: Any, search: Search, below: float) -> AsyncIterato
             desc=True,
             byscore=True,
             offset=0,
-            num=_ROWS_MAX,
+            num=count,
         )
         if not ids:
             return
         rows = await rows_of(client, [one.decode() for one in ids])
         for _, summary in rows:
             yield summary
-        if len(ids) < _ROWS_MAX:
+        if len(ids) < count:
             return
+        count = _ROWS_MAX
         below = await client.zscore(index, ids[-1]) or rows[-1][0]
 
 
