@@ -286,7 +286,7 @@ class _Writer:
         kinds += ["wait"] + ["approval"] * self.wishes.limits
         kinds += ["return"] if self.wishes.races else []
         kinds += ["parallel", "parallel", "sequence"] if depth < DEPTH_MAX else []
-        kinds += [*LOOPS] if depth < DEPTH_MAX else []
+        kinds += [self.pick(LOOPS)] if depth < DEPTH_MAX else []
         kinds += ["saga"] * 3 if depth < DEPTH_MAX and self.wishes.undoing else []
         kind = self.pick(kinds)
         return {"type": kind, **getattr(self, f"kind_{kind}")(seen, depth)}
@@ -420,16 +420,22 @@ class _Writer:
         if self.perhaps(5):
             step["continue"] = self.pick(["${index == 1}", "${item == 'one'}"])
         if self.wishes.races:
-            step |= self.items_that_fail()
+            step |= self.items_that_fail(step["steps"])
         return step
 
-    def items_that_fail(self) -> Json:
+    def items_that_fail(self, steps: list[Json]) -> Json:
         step: Json = {"on_item_error": "continue"} if self.perhaps(2) else {}
         if self.perhaps(2):
             step["item_retry"] = self.retry()["retry"]
             step["item_retry"].pop("jitter", None)
             if step["item_retry"]["backoff"] == "random":
                 step["item_retry"]["backoff"] = "linear"
+            if self.perhaps(2):
+                step["item_retry"] |= {"max_attempts": 3, "on": ["any"]}
+                plays = [self.play(fails=True), self.play(fails=False)]
+                request = {"play": plays, "arg": "${index}"}
+                first = {"id": f"s{self.next_number()}", "type": "ask", "request": request}
+                steps.insert(0, {**first, "retry": {"max_attempts": 1}})
         if self.perhaps(5):
             step["break"] = self.pick(["${index == 1}", "${item == 1}"])
         return step

@@ -275,6 +275,7 @@ def all_unsafe(part: Any) -> Any:
     whole = {name: all_unsafe(one) for name, one in part.items()}
     if part.get("type") in SCOPED:
         whole.pop("retry", None)
+        whole.pop("item_retry", None)
     return whole | ({"effect": "unsafe"} if "request" in part else {})
 
 

@@ -75,6 +75,29 @@ def calls_for_two() -> int:
     return calls_during(lambda: sim.happen(sim.pending_at("s0")))
 
 
+@pytest.mark.parametrize("kind", ["while", "repeat", "foreach"])
+@pytest.mark.parametrize("is_undone", [False, True])
+def test_an_iteration_costs_the_same_however_many_came_before(
+    kind: str, *, is_undone: bool
+) -> None:
+    steps = [give("x", 1), give("y", 2)]
+    body: dict[str, Any] = {"id": "g", "type": "sequence", "steps": steps}
+    if is_undone:
+        body["compensate"] = give("undo", 1)
+    settings: dict[str, dict[str, Any]] = {
+        "while": {"while": "${iteration < input.n}", "max_iterations": 10_000},
+        "repeat": {"until": "${iteration + 1 == input.n}", "max_iterations": 10_000},
+        "foreach": {"items": "${input.items}"},
+    }
+    plan = plan_with({"id": "l", "type": kind, "steps": [body], **settings[kind]})
+
+    def run(count: int) -> int:
+        given: Any = {"n": count, "items": list(range(count))}
+        return calls_during(lambda: Simulation(plan, {}, input=given, limits=MANY).run())
+
+    assert run(2_000) < 10.5 * run(200)
+
+
 def test_a_join_of_ten_thousand_is_looked_at_once_per_branch() -> None:
     def run(width: int) -> int:
         steps = [give(f"s{n}", n) for n in range(width)]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from pydantic import BaseModel, ValidationError
 
@@ -34,6 +34,8 @@ _NAME: Final = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 class UnknownStep(Step):
     """Stands in for a step of an unknown type."""
+
+    machine: ClassVar[str] = ""
 
 
 def step_model(kind: type[Step] | None, raw: JsonObject) -> Step:

@@ -12,6 +12,7 @@ Not here: when something is undone (plait.kernel.engine, plait.kernel.machines.s
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final, Protocol, assert_never
 
@@ -40,18 +41,31 @@ def note_completed(x: Execution, run: Run) -> None:
     """Note that `run`, whose node has a `compensate`, has completed by itself."""
     key = without_rounds(run.path)
     if run.node.scopes:
-        for inner in [one for one in x.undo if is_within(one, key)]:
+        for inner in list(_inside(x, run)):
             del x.undo[inner]
     # In again at the end: a later round has completed later.
     x.undo.pop(key, None)
-    x.undo[key] = Undo(run.node, run.path, run.frame.names)
+    x.undo[key] = Undo(run.node, run.path, run.frame.names, x.undo_count)
+    x.undo_count += 1
+
+
+def _inside(x: Execution, run: Run) -> Iterator[str]:
+    """Yield the keys of what completed inside `run`, the last first.
+
+    What had completed before it began is not looked at: a loop may have left much.
+    """
+    group = without_rounds(run.path)
+    for key, undo in reversed(x.undo.items()):
+        if undo.number < run.undo_from:
+            return
+        if is_within(key, group):
+            yield key
 
 
 def owe(x: Execution, run: Run) -> None:
     """Note that the saga `run` was cut short from outside: it is undone before the end."""
-    group = without_rounds(run.path)
-    for key, undo in x.undo.items():
-        undo.is_owed |= is_within(key, group)
+    for key in _inside(x, run):
+        x.undo[key].is_owed = True
 
 
 def owed(x: Execution) -> list[str]:
@@ -62,7 +76,7 @@ def owed(x: Execution) -> list[str]:
 def inside_of(x: Execution, run: Run) -> list[str]:
     """Return what completed inside `run` and can be undone, the oldest first."""
     group = without_rounds(run.path)
-    return [key for key in x.undo if is_within(key, group) and key != group]
+    return [key for key in _inside(x, run) if key != group][::-1]
 
 
 def begin_at_end(x: Execution, keys: list[str], event: TerminalEvent) -> Undoing:

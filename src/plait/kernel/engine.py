@@ -175,6 +175,7 @@ class Engine:
     def _begin(self, x: Execution, frame: Frame, index: int) -> None:
         node = frame.scope.nodes[index]
         run = frame.runs[index] = Run(node, frame, frame.prefix + node.id)
+        run.undo_from = x.undo_count
         if node.disabled:
             self._skip(x, run, "disabled")
             return

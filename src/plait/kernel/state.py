@@ -28,6 +28,8 @@ class Run:
         timers: Its outstanding timers: timer number → what it is for.
         frames: The frames that it runs inside itself, by name.
         memory: Whatever its machine keeps between events.
+        undo_from: What completed inside it has this number in `Execution.undo`, or a
+            higher one.
     """
 
     node: Node
@@ -41,6 +43,7 @@ class Run:
     timers: dict[int, str] = field(default_factory=dict)
     frames: dict[str, Frame] = field(default_factory=dict)
     memory: Any = None
+    undo_from: int = 0
 
     @property
     def is_active(self) -> bool:
@@ -115,11 +118,13 @@ class Undo:
     Attributes:
         is_owed: Its saga was cut short: it is undone before the execution ends.
         tries: How often it was tried to undo it.
+        number: Steps that can be undone are counted as they complete, from 0.
     """
 
     node: Node
     path: str
     names: dict[str, Any]
+    number: int
     is_owed: bool = False
     tries: int = 0
 
@@ -156,7 +161,7 @@ class Execution:
         waiting: Steps that wait for somebody outside, by path, longest waiting first.
         mailbox: Signals that have come; None before the first.
         undo: Completed steps that can be undone, by path without rounds, the first to
-            complete first.
+            complete first. `undo_count` is how many there have been.
         undone: How often steps were undone, by the same.
         undoing: The compensation of the whole execution, while it is under way.
         ready: What is to be done before the turn ends, in order.
@@ -178,6 +183,7 @@ class Execution:
     waiting: dict[str, Run] = field(default_factory=dict)
     mailbox: Mailbox | None = None
     undo: dict[str, Undo] = field(default_factory=dict)
+    undo_count: int = 0
     undone: dict[str, int] = field(default_factory=dict)
     undoing: Undoing | None = None
     compensation_count: int = 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from plait.drivers.inline import Trace
+from plait.drivers.inline.trace import LINES_MAX
+from plait.kernel import Limits
 from plait.testing import Simulated, Simulation, error, reply, simulate
 from tests.simulation.asking import ask, give, plan_with
 
@@ -102,3 +104,13 @@ def test_a_step_under_way_ends_for_now_where_the_trace_ends() -> None:
     sim.happen(sim.pending[0])
     told = lines(sim.result())["b"]
     assert (told["status"], told["ended_ms"]) == ("running", 10.0)
+
+
+def test_a_long_loop_leaves_its_first_iterations_in_the_timeline() -> None:
+    step: dict[str, Any] = {"id": "l", "type": "while", "while": "${iteration < 12000}"}
+    step |= {"max_iterations": 12_000, "steps": [give("x", 1)]}
+    limits = Limits(events_max=100_000)
+    result = Simulation(plan_with(step), {}, limits=limits).run()
+    assert result.status == "completed"
+    assert list(result.steps)[:2] == ["l", "l[0]/x"]
+    assert len(result.steps) == LINES_MAX

@@ -218,3 +218,28 @@ def test_the_document_may_say_the_order_of_the_steps_of_a_loop() -> None:
     document["steps"][0]["order"] = "sequence"
     result = simulate(plan_of(document), counted)
     assert result.elapsed_ms == 2
+
+
+def test_what_iterations_did_is_undone_the_last_first() -> None:
+    def answer(call: StartCall) -> Any:
+        return error(BROKEN) if call.step == "s/l[2]/x" else reply(1)
+
+    undo = ask("undo", "${iteration}")
+    step = loop("while", ask("x", compensate=undo), **{"while": "${iteration < 5}"})
+    saga = {"id": "s", "type": "saga", "steps": [step]}
+    result = simulate(plan_with(saga), answer)
+    assert [(call.step, call.request["arg"]) for call in result.calls[3:]] == [
+        ("s/l[1]/x.compensate/undo", 1),
+        ("s/l[0]/x.compensate/undo", 0),
+    ]
+
+
+def test_a_saga_that_is_undone_in_each_iteration_undoes_its_own() -> None:
+    def answer(call: StartCall) -> Any:
+        return error(BROKEN) if call.step.endswith("/y") else reply(1)
+
+    steps = [ask("x", compensate=ask("undo")), ask("y", depends_on=["x"])]
+    saga = {"id": "s", "type": "saga", "steps": steps, "on_error": "continue"}
+    result = run(loop("while", saga, **{"while": "${iteration < 2}"}), answer)
+    undone = [call.step for call in result.calls if "undo" in call.step]
+    assert undone == [f"l[{n}]/s/x.compensate/undo" for n in (0, 1)]

@@ -194,6 +194,8 @@ class _Running:
 
     def act(self, turn: Turn, now_s: float) -> None:
         self.trace.note(turn.events, now_s)
+        # No history is kept, so there is none that a long loop could make too long.
+        self.state.event_count = 0
         for command in turn.commands:
             match command:
                 case StartCall():

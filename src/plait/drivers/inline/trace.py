@@ -24,9 +24,12 @@ from plait.kernel.events import (
     StepSkipped,
     StepStarted,
 )
-from plait.kernel.paths import is_within
+from plait.kernel.paths import in_document, is_within, without_rounds
 from plait.model.failure import Failure
 from plait.model.json import JsonObject
+
+# A line takes 0.5 KB; nobody reads ten thousand.
+LINES_MAX: Final = 10_000
 
 
 @dataclass(slots=True)
@@ -50,11 +53,16 @@ class StepTrace:
 
 @dataclass(slots=True)
 class Trace:
-    """All steps' lines, in the order in which they began."""
+    """All steps' lines, in the order in which they began.
+
+    Attributes:
+        forgotten_count: How many lines are left out, of iterations past the first ones.
+    """
 
     started_s: float
     ended_s: float = 0.0
     steps: dict[str, StepTrace] = field(default_factory=dict)
+    forgotten_count: int = 0
 
     def note(self, events: list[Event], now_s: float) -> None:
         """Take in the events of one turn, which happened at `now_s`."""
@@ -109,6 +117,7 @@ def _begin(trace: Trace, event: StepStarted, now_s: float) -> None:
 
 def _skip(trace: Trace, event: StepSkipped, now_s: float) -> None:
     trace.steps[event.step] = StepTrace(event.step, "skipped", now_s, now_s)
+    _forget(trace, event.step)
 
 
 def _end_attempt(trace: Trace, event: RetryScheduled | CallFailed, now_s: float) -> None:
@@ -143,6 +152,7 @@ def _complete(trace: Trace, event: StepCompleted, now_s: float) -> None:
     if not event.by_fallback:
         step.failure = None
     _end(step, "completed", now_s)
+    _forget(trace, event.step)
 
 
 def _fail(trace: Trace, event: StepFailed, now_s: float) -> None:
@@ -161,6 +171,13 @@ def _end(step: StepTrace, status: str, now_s: float) -> None:
     step.status = status
     step.ended_s = now_s
     _close_attempt(step, now_s)
+
+
+def _forget(trace: Trace, step: str) -> None:
+    """Leave out a step that has completed in an iteration, if there are too many lines."""
+    if len(trace.steps) > LINES_MAX and in_document(step) != without_rounds(step):
+        del trace.steps[step]
+        trace.forgotten_count += 1
 
 
 def _close_attempt(step: StepTrace, now_s: float, failure: Failure | None = None) -> None:
