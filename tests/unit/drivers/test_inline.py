@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from plait.drivers.inline import InlineDriver, NeedsDurable, Result, Start
-from plait.kernel import Kernel
+from plait.kernel import Kernel, Limits
 from plait.model.errors import Advice
 from plait.model.failure import Failure
 from plait.ports.calls import Call, CallHandle, CallReply, Done, Outcome
@@ -302,3 +302,12 @@ async def test_a_workflow_that_waits_for_somebody_outside_is_refused_before_any_
     with pytest.raises(NeedsDurable, match="run it durably"):
         await InlineDriver(calls).run(Kernel(plan_with(ask("a"), group)), START)
     assert calls.handles == []
+
+
+async def test_no_history_is_kept_and_so_a_long_loop_makes_none_too_long() -> None:
+    calls = Calls(lambda _: answered(1))
+    step = {"id": "f", "type": "foreach", "items": "${input}", "steps": [ask("x")]}
+    plan = plan_with(step, output="${f.response.success_count}")
+    kernel = Kernel(plan, limits=Limits(events_max=1_200))
+    result = await InlineDriver(calls).run(kernel, Start("e1", list(range(1_000))))
+    assert (result.status, result.output) == ("completed", 1_000)
