@@ -18,6 +18,9 @@ GONE := $(shell test -x .venv/bin/python && \
 	grep -qF '$(CURDIR)/.venv' .venv/pyvenv.cfg || echo gone)
 
 export PYTHON
+# Without bytecode each of the hundreds of processes that tests start compiles all of Plait
+# anew: 0.75 s of processor time before its first line instead of 0.47 s.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo serve check static format lint types imports test prove bench \
 	lock clean gone
