@@ -23,7 +23,7 @@ Json = Any
 STARTED_AT = datetime.fromtimestamp(STARTED_AT_MS / 1000, UTC)
 DEPTH_MAX = 3
 LOOPS = ("while", "repeat", "foreach")
-SCOPED = ("sequence", "parallel", "saga", *LOOPS)
+SCOPED = ("sequence", "parallel", "saga", "switch", "try", *LOOPS)
 CODES = (
     "connector.http.503",
     "connector.http.404",
@@ -231,6 +231,7 @@ class _Writer:
     def unsettle(self, group: Json) -> None:
         """Let something in `group` fail at first, and let the group be tried again."""
         scopes = [*group["branches"].values()] if "branches" in group else [group]
+        scopes = group.get("cases", scopes)
         steps = self.pick(scopes)["steps"]
         plays = [self.play(fails=n < 2) for n in range(self.pick([2, 2, 3]))]
         request = {"play": plays, "arg": "${input.a}"}
@@ -286,7 +287,8 @@ class _Writer:
         kinds += ["wait"] + ["approval"] * self.wishes.limits
         kinds += ["return"] if self.wishes.races else []
         kinds += ["parallel", "parallel", "sequence"] if depth < DEPTH_MAX else []
-        kinds += [self.pick(LOOPS)] if depth < DEPTH_MAX else []
+        kinds += [self.pick(LOOPS), "switch"] if depth < DEPTH_MAX else []
+        kinds += ["try"] if depth < DEPTH_MAX and self.wishes.races else []
         kinds += ["saga"] * 3 if depth < DEPTH_MAX and self.wishes.undoing else []
         kind = self.pick(kinds)
         return {"type": kind, **getattr(self, f"kind_{kind}")(seen, depth)}
@@ -443,6 +445,37 @@ class _Writer:
     def kind_saga(self, seen: tuple[str, ...], depth: int) -> Json:
         order = self.pick(["graph", "sequence"])
         return {"order": order, "steps": self.steps(seen, depth + 1, order)}
+
+    def kind_switch(self, seen: tuple[str, ...], depth: int) -> Json:
+        cases = [
+            {"name": f"c{n}", "when": self.condition(seen), **self.scope(seen, depth + 1)}
+            for n in range(self.lot.randint(1, 3))
+        ]
+        for case in cases:
+            case |= {"priority": self.pick([-1, 1, 2])} if self.perhaps(3) else {}
+        step: Json = {"cases": cases}
+        if self.perhaps(2):
+            step["strategy"] = self.pick(["first_match", "all_match", "all_match"])
+        if self.perhaps(2):
+            step["default"] = self.scope(seen, depth + 1)
+        return step
+
+    def kind_try(self, seen: tuple[str, ...], depth: int) -> Json:
+        step = {"order": self.pick(["graph", "sequence"])}
+        step["steps"] = self.steps(seen, depth + 1, step["order"])
+        step["steps"].append({**self.worse(), "condition": self.condition(seen)})
+        fitting: list[Json] = []
+        for _ in range(self.lot.randint(0, 2)):
+            on = self.pick([*ON[2:], ["custom.worse"]])
+            fitting.append({"on": on, **self.scope(seen, depth + 1)})
+        fitting += [self.scope(seen, depth + 1)] if self.perhaps(2) else []
+        for catch in fitting:
+            catch |= {"as": "e", "output": "${e.code}"} if self.perhaps(3) else {}
+        if fitting:
+            step["catch"] = fitting
+        if not fitting or self.perhaps(3):
+            step["finally"] = self.scope(seen, depth + 1)
+        return step
 
     def kind_parallel(self, seen: tuple[str, ...], depth: int) -> Json:
         count = self.lot.randint(1, 3)

@@ -177,6 +177,11 @@ def is_retried(on: Json, error: Error, names: dict[str, Json], effect: Json) -> 
         return error.code in ADVISED
     if isinstance(on, str) and "${" in on:
         return truth(on, {**names, "error": {"code": error.code}})
+    return word_matches(on, error)
+
+
+def word_matches(on: Json, error: Error) -> bool:
+    """Tell whether one of the words in `on` means `error`."""
     words = on if isinstance(on, list) else [on]
     status = error.code.removeprefix("connector.http.")
     known = {"any", error.code, CLASSES.get(error.code), status, f"{status[0]}xx"}

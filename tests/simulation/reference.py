@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from tests.simulation.choosing import switch, tried
 from tests.simulation.looping import LOOPS, Group, foreach, loop
 from tests.simulation.reading import Unreadable, render, truth
 from tests.simulation.reckoning import (
@@ -128,7 +129,7 @@ class Reference:
 
     def scope_output(self, raw: Json, names: dict[str, Json], views: Json) -> Json:
         key = "result" if raw.get("type") in LOOPS else "output"
-        if key in raw and raw.get("type") != "sequence":
+        if key in raw and raw.get("type") not in ("sequence", "try"):
             return render(raw[key], names)
         return {
             step_id: view["response"]
@@ -307,6 +308,12 @@ class Reference:
             case "foreach":
                 around = round_of(path, attempt)
                 ends = foreach(self, raw, names, now, Group(around, path, attempt))
+                return [told_of(end, path, attempt) for end in ends]
+            case "switch":
+                ends = switch(self, raw, names, now, round_of(path, attempt))
+                return [told_of(end, path, attempt) for end in ends]
+            case "try":
+                ends = tried(self, raw, names, now, round_of(path, attempt))
                 return [told_of(end, path, attempt) for end in ends]
             case other:
                 raise AssertionError(other)

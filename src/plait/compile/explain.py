@@ -17,6 +17,7 @@ from plait.compile.iterations import UNBOUNDED
 from plait.compile.layers import bits, levels, overlaps
 from plait.compile.reasons import Reason, reasons_in
 from plait.compile.worst_case import Bound, worst_cases
+from plait.kernel.machines import built_in_machines
 from plait.model.json import JsonObject, JsonValue
 from plait.model.record import record
 from plait.plan import Node, Plan, Scope
@@ -154,7 +155,8 @@ class _Explainer:
         self, node: Node, path: str, depth: int, around: tuple[str, ...], count: int
     ) -> Iterator[StepExplanation]:
         inner = list(inner_scopes(node, path))
-        branches = [scope.id for scope in inner if not scope.is_fallback]
+        is_together = built_in_machines()[node.machine].runs_together(node)
+        branches = [one.id for one in inner if is_together and not one.is_fallback]
         for scope in inner:
             others = tuple(one for one in branches if one != scope.id)
             if scope.is_fallback:

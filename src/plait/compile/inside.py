@@ -8,18 +8,10 @@ it is tried again (plait.kernel.paths), and with `[*]` for the number of an iter
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
+from plait.kernel.machines import built_in_machines
 from plait.model.record import record
 from plait.plan import Node, Plan, Scope
-
-# Their scope runs many times: `[*]` stands for the number of an iteration or item.
-LOOPS: Final = ("while", "repeat", "foreach")
-_LABELS: Final = {
-    "while": "each iteration",
-    "repeat": "each iteration",
-    "foreach": "each item",
-}
 
 
 @record
@@ -52,15 +44,12 @@ class Located:
 
 def inner_scopes(node: Node, path: str) -> Iterator[Inner]:
     """Yield the scopes inside `node`, its fallback last."""
+    machine = built_in_machines()[node.machine]
     for name, scope in node.scopes.items():
-        if node.machine == "parallel":
-            own = f"{path}[{name}]"
-            yield Inner(own, name, f"{own}/", scope)
-        elif node.machine in LOOPS:
-            own = f"{path}[*]"
-            yield Inner(own, _LABELS[node.machine], f"{own}/", scope)
-        else:
-            yield Inner(path, "", f"{path}/", scope)
+        prefix = path + machine.suffix(name)
+        own = prefix.removesuffix("/")
+        label = name if own != path else ""
+        yield Inner(own, machine.repeats or label, prefix, scope)
     if node.fallback_scope is not None:
         own = f"{path}.fallback"
         yield Inner(own, "fallback", f"{own}/", node.fallback_scope, is_fallback=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from plait.compile.inside import LOOPS
+from plait.kernel.machines import built_in_machines
 from plait.model.duration import format_ms, parse_duration_ms
 from plait.model.record import record
 from plait.plan import Node
@@ -40,7 +40,7 @@ class Iterations:
 
 def iterations_of(node: Node) -> Iterations | None:
     """Return what is known of a loop; None: the node is none."""
-    if node.machine not in LOOPS:
+    if not built_in_machines()[node.machine].repeats:
         return None
     if node.machine == "foreach":
         return _of_items(node)

@@ -56,6 +56,10 @@ class ScopeCompiler:
 
     def _opened(self, tree: ScopeTree, around: View) -> ScopeDraft:
         own = self._own_steps(tree, around)
+        for name in tree.names:
+            if name in around.steps or name in around.later or name in own:
+                text = f"the name '{name}' would hide the step of this id"
+                self._findings.error("P005", text, "choose another one", tree.path)
         is_graph = tree.order == "graph"
         seen = {**around.steps, **own} if is_graph else dict(around.steps)
         ahead = set(around.later) if is_graph else {*around.later, *own}

@@ -144,7 +144,10 @@ class StepTemplateCompiler:
             view = view.with_extra(*part.names)
         value: Any = self._step.raw
         for key in part.path:
-            value = value.get(key, part.default) if isinstance(value, dict) else value
+            if isinstance(value, dict):
+                value = value.get(str(key), part.default)
+            elif isinstance(value, list) and isinstance(key, int):
+                value = value[key]
         if part.without and isinstance(value, Mapping):
             value = {k: v for k, v in value.items() if k not in part.without}
         path = (*self._step.path, *part.path)

@@ -17,6 +17,7 @@ from plait.compile.inside import inner_scopes, waits_of
 from plait.compile.iterations import UNBOUNDED, iterations_of
 from plait.compile.layers import topological
 from plait.kernel.calls import CALL_TIMEOUT_MS_DEFAULT
+from plait.kernel.machines import built_in_machines
 from plait.kernel.retry import retry_of_items
 from plait.model.duration import format_ms, parse_duration_ms
 from plait.model.record import record
@@ -108,11 +109,24 @@ def _step(node: Node, path: str, found: dict[str, Bound]) -> Bound:
     inside = [_repeated(node, bound) for is_fallback, bound in inner if not is_fallback]
     bound = Bound(0, 0, 0, (path,), (path,), "disabled")
     if not node.disabled:
+        if built_in_machines()[node.machine].is_in_turn:
+            inside = [_in_turn(inside)]
         bound = _own(node, path, inside)
         for is_fallback, fallback in inner:
             bound = _with_fallback(bound, fallback) if is_fallback else bound
     found[path] = bound
     return bound
+
+
+def _in_turn(inside: list[Bound]) -> Bound:
+    """Return the bound of scopes that may all run, one after the other."""
+    return Bound(
+        sum(one.ms for one in inside),
+        sum(one.asked_ms for one in inside),
+        sum(one.calls for one in inside),
+        tuple(path for one in inside for path in one.slowest),
+        tuple(path for one in inside for path in one.deepest),
+    )
 
 
 def _own(node: Node, path: str, inside: list[Bound]) -> Bound:

@@ -58,7 +58,12 @@ def _duration(value: Any) -> int:
     return parse_duration_ms(value)
 
 
-def _identifier(value: Any) -> str:
+def identifier(value: Any) -> str:
+    """Return `value`, which templates can read as a name.
+
+    Raises:
+        ValueError: They cannot.
+    """
     if not isinstance(value, str) or not _IDENTIFIER.fullmatch(value):
         raise ValueError(
             "an id has letters, digits and '_' only and starts with no digit, "
@@ -113,7 +118,7 @@ IDENTIFIER_SCHEMA: Final[JsonDict] = {
     "maxLength": _IDENTIFIER_CHARS_MAX,
     "not": {"enum": [*sorted(RESERVED_NAMES)]},
 }
-Identifier = Annotated[str, BeforeValidator(_identifier), WithJsonSchema(IDENTIFIER_SCHEMA)]
+Identifier = Annotated[str, BeforeValidator(identifier), WithJsonSchema(IDENTIFIER_SCHEMA)]
 Condition = Annotated[
     str | bool,
     BeforeValidator(_condition),

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from plait.document.durations import WaitFor, check_duration
 from plait.document.fields import Condition, Steps, Templated
-from plait.document.step import Parts, ScopePart, Step, TemplatePart
-from plait.model.json import JsonObject, JsonValue
+from plait.document.step import Parts, ScopePart, Step, TemplatePart, condition_part
+from plait.model.json import JsonObject
 
 ITERATIONS_MAX: Final = 1_000_000
 NAMES: Final = ("iteration", "previous")
@@ -48,25 +48,15 @@ class LoopStep(Step):
         """Return what the loop is made of, beside conditions of its own."""
         templates = [*before]
         if self.continue_ is not None:
-            templates.append(condition_part("continue"))
+            templates.append(condition_part("continue", names=NAMES))
         if self.delay is not None:
             part = TemplatePart("delay", ("delay",), names=NAMES, check=check_duration)
             templates.append(part)
         if self.break_ is not None:
-            after = (condition_part("break"), *after)
+            after = (condition_part("break", names=NAMES), *after)
         scope = ScopePart("steps", (), self.order, NAMES, "result", after)
         options: JsonObject = {"max_iterations": self.max_iterations}
         return Parts(tuple(templates), (scope,), options=options)
-
-
-def condition_part(key: str, names: tuple[str, ...] = NAMES) -> TemplatePart:
-    """Return the part that is a condition under `key`."""
-    return TemplatePart(key, (key,), names=names, check=_check_bool)
-
-
-def _check_bool(value: JsonValue) -> None:
-    if not isinstance(value, bool):
-        raise ValueError("a condition is true or false")
 
 
 def always(condition: Any, value: bool) -> bool:

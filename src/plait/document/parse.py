@@ -110,12 +110,18 @@ class _Parser:
         if raw.get("type") != kind.type_name():
             raw = {**raw, "type": kind.type_name()}
         model = self._validated(kind, raw, path)
-        if model is None:
+        if model is None or self._has_problems(model, path):
             return self._broken(kind, raw, path)
         parts = model.parts(raw)
         scopes = {part.name: self._nested(raw, path, part) for part in parts.scopes}
         fallback, compensate = self._fallback(raw, path), self._compensate(raw, path)
         return StepTree(model, raw, path, parts, scopes, fallback, compensate)
+
+    def _has_problems(self, model: Step, path: Path) -> bool:
+        problems = list(model.problems())
+        for where, text in problems:
+            self._report("D103", text, "", (*path, *where))
+        return bool(problems)
 
     def _nested(self, raw: Any, path: Path, part: ScopePart) -> ScopeTree:
         for key in part.path:

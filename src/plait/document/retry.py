@@ -71,12 +71,12 @@ def _matches(value: Any) -> tuple[str, ...] | str:
     if not isinstance(value, list):
         return (error_word(value),)
     if not value:
-        raise ValueError("an empty list would retry nothing; leave `retry` out instead")
+        raise ValueError("an empty list matches nothing; leave the key out instead")
     # Its error tells of each wrong item, at that item's place.
     return _ERROR_WORDS.validate_python(value)
 
 
-RetryOn = Annotated[
+ErrorMatch = Annotated[
     tuple[str, ...] | str,
     BeforeValidator(_matches),
     WithJsonSchema(
@@ -106,7 +106,7 @@ class Retry(Strict):
     """Ceiling of every wait, also of one that the other side asks for (Retry-After)."""
     jitter: Annotated[float, Field(ge=0, le=1, strict=False)] = 0.0
     """Share of the wait that is drawn at random, to spread callers out."""
-    on: RetryOn | None = None
+    on: ErrorMatch | None = None
     """Errors to retry: classes, statuses, codes, or an expression over `error`.
 
     Left out: whatever the error itself advises, which is failed connections, time-outs,

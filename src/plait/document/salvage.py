@@ -107,8 +107,18 @@ def scopes_in(kind: type[Step] | None, raw: JsonObject) -> Iterator[SavedScope]:
     branches = raw.get(key)
     for name, branch in branches.items() if isinstance(branches, dict) else ():
         if isinstance(branch, dict):
-            order = "sequence" if branch.get("order") == "sequence" else "graph"
-            yield SavedScope((key, name), branch, order)
+            yield _saved((key, name), branch)
+    for path, holder in _holders(raw):
+        if path and path[0] != key:
+            given = holder.get("as", "error")
+            yield _saved(path, holder, (given,) if isinstance(given, str) else ())
+
+
+def _saved(
+    path: tuple[str | int, ...], holder: JsonObject, names: tuple[str, ...] = ()
+) -> SavedScope:
+    order = "sequence" if holder.get("order") == "sequence" else "graph"
+    return SavedScope(path, holder, order, names)
 
 
 def steps_key(holder: JsonObject) -> str:

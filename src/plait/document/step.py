@@ -6,7 +6,7 @@ plain settings; nothing else in the compiler knows about a single type.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, WithJsonSchema
@@ -37,13 +37,25 @@ class TemplatePart:
     """
 
     name: str
-    path: tuple[str, ...]
+    path: tuple[str | int, ...]
     escape: Escape = Escape.NONE
     without: tuple[str, ...] = ()
     default: JsonValue = None
     may_read_secrets: bool = False
     names: tuple[str, ...] = ()
     check: Callable[[JsonValue], object] | None = None
+
+
+def condition_part(
+    name: str, *path: str | int, names: tuple[str, ...] = ()
+) -> TemplatePart:
+    """Return the part that is a condition; without a `path` its name is its key."""
+    return TemplatePart(name, path or (name,), names=names, check=_check_bool)
+
+
+def _check_bool(value: JsonValue) -> None:
+    if not isinstance(value, bool):
+        raise ValueError("a condition is true or false")
 
 
 @record
@@ -58,7 +70,7 @@ class ScopePart:
     """
 
     name: str
-    path: tuple[str, ...]
+    path: tuple[str | int, ...]
     order: Literal["graph", "sequence"] = "graph"
     names: tuple[str, ...] = ()
     output_key: str = ""
@@ -148,6 +160,10 @@ class Step(StepSettings):
         """Return the word that stands under `type` in a document."""
         name: str = get_args(cls.model_fields["type"].annotation)[0]
         return name
+
+    def problems(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """Yield what is wrong between keys: where, from the step, and in words."""
+        yield from ()
 
     def parts(self, raw: JsonObject) -> Parts:
         """Return what the step is made of. `raw` is its mapping as the document has it."""

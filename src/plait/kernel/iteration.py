@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from plait.expression import ExpressionError
 from plait.kernel.durations import duration_failure, duration_ms
@@ -49,6 +49,8 @@ class Iterations:
 
 class LoopMachine(Machine):
     """Runs iteration after iteration, until a condition says that it is enough."""
+
+    repeats: ClassVar[str] = "each iteration"
 
     def is_wanted(self, run: Run, names: dict[str, Any]) -> bool:
         """Tell whether there is to be another iteration."""

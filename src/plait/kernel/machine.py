@@ -15,6 +15,7 @@ from plait.kernel.events import ApprovalDecided, SignalReceived
 from plait.kernel.state import Execution, Frame, Run
 from plait.model.failure import Failure
 from plait.model.json import JsonObject, JsonValue
+from plait.plan import Node
 
 NO_NAMES: Final[Mapping[str, JsonValue]] = MappingProxyType({})
 
@@ -91,6 +92,22 @@ class Machine:
     watches_deadline: ClassVar[bool] = False
     waits_outside: ClassVar[bool] = False
     undoes: ClassVar[bool] = False
+    repeats: ClassVar[str] = ""
+    is_in_turn: ClassVar[bool] = False
+
+    def suffix(self, name: str) -> str:
+        """Return what the addresses in the scope `name` have behind the step's own.
+
+        `/`, `[left]/`; `[*]/` where the scope runs many times (`repeats` says for what:
+        `each item`) and `start` puts a number in its place.
+        """
+        del name
+        return "[*]/" if self.repeats else "/"
+
+    def runs_together(self, node: Node) -> bool:
+        """Tell whether the scopes of `node` run at the same time."""
+        del node
+        return not self.is_in_turn
 
     def start(self, kernel: Offers, x: Execution, run: Run) -> None:
         """Begin an attempt. Ends, now or later, in succeed, fail or finish.

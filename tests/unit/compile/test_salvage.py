@@ -103,15 +103,15 @@ def test_names_in_the_scopes_of_a_broken_step_are_checked() -> None:
 def test_a_step_of_a_later_type_shows_its_loop_names_to_the_steps_inside() -> None:
     assert codes_of_steps("""
         - id: each
-          type: switch
+          type: transform
           items: ${input.all}
           steps:
             - {id: x, type: set, value: ["${item.id}", "${index}", "${nope.x}"]}
         - id: t
-          type: try
+          type: validate
           steps: [{id: y, type: set, value: 1}]
           catch: [{as: problem, steps: [{id: z, type: set, value: "${problem.code}"}]}]
-    """) == ["D105 switch", "P001 nope", "D105 try"]
+    """) == ["D105 transform", "P001 nope", "D105 validate"]
 
 
 def test_a_circle_through_a_broken_step_is_found() -> None:

@@ -17,9 +17,7 @@ from tests.unit.compile.reading import findings_in, lines_of, lines_of_steps
 EXAMPLES = Path(__file__).parents[3] / "examples" / "language"
 STEP: dict[str, Any] = {"id": "a", "type": "set", "value": 1}
 
-LATER_TYPES = (
-    "grpc graphql sql file email notify publish llm python transform validate switch try"
-)
+LATER_TYPES = "grpc graphql sql file email notify publish llm python transform validate"
 LATER_STEP_KEYS = "cache rate_limit circuit_breaker bulkhead goto max_visits"
 LATER_DOCUMENT_KEYS = "states initial triggers"
 LATER_ENDPOINT_KEYS = "rate_limit auth prefer_async"
@@ -216,7 +214,7 @@ def test_d103_steps_that_are_none(steps: str) -> None:
 def test_d104_an_unknown_step_type() -> None:
     known = (
         "approval, ask, fail, foreach, parallel, repeat, return, saga, sequence, set, "
-        "wait, while, workflow"
+        "switch, try, wait, while, workflow"
     )
     assert lines_of_steps("""
         - {id: a, type: paralel, branches: {b: {steps: [{id: x, type: set, value: 1}]}}}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from plait.compile.draw.choices import group_label
 from plait.compile.draw.loops import loop_notes
 from plait.compile.inside import Inner, inner_scopes, undoing_scope
 from plait.compile.reasons import Reason, reasons_in
@@ -126,15 +127,15 @@ def _edges_to(target: str, reasons: list[Reason]) -> Iterator[GraphEdge]:
 
 def _node(node: Node, path: str) -> GraphNode:
     inside = (*inner_scopes(node, path), undoing_scope(node, path))
-    groups = tuple(_group(inner) for inner in inside if inner is not None)
+    groups = tuple(_group(node, inner) for inner in inside if inner is not None)
     return GraphNode(
         path, node.id, node.kind, _condition(node), tuple(_notes(node)), groups
     )
 
 
-def _group(inner: Inner) -> GraphGroup:
+def _group(node: Node, inner: Inner) -> GraphGroup:
     graph = _scope(inner.scope, inner.prefix)
-    return GraphGroup(inner.id, inner.label, graph, inner.is_fallback)
+    return GraphGroup(inner.id, group_label(node, inner), graph, inner.is_fallback)
 
 
 def _condition(node: Node) -> str:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from plait.compile.inside import LOOPS
 from plait.expression import Template
+from plait.kernel.machines import built_in_machines
 from plait.plan import Node
 
 
 def loop_notes(node: Node) -> Iterator[str]:
     """Yield what matters of a loop, a few words each; of any other step nothing."""
-    if node.machine not in LOOPS:
+    if not built_in_machines()[node.machine].repeats:
         return
     for key in ("while", "until", "break"):
         if key in node.templates:
-            yield f"{key} {_shown(node.templates[key])}"
+            yield f"{key} {shown(node.templates[key])}"
     most = node.options.get("max_iterations")
     if most is not None:
         yield f"{most} times at most"
@@ -28,7 +28,8 @@ def loop_notes(node: Node) -> Iterator[str]:
         yield "items may fail"
 
 
-def _shown(template: Template) -> str:
+def shown(template: Template) -> str:
+    """Return a condition as people write it, without `${ }`."""
     if template.is_constant:
         return "true" if template.render({}) is True else "false"
     return " ".join(template.expressions[0].source.split())

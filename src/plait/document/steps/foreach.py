@@ -8,9 +8,8 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from plait.document.durations import WaitFor, check_duration
 from plait.document.fields import Condition, DurationMs, Steps, Templated, is_one_expression
-from plait.document.loops import condition_part
 from plait.document.retry import Retry, retry_options
-from plait.document.step import Parts, ScopePart, Step, TemplatePart
+from plait.document.step import Parts, ScopePart, Step, TemplatePart, condition_part
 from plait.model.json import JsonObject, JsonValue
 
 NAMES: Final = ("item", "index")
@@ -93,13 +92,13 @@ class ForeachStep(Step):
         del raw
         templates = [TemplatePart("items", ("items",), check=_check_items)]
         if self.continue_ is not None:
-            templates.append(condition_part("continue", NAMES))
+            templates.append(condition_part("continue", names=NAMES))
         if self.batch_delay is not None:
             part = TemplatePart("batch_delay", ("batch_delay",), check=check_duration)
             templates.append(part)
         if self.item_retry is not None and isinstance(self.item_retry.on, str):
             templates.append(_retry_part())
-        after = () if self.break_ is None else (condition_part("break", NAMES),)
+        after = () if self.break_ is None else (condition_part("break", names=NAMES),)
         scope = ScopePart("steps", (), self.order, NAMES, "result", after)
         return Parts(tuple(templates), (scope,), options=self._options())
 

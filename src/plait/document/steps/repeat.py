@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from plait.document.fields import Condition
-from plait.document.loops import LoopStep, always, condition_part
-from plait.document.step import Parts
+from plait.document.loops import NAMES, LoopStep, always
+from plait.document.step import Parts, condition_part
 from plait.model.json import JsonObject
 
 
@@ -31,7 +31,7 @@ class RepeatStep(LoopStep):
     def parts(self, raw: JsonObject) -> Parts:
         """One scope, tested after it has run."""
         del raw
-        return self.loop_parts((), (condition_part("until"),))
+        return self.loop_parts((), (condition_part("until", names=NAMES),))
 
 
 STEP = RepeatStep

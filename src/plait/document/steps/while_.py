@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from plait.document.fields import Condition
-from plait.document.loops import LoopStep, always, condition_part
-from plait.document.step import Parts
+from plait.document.loops import NAMES, LoopStep, always
+from plait.document.step import Parts, condition_part
 from plait.model.json import JsonObject
 
 
@@ -34,7 +34,7 @@ class WhileStep(LoopStep):
     def parts(self, raw: JsonObject) -> Parts:
         """One scope, tested before it runs."""
         del raw
-        return self.loop_parts((condition_part("while"),), ())
+        return self.loop_parts((condition_part("while", names=NAMES),), ())
 
 
 STEP = WhileStep

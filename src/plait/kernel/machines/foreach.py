@@ -77,6 +77,7 @@ class ForeachMachine(Machine):
     """Keeps as many items under way as there may be."""
 
     name: ClassVar[str] = "foreach"
+    repeats: ClassVar[str] = "each item"
 
     def start(self, kernel: Offers, x: Execution, run: Run) -> None:
         """Render the items and begin with the first ones."""

@@ -30,6 +30,10 @@ class ParallelMachine(Machine):
 
     name: ClassVar[str] = "parallel"
 
+    def suffix(self, name: str) -> str:
+        """Branches are told apart by their names."""
+        return f"[{name}]/"
+
     def start(self, kernel: Offers, x: Execution, run: Run) -> None:
         """Open all branches; their paths name them: `enrich[left]/fetch`."""
         branches = run.node.scopes
@@ -37,7 +41,7 @@ class ParallelMachine(Machine):
         assert isinstance(needed, int)
         run.memory = Tally(needed)
         for name in branches:
-            kernel.open_frame(x, run, name, f"[{name}]/")
+            kernel.open_frame(x, run, name, self.suffix(name))
 
     def on_frame_completed(
         self, kernel: Offers, x: Execution, run: Run, frame: Frame, output: JsonValue
