@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from contextlib import suppress
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
-from plait.ports.journal import StoreUnavailable
+from plait.ports.journal import RUNNING, Append, StoreUnavailable
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -122,6 +122,14 @@ class News:
         self._publish = publish
         self._is_wanted = False
         self._task: asyncio.Task[None] | None = None
+
+    def tell_of(self, append: Append) -> None:
+        """Tell them if somebody may wait for the end, or take what is due from here."""
+        standing = append.standing
+        wake_at_ms = standing.wake_at_ms
+        is_due = wake_at_ms is not None and wake_at_ms <= standing.at_ms
+        if append.is_released and (standing.status != RUNNING or is_due):
+            self.tell()
 
     def tell(self) -> None:
         """Tell them at once, or with whatever else is told within 50 ms."""

@@ -13,13 +13,14 @@ from asyncio.subprocess import PIPE, Process
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from plait.drivers.journal import Store, verify
-from plait.ports.journal import Search
-from plait.testing.journal_suite import ANN, BOB, LATER_MS, NOW_MS, OpenStore
+from plait.ports.journal import Message, Search, Standing
+from plait.testing.journal_suite import ANN, BOB, LATER_MS, NOW_MS, OpenStore, append_to
 from plait.testing.upstream import Peer, Request, Upstream
 from plait.testing.upstream_scripts import reply
 from tests.conformance.journal.outages import begin
@@ -103,6 +104,22 @@ class WorkersSuite:
         assert len({execution_id for execution_id, _, _ in held}) == len(held) == 200
         assert {(owner, epoch) for _, owner, epoch in held} == {(ANN, 2), (BOB, 2)}
 
+    @pytest.mark.parametrize("wake_at_ms", [0, 1, NOW_MS])
+    async def test_a_worker_hears_of_what_another_gives_back_due(
+        self, stores: OpenStore, wake_at_ms: int
+    ) -> None:
+        one, other = await stores(), await stores()
+        for worker_id, store in ((ANN, one), (BOB, other)):
+            await store.join(worker_id)
+            await store.beat(worker_id, NOW_MS, LATER_MS)
+        await _until_it_listens(other, one)
+        summary = await begin(one, "x1")
+        standing = Standing("running", NOW_MS, wake_at_ms)
+        async with asyncio.timeout(10):
+            hearing = asyncio.ensure_future(other.changed())
+            await one.append(append_to(summary, "two", standing=standing, is_released=True))
+            await hearing
+
     async def test_two_workers_share_what_falls_due_and_call_once(
         self, store: Store, place: str, tmp_path: Path
     ) -> None:
@@ -153,6 +170,20 @@ class WorkersSuite:
             after = await _histories(store)
         assert {one: after[one] for one in before} == before
         assert len(after) == COUNT + 1
+
+
+async def _until_it_listens(store: Store, other: Store) -> None:
+    """Return once a store has heard news of another, and there are no more."""
+    await begin(other, "told")
+    hearing = asyncio.ensure_future(store.changed())
+    for number in count():
+        await other.post(Message(f"m{number}", "told", b""))
+        if (await asyncio.wait([hearing], timeout=0.1))[0]:
+            break
+    with suppress(TimeoutError):
+        while True:
+            async with asyncio.timeout(0.3):
+                await store.changed()
 
 
 @asynccontextmanager

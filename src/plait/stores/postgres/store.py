@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 from plait.ports.journal import (
     QUEUED,
-    RUNNING,
     Append,
     Created,
     Entry,
@@ -135,8 +134,7 @@ class PostgresStore(PostgresUpkeep):
     async def append(self, append: Append) -> None:
         """See plait.ports.journal.Journal."""
         await self._appends.submit(append)
-        if append.is_released and _concerns_others(append.standing):
-            self._news.tell()
+        self._news.tell_of(append)
 
     async def read(self, execution_id: str) -> History:
         """See plait.ports.journal.Journal."""
@@ -250,11 +248,6 @@ class PostgresStore(PostgresUpkeep):
     async def _publish(self, name: str) -> None:
         async with self._server.connection() as connection:
             await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, name)
-
-
-def _concerns_others(standing: Standing) -> bool:
-    """Say whether somebody may wait for the end, or take the execution up at once."""
-    return standing.status != RUNNING or standing.wake_at_ms == 0
 
 
 def _bytes_of(entries: Sequence[Entry]) -> int:

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from plait.ports.journal import (
     IN_LANE,
     QUEUED,
-    RUNNING,
     Append,
     Created,
     Entry,
@@ -144,8 +143,7 @@ class RedisStore(RedisUpkeep):
             *map(packed, entries),
             *append.heard,
         )
-        if append.is_released and _concerns_others(standing):
-            self._news.tell()
+        self._news.tell_of(append)
 
     async def read(self, execution_id: str) -> History:
         """See plait.ports.journal.Journal."""
@@ -235,8 +233,3 @@ class RedisStore(RedisUpkeep):
     async def _publish(self, name: str) -> None:
         with self._server.errors():
             await self._server.client.publish(CHANNEL, name)
-
-
-def _concerns_others(standing: Standing) -> bool:
-    """Say whether somebody may wait for the end, or take the execution up at once."""
-    return standing.status != RUNNING or standing.wake_at_ms == 0
