@@ -159,6 +159,19 @@ async def test_operators_list_cancel_and_restart(tmp_path: Path) -> None:
         assert [row["id"] for row in rows["executions"]] == [cancelled["id"]]
 
 
+async def test_the_list_goes_on_where_the_page_before_ended(tmp_path: Path) -> None:
+    script = reply(json={"by": "card"})
+    async with Upstream(script) as service, gateway(tmp_path, service) as process:
+        for _ in range(3):
+            assert (await pay(process)).status == 200
+        every = told(await process.ask(EXECUTIONS))
+        first = told(await process.ask(f"{EXECUTIONS}?limit=2"))
+        behind = f"{EXECUTIONS}?limit=2&before={first['before']}"
+        rest = told(await process.ask(behind))
+    assert first["executions"] + rest["executions"] == every["executions"]
+    assert (len(rest["executions"]), rest["before"], every["before"]) == (1, None, None)
+
+
 @pytest.mark.parametrize(
     ("target", "status", "code"),
     [
@@ -166,6 +179,7 @@ async def test_operators_list_cancel_and_restart(tmp_path: Path) -> None:
         ("?status=odd", 400, "request.invalid"),
         ("?colour=red", 400, "request.invalid"),
         ("?limit=0", 400, "request.invalid"),
+        ("?before=016bc658", 400, "request.invalid"),
         ("?since=soon", 400, "request.invalid"),
         ("/none?wait=ever", 400, "request.invalid"),
     ],

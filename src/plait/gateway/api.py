@@ -45,6 +45,8 @@ PAGE_SIZE_MAX: Final = 1_000
 _PAGE_SIZE: Final = 50
 _NEVER_KEPT: Final = (b"cache-control", b"no-store")
 _ID_BYTES: Final = 16
+# 63 bits, as stores count.
+_PLACE_DIGITS_MAX: Final = 18
 # What everybody learns who knows an execution's id.
 _PUBLIC: Final = ("id", "workflow", "status", "created_at", "updated_at", "output", "error")
 _FILTERS: Final = frozenset(
@@ -146,7 +148,7 @@ class Api:
         search = search_of(exchange.request)
         kept = await self._keeper.kept()
         found = await kept.store.find(search)
-        more = found[-1].new.execution_id if len(found) == search.limit else None
+        more = str(found[-1].number) if len(found) == search.limit else None
         rows: JsonObject = {"executions": [row_json(one) for one in found], "before": more}
         return _reply(200, rows)
 
@@ -204,9 +206,17 @@ def search_of(request: Request) -> Search:
         text=last("text"),
         since_ms=_moment_ms(last("since")),
         until_ms=_moment_ms(last("until")),
-        before=last("before"),
+        before=_place(last("before")),
         limit=_limit(last("limit")),
     )
+
+
+def _place(given: str | None) -> int | None:
+    if given is None:
+        return None
+    if not given.isdecimal() or len(given) > _PLACE_DIGITS_MAX:
+        raise BadInput("`before` is what the reply before said, word for word")
+    return int(given)
 
 
 def _limit(given: str | None) -> int:

@@ -143,14 +143,14 @@ async def _all_ids(store: Store) -> AsyncIterator[str]:
 
 async def every(store: Store, search: Search) -> AsyncIterator[Summary]:
     """Yield the rows of all executions that are asked for, the latest created first."""
-    before: str | None = None
+    before: int | None = None
     while True:
         page = await store.find(replace(search, before=before, limit=_PAGE))
         for summary in page:
             yield summary
         if len(page) < _PAGE:
             return
-        before = page[-1].new.execution_id
+        before = page[-1].number
 
 
 async def remove(store: Store, rule: Retention, archive: Archive | None) -> Removed:

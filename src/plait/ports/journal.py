@@ -100,6 +100,7 @@ class Summary:
         epoch: How often it has changed hands; only its latest holder may write.
         owner: The worker that holds it; None: nobody.
         lane_state: `IN_LANE`, `LET_IN` or `QUEUED`; `IN_LANE` too without a lane.
+        number: Its place in the store's order of creation; 0 where that was not asked for.
     """
 
     new: NewExecution
@@ -109,6 +110,7 @@ class Summary:
     epoch: int
     owner: str | None
     lane_state: int = IN_LANE
+    number: int = field(default=0, compare=False)
 
 
 @record
@@ -168,7 +170,8 @@ class Search:
         key: Its idempotency key, in whichever workflow.
         text: Stands somewhere in the input's JSON text.
         since_ms, until_ms: Created at or after, created before.
-        before: The `execution_id` of the last one of the page before; None: first page.
+        before: The `number` of the last one of the page before, which may be gone by now;
+            None: first page.
     """
 
     execution_ids: tuple[str, ...] = ()
@@ -182,7 +185,7 @@ class Search:
     parent: str | None = None
     key: str | None = None
     lane: str | None = None
-    before: str | None = None
+    before: int | None = None
     limit: int = field(default=50)
 
 

@@ -35,7 +35,7 @@ from plait.ports.journal import (
     UnknownPlan,
 )
 from plait.testing.lanes_suite import LanesSuite
-from plait.testing.upkeep_suite import UpkeepSuite
+from plait.testing.upkeep_suite import KeptStore, UpkeepSuite
 
 OpenStore: TypeAlias = Callable[[], Awaitable[Store]]
 
@@ -258,13 +258,27 @@ class JournalSuite(LanesSuite, UpkeepSuite):
         for number in range(5):
             await self.begin(store, f"x{number}")
         page = await store.find(Search(limit=2))
-        following = await store.find(Search(limit=2, before=page[-1].new.execution_id))
+        following = await store.find(Search(limit=2, before=page[-1].number))
         assert [one.new.execution_id for one in page + following] == [
             "x4",
             "x3",
             "x2",
             "x1",
         ]
+
+    @pytest.mark.parametrize(
+        "search", [Search(), Search(tag="vip"), Search(text="vip"), Search(workflow="shop")]
+    )
+    async def test_a_page_goes_on_behind_one_that_was_removed_meanwhile(
+        self, store: KeptStore, search: Search
+    ) -> None:
+        for number in range(5):
+            await self.begin(store, f"x{number}", COMPLETED, tags=("vip",), input="vip")
+        await store.release(ANN, [f"x{number}" for number in range(5)])
+        page = await store.find(replace(search, limit=2))
+        await store.remove(page)
+        following = await store.find(replace(search, limit=2, before=page[-1].number))
+        assert [one.new.execution_id for one in following] == ["x2", "x1"]
 
     @pytest.mark.parametrize(
         "search",
@@ -327,10 +341,10 @@ class JournalSuite(LanesSuite, UpkeepSuite):
             words = ("vip", "a") if number % 9 == 0 else ("b",)
             await self.begin(store, f"x{number}", tags=words, input=str(words))
         found: list[str] = []
-        last: str | None = None
+        last: int | None = None
         while page := await store.find(replace(search, limit=2, before=last)):
             found += [one.new.execution_id for one in page]
-            last = found[-1]
+            last = page[-1].number
         assert found == ["x36", "x27", "x18", "x9", "x0"]
 
     async def test_until_a_moment_leaves_that_moment_out(self, store: Store) -> None:

@@ -48,7 +48,7 @@ def explain(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         (Search(tag="vip"), "t USING PRIMARY KEY (tag=?"),
         (Search(tag="vip", statuses=("failed",)), "t USING PRIMARY KEY (tag=?"),
         (Search(statuses=("running",)), "standings_by_status (status=?"),
-        (Search(statuses=("failed",), before="x1"), "standings_by_status (status=?"),
+        (Search(statuses=("failed",), before=7), "standings_by_status (status=?"),
         (Search(lane="shop"), "SCAN s"),
         (Search(error_code="connector.timeout"), "standings_by_error (error_code=?"),
         (
@@ -107,7 +107,7 @@ async def test_rows_are_looked_at_some_at_a_time(
     assert count == 11
     assert await searches.find(run, Search(**fields, limit=1)) == found[:1]
     assert count == 13
-    rest = await searches.find(run, Search(**fields, limit=5, before="x50"))
+    rest = await searches.find(run, Search(**fields, limit=5, before=found[1].number))
     assert rest == found[2:]
     await store.close()
 

@@ -29,7 +29,7 @@ async def held_by(worker_id: str, journal: Journal) -> AsyncIterator[str]:
     Raises:
         StoreUnavailable: The store gives no answer.
     """
-    before: str | None = None
+    before: int | None = None
     while True:
         search = Search(statuses=(RUNNING,), before=before, limit=_PAGE)
         page = await journal.find(search)
@@ -38,4 +38,4 @@ async def held_by(worker_id: str, journal: Journal) -> AsyncIterator[str]:
                 yield summary.new.execution_id
         if len(page) < _PAGE:
             return
-        before = page[-1].new.execution_id
+        before = page[-1].number

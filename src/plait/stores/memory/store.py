@@ -9,7 +9,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import count, islice
 
 from plait.ports.journal import (
     IN_LANE,
@@ -45,6 +45,7 @@ class MemoryStore(MemoryUpkeep):
         self._histories: dict[str, History] = {}
         self._keys: dict[tuple[str, str], str] = {}
         super().__init__(self._histories, self._drop)
+        self._numbers = count(1)
         self._plans: dict[str, bytes] = {}
         self._workers: dict[str, int] = {}
         self._waiting: dict[str, dict[str, Message]] = {}
@@ -72,7 +73,8 @@ class MemoryStore(MemoryUpkeep):
         is_queued = standing.status == RUNNING and self._is_full(new)
         holder = None if is_queued else owner
         lane_state = QUEUED if is_queued else IN_LANE
-        summary = Summary(new, standing, len(entries), head, 1, holder, lane_state)
+        number, length = next(self._numbers), len(entries)
+        summary = Summary(new, standing, length, head, 1, holder, lane_state, number)
         self._histories[new.execution_id] = History(summary, list(entries))
         self._workers.setdefault(owner, 0)
         return Created(summary, is_new=True)
@@ -111,9 +113,7 @@ class MemoryStore(MemoryUpkeep):
         """See plait.ports.journal.Journal."""
         latest_first = [one.summary for one in reversed(self._histories.values())]
         if search.before is not None:
-            ids = [one.new.execution_id for one in latest_first]
-            is_known = search.before in ids
-            latest_first = latest_first[ids.index(search.before) + 1 :] if is_known else []
+            latest_first = [one for one in latest_first if one.number < search.before]
         return [one for one in latest_first if fits(one, search)][: search.limit]
 
     async def post(self, message: Message) -> None:

@@ -12,7 +12,7 @@ from plait.ports.journal import NewExecution, Standing, Summary
 COLUMNS: Final = (
     "e.id, e.workflow, e.plan_hash, e.created_at_ms, e.input, e.key, e.tags, s.priority,"
     " e.parent, s.lane, s.lane_max, s.status, s.at_ms, s.wake_at_ms, s.error_code,"
-    " s.length, s.head, s.epoch, s.owner, s.lane_state"
+    " s.length, s.head, s.epoch, s.owner, s.lane_state, e.number"
 )
 SELECT: Final = (
     f"SELECT {COLUMNS} FROM executions e JOIN standings s ON s.execution = e.number"
@@ -22,4 +22,4 @@ SELECT: Final = (
 def summary_of(row: Sequence[Any]) -> Summary:
     """Return the summary in a row that begins with `COLUMNS`."""
     new: list[Any] = [*row[:6], tuple(orjson.loads(row[6])), *row[7:11]]
-    return Summary(NewExecution(*new), Standing(*row[11:15]), *row[15:20])
+    return Summary(NewExecution(*new), Standing(*row[11:15]), *row[15:21])

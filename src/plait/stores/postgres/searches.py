@@ -19,8 +19,7 @@ _BY_TAG: Final = (
     f"SELECT {COLUMNS} FROM tags t JOIN executions e ON e.number = t.execution"
     " JOIN standings s ON s.execution = t.execution"
 )
-_END: Final = "SELECT max(number) + 1 FROM executions"
-_BEFORE: Final = "SELECT number FROM executions WHERE id = $1"
+_END: Final = "SELECT coalesce(max(number), 0) + 1 FROM executions"
 
 
 async def find(server: Server, search: Search) -> list[Summary]:
@@ -33,12 +32,11 @@ async def find(server: Server, search: Search) -> list[Summary]:
 
     if is_answered_by_index(search):
         return await piece(None, search.limit)
-    async with server.connection() as connection:
-        if search.before is None:
+    below = search.before
+    if below is None:
+        async with server.connection() as connection:
             below = await connection.fetchval(_END)
-        else:
-            below = await connection.fetchval(_BEFORE, search.before)
-    return await in_pieces(search, below or 0, piece)
+    return await in_pieces(search, below, piece)
 
 
 def search_sql(search: Search, span: Span | None, limit: int) -> tuple[str, list[Any]]:
@@ -63,7 +61,7 @@ def search_sql(search: Search, span: Span | None, limit: int) -> tuple[str, list
         "e.parent = {}": search.parent,
         "e.key = {}": search.key,
         "strpos(e.input, {}) > 0": search.text,
-        f"{number} < (SELECT number FROM executions WHERE id = {{}})": search.before,
+        f"{number} < {{}}": search.before,
         f"{number} >= {{}}": first,
         f"{number} <= {{}}": last,
     }

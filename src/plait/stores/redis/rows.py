@@ -73,11 +73,6 @@ def summary_of(row: dict[bytes, bytes]) -> Summary:
         raise StoreDamaged(f"the row {row.get(b'id', b'')!r} in Redis", reason) from error
 
 
-def number_of(row: dict[bytes, bytes]) -> int:
-    """Return an execution's number in the order of creation."""
-    return int(row[b"number"])
-
-
 def _summary_of(row: dict[bytes, bytes]) -> Summary:
     text = {name.decode(): value for name, value in row.items() if name != b"head"}
 
@@ -111,7 +106,8 @@ def _summary_of(row: dict[bytes, bytes]) -> Summary:
     # Rows of schema 1 do not say.
     lane_state = int(text.get("lane_state", IN_LANE))
     owner = word("owner") or None
-    return Summary(new, standing, length, row[b"head"], epoch, owner, lane_state)
+    number = int(text["number"])
+    return Summary(new, standing, length, row[b"head"], epoch, owner, lane_state, number)
 
 
 def packed(entry: Entry) -> bytes:

@@ -10,19 +10,14 @@ from typing import Any, Final
 
 from plait.ports.journal import Search, Summary
 from plait.stores.fits import fits
-from plait.stores.redis.rows import PREFIX, indexes_of, key_field, number_of, summary_of
+from plait.stores.redis.rows import PREFIX, indexes_of, key_field, summary_of
 
 _ROWS_MAX: Final = 200
 
 
 async def find(client: Any, search: Search) -> list[Summary]:
     """See plait.ports.journal.Journal.find."""
-    below = float("inf")
-    if search.before is not None:
-        number = await client.hget(f"{PREFIX}x:{search.before}", "number")
-        if number is None:
-            return []
-        below = float(number)
+    below = float("inf") if search.before is None else search.before
     found: list[Summary] = []
     async for summary in _candidates(client, search, below):
         if fits(summary, search):
@@ -37,8 +32,8 @@ async def _candidates(client: Any, search: Search, below: float) -> AsyncIterato
     ids = list(search.execution_ids) or await _ids_by_key(client, search)
     if ids is not None:
         rows = await rows_of(client, ids)
-        for number, summary in sorted(rows, key=lambda row: row[0], reverse=True):
-            if number < below:
+        for summary in sorted(rows, key=lambda row: row.number, reverse=True):
+            if summary.number < below:
                 yield summary
         return
     index = await _shortest(client, indexes_of(search))
@@ -57,12 +52,12 @@ async def _candidates(client: Any, search: Search, below: float) -> AsyncIterato
         if not ids:
             return
         rows = await rows_of(client, [one.decode() for one in ids])
-        for _, summary in rows:
+        for summary in rows:
             yield summary
         if len(ids) < count:
             return
         count = _ROWS_MAX
-        below = await client.zscore(index, ids[-1]) or rows[-1][0]
+        below = await client.zscore(index, ids[-1]) or rows[-1].number
 
 
 async def _ids_by_key(client: Any, search: Search) -> list[str] | None:
@@ -87,10 +82,10 @@ async def _shortest(client: Any, indexes: list[str]) -> str:
     return min(zip(lengths, indexes, strict=True))[1]
 
 
-async def rows_of(client: Any, ids: list[str]) -> list[tuple[int, Summary]]:
-    """Return number and row of each execution that there is."""
+async def rows_of(client: Any, ids: list[str]) -> list[Summary]:
+    """Return the row of each execution that there is."""
     pipeline = client.pipeline(transaction=False)
     for execution_id in ids:
         pipeline.hgetall(f"{PREFIX}x:{execution_id}")
     rows = await pipeline.execute()
-    return [(number_of(row), summary_of(row)) for row in rows if row]
+    return [summary_of(row) for row in rows if row]

@@ -16,7 +16,7 @@ from plait.ports.journal import RUNNING, Summary
 from plait.ports.upkeep import BackupElsewhere
 from plait.stores.faults import StoreDamaged
 from plait.stores.parents import may_go, parents_may_go
-from plait.stores.redis.rows import PREFIX, key_field, number_of, summary_of
+from plait.stores.redis.rows import PREFIX, key_field, summary_of
 from plait.stores.redis.scripting import Scripts
 from plait.stores.redis.search import rows_of
 from plait.stores.redis.server import Server
@@ -50,7 +50,7 @@ class RedisUpkeep:
     async def _misplaced(self, execution_id: str, row: dict[bytes, bytes]) -> str:
         """Return the lists in which an execution does not stand as its row says."""
         try:
-            places = _places_of(summary_of(row), number_of(row))
+            places = _places_of(summary_of(row))
         except StoreDamaged:  # whoever reads it is told
             return ""
         with self._server.errors():
@@ -107,7 +107,7 @@ class RedisUpkeep:
     async def _row(self, execution_id: str) -> Summary | None:
         with self._server.errors():
             found = await rows_of(self._server.client, [execution_id])
-        return found[0][1] if found else None
+        return found[0] if found else None
 
     async def _rows_by_end(
         self, before_ms: int, after: Summary | None
@@ -125,7 +125,7 @@ class RedisUpkeep:
                 ids = [(score, one.decode()) for one, score in page]
                 beyond = [one for one in ids if one > (from_ms, from_id)]
                 rows = await rows_of(client, [execution_id for _, execution_id in beyond])
-            for _, summary in rows:
+            for summary in rows:
                 yield summary
             if len(page) < _PAGE:
                 return
@@ -158,14 +158,14 @@ class RedisUpkeep:
             return list(await pipeline.execute())
 
 
-def _places_of(summary: Summary, number: int) -> dict[str, float]:
+def _places_of(summary: Summary) -> dict[str, float]:
     """Return where an execution is listed, and under which number there."""
     new, standing = summary.new, summary.standing
     names = ["all", f"w:{new.workflow}", f"s:{standing.status}"]
     names += [f"t:{tag}" for tag in new.tags]
     names += [f"p:{new.parent}"] * (new.parent is not None)
     names += [f"e:{standing.error_code}"] * (standing.error_code is not None)
-    places: dict[str, float] = {f"{PREFIX}{name}": number for name in names}
+    places: dict[str, float] = {f"{PREFIX}{name}": summary.number for name in names}
     if standing.status != RUNNING:
         places[f"{PREFIX}ended"] = standing.at_ms
     return places

@@ -13,7 +13,7 @@ from plait.stores.sqlite.faults import NotAsWritten
 COLUMNS: Final = (
     "e.id, e.workflow, e.plan_hash, e.created_at_ms, e.input, e.key, e.tags, s.priority,"
     " e.parent, s.lane, s.lane_max, s.status, s.at_ms, s.wake_at_ms, s.error_code,"
-    " s.length, s.head, s.epoch, s.owner, s.lane_state"
+    " s.length, s.head, s.epoch, s.owner, s.lane_state, e.number"
 )
 SELECT: Final = (
     f"SELECT {COLUMNS} FROM executions e JOIN standings s ON s.execution = e.number"
@@ -25,7 +25,7 @@ _KINDS: Final[tuple[tuple[type, ...], ...]] = (
     *(_TEXT, _TEXT, _TEXT, _NUMBER, _TEXT, _TEXT_OR_NONE, _TEXT, _NUMBER, _TEXT_OR_NONE),
     *(_TEXT_OR_NONE, _NUMBER),
     *(_TEXT, _NUMBER, _NUMBER_OR_NONE, _TEXT_OR_NONE, _NUMBER, (bytes,), _NUMBER),
-    *(_TEXT_OR_NONE, _NUMBER),
+    *(_TEXT_OR_NONE, _NUMBER, _NUMBER),
 )
 
 

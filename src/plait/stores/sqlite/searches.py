@@ -42,7 +42,8 @@ async def find(run: Run, search: Search) -> list[Summary]:
     async def piece(span: Span, limit: int) -> list[Summary]:
         return await run(partial(_found, statement=search_sql(search, span, limit)))
 
-    return await in_pieces(search, await run(partial(_end, search=search)), piece)
+    below = await run(_end) if search.before is None else search.before
+    return await in_pieces(search, below, piece)
 
 
 def search_sql(
@@ -65,7 +66,7 @@ def search_sql(
         "e.parent = ?": search.parent,
         "e.key = ?": search.key,
         "instr(e.input, ?) > 0": search.text,
-        f"{number} < (SELECT number FROM executions WHERE id = ?)": search.before,
+        f"{number} < ?": search.before,
     }
     conditions = [text for text, value in wanted.items() if value is not None]
     values: list[Any] = [value for value in wanted.values() if value is not None]
@@ -94,12 +95,9 @@ def _found(connection: Connection, statement: tuple[str, list[Any]]) -> list[Sum
     return [summary_of(row) for row in connection.execute(*statement)]
 
 
-def _end(connection: Connection, search: Search) -> int:
-    """Return the number below which executions are looked at."""
-    if search.before is None:
-        last = connection.execute("SELECT max(number) + 1 FROM executions")
-    else:
-        where = "SELECT number FROM executions WHERE id = ?"
-        last = connection.execute(where, (search.before,))
-    row = last.fetchone()
-    return 0 if row is None or row[0] is None else int(row[0])
+def _end(connection: Connection) -> int:
+    """Return the number below which all executions are."""
+    row = connection.execute(
+        "SELECT coalesce(max(number), 0) + 1 FROM executions"
+    ).fetchone()
+    return int(row[0])
