@@ -110,6 +110,94 @@ class TestOutagesOfRedis(OutageSuite):
         monkeypatch.setattr("plait.stores.redis.server.ANSWER_TIMEOUT_S", 0.5)
 
 
+# -- what the server does at once ------------------------------------------------------
+
+
+async def scripts_run(client: Any) -> int:
+    stats = (await client.info("commandstats"))["cmdstat_evalsha"]
+    # A script that the server does not know yet fails, and is sent once more.
+    return int(stats["calls"]) - int(stats["failed_calls"])
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"text": "rare"}, {"since_ms": NOW_MS + 1}, {"text": "rare", "workflow": "shop"}],
+    ids=str,
+)
+async def test_a_search_looks_at_some_rows_at_a_time_and_fetches_what_fits(
+    stores: OpenStore, client: Any, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any]
+) -> None:
+    monkeypatch.setattr("plait.stores.redis.search.IDS_MAX", 10)
+    store = await stores()
+    for number in range(100):
+        is_rare = number in (5, 50, 95)
+        text = "rare" if is_rare else "x" * 10_000
+        started = new(f"x{number}", input=text, created_at_ms=NOW_MS + is_rare)
+        await store.create(started, [entry()], AT_ONCE, ANN)
+    runs = await scripts_run(client)
+    sent = (await client.info("stats"))["total_net_output_bytes"]
+    found = await store.find(Search(**fields))
+    assert [one.new.execution_id for one in found] == ["x95", "x50", "x5"]
+    assert await scripts_run(client) - runs == 11
+    assert (await client.info("stats"))["total_net_output_bytes"] - sent < 50_000
+
+
+async def test_a_page_is_fetched_in_pieces(
+    stores: OpenStore, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plait.stores.redis.search.ROWS_MAX", 10)
+    store = await stores()
+    for number in range(25):
+        await begin(store, f"x{number}")
+    runs = await scripts_run(client)
+    found = await store.find(Search(limit=25))
+    assert [one.new.execution_id for one in found] == [f"x{n}" for n in range(24, -1, -1)]
+    assert await scripts_run(client) - runs == 3
+
+
+@pytest.mark.parametrize("end", ["leave", "release", "death"])
+async def test_what_a_worker_held_is_freed_some_at_a_time(
+    stores: OpenStore, client: Any, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    for module in ("session", "store"):
+        monkeypatch.setattr(f"plait.stores.redis.{module}.SLICE", 10)
+    store = await stores()
+    for worker_id in (ANN, BOB):
+        await store.join(worker_id)
+        await store.beat(worker_id, NOW_MS, LATER_MS)
+    ids = [f"x{number}" for number in range(95)]
+    for execution_id in ids:
+        await begin(store, execution_id)
+    runs = await scripts_run(client)
+    match end:
+        case "leave":
+            await store.leave(ANN)
+        case "release":
+            await store.release(ANN, ids)
+        case _:
+            await store.beat(BOB, LATER_MS + 1, LATER_MS + 9_000)
+    assert await scripts_run(client) - runs == 10
+    claimed = await store.claim(BOB, NOW_MS, 100)
+    assert sorted(one.new.execution_id for one in claimed.executions) == sorted(ids)
+
+
+async def test_what_one_beat_leaves_of_a_dead_worker_the_next_frees(
+    stores: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plait.stores.redis.session.SLICE", 1)
+    store = await stores()
+    for worker_id in (ANN, BOB):
+        await store.join(worker_id)
+        await store.beat(worker_id, NOW_MS, LATER_MS)
+    for number in range(30):
+        await begin(store, f"x{number}")
+    found = []
+    for _ in range(2):
+        await store.beat(BOB, LATER_MS + 1, LATER_MS + 9_000)
+        found.append(len((await store.claim(BOB, NOW_MS, 100)).executions))
+    assert found == [20, 10]
+
+
 # -- whether the server will do --------------------------------------------------------
 
 

@@ -40,7 +40,7 @@ from plait.stores.redis.rows import (
 from plait.stores.redis.scripting import Scripts
 from plait.stores.redis.search import find
 from plait.stores.redis.server import Server
-from plait.stores.redis.session import CHANNEL, Session
+from plait.stores.redis.session import CHANNEL, SLICE, Session
 from plait.stores.redis.upkeep import RedisUpkeep
 
 
@@ -161,7 +161,7 @@ class RedisStore(RedisUpkeep):
     async def find(self, search: Search) -> list[Summary]:
         """See plait.ports.journal.Journal."""
         with self._server.errors():
-            return await find(self._server.client, search)
+            return await find(self._server.client, self._scripts, search)
 
     async def post(self, message: Message) -> None:
         """See plait.ports.journal.Journal."""
@@ -211,12 +211,14 @@ class RedisStore(RedisUpkeep):
 
     async def release(self, worker_id: str, executions: list[str]) -> None:
         """See plait.ports.leases.Leases."""
-        await self._scripts.run("release", "", worker_id, *executions)
+        for first in range(0, len(executions), SLICE):
+            piece = executions[first : first + SLICE]
+            await self._scripts.run("release", "", worker_id, *piece)
         self._news.tell()
 
     async def leave(self, worker_id: str) -> None:
         """See plait.ports.leases.Leases."""
-        await self._scripts.run("leave", "", worker_id)
+        await self._session.leave(worker_id)
         self._news.tell()
 
     async def changed(self) -> None:

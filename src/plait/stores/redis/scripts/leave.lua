@@ -1,4 +1,5 @@
--- worker
-free_all(ARGV[1])
+-- worker, how many to free
+-- Returns whether there may be more: 1 or 0.
 call('HDEL', P .. 'workers', ARGV[1])
-return true
+local count = tonumber(ARGV[2])
+return free_some(ARGV[1], count) == count and 1 or 0

@@ -1,0 +1,41 @@
+-- index, number below which to look, how many ids to look at, how many rows to return; then
+-- what is asked for, '' is anything: since_ms, until_ms, text, workflow, error_code, parent,
+-- lane, tag; then statuses...
+-- Returns the rows that fit, and the number below which to go on; nil: there are no more.
+local index, ids_max, rows_max = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4])
+local since_ms, until_ms = tonumber(ARGV[5]), tonumber(ARGV[6])
+local text, tag, statuses = ARGV[7], ARGV[12], {}
+for at = 13, #ARGV do
+  statuses[ARGV[at]] = true
+end
+
+local function fits(id)
+  local row = call('HMGET', P .. 'x:' .. id, 'workflow', 'error_code', 'parent', 'lane',
+    'status', 'created_at_ms')
+  for at = 1, 4 do
+    if ARGV[7 + at] ~= '' and ARGV[7 + at] ~= row[at] then
+      return false
+    end
+  end
+  local created_at_ms = tonumber(row[6])
+  if not created_at_ms or (since_ms and created_at_ms < since_ms)
+      or (until_ms and created_at_ms >= until_ms) or (#ARGV > 12 and not statuses[row[5]])
+      or (tag ~= '' and not call('ZSCORE', P .. 't:' .. tag, id)) then
+    return false
+  end
+  return text == ''
+    or string.find(call('HGET', P .. 'x:' .. id, 'input'), text, 1, true) ~= nil
+end
+
+local ids = call('ZRANGE', index, '(' .. ARGV[2], '-inf', 'BYSCORE', 'REV', 'LIMIT', 0,
+  ids_max, 'WITHSCORES')
+local rows = {}
+for at = 1, #ids, 2 do
+  if fits(ids[at]) then
+    table.insert(rows, call('HGETALL', P .. 'x:' .. ids[at]))
+  end
+  if #rows == rows_max then
+    return {rows, ids[at + 1]}
+  end
+end
+return {rows, #ids == 2 * ids_max and ids[#ids] or false}
