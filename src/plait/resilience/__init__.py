@@ -4,3 +4,42 @@ Each policy is one object, shared by whoever shares the limit, with two faces: a
 synchronous core that admits and settles (`plait.drivers` uses it without a task per call),
 and a coroutine `call(function, *args, **kwargs)`, which is a decorator as well.
 """
+
+from plait.resilience.breaker_registry import BreakerRegistry
+from plait.resilience.breaker_settings import (
+    BreakerSettings,
+    BreakerSnapshot,
+    BreakerState,
+    BreakerStateChanged,
+)
+from plait.resilience.bulkhead import Bulkhead
+from plait.resilience.circuit_breaker import CircuitBreaker
+from plait.resilience.errors import BulkheadFull, CircuitOpen, ResilienceError, TimedOut
+from plait.resilience.fallback import Fallback
+from plait.resilience.pipeline import Pipeline, PipelineBuilder, Place
+from plait.resilience.retry import Attempt, RetryPolicy, retry
+from plait.resilience.retry_budget import RetryBudget
+from plait.resilience.timeout import Timeout
+
+__all__ = [
+    "Attempt",
+    "BreakerRegistry",
+    "BreakerSettings",
+    "BreakerSnapshot",
+    "BreakerState",
+    "BreakerStateChanged",
+    "Bulkhead",
+    "BulkheadFull",
+    "CircuitBreaker",
+    "CircuitOpen",
+    "Fallback",
+    "Pipeline",
+    "PipelineBuilder",
+    "Place",
+    "ResilienceError",
+    "RetryBudget",
+    "RetryPolicy",
+    "TimedOut",
+    "Timeout",
+    "retry",
+]
