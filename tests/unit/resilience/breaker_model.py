@@ -154,9 +154,12 @@ class BreakerMachine(RuleBasedStateMachine):
     @rule(data=st.data(), failed=st.booleans(), duration_s=st.sampled_from([0.1, 2.0]))
     def settle(self, data: st.DataObject, failed: bool, duration_s: float) -> None:
         permit, probe = self.taken(data)
+        counts = probe.round_number == self.model.round_number
         (self.rig.fail if failed else self.rig.succeed)(permit, duration_s)
         self.model.settle(probe, failed, duration_s)
         self.agree()
+        if counts and self.model.state is CLOSED and self.model.settings.has_rates:
+            self.agree_on_window()
 
     @precondition(lambda self: self.permits)
     @rule(data=st.data())
@@ -190,3 +193,10 @@ class BreakerMachine(RuleBasedStateMachine):
             assert model.out_now() <= model.settings.max_half_open_calls
         told = (found.succeeded, found.failed, found.slow, found.refused)
         assert told == tuple(model.totals.values())
+
+    def agree_on_window(self) -> None:
+        """Compare what is left of the window, right after it has turned."""
+        found, kept = self.rig.snapshot(), self.model.window()
+        failed, slow = sum(one[1] for one in kept), sum(one[2] for one in kept)
+        told = (found.window_calls, found.window_failures, found.window_slow)
+        assert told == (len(kept), failed, slow)

@@ -240,6 +240,13 @@ async def test_slow_calls_open_the_circuit(clock: HandClock) -> None:
     assert breaker.snapshot().slow == 2
 
 
+def test_a_slow_call_while_half_open_is_a_failure(clock: HandClock) -> None:
+    breaker = opened(clock, slow_call_s=2, slow_rate=0.5)
+    clock.advance(30)
+    breaker.succeeded(breaker.acquire(), duration_s=2.5)
+    assert breaker.snapshot().state is BreakerState.OPEN
+
+
 async def test_each_change_of_state_is_told_with_its_reason(clock: HandClock) -> None:
     told: list[BreakerStateChanged] = []
     settings = BreakerSettings(failure_threshold=1)
