@@ -60,6 +60,7 @@ class CircuitBreaker(SyncPolicy):
         "_on_event",
         "_open_until",
         "_probe_at",
+        "_refusal_text",
         "_round",
         "_running",
         "_scopes",
@@ -111,6 +112,7 @@ class CircuitBreaker(SyncPolicy):
         self._timed = self._slow_call_s is not None
         self._scopes: Scopes[tuple[int, float]] = Scopes()
         self._state = _CLOSED
+        self._refusal_text = _refusal_text(name, _CLOSED)
         self._round = 1
         self._consecutive = self._successes = self._running = 0
         self._open_until = self._probe_at = 0.0
@@ -140,11 +142,10 @@ class CircuitBreaker(SyncPolicy):
 
     def refusal(self) -> CircuitOpen:
         """Return the error that a refused call fails with."""
-        after = self._retry_after()
-        state = self._state.value.replace("_", "-")
-        wait = "" if after is None else f" for another {after:.3g} s"
-        message = f"{self.name or 'the circuit'} is {state}{wait}"
-        return CircuitOpen(message, name=self.name, retry_after=after)
+        after = self._open_until - self._now() if self._state is _OPEN else None
+        if after is not None and after < 0.0:
+            after = 0.0
+        return CircuitOpen(self._refusal_text, name=self.name, retry_after=after)
 
     def succeeded(self, permit: int, duration_s: float = 0.0) -> None:
         """Settle `permit`: the call has succeeded in so many seconds."""
@@ -202,7 +203,7 @@ class CircuitBreaker(SyncPolicy):
             window_failures=window.failures if window is not None else 0,
             window_slow=window.slow if window is not None else 0,
             half_open_calls=self._running,
-            retry_after=self._retry_after(),
+            retry_after=self.refusal().retry_after,
             succeeded=self._totals.succeeded,
             failed=self._totals.failed,
             slow=self._totals.slow,
@@ -219,7 +220,10 @@ class CircuitBreaker(SyncPolicy):
         """
         permit = self._round if self._state is _CLOSED else self._try_probe()
         if not permit:
-            return cast("T", await self._answer_waiting())
+            if self._fallback is None:
+                raise self.refusal()
+            answer = self._fallback(self.refusal())
+            return cast("T", await answer if isawaitable(answer) else answer)
         begun_at = self._now() if self._timed else 0.0
         try:
             value = await function(*args, **kwargs)
@@ -235,7 +239,9 @@ class CircuitBreaker(SyncPolicy):
         """Do as `call` does, for a function that does not wait."""
         permit = self.try_acquire()
         if not permit:
-            return cast("T", finished(self._answer()))
+            if self._fallback is None:
+                raise self.refusal()
+            return cast("T", finished(self._fallback(self.refusal())))
         begun_at = self._now()
         try:
             value = finished(function(*args, **kwargs))
@@ -259,16 +265,6 @@ class CircuitBreaker(SyncPolicy):
             self.succeeded(permit, self._now() - begun_at)
         else:
             self.raised(permit, error, self._now() - begun_at)
-
-    def _answer(self) -> Any:
-        refusal = self.refusal()
-        if self._fallback is None:
-            raise refusal
-        return self._fallback(refusal)
-
-    async def _answer_waiting(self) -> Any:
-        answer = self._answer()
-        return await answer if isawaitable(answer) else answer
 
     def _try_probe(self) -> int:
         """Return a permit of a circuit that is not closed, or 0."""
@@ -336,6 +332,7 @@ class CircuitBreaker(SyncPolicy):
         """Begin a new round in state `after`."""
         before, now = self._state, self._now()
         self._state = after
+        self._refusal_text = _refusal_text(self.name, after)
         self._round += 1
         self._consecutive = self._successes = self._running = 0
         if self._window is not None:
@@ -344,11 +341,6 @@ class CircuitBreaker(SyncPolicy):
             self._open_until = now + self.settings.open_s
         if before is not after and self._on_event is not None:
             self._on_event(BreakerStateChanged(self.name, before, after, reason, now))
-
-    def _retry_after(self) -> float | None:
-        if self._state is not _OPEN:
-            return None
-        return max(self._open_until - self._now(), 0.0)
 
 
 class _Totals:
@@ -366,3 +358,7 @@ def _window(settings: BreakerSettings) -> Window | None:
     if settings.window_s is not None:
         return TimeWindow(settings.window_s)
     return CountWindow(settings.window_calls)
+
+
+def _refusal_text(name: str, state: BreakerState) -> str:
+    return f"{name or 'the circuit'} is {state.value.replace('_', '-')}"

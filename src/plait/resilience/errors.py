@@ -31,6 +31,12 @@ class CircuitOpen(ResilienceError):
 
     code: ClassVar[str] = "resilience.circuit_open"
 
+    def __str__(self) -> str:
+        # Put together when somebody reads it: most refusals are only counted.
+        text = super().__str__()
+        wait_s = self.retry_after
+        return text if wait_s is None else f"{text} for another {wait_s:.3g} s"
+
 
 class RateLimited(ResilienceError):
     """The limit is used up, for longer than the caller would wait; nothing was called."""

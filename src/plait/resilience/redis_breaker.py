@@ -286,10 +286,8 @@ class RedisCircuitBreaker(Policy):
         if answer is None:
             message = f"{self.name} is refused: Redis does not tell its state"
             return CircuitOpen(message, name=self.name)
-        after = _retry_after(answer)
-        wait = "" if after is None else f" for another {after:.3g} s"
-        message = f"{self.name} is {answer.after.replace('_', '-')}{wait}"
-        return CircuitOpen(message, name=self.name, retry_after=after)
+        message = f"{self.name} is {answer.after.replace('_', '-')}"
+        return CircuitOpen(message, name=self.name, retry_after=_retry_after(answer))
 
     async def _answer(self, refusal: CircuitOpen) -> Any:
         if self._fallback is None:

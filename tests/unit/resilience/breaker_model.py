@@ -31,6 +31,7 @@ SETTINGS = st.builds(
     max_half_open_calls=st.integers(1, 3),
     half_open_s=st.just(8.0),
 )
+DURATIONS = st.sampled_from([0.1, 0.1, 2.0])
 
 
 class Rig(Protocol):
@@ -150,10 +151,21 @@ class BreakerMachine(RuleBasedStateMachine):
             self.permits.append((permit, probe))
         self.agree()
 
+    @rule(ends=st.lists(st.tuples(st.booleans(), DURATIONS), min_size=2, max_size=12))
+    def call_in_a_row(self, ends: list[tuple[bool, float]]) -> None:
+        for failed, duration_s in ends:
+            self.ask()
+            if self.permits:
+                self.settle_one(*self.permits.pop(), failed, duration_s)
+
     @precondition(lambda self: self.permits)
-    @rule(data=st.data(), failed=st.booleans(), duration_s=st.sampled_from([0.1, 2.0]))
+    @rule(data=st.data(), failed=st.booleans(), duration_s=DURATIONS)
     def settle(self, data: st.DataObject, failed: bool, duration_s: float) -> None:
-        permit, probe = self.taken(data)
+        self.settle_one(*self.taken(data), failed, duration_s)
+
+    def settle_one(
+        self, permit: int, probe: Probe, failed: bool, duration_s: float
+    ) -> None:
         counts = probe.round_number == self.model.round_number
         (self.rig.fail if failed else self.rig.succeed)(permit, duration_s)
         self.model.settle(probe, failed, duration_s)
