@@ -24,9 +24,11 @@ from benchmarks.documents import (
 )
 from benchmarks.durable import finished, load, raw_peer, restart, scale, targets
 from benchmarks.kernel import execution_s
+from benchmarks.resilience import plait_side, sampling
 from plait.assembly import compose
 from plait.compile import compile_text
 from plait.plan import Plan
+from plait.resilience import CircuitOpen
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -231,3 +233,13 @@ async def test_what_a_killed_gateway_ran_goes_on_in_the_next(
     monkeypatch.setattr(restart, "IN_FLIGHT", 3)
     again_s, on_s = await restart.restart_s("")
     assert 0 < again_s <= on_s
+
+
+async def test_policies_are_measured_in_the_state_that_their_case_names() -> None:
+    for name, make in plait_side.CASES.items():
+        call = await make()
+        if name == sampling.REFUSED:
+            with pytest.raises(CircuitOpen):
+                await call()
+        else:
+            await call()
