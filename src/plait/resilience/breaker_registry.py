@@ -5,7 +5,9 @@ Whoever wires a process together owns one registry; there is no global one.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from typing import Generic, Protocol, TypeVar
 
 from plait.resilience.breaker_settings import (
     BreakerSettings,
@@ -17,32 +19,23 @@ from plait.resilience.clock import SYSTEM_CLOCK, Clock
 from plait.resilience.matching import ErrorWords, is_upstream_failure
 
 
-class BreakerRegistry:
-    """Breakers by name, made when they are first asked for.
+class _HasSettings(Protocol):
+    settings: BreakerSettings
 
-    >>> breakers = BreakerRegistry(BreakerSettings(failure_threshold=3))
-    >>> breakers.get("payments") is breakers.get("payments")
-    True
-    """
 
-    __slots__ = ("_breakers", "_clock", "_failures", "_on_event", "_settings")
+B = TypeVar("B", bound=_HasSettings)
 
-    def __init__(
-        self,
-        settings: BreakerSettings | None = None,
-        *,
-        failures: ErrorWords = is_upstream_failure,
-        on_event: Callable[[BreakerStateChanged], None] | None = None,
-        clock: Clock = SYSTEM_CLOCK,
-    ) -> None:
-        """Make an empty registry; the arguments are those of its breakers."""
+
+class Registry(ABC, Generic[B]):
+    """Breakers of one kind by name, made when they are first asked for."""
+
+    __slots__ = ("_breakers", "_settings")
+
+    def __init__(self, settings: BreakerSettings | None = None) -> None:
         self._settings = settings if settings is not None else BreakerSettings()
-        self._failures = failures
-        self._on_event = on_event
-        self._clock = clock
-        self._breakers: dict[str, CircuitBreaker] = {}
+        self._breakers: dict[str, B] = {}
 
-    def get(self, name: str, settings: BreakerSettings | None = None) -> CircuitBreaker:
+    def get(self, name: str, settings: BreakerSettings | None = None) -> B:
         """Return the breaker called `name`.
 
         Args:
@@ -63,6 +56,35 @@ class BreakerRegistry:
             )
             raise ValueError(message)
         return breaker
+
+    @abstractmethod
+    def _made(self, name: str, settings: BreakerSettings) -> B:
+        """Return a new breaker."""
+
+
+class BreakerRegistry(Registry[CircuitBreaker]):
+    """The breakers of one process.
+
+    >>> breakers = BreakerRegistry(BreakerSettings(failure_threshold=3))
+    >>> breakers.get("payments") is breakers.get("payments")
+    True
+    """
+
+    __slots__ = ("_clock", "_failures", "_on_event")
+
+    def __init__(
+        self,
+        settings: BreakerSettings | None = None,
+        *,
+        failures: ErrorWords = is_upstream_failure,
+        on_event: Callable[[BreakerStateChanged], None] | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        """Make an empty registry; the arguments are those of its breakers."""
+        super().__init__(settings)
+        self._failures = failures
+        self._on_event = on_event
+        self._clock = clock
 
     def snapshot(self) -> Mapping[str, BreakerSnapshot]:
         """Return what each breaker holds now, by name."""

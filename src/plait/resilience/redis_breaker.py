@@ -24,6 +24,7 @@ from typing import Any, Final, ParamSpec, TypeVar, cast
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from plait.resilience.breaker_registry import Registry
 from plait.resilience.breaker_settings import (
     BreakerSettings,
     BreakerSnapshot,
@@ -294,6 +295,38 @@ class RedisCircuitBreaker(Policy):
             raise refusal
         answer = self._fallback(refusal)
         return await answer if isawaitable(answer) else answer
+
+
+class RedisBreakerRegistry(Registry[RedisCircuitBreaker]):
+    """Breakers that all processes on one Redis share, by name."""
+
+    __slots__ = ("_client", "_fail_open", "_failures", "_on_event")
+
+    def __init__(
+        self,
+        client: Redis,
+        settings: BreakerSettings | None = None,
+        *,
+        failures: ErrorWords = is_upstream_failure,
+        fail_open: bool = True,
+        on_event: Callable[[BreakerStateChanged], None] | None = None,
+    ) -> None:
+        """Make an empty registry; the arguments are those of its breakers."""
+        super().__init__(settings)
+        self._client = client
+        self._failures = failures
+        self._fail_open = fail_open
+        self._on_event = on_event
+
+    def _made(self, name: str, settings: BreakerSettings) -> RedisCircuitBreaker:
+        return RedisCircuitBreaker(
+            self._client,
+            settings,
+            name=name,
+            failures=self._failures,
+            fail_open=self._fail_open,
+            on_event=self._on_event,
+        )
 
 
 def _arguments(settings: BreakerSettings) -> list[str]:

@@ -20,7 +20,7 @@ from plait.resilience import (
     BreakerStateChanged,
     CircuitOpen,
 )
-from plait.resilience.redis_breaker import RedisCircuitBreaker
+from plait.resilience.redis_breaker import RedisBreakerRegistry, RedisCircuitBreaker
 from tests.conformance.journal.servers import PrivateServer, redis
 from tests.unit.resilience.breaker_model import BreakerMachine, Rig
 from tests.unit.resilience.clocks import HandClock
@@ -218,6 +218,17 @@ async def test_a_fallback_answers_what_is_refused(client: Redis) -> None:
     breaker = breaker_of(client, fallback=lambda refusal: refusal.code)
     await breaker.open()
     assert await breaker.call(fail) == "resilience.circuit_open"
+
+
+async def test_registries_of_two_processes_share_each_breaker(client: Redis) -> None:
+    settings = BreakerSettings(failure_threshold=1)
+    here, there = (RedisBreakerRegistry(client, settings) for _ in range(2))
+    name = next(NAMES)
+    with pytest.raises(ConnectionError):
+        await here.get(name).call(fail)
+    with pytest.raises(CircuitOpen):
+        await there.get(name).call(fail)
+    assert here.get(name) is here.get(name)
 
 
 def test_a_breaker_without_a_name_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from typing import Any
 
 import pytest
@@ -252,7 +253,7 @@ async def test_retry_is_a_decorator_of_all_kinds_of_functions(clock: HandClock) 
         def ask_now(self) -> str:
             return service.ask_now("at once")
 
-    assert asyncio.iscoroutinefunction(Client.ask)
+    assert inspect.iscoroutinefunction(Client.ask)
     assert await Client().ask() == "waited for"
     service.errors.append(ConnectionError())
     assert Client().ask_now() == "at once"
