@@ -46,6 +46,8 @@ class BulkheadSnapshot:
 class Bulkhead(Policy):
     """At most `max_concurrency` calls at a time: a policy, a decorator, `async with`.
 
+    Drivers `enter`, which never waits, and `release`.
+
     >>> async def main():
     ...     places = Bulkhead(1, name="reports")
     ...     async with places:
@@ -126,17 +128,53 @@ class Bulkhead(Policy):
                 return
         self._running -= 1
 
+    def enter(self) -> asyncio.Future[None] | None:
+        """Take a place, or stand in the queue for one; never waits.
+
+        Returns:
+            None: the place is taken. Otherwise what is done when a place is handed over,
+            or fails with `BulkheadFull` when that takes too long; `leave` gives it up.
+
+        Raises:
+            BulkheadFull: The queue is full.
+        """
+        if self.try_acquire():
+            return None
+        if len(self._waiters) >= self.max_queue:
+            raise self._refusal(0.0)
+        loop = asyncio.get_running_loop()
+        waiter = loop.create_future()
+        self._waiters.append(waiter)
+        if self.queue_timeout_s is not None:
+            timer = loop.call_later(self.queue_timeout_s, self._expire, waiter)
+            waiter.add_done_callback(lambda _: timer.cancel())
+        return waiter
+
+    def leave(self, waiter: asyncio.Future[None]) -> None:
+        """Leave the queue, or pass on the place that was handed over meanwhile."""
+        waiter.cancel()
+        if waiter.cancelled():
+            # `release` may have passed over it already.
+            with suppress(ValueError):
+                self._waiters.remove(waiter)
+        elif waiter.exception() is None:
+            self._admitted -= 1
+            self.release()
+
     async def acquire(self) -> None:
         """Take a place, waiting for it in the queue.
 
         Raises:
             BulkheadFull: The queue is full, or the wait took too long.
         """
-        if self.try_acquire():
+        waiter = self.enter()
+        if waiter is None:
             return
-        if len(self._waiters) >= self.max_queue:
-            raise self._refusal(0.0)
-        await self._wait()
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            self.leave(waiter)
+            raise
 
     async def call(
         self, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
@@ -173,34 +211,6 @@ class Bulkhead(Policy):
             refused=self._refused,
             timed_out=self._timed_out,
         )
-
-    async def _wait(self) -> None:
-        """Wait in the queue until a place is handed over."""
-        loop = asyncio.get_running_loop()
-        waiter = loop.create_future()
-        self._waiters.append(waiter)
-        timer = None
-        if self.queue_timeout_s is not None:
-            timer = loop.call_later(self.queue_timeout_s, self._expire, waiter)
-        try:
-            await waiter
-        except asyncio.CancelledError:
-            self._leave(waiter)
-            raise
-        finally:
-            if timer is not None:
-                timer.cancel()
-
-    def _leave(self, waiter: asyncio.Future[None]) -> None:
-        """Let a cancelled caller go; a place that it was handed goes to the next."""
-        if waiter.cancelled():
-            # `release` may have passed over it already.
-            with suppress(ValueError):
-                self._waiters.remove(waiter)
-        elif waiter.exception() is None:
-            # Handed over and cancelled in the same turn of the loop.
-            self._admitted -= 1
-            self.release()
 
     def _expire(self, waiter: asyncio.Future[None]) -> None:
         """Refuse who has waited too long, unless it has got a place just now."""

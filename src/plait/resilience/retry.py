@@ -34,9 +34,6 @@ T = TypeVar("T")
 
 Backoff = Literal["fixed", "linear", "exponential", "random"]
 
-# 63: past this the power only builds numbers that the ceiling discards.
-_EXPONENT_MAX: Final = 63
-
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -243,8 +240,11 @@ class RetryPolicy(SyncPolicy):
             case "linear":
                 return self.delay_s * attempt
             case "exponential":
-                power = min(attempt - 1, _EXPONENT_MAX)
-                return min(self.delay_s * self.factor**power, self.max_delay_s)
+                try:
+                    delay_s = self.delay_s * self.factor ** (attempt - 1)
+                except OverflowError:
+                    return self.max_delay_s if self.delay_s else 0.0
+                return min(delay_s, self.max_delay_s)
             case "random":
                 low, high = sorted((self.delay_s, self.max_delay_s))
                 return low + (high - low) * self._random()

@@ -114,6 +114,25 @@ async def test_a_caller_cancelled_in_the_queue_is_passed_over() -> None:
     assert (places.snapshot().running, places.snapshot().waiting) == (1, 0)
 
 
+async def test_a_driver_stands_in_the_queue_without_a_task() -> None:
+    places = Bulkhead(1, max_queue=2)
+    assert places.enter() is None
+    first, second = places.enter(), places.enter()
+    assert first is not None
+    assert second is not None
+    with pytest.raises(BulkheadFull):
+        places.enter()
+    places.leave(first)
+    assert places.snapshot().waiting == 1
+    places.release()
+    assert second.done()
+    third = places.enter()
+    assert third is not None
+    places.leave(second)  # it had the place, and gives it up
+    assert third.done()
+    assert (places.snapshot().running, places.snapshot().admitted) == (1, 2)
+
+
 @given(
     steps=st.lists(
         st.tuples(st.sampled_from(["come", "leave", "cancel", "turn"]), st.integers(0, 9)),

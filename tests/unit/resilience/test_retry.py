@@ -81,6 +81,7 @@ async def test_waits_grow_as_the_back_off_says(
 @given(
     backoff=st.sampled_from(["fixed", "linear", "exponential", "random"]),
     delay_s=st.floats(0, 100),
+    factor=st.floats(1, 1e300),
     max_delay_s=st.floats(0, 100),
     jitter=st.floats(0, 1),
     attempt=st.integers(1, 10_000),
@@ -89,13 +90,18 @@ async def test_waits_grow_as_the_back_off_says(
 def test_no_wait_is_longer_than_the_ceiling(
     backoff: Any,
     delay_s: float,
+    factor: float,
     max_delay_s: float,
     jitter: float,
     attempt: int,
     asked_s: float | None,
 ) -> None:
     policy = RetryPolicy(
-        backoff=backoff, delay_s=delay_s, max_delay_s=max_delay_s, jitter=jitter
+        backoff=backoff,
+        delay_s=delay_s,
+        factor=factor,
+        max_delay_s=max_delay_s,
+        jitter=jitter,
     )
     waited_s = policy.delay_after_s(attempt, asked_s)
     assert min(asked_s or 0, max_delay_s) <= waited_s <= max_delay_s
