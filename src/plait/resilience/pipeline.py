@@ -112,9 +112,25 @@ class PipelineBuilder:
         """Make failed attempts again."""
         return self.put(Place.RETRY, policy)
 
+    def cache(self, policy: Layer) -> PipelineBuilder:
+        """Answer from what was answered before."""
+        return self.put(Place.CACHE, policy)
+
+    def idempotency(self, policy: Layer) -> PipelineBuilder:
+        """Do once what is asked for twice."""
+        return self.put(Place.IDEMPOTENCY, policy)
+
+    def collapse(self, policy: Layer) -> PipelineBuilder:
+        """Make one call of several that ask the same, or ask in bulk."""
+        return self.put(Place.COLLAPSE, policy)
+
     def circuit_breaker(self, policy: CircuitBreaker | Layer) -> PipelineBuilder:
         """Leave alone what keeps failing."""
         return self.put(Place.CIRCUIT_BREAKER, policy)
+
+    def rate_limit(self, policy: Layer) -> PipelineBuilder:
+        """Bound how many calls begin in a time."""
+        return self.put(Place.RATE_LIMIT, policy)
 
     def bulkhead(self, policy: Bulkhead) -> PipelineBuilder:
         """Bound how many calls run at a time."""
@@ -125,7 +141,7 @@ class PipelineBuilder:
         return self.put(Place.ATTEMPT_TIMEOUT, policy)
 
     def put(self, place: Place, policy: Layer) -> PipelineBuilder:
-        """Put any policy in a place: caches, limits and policies of your own.
+        """Put any policy in a place, also one of your own.
 
         Raises:
             ValueError: The place is taken.

@@ -68,6 +68,10 @@ class Retried(Generic[T]):
 class RetryPolicy(SyncPolicy):
     """Makes a failed call again: a policy, a decorator, for all kinds of functions.
 
+    Attributes:
+        retries: Attempts so far that were not a call's first.
+        failures: Calls so far that failed in the end.
+
     >>> from asyncio import run
     >>> answers = iter([503, 200])
     >>> @RetryPolicy(max_attempts=3, delay_s=0.001, on=LookupError)
@@ -92,10 +96,12 @@ class RetryPolicy(SyncPolicy):
         "deadline_s",
         "delay_s",
         "factor",
+        "failures",
         "jitter",
         "max_attempts",
         "max_delay_s",
         "name",
+        "retries",
     )
 
     def __init__(
@@ -156,6 +162,7 @@ class RetryPolicy(SyncPolicy):
         self.deadline_s = deadline_s
         self.budget = budget
         self.name = name
+        self.retries = self.failures = 0
         self._matches = matcher("on", on)
         self._on_retry = on_retry
         self._clock = clock
@@ -309,8 +316,10 @@ class RetrySession:
         attempt = Attempt(number, error, now - self._attempt_at, delay_s)
         self.attempts.append(attempt)
         if delay_s is None:
+            policy.failures += 1
             self._tell(error)
             raise error
+        policy.retries += 1
         if policy._on_retry is not None:
             policy._on_retry(attempt)
         return delay_s

@@ -189,8 +189,10 @@ async def test_retry_after_of_a_response_counts_in_seconds(
 async def test_the_last_error_tells_of_all_attempts(clock: HandClock) -> None:
     errors = [ConnectionError("one"), ConnectionError("two"), ConnectionError("three")]
     told: list[Attempt] = []
+    policy = policy_of(clock, on_retry=told.append)
     with pytest.raises(ConnectionError, match="three") as caught:
-        await policy_of(clock, on_retry=told.append).call(Service(*errors).ask)
+        await policy.call(Service(*errors).ask)
+    assert (policy.retries, policy.failures) == (2, 1)
     attempts = caught.value.attempts  # type: ignore[attr-defined]
     assert [one.error for one in attempts] == errors
     assert [(one.number, one.delay_s) for one in attempts] == [
