@@ -105,8 +105,9 @@ class Bulkhead(Policy):
         self._admitted = self._refused = self._timed_out = 0
 
     def try_acquire(self) -> bool:
-        """Take a place if one is free and nobody waits for it; never waits."""
-        if self._running >= self.max_concurrency or self._waiters:
+        """Take a place if one is free; never waits."""
+        # `release` hands places over: while anybody waits, none is free.
+        if self._running >= self.max_concurrency:
             return False
         self._running += 1
         self._admitted += 1

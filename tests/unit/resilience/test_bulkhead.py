@@ -77,6 +77,7 @@ def test_who_waits_too_long_is_refused() -> None:
         with pytest.raises(BulkheadFull, match="after 5 s"):
             await places.acquire()
         waited_s = loop.time() - begun_at
+        assert places.snapshot().waiting == 0
         places.release()
         async with places:
             pass

@@ -208,6 +208,27 @@ async def test_the_last_error_tells_of_all_attempts(clock: HandClock) -> None:
     ]
 
 
+@pytest.mark.parametrize("waiting", [True, False])
+async def test_each_attempt_tells_how_long_it_took(clock: HandClock, waiting: bool) -> None:
+    told: list[Attempt] = []
+    policy = policy_of(clock, max_attempts=4, delay_s=9, on_retry=told.append)
+
+    def ask_now() -> None:
+        clock.advance(len(told) + 1)
+        raise ConnectionError
+
+    async def ask() -> None:
+        ask_now()
+
+    if waiting:
+        with pytest.raises(ConnectionError):
+            await policy.call(ask)
+    else:
+        with pytest.raises(ConnectionError):
+            policy.call_sync(ask_now)
+    assert [one.duration_s for one in told] == [1, 2, 3]
+
+
 async def test_a_success_can_tell_of_the_attempts_before_it(clock: HandClock) -> None:
     retried = await policy_of(clock).call_with_history(Service(ConnectionError()).ask)
     assert retried.value == "done"
@@ -245,7 +266,7 @@ def test_what_is_no_exception_is_never_retried(
 ) -> None:
     service = Service(error)
     with pytest.raises(type(error)):
-        policy_of(clock, on=Exception).call_sync(service.ask_now)
+        policy_of(clock, on=lambda error: True).call_sync(service.ask_now)
     assert service.calls == 1
 
 

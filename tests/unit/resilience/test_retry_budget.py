@@ -82,6 +82,18 @@ def test_little_traffic_may_retry_a_few_times_in_each_window() -> None:
     assert budget.snapshot().refused == 2
 
 
+def test_requests_of_long_ago_pay_for_nothing() -> None:
+    clock = HandClock()
+    budget = RetryBudget(min_retries=0, window_s=10, clock=clock)
+    for _ in range(100):
+        budget.requested()
+    clock.advance(9)
+    assert budget.try_retry()
+    clock.advance(1)
+    assert not budget.try_retry()
+    assert budget.snapshot().requests == 0
+
+
 @pytest.mark.parametrize(
     ("wrong", "complaint"),
     [

@@ -70,6 +70,30 @@ async def test_a_time_out_of_the_function_itself_is_not_ours() -> None:
     assert limit.timeouts == 0
 
 
+def test_what_a_cancelled_function_raises_itself_is_not_ours() -> None:
+    async def raise_own() -> None:
+        try:
+            await long()
+        except asyncio.CancelledError:
+            raise TimeoutError("own") from None
+
+    async def clean_up_too_long() -> None:
+        try:
+            await long()
+        finally:
+            await Timeout(1, name="clean-up").call(long)
+
+    async def main() -> None:
+        limit = Timeout(1, name="whole")
+        with pytest.raises(TimeoutError, match="own"):
+            await limit.call(raise_own)
+        with pytest.raises(TimedOut, match="clean-up"):
+            await limit.call(clean_up_too_long)
+        assert limit.timeouts == 0
+
+    assert seconds_of(main()) == pytest.approx(3)
+
+
 def test_of_two_nested_limits_the_one_that_ran_out_is_named() -> None:
     async def main() -> None:
         with pytest.raises(TimedOut, match="inner"):
