@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings as hypothesis_settings
+from hypothesis.stateful import run_state_machine_as_test
 
 from plait.resilience import (
     BreakerRegistry,
@@ -45,10 +46,10 @@ class LocalMachine(BreakerMachine):
         return LocalRig(CircuitBreaker(settings, clock=clock))
 
 
-TestABreakerDoesWhatItsModelDoes = LocalMachine.TestCase
-TestABreakerDoesWhatItsModelDoes.settings = hypothesis_settings(
-    max_examples=150, stateful_step_count=40
-)
+@pytest.mark.parametrize("examples", [15, pytest.param(200, marks=pytest.mark.slow)])
+def test_a_breaker_does_what_the_model_does(examples: int) -> None:
+    settings = hypothesis_settings(max_examples=examples, stateful_step_count=40)
+    run_state_machine_as_test(LocalMachine, settings=settings)
 
 
 class Refused(Exception):
