@@ -45,7 +45,8 @@ local function set(field, value)
 end
 
 local function add(field, count)
-  return redis.call('HINCRBY', KEYS[1], field, count)
+  -- Lua writes minus nothing as -0, which Redis does not take for a whole number.
+  return redis.call('HINCRBY', KEYS[1], field, string.format('%d', count))
 end
 
 local function change(after, why)
