@@ -1,0 +1,395 @@
+"""Limiters that many processes share: the count is in Redis, and so is the clock.
+
+Rule 1. A script counts, whole and with nobody in between, by the server's clock.
+Rule 2. One question at a time is under way: those who come meanwhile go together in the
+    next one. So a hundred callers need one connection, and a caller that is cancelled cuts
+    no conversation short; what was admitted to it is given back.
+Rule 3. Who waits in this process is served in turn. Between processes there is no turn.
+Rule 4. When Redis does not answer, calls are admitted (`unreachable="admit"`) or refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from importlib import resources
+from typing import Any, ClassVar, Final, Literal, NamedTuple, TypeAlias, Unpack, get_args
+
+from redis.asyncio import Redis
+
+from plait.resilience.rate_limit import checks
+from plait.resilience.rate_limit.admission import (
+    ADMITTED,
+    Admission,
+    Standing,
+    StoreReachable,
+    StoreUnreachable,
+)
+from plait.resilience.rate_limit.face import CommonSettings, RateLimiter
+from plait.resilience.rate_limit.line import Line, Place
+
+Unreachable = Literal["admit", "refuse"]
+
+# Weights in one question: a script of 100 steps holds the server up for about 0.2 ms.
+_BATCH_MAX: Final = 100
+# After a question without an answer the next one is asked so much later.
+_REST_S: Final = 1.0
+_TIMER_S_MIN: Final = 1e-6
+
+
+class RedisSettings(CommonSettings, total=False):
+    """What a limiter through Redis can be given besides its limit.
+
+    Attributes:
+        unreachable: While Redis does not answer, `admit`, the default, or `refuse`.
+        answer_s_max: Seconds to wait for an answer of Redis; 0.25.
+    """
+
+    unreachable: Unreachable
+    answer_s_max: float
+
+
+# The moment and the wait that a question was answered with.
+_Asked: TypeAlias = "asyncio.Future[tuple[float, float]]"
+
+
+class _Shape(NamedTuple):
+    """The limit as the script takes it; a `size` of 0 is a queue."""
+
+    limit: int
+    period_s: float
+    weight_max: int
+    size: int
+
+
+class _Question(NamedTuple):
+    """Weights, in the order in which the script takes them."""
+
+    returned: list[tuple[int, float]]
+    asked: list[tuple[_Asked, int]]
+    waiting: list[tuple[Place, int]]
+
+
+class _Answer(NamedTuple):
+    """What the script said.
+
+    Attributes:
+        at: Microseconds of the server's clock; 0: it was not asked.
+        waits: Seconds for each weight asked and waited for, up to the first of the line
+            that is not admitted.
+    """
+
+    at: float
+    limit: int
+    remaining: int
+    reset_after: float
+    waits: Sequence[float]
+
+
+class RedisRateLimiter(RateLimiter):
+    """Counts in Redis, under one key, for all processes that use the key."""
+
+    _kind: ClassVar[str]
+    _script: ClassVar[str]
+
+    def __init__(
+        self,
+        client: Redis,
+        key: str,
+        shape: _Shape,
+        *,
+        unreachable: Unreachable = "admit",
+        answer_s_max: float = 0.25,
+        **common: Unpack[CommonSettings],
+    ) -> None:
+        common.setdefault("name", key)
+        super().__init__(
+            limit=shape.limit,
+            period_s=shape.period_s,
+            weight_max=shape.weight_max,
+            **common,
+        )
+        if unreachable not in get_args(Unreachable):
+            raise ValueError(f"unreachable is {unreachable!r}: give 'admit' or 'refuse'")
+        self._admits_unreachable = unreachable == "admit"
+        self._answer_s_max = checks.seconds("answer_s_max", answer_s_max)
+        self._run = client.register_script(script_text(self._script))
+        self._keys = [f"plait:rate_limit:{self._kind}:{key}"]
+        self._shape = (shape.limit, round(shape.period_s * 1e6), shape.size)
+        self._line = Line(self._serve, self._give_back)
+        self._asked: list[tuple[_Asked, int]] = []
+        self._returned: list[tuple[int, float]] = []
+        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._silent_until: float | None = None
+
+    async def try_acquire(self, weight: int = 1) -> Admission:
+        """Take `weight` of the limit if it is there and nobody here waits for it.
+
+        Raises:
+            ValueError: `weight` is no whole number from 1 to `weight_max`.
+        """
+        self._check(weight)
+        admission = await self._ask(weight)
+        if not admission.admitted:
+            self._tell_refused(weight, admission.retry_after)
+        return admission
+
+    async def acquire(self, weight: int = 1) -> None:
+        self._check(weight)
+        admission = await self._ask(weight)
+        if not admission.admitted:
+            raise self._limited(weight, admission.retry_after)
+
+    async def acquire_or_wait(
+        self, weight: int = 1, *, timeout: float | None = None
+    ) -> None:
+        self._check(weight)
+        timeout = checks.patience("timeout", timeout)
+        if self._waiters_max is not None and len(self._line) >= self._waiters_max:
+            raise self._limited(weight, self._wait_in_turn(weight), self._crowded())
+        if not await self._line.wait(weight, timeout):
+            raise self._limited(weight, self._wait_in_turn(weight))
+
+    async def snapshot(self) -> Standing:
+        """Return what is left, for headers and metrics; takes nothing.
+
+        While Redis does not answer, all of it, or with `unreachable="refuse"` nothing.
+        """
+        waiting = len(self._line)
+        answer = await self._answered(_Question([], [], []))
+        remaining = 0 if waiting else answer.remaining
+        return Standing(answer.limit, remaining, answer.reset_after, waiting)
+
+    async def _ask(self, weight: int) -> Admission:
+        """Have `weight` admitted or refused with the next question."""
+        self._line.drop_lost()
+        if len(self._line):
+            return Admission(False, self._wait_in_turn(weight))
+        future: _Asked = asyncio.get_running_loop().create_future()
+        self._asked.append((future, weight))
+        self._serve()
+        try:
+            _, wait_s = await future
+        except asyncio.CancelledError:
+            # Otherwise `_settle` sees that nobody is there any more.
+            if future.done() and not future.cancelled():
+                self._settle_one(future.result(), weight)
+            raise
+        return Admission(False, wait_s) if wait_s else ADMITTED
+
+    def _settle_one(self, result: tuple[float, float], weight: int) -> None:
+        at, wait_s = result
+        if not wait_s:
+            self._give_back(weight, at)
+
+    def _wait_in_turn(self, weight: int) -> float:
+        """Return a guess: by the rate, and at least until the head is asked for again."""
+        spread_s = (self._line.weight + weight) * self._period_s / self._limit
+        if self._timer is None or self._timer.cancelled():
+            return spread_s
+        return max(self._timer.when() - asyncio.get_running_loop().time(), spread_s)
+
+    def _give_back(self, weight: int, at: float) -> None:
+        self._returned.append((weight, at))
+        self._serve()
+
+    def _serve(self) -> None:
+        """Ask Redis, unless a question is under way, which will see to the rest."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._work())
+
+    async def _work(self) -> None:
+        """Ask and answer until nobody is left, or the head has to wait for its time."""
+        try:
+            while self._timer is None:
+                self._line.drop_lost()
+                question = self._next_question()
+                if not any(question):
+                    return
+                self._settle(await self._answered(question), question)
+        finally:
+            self._task = None
+
+    def _next_question(self) -> _Question:
+        returned, self._returned = self._returned, []
+        asked, self._asked = self._asked[:_BATCH_MAX], self._asked[_BATCH_MAX:]
+        # Who asked came before the line began, or was refused already.
+        waiting = [] if self._asked else self._line.first(_BATCH_MAX)
+        return _Question(returned, asked, waiting)
+
+    def _settle(self, answer: _Answer, question: _Question) -> None:
+        waits = iter(answer.waits)
+        for (future, weight), wait_s in zip(question.asked, waits, strict=False):
+            if not future.done():
+                future.set_result((answer.at, wait_s))
+            elif not wait_s:
+                self._returned.append((weight, answer.at))
+        for (place, weight), wait_s in zip(question.waiting, waits, strict=False):
+            if wait_s:
+                self._come_back(place, wait_s)
+            elif not self._line.admit(place, answer.at):
+                self._returned.append((weight, answer.at))
+
+    def _come_back(self, place: Place, wait_s: float) -> None:
+        """Ask again for the head in `wait_s`, if it is the head still."""
+        first = self._line.first()
+        if first and first[0][0] is place and not self._returned:
+            delay_s = max(wait_s, _TIMER_S_MIN)
+            self._timer = place.get_loop().call_later(delay_s, self._serve)
+
+    async def _answered(self, question: _Question) -> _Answer:
+        count = len(question.asked) + len(question.waiting)
+        if self._is_silent():
+            return self._answer_without(count)
+        try:
+            async with asyncio.timeout(self._answer_s_max):
+                said = await self._run(keys=self._keys, args=self._arguments(question))
+        except Exception as error:  # whatever it is, nobody may be left waiting for it
+            self._fall_silent(error)
+            return self._answer_without(count)
+        self._speak_again()
+        at, limit, remaining, reset_after, *waits = said
+        waits_s = [wait / 1e6 for wait in waits]
+        return _Answer(at, limit, remaining, reset_after / 1e6, waits_s)
+
+    def _arguments(self, question: _Question) -> list[Any]:
+        return [
+            *self._shape,
+            *(len(part) for part in (question.returned, question.asked, question.waiting)),
+            *(number for pair in question.returned for number in pair),
+            *(weight for _, weight in question.asked),
+            *(weight for _, weight in question.waiting),
+        ]
+
+    def _answer_without(self, count: int) -> _Answer:
+        if self._admits_unreachable:
+            return _Answer(0, self.weight_max, self.weight_max, 0.0, [0.0] * count)
+        return _Answer(0, self.weight_max, 0, _REST_S, [_REST_S] * count)
+
+    def _is_silent(self) -> bool:
+        until = self._silent_until
+        return until is not None and asyncio.get_running_loop().time() < until
+
+    def _fall_silent(self, error: Exception) -> None:
+        is_news = self._silent_until is None
+        self._silent_until = asyncio.get_running_loop().time() + _REST_S
+        if is_news and self._on_event is not None:
+            reason = f"{type(error).__name__}: {error}"
+            self._on_event(StoreUnreachable(self.name, reason))
+
+    def _speak_again(self) -> None:
+        if self._silent_until is not None:
+            self._silent_until = None
+            if self._on_event is not None:
+                self._on_event(StoreReachable(self.name))
+
+
+class RedisFixedWindow(RedisRateLimiter):
+    """`FixedWindow` for many processes; windows begin at multiples of the period."""
+
+    _kind = _script = "fixed_window"
+
+    def __init__(
+        self,
+        client: Redis,
+        key: str,
+        *,
+        limit: int,
+        period_s: float,
+        **settings: Unpack[RedisSettings],
+    ) -> None:
+        """Args: as for `FixedWindow`; `key` names the limit among all that use Redis."""
+        shape = _Shape(limit, period_s, weight_max=limit, size=limit)
+        super().__init__(client, key, shape, **settings)
+
+
+class RedisSlidingWindow(RedisRateLimiter):
+    """`SlidingWindow` for many processes: exact, and `limit` entries per key at most."""
+
+    _kind = _script = "sliding_window"
+
+    def __init__(
+        self,
+        client: Redis,
+        key: str,
+        *,
+        limit: int,
+        period_s: float,
+        **settings: Unpack[RedisSettings],
+    ) -> None:
+        """Args: as for `SlidingWindow`; `key` names the limit among all that use Redis."""
+        shape = _Shape(limit, period_s, weight_max=limit, size=limit)
+        super().__init__(client, key, shape, **settings)
+
+
+class RedisTokenBucket(RedisRateLimiter):
+    """`TokenBucket` for many processes."""
+
+    _kind, _script = "token_bucket", "bucket"
+
+    def __init__(
+        self,
+        client: Redis,
+        key: str,
+        *,
+        limit: int,
+        period_s: float,
+        burst: int | None = None,
+        **settings: Unpack[RedisSettings],
+    ) -> None:
+        """Args: as for `TokenBucket`; `key` names the limit among all that use Redis."""
+        size = checks.or_limit("burst", burst, limit)
+        shape = _Shape(limit, period_s, weight_max=size, size=size)
+        super().__init__(client, key, shape, **settings)
+
+
+class RedisLeakyBucketMeter(RedisRateLimiter):
+    """`LeakyBucketMeter` for many processes."""
+
+    _kind, _script = "leaky_bucket_meter", "bucket"
+
+    def __init__(
+        self,
+        client: Redis,
+        key: str,
+        *,
+        limit: int,
+        period_s: float,
+        capacity: int | None = None,
+        **settings: Unpack[RedisSettings],
+    ) -> None:
+        """Args: as for `LeakyBucketMeter`; `key` names the limit among all of Redis."""
+        size = checks.or_limit("capacity", capacity, limit)
+        shape = _Shape(limit, period_s, weight_max=size, size=size)
+        super().__init__(client, key, shape, **settings)
+
+
+class RedisLeakyBucket(RedisRateLimiter):
+    """`LeakyBucket` for many processes: their calls together are spaced."""
+
+    _kind, _script = "leaky_bucket", "bucket"
+
+    def __init__(
+        self,
+        client: Redis,
+        key: str,
+        *,
+        limit: int,
+        period_s: float,
+        **settings: Unpack[RedisSettings],
+    ) -> None:
+        """Args: as for `LeakyBucket`; `key` names the limit among all that use Redis."""
+        shape = _Shape(limit, period_s, weight_max=limit, size=0)
+        super().__init__(client, key, shape, **settings)
+
+
+def script_text(script: str, clock: str = "") -> str:
+    """Return the whole script; the clock is the server's unless another is given."""
+    folder = resources.files(__package__) / "scripts"
+    names = ("clock", "before", script, "after")
+    texts = [(folder / f"{name}.lua").read_text("utf-8") for name in names]
+    return "\n".join([clock or texts[0], *texts[1:]])
