@@ -19,6 +19,7 @@ from plait.resilience.rate_limit.buckets import LeakyBucket, LeakyBucketMeter, T
 from plait.resilience.rate_limit.face import RateLimiter
 from plait.resilience.rate_limit.keyed import KeyedRateLimiter
 from plait.resilience.rate_limit.local import LocalRateLimiter
+from plait.resilience.rate_limit.strategies import rate_limiter
 from plait.resilience.rate_limit.windows import FixedWindow, SlidingWindow
 
 __all__ = [
@@ -36,4 +37,5 @@ __all__ = [
     "StoreReachable",
     "StoreUnreachable",
     "TokenBucket",
+    "rate_limiter",
 ]

@@ -13,9 +13,10 @@ from typing import Final, Unpack
 from plait.resilience.rate_limit import checks
 from plait.resilience.rate_limit.local import LocalRateLimiter, LocalSettings
 
-# Of one call: what the rounding of a level may come to. What is admitted by it is counted
-# in full, so it is paid back by the next call and never adds up.
-SLACK: Final = 1e-9
+# What may be admitted too soon: the rounding of a clock that has run for a year (4 ns), and
+# of a level. It is counted in full, so the next call pays it back and it never adds up.
+_SLACK_S: Final = 1e-8
+_SLACK_CALLS: Final = 1e-9
 
 
 class _Bucket(LocalRateLimiter):
@@ -29,6 +30,7 @@ class _Bucket(LocalRateLimiter):
     ) -> None:
         super().__init__(limit=limit, period_s=period_s, weight_max=weight_max, **settings)
         self._rate = self._limit / self._period_s
+        self._slack = _SLACK_CALLS + _SLACK_S * self._rate
         self._level = 0.0
         self._at = self._now()
 
@@ -37,7 +39,7 @@ class _Bucket(LocalRateLimiter):
         if level < 0.0:
             level = 0.0
         over = self._over(level, weight)
-        if over > SLACK:
+        if over > self._slack:
             return over / self._rate
         self._level = level + weight
         self._at = now
@@ -45,7 +47,7 @@ class _Bucket(LocalRateLimiter):
 
     def _wait(self, now: float, weight: int, ahead: int = 0) -> float:
         over = self._over(self._level_at(now) + ahead, weight)
-        return over / self._rate if over > SLACK else 0.0
+        return over / self._rate if over > self._slack else 0.0
 
     def _return(self, now: float, weight: int, at: float) -> None:
         # Only what cannot have leaked since: the rest may have made room for others.
@@ -57,7 +59,7 @@ class _Bucket(LocalRateLimiter):
     def _standing(self, now: float) -> tuple[int, int, float]:
         level = self._level_at(now)
         capacity = self._capacity()
-        remaining = max(int(capacity - level + SLACK), 0)
+        remaining = max(int(capacity - level + self._slack), 0)
         return capacity, remaining, level / self._rate
 
     def _is_fresh(self, now: float) -> bool:

@@ -11,7 +11,7 @@ Rule 4. When Redis does not answer, calls are admitted (`unreachable="admit"`) o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any, ClassVar, Final, Literal, NamedTuple, TypeAlias, Unpack, get_args
 
@@ -27,6 +27,7 @@ from plait.resilience.rate_limit.admission import (
 )
 from plait.resilience.rate_limit.face import CommonSettings, RateLimiter
 from plait.resilience.rate_limit.line import Line, Place
+from plait.resilience.rate_limit.strategies import chosen
 
 Unreachable = Literal["admit", "refuse"]
 
@@ -385,6 +386,36 @@ class RedisLeakyBucket(RedisRateLimiter):
         """Args: as for `LeakyBucket`; `key` names the limit among all that use Redis."""
         shape = _Shape(limit, period_s, weight_max=limit, size=0)
         super().__init__(client, key, shape, **settings)
+
+
+_KINDS: Final[Mapping[str, type[Any]]] = {
+    kind._kind: kind
+    for kind in (
+        RedisFixedWindow,
+        RedisSlidingWindow,
+        RedisTokenBucket,
+        RedisLeakyBucket,
+        RedisLeakyBucketMeter,
+    )
+}
+
+
+def redis_rate_limiter(
+    client: Redis,
+    key: str,
+    strategy: str,
+    *,
+    limit: int,
+    period_s: float,
+    burst: int | None = None,
+    **settings: Unpack[RedisSettings],
+) -> RedisRateLimiter:
+    """Return a limiter through Redis by its strategy's name, as `rate_limiter` does."""
+    kind, size = chosen(strategy, _KINDS, burst)
+    limiter: RedisRateLimiter = kind(
+        client, key, limit=limit, period_s=period_s, **size, **settings
+    )
+    return limiter
 
 
 def script_text(script: str, clock: str = "") -> str:

@@ -13,6 +13,7 @@ from hypothesis.stateful import (
     rule,
 )
 
+from tests.unit.resilience.rate_limit.clocks import HandClock
 from tests.unit.resilience.rate_limit.models import (
     KINDS,
     TICK_S,
@@ -30,19 +31,6 @@ shapes = st.builds(
     period=st.sampled_from((1, 3, 8, 10)),
     size=st.integers(1, 9),
 )
-
-
-class HandClock:
-    """Stands still until it is moved; begins where a machine that has run a month is."""
-
-    def __init__(self) -> None:
-        self.now_s = 2_592_000.0
-
-    def now(self) -> float:
-        return self.now_s
-
-    async def sleep(self, seconds: float) -> None:
-        self.now_s += seconds
 
 
 class LimiterMachine(RuleBasedStateMachine):
