@@ -53,6 +53,20 @@ async def standing(limiter: Any) -> Standing:
     return shown
 
 
+async def entered(limiter: RateLimiter, weight: int, number: int) -> bool:
+    """Return whether a caller is admitted at once, by one of the three doors in turn."""
+    if number % 3 == 0:
+        return bool(await tried(limiter, weight))
+    try:
+        if number % 3 == 1:
+            await limiter.acquire(weight)
+        else:
+            await limiter.acquire_or_wait(weight, timeout=0)
+    except RateLimited:
+        return False
+    return True
+
+
 async def until_waiting(limiter: RateLimiter, count: int) -> None:
     """Return when `count` callers wait."""
     while (await standing(limiter)).waiting != count:
@@ -86,8 +100,8 @@ class RateLimiterSuite:
         self, make: Make, kind: str
     ) -> None:
         limiter = make(kind, 60, LONG_S)
-        answers = await asyncio.gather(*(tried(limiter) for _ in range(100)))
-        assert sum(map(bool, answers)) == 60
+        answers = await asyncio.gather(*(entered(limiter, 1, n) for n in range(100)))
+        assert sum(answers) == 60
         assert (await standing(limiter)).remaining == 0
 
     @each_bulk_kind
@@ -96,7 +110,8 @@ class RateLimiterSuite:
     ) -> None:
         limiter = make(kind, 120, LONG_S)
         weights = [1 + number % 5 for number in range(100)]
-        answers = await asyncio.gather(*(tried(limiter, weight) for weight in weights))
+        entering = (entered(limiter, weight, n) for n, weight in enumerate(weights))
+        answers = await asyncio.gather(*entering)
         passed = sum(w for w, answer in zip(weights, answers, strict=True) if answer)
         assert passed == 120
 
@@ -194,6 +209,20 @@ class RateLimiterSuite:
         await light
         assert (await standing(limiter)).waiting == 0
         assert (await standing(limiter)).remaining == 0
+
+    @each_bulk_kind
+    async def test_a_waiter_cancelled_at_any_moment_gives_its_place_to_the_next(
+        self, make: Make, kind: str
+    ) -> None:
+        for turns in range(20):
+            limiter = make(kind, 10, LONG_S)
+            await limiter.acquire(8)
+            heavy = asyncio.create_task(limiter.acquire_or_wait(5))
+            light = asyncio.create_task(limiter.acquire_or_wait(2))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await cancelled(heavy)
+            await light
 
     @each_bulk_kind
     async def test_a_waiter_out_of_time_gives_its_place_to_the_next(

@@ -184,8 +184,8 @@ def test_the_scripts_decide_as_the_models_do(
         tick += ticks
         client.set("now", tick * tick_us)
         weights = [1 + round(part * (shape.weight_max - 1)) for part in parts]
-        arguments = [shape.limit, shape.period * tick_us, size, 0, len(weights), 0]
-        said = script(keys=["k"], args=[*arguments, *weights])
+        arguments = [shape.limit, shape.period * tick_us, size, 0]
+        said = script(keys=["k"], args=[*arguments, *(-w for w in weights)])
         assert said[0] == tick * tick_us
         for weight, wait in zip(weights, said[4:], strict=True):
             assert (wait == 0) == model.take(tick, weight)
@@ -195,7 +195,7 @@ def test_the_scripts_decide_as_the_models_do(
         assert said[2] == model.remaining(tick)
         if gives_back and model.taken and model.taken[-1][0] == tick:
             taken_at, weight = model.taken.pop()
-            returned = [*arguments[:3], 1, 0, 0, weight, taken_at * tick_us]
+            returned = [*arguments[:3], 1, weight, taken_at * tick_us]
             assert script(keys=["k"], args=returned)[2] == model.remaining(tick)
     client.close()
 
@@ -208,7 +208,7 @@ def test_a_server_clock_that_is_set_back_gives_nothing_away(
     client.flushall()
     script = client.register_script(script_text(SCRIPT_OF.get(kind, kind), HELD))
     second_us = 1_000_000
-    asked = [3, 10 * second_us, 0 if kind == "leaky_bucket" else 3, 0, 4, 0, 1, 1, 1, 1]
+    asked = [3, 10 * second_us, 0 if kind == "leaky_bucket" else 3, 0, -1, -1, -1, -1]
     begun_us = 1_700_000_000 * second_us
     admitted = 1 if kind == "leaky_bucket" else 3
 
@@ -311,6 +311,21 @@ async def test_a_redis_that_hangs_holds_nobody_up_for_longer_than_was_set(
     await asyncio.gather(*(limiter.acquire() for _ in range(100)))
     assert monotonic() - begun_s < 10
     own_server.thaw()
+
+
+async def test_who_runs_out_of_time_before_the_answer_does_not_stop_the_next(
+    own_server: PrivateServer, own_client: Any
+) -> None:
+    limiter = RedisTokenBucket(own_client, "k", limit=10, period_s=LONG_S, answer_s_max=30)
+    await limiter.acquire(8)
+    own_server.freeze()
+    heavy = asyncio.create_task(limiter.acquire_or_wait(5, timeout=0.01))
+    light = asyncio.create_task(limiter.acquire_or_wait(2))
+    await asyncio.wait((heavy, light), timeout=0.05)
+    own_server.thaw()
+    with pytest.raises(RateLimited):
+        await heavy
+    await light
 
 
 def test_an_unknown_choice_is_named(client: Any) -> None:

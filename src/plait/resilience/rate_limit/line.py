@@ -1,6 +1,6 @@
 """The line of callers that wait: who came first leaves first, whatever the weights.
 
-Rule 1. A caller leaves the line once: admitted, out of time, or cancelled.
+Rule 1. A caller leaves the line once: admitted, refused, or cancelled.
 Rule 2. When the head leaves, whoever serves the line is told, for the next may be lighter.
 Rule 3. What was admitted to a caller that is cancelled in the same moment is given back.
 """
@@ -11,10 +11,32 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from itertools import islice
-from typing import TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
-# The moment of the admission; None: out of time.
-Place: TypeAlias = "asyncio.Future[float | None]"
+
+class Outcome(NamedTuple):
+    """How a caller left the line.
+
+    Attributes:
+        at: The moment of its admission, by the clock of who serves the line.
+        retry_after: Seconds, if it was refused and they are known; else 0.
+    """
+
+    admitted: bool
+    at: float = 0.0
+    retry_after: float = 0.0
+
+
+Place: TypeAlias = "asyncio.Future[Outcome]"
+
+REFUSED: Final = Outcome(admitted=False)
+
+
+class Caller(NamedTuple):
+    """Who stands in the line; whoever is not `patient` leaves with the next answer."""
+
+    weight: int
+    patient: bool = True
 
 
 class Line:
@@ -24,35 +46,43 @@ class Line:
         weight: What all of them together wait for.
     """
 
-    __slots__ = ("_give_back", "_places", "_serve", "weight")
+    __slots__ = ("_answers_later", "_callers", "_give_back", "_serve", "weight")
 
     def __init__(
-        self, serve: Callable[[], None], give_back: Callable[[int, float], None]
+        self,
+        serve: Callable[[], None],
+        give_back: Callable[[int, float], None],
+        *,
+        answers_later: bool = False,
     ) -> None:
         """Args:
-        serve: Called when there is a new head; it may `admit` at once.
+        serve: Called when there is a new head, or one whose time is up.
         give_back: Called with the weight and the moment of an admission nobody uses.
+        answers_later: Whether `serve` only sees to it that all get an answer.
         """
         # An OrderedDict: whoever is cancelled leaves the middle in constant time.
-        self._places: OrderedDict[Place, int] = OrderedDict()
+        self._callers: OrderedDict[Place, Caller] = OrderedDict()
         self._serve = serve
         self._give_back = give_back
+        self._answers_later = answers_later
         self.weight = 0
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._callers)
 
-    async def wait(self, weight: int, timeout: float | None) -> bool:
-        """Return whether the caller was admitted within `timeout` seconds (None: ever)."""
+    async def wait(
+        self, weight: int, timeout: float | None = None, *, patient: bool = True
+    ) -> Outcome:
+        """Return how the caller leaves; refused after `timeout` seconds, None: never."""
         loop = asyncio.get_running_loop()
         place: Place = loop.create_future()
         timer = None if timeout is None else loop.call_later(timeout, self._expire, place)
-        self._places[place] = weight
+        self._callers[place] = Caller(weight, patient)
         self.weight += weight
         try:
-            if len(self._places) == 1:
+            if len(self._callers) == 1:
                 self._serve()
-            return await place is not None
+            return await place
         except BaseException:
             self._abandon(place, weight)
             raise
@@ -60,49 +90,68 @@ class Line:
             if timer is not None:
                 timer.cancel()
 
-    def first(self, count: int = 1) -> list[tuple[Place, int]]:
-        """Return the first places and their weights, at most `count`."""
-        return list(islice(self._places.items(), count))
+    def first(self, count: int = 1) -> list[tuple[Place, Caller]]:
+        """Return the first places, at most `count`, and who stands there."""
+        return list(islice(self._callers.items(), count))
+
+    def caller_at(self, place: Place) -> Caller | None:
+        """Return who stands at `place` now; None: nobody any more."""
+        return None if place.done() else self._callers.get(place)
 
     def admit(self, place: Place, at: float) -> bool:
         """Let the caller at `place` go ahead; return False if it is there no more."""
-        if place.done() or place not in self._places:
-            self._remove(place)
+        if self.caller_at(place) is None:
             return False
         self._remove(place)
-        place.set_result(at)
+        place.set_result(Outcome(True, at))
         return True
+
+    def refuse(self, place: Place, retry_after: float) -> None:
+        """Send the caller at `place` away, if it is there still."""
+        if self.caller_at(place) is not None:
+            self._remove(place)
+            place.set_result(Outcome(False, 0.0, retry_after))
+
+    def refuse_impatient(self, retry_after: float) -> None:
+        """Send everybody away who would not wait."""
+        for place, caller in list(self._callers.items()):
+            if not caller.patient:
+                self.refuse(place, retry_after)
 
     def drop_lost(self) -> None:
         """Drop the callers at the head that are cancelled, or whose loop is closed."""
-        while self._places:
-            place = next(iter(self._places))
+        while self._callers:
+            place = next(iter(self._callers))
             if not place.done() and not place.get_loop().is_closed():
                 return
             self._remove(place)
 
     def _remove(self, place: Place) -> None:
-        self.weight -= self._places.pop(place, 0)
+        caller = self._callers.pop(place, None)
+        if caller is not None:
+            self.weight -= caller.weight
 
     def _leave(self, place: Place) -> None:
-        was_head = next(iter(self._places)) is place
+        was_head = next(iter(self._callers)) is place
         self._remove(place)
         if was_head:
             self._serve()
 
     def _expire(self, place: Place) -> None:
-        if place.done():
+        caller = self.caller_at(place)
+        if caller is None:
             return
+        self._callers[place] = caller._replace(patient=False)
         # What falls free at the very moment is still in time.
         self._serve()
-        if not place.done():
-            place.set_result(None)
+        if not self._answers_later and not place.done():
+            place.set_result(REFUSED)
             self._leave(place)
 
     def _abandon(self, place: Place, weight: int) -> None:
-        if place in self._places:
+        if place in self._callers:
             self._leave(place)
         elif place.done() and not place.cancelled():
-            at = place.result()
-            if at is not None:
-                self._give_back(weight, at)
+            outcome = place.result()
+            if outcome.admitted:
+                self._give_back(weight, outcome.at)

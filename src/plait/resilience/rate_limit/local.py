@@ -101,7 +101,8 @@ class LocalRateLimiter(RateLimiter):
             raise self._limited(weight, self._wait_in_turn(weight))
         if self._waiters_max is not None and len(self._line) >= self._waiters_max:
             raise self._limited(weight, self._wait_in_turn(weight), self._crowded())
-        if not await self._line.wait(weight, timeout):
+        outcome = await self._line.wait(weight, timeout)
+        if not outcome.admitted:
             raise self._limited(weight, self._wait_in_turn(weight))
 
     def _is_line_left(self) -> bool:
@@ -122,9 +123,9 @@ class LocalRateLimiter(RateLimiter):
             first = self._line.first()
             if not first:
                 return
-            ((place, weight),) = first
+            ((place, caller),) = first
             now = self._now()
-            wait_s = self._take(now, weight)
+            wait_s = self._take(now, caller.weight)
             if wait_s:
                 delay_s = max(wait_s, _TIMER_S_MIN)
                 self._timer = place.get_loop().call_later(delay_s, self._serve)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from importlib import resources
-from typing import Any, ClassVar, Final, Literal, NamedTuple, TypeAlias, Unpack, get_args
+from typing import Any, ClassVar, Final, Literal, NamedTuple, Unpack, get_args
 
 from redis.asyncio import Redis
 
@@ -26,7 +26,7 @@ from plait.resilience.rate_limit.admission import (
     StoreUnreachable,
 )
 from plait.resilience.rate_limit.face import CommonSettings, RateLimiter
-from plait.resilience.rate_limit.line import Line, Place
+from plait.resilience.rate_limit.line import Caller, Line, Outcome, Place
 from plait.resilience.rate_limit.strategies import chosen
 
 Unreachable = Literal["admit", "refuse"]
@@ -50,10 +50,6 @@ class RedisSettings(CommonSettings, total=False):
     answer_s_max: float
 
 
-# The moment and the wait that a question was answered with.
-_Asked: TypeAlias = "asyncio.Future[tuple[float, float]]"
-
-
 class _Shape(NamedTuple):
     """The limit as the script takes it; a `size` of 0 is a queue."""
 
@@ -64,11 +60,10 @@ class _Shape(NamedTuple):
 
 
 class _Question(NamedTuple):
-    """Weights, in the order in which the script takes them."""
+    """What goes to the script: admissions that nobody uses, and who wants one, in turn."""
 
     returned: list[tuple[int, float]]
-    asked: list[tuple[_Asked, int]]
-    waiting: list[tuple[Place, int]]
+    callers: list[tuple[Place, Caller]]
 
 
 class _Answer(NamedTuple):
@@ -76,8 +71,8 @@ class _Answer(NamedTuple):
 
     Attributes:
         at: Microseconds of the server's clock; 0: it was not asked.
-        waits: Seconds for each weight asked and waited for, up to the first of the line
-            that is not admitted.
+        waits: Seconds for each caller, 0: admitted. Behind a patient one that is not
+            nobody is.
     """
 
     at: float
@@ -117,8 +112,7 @@ class RedisRateLimiter(RateLimiter):
         self._run = client.register_script(script_text(self._script))
         self._keys = [f"plait:rate_limit:{self._kind}:{key}"]
         self._shape = (shape.limit, round(shape.period_s * 1e6), shape.size)
-        self._line = Line(self._serve, self._give_back)
-        self._asked: list[tuple[_Asked, int]] = []
+        self._line = Line(self._serve, self._give_back, answers_later=True)
         self._returned: list[tuple[int, float]] = []
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -131,16 +125,17 @@ class RedisRateLimiter(RateLimiter):
             ValueError: `weight` is no whole number from 1 to `weight_max`.
         """
         self._check(weight)
-        admission = await self._ask(weight)
-        if not admission.admitted:
-            self._tell_refused(weight, admission.retry_after)
-        return admission
+        outcome = await self._ask(weight)
+        if outcome.admitted:
+            return ADMITTED
+        self._tell_refused(weight, outcome.retry_after)
+        return Admission(False, outcome.retry_after)
 
     async def acquire(self, weight: int = 1) -> None:
         self._check(weight)
-        admission = await self._ask(weight)
-        if not admission.admitted:
-            raise self._limited(weight, admission.retry_after)
+        outcome = await self._ask(weight)
+        if not outcome.admitted:
+            raise self._limited(weight, outcome.retry_after)
 
     async def acquire_or_wait(
         self, weight: int = 1, *, timeout: float | None = None
@@ -149,8 +144,9 @@ class RedisRateLimiter(RateLimiter):
         timeout = checks.patience("timeout", timeout)
         if self._waiters_max is not None and len(self._line) >= self._waiters_max:
             raise self._limited(weight, self._wait_in_turn(weight), self._crowded())
-        if not await self._line.wait(weight, timeout):
-            raise self._limited(weight, self._wait_in_turn(weight))
+        outcome = await self._line.wait(weight, timeout)
+        if not outcome.admitted:
+            raise self._limited(weight, outcome.retry_after)
 
     async def snapshot(self) -> Standing:
         """Return what is left, for headers and metrics; takes nothing.
@@ -158,31 +154,16 @@ class RedisRateLimiter(RateLimiter):
         While Redis does not answer, all of it, or with `unreachable="refuse"` nothing.
         """
         waiting = len(self._line)
-        answer = await self._answered(_Question([], [], []))
+        answer = await self._answered(_Question([], []))
         remaining = 0 if waiting else answer.remaining
         return Standing(answer.limit, remaining, answer.reset_after, waiting)
 
-    async def _ask(self, weight: int) -> Admission:
+    async def _ask(self, weight: int) -> Outcome:
         """Have `weight` admitted or refused with the next question."""
         self._line.drop_lost()
-        if len(self._line):
-            return Admission(False, self._wait_in_turn(weight))
-        future: _Asked = asyncio.get_running_loop().create_future()
-        self._asked.append((future, weight))
-        self._serve()
-        try:
-            _, wait_s = await future
-        except asyncio.CancelledError:
-            # Otherwise `_settle` sees that nobody is there any more.
-            if future.done() and not future.cancelled():
-                self._settle_one(future.result(), weight)
-            raise
-        return Admission(False, wait_s) if wait_s else ADMITTED
-
-    def _settle_one(self, result: tuple[float, float], weight: int) -> None:
-        at, wait_s = result
-        if not wait_s:
-            self._give_back(weight, at)
+        if self._timer is not None and len(self._line):
+            return Outcome(False, 0.0, self._wait_in_turn(weight))
+        return await self._line.wait(weight, patient=False)
 
     def _wait_in_turn(self, weight: int) -> float:
         """Return a guess: by the rate, and at least until the head is asked for again."""
@@ -208,42 +189,41 @@ class RedisRateLimiter(RateLimiter):
         try:
             while self._timer is None:
                 self._line.drop_lost()
-                question = self._next_question()
+                question = _Question(self._returned, self._line.first(_BATCH_MAX))
+                self._returned = []
                 if not any(question):
                     return
-                self._settle(await self._answered(question), question)
+                self._settle(await self._answered(question), question.callers)
         finally:
             self._task = None
 
-    def _next_question(self) -> _Question:
-        returned, self._returned = self._returned, []
-        asked, self._asked = self._asked[:_BATCH_MAX], self._asked[_BATCH_MAX:]
-        # Who asked came before the line began, or was refused already.
-        waiting = [] if self._asked else self._line.first(_BATCH_MAX)
-        return _Question(returned, asked, waiting)
-
-    def _settle(self, answer: _Answer, question: _Question) -> None:
-        waits = iter(answer.waits)
-        for (future, weight), wait_s in zip(question.asked, waits, strict=False):
-            if not future.done():
-                future.set_result((answer.at, wait_s))
-            elif not wait_s:
-                self._returned.append((weight, answer.at))
-        for (place, weight), wait_s in zip(question.waiting, waits, strict=False):
-            if wait_s:
-                self._come_back(place, wait_s)
-            elif not self._line.admit(place, answer.at):
-                self._returned.append((weight, answer.at))
+    def _settle(self, answer: _Answer, callers: list[tuple[Place, Caller]]) -> None:
+        blocked: tuple[Place, float] | None = None
+        for (place, asked), wait_s in zip(callers, answer.waits, strict=True):
+            caller = self._line.caller_at(place)
+            if not wait_s:
+                if not self._line.admit(place, answer.at):
+                    self._returned.append((asked.weight, answer.at))
+                continue
+            if caller is not None and not caller.patient:
+                self._line.refuse(place, wait_s)
+            if blocked is None and asked.patient:
+                blocked = (place, wait_s)
+        # If that one is gone by now, the loop asks at once for those behind it.
+        if blocked is not None:
+            self._come_back(*blocked)
 
     def _come_back(self, place: Place, wait_s: float) -> None:
         """Ask again for the head in `wait_s`, if it is the head still."""
         first = self._line.first()
         if first and first[0][0] is place and not self._returned:
+            # Who came while the question was under way, and would not wait.
+            self._line.refuse_impatient(wait_s)
             delay_s = max(wait_s, _TIMER_S_MIN)
             self._timer = place.get_loop().call_later(delay_s, self._serve)
 
     async def _answered(self, question: _Question) -> _Answer:
-        count = len(question.asked) + len(question.waiting)
+        count = len(question.callers)
         if self._is_silent():
             return self._answer_without(count)
         try:
@@ -260,10 +240,9 @@ class RedisRateLimiter(RateLimiter):
     def _arguments(self, question: _Question) -> list[Any]:
         return [
             *self._shape,
-            *(len(part) for part in (question.returned, question.asked, question.waiting)),
+            len(question.returned),
             *(number for pair in question.returned for number in pair),
-            *(weight for _, weight in question.asked),
-            *(weight for _, weight in question.waiting),
+            *(c.weight if c.patient else -c.weight for _, c in question.callers),
         ]
 
     def _answer_without(self, count: int) -> _Answer:

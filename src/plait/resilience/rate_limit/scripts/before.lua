@@ -1,5 +1,5 @@
--- ARGV: limit, period in µs, size, then how many weights are given back, asked for, and
--- waited for, and then these weights; one given back has the moment of its admission behind.
+-- ARGV: limit, period in µs, size, how many weights are given back, these with the moment of
+-- their admission behind each, and the weights asked for, negative for who would not wait.
 local limit, period = tonumber(ARGV[1]), tonumber(ARGV[2])
 
 -- Numbers of 16 digits: tostring() would keep 14.
