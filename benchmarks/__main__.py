@@ -14,6 +14,7 @@ from benchmarks.durable import peers as durable_peers
 from benchmarks.durable import race as durable_race
 from benchmarks.durable import restart, scale
 from benchmarks.harness.processes import BenchmarkFailed
+from benchmarks.resilience import limiters
 from benchmarks.resilience import race as resilience_race
 
 BENCHMARKS: Final[dict[str, Callable[[argparse.Namespace], None]]] = {
@@ -21,6 +22,7 @@ BENCHMARKS: Final[dict[str, Callable[[argparse.Namespace], None]]] = {
     "durable": durable_race.run,
     "durable-scale": scale.run,
     "durable-restart": restart.run,
+    "limiters": limiters.run,
     "kernel": kernel.run,
     "compile": compile.run,
     "memory": memory.run,

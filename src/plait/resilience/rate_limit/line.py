@@ -32,11 +32,8 @@ Place: TypeAlias = "asyncio.Future[Outcome]"
 REFUSED: Final = Outcome(admitted=False)
 
 
-class Caller(NamedTuple):
-    """Who stands in the line; whoever is not `patient` leaves with the next answer."""
-
-    weight: int
-    patient: bool = True
+# The weight of who stands there; negative: it leaves with the next answer, come what may.
+Caller: TypeAlias = int
 
 
 class Line:
@@ -77,7 +74,7 @@ class Line:
         loop = asyncio.get_running_loop()
         place: Place = loop.create_future()
         timer = None if timeout is None else loop.call_later(timeout, self._expire, place)
-        self._callers[place] = Caller(weight, patient)
+        self._callers[place] = weight if patient else -weight
         self.weight += weight
         try:
             if len(self._callers) == 1:
@@ -90,8 +87,19 @@ class Line:
             if timer is not None:
                 timer.cancel()
 
-    def first(self, count: int = 1) -> list[tuple[Place, Caller]]:
+    def head(self) -> tuple[Place, Caller] | None:
+        """Return the first who is there still: not cancelled, nor left by its loop."""
+        callers = self._callers
+        while callers:
+            place = next(iter(callers))
+            if not place.done() and not place.get_loop().is_closed():
+                return place, callers[place]
+            self._remove(place)
+        return None
+
+    def first(self, count: int) -> list[tuple[Place, Caller]]:
         """Return the first places, at most `count`, and who stands there."""
+        self.head()
         return list(islice(self._callers.items(), count))
 
     def caller_at(self, place: Place) -> Caller | None:
@@ -100,7 +108,7 @@ class Line:
 
     def admit(self, place: Place, at: float) -> bool:
         """Let the caller at `place` go ahead; return False if it is there no more."""
-        if self.caller_at(place) is None:
+        if place.done() or place not in self._callers:
             return False
         self._remove(place)
         place.set_result(Outcome(True, at))
@@ -115,21 +123,11 @@ class Line:
     def refuse_impatient(self, retry_after: float) -> None:
         """Send everybody away who would not wait."""
         for place, caller in list(self._callers.items()):
-            if not caller.patient:
+            if caller < 0:
                 self.refuse(place, retry_after)
 
-    def drop_lost(self) -> None:
-        """Drop the callers at the head that are cancelled, or whose loop is closed."""
-        while self._callers:
-            place = next(iter(self._callers))
-            if not place.done() and not place.get_loop().is_closed():
-                return
-            self._remove(place)
-
     def _remove(self, place: Place) -> None:
-        caller = self._callers.pop(place, None)
-        if caller is not None:
-            self.weight -= caller.weight
+        self.weight -= abs(self._callers.pop(place, 0))
 
     def _leave(self, place: Place) -> None:
         was_head = next(iter(self._callers)) is place
@@ -141,7 +139,7 @@ class Line:
         caller = self.caller_at(place)
         if caller is None:
             return
-        self._callers[place] = caller._replace(patient=False)
+        self._callers[place] = -abs(caller)
         # What falls free at the very moment is still in time.
         self._serve()
         if not self._answers_later and not place.done():

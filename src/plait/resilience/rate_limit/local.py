@@ -7,6 +7,7 @@ from a look at the clock to the count is synchronous, so no task comes in betwee
 from __future__ import annotations
 
 import asyncio
+import math
 from abc import abstractmethod
 from typing import Final, Unpack
 
@@ -47,6 +48,8 @@ class LocalRateLimiter(RateLimiter):
         self._now = clock.now
         self._line = Line(self._serve, self._give_back)
         self._timer: asyncio.TimerHandle | None = None
+        # When the head may go, while there is one that waits.
+        self._due_at = -math.inf
 
     def try_acquire(self, weight: int = 1) -> Admission:
         """Take `weight` of the limit if it is there and nobody waits for it.
@@ -83,7 +86,10 @@ class LocalRateLimiter(RateLimiter):
             timeout = checks.patience("timeout", timeout)
         behind = self._line.weight and self._is_line_left()
         if behind or self._take(self._now(), weight):
-            await self._wait_in_line(weight, timeout)
+            self._refuse_line(weight, timeout)
+            outcome = await self._line.wait(weight, timeout)
+            if not outcome.admitted:
+                raise self._limited(weight, self._wait_in_turn(weight))
 
     def snapshot(self) -> Standing:
         """Return what is left, for headers and metrics; takes nothing."""
@@ -96,18 +102,17 @@ class LocalRateLimiter(RateLimiter):
         """Whether nobody waits and all of the limit is there, as in a new limiter."""
         return not self._line.weight and self._is_fresh(self._now())
 
-    async def _wait_in_line(self, weight: int, timeout: float | None) -> None:
+    def _refuse_line(self, weight: int, timeout: float | None) -> None:
+        """Refuse who need not wait at all, for it could not be in time, or has no place."""
         if timeout is not None and self._wait(self._now(), weight) > timeout:
             raise self._limited(weight, self._wait_in_turn(weight))
         if self._waiters_max is not None and len(self._line) >= self._waiters_max:
             raise self._limited(weight, self._wait_in_turn(weight), self._crowded())
-        outcome = await self._line.wait(weight, timeout)
-        if not outcome.admitted:
-            raise self._limited(weight, self._wait_in_turn(weight))
 
     def _is_line_left(self) -> bool:
         """Return whether somebody waits still: whose time has come goes first."""
-        self._serve()
+        if self._now() >= self._due_at:
+            self._serve()
         return self._line.weight > 0
 
     def _wait_in_turn(self, weight: int) -> float:
@@ -118,19 +123,17 @@ class LocalRateLimiter(RateLimiter):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        while True:
-            self._line.drop_lost()
-            first = self._line.first()
-            if not first:
-                return
-            ((place, caller),) = first
+        line = self._line
+        while (head := line.head()) is not None:
+            place, caller = head
             now = self._now()
-            wait_s = self._take(now, caller.weight)
+            wait_s = self._take(now, abs(caller))
             if wait_s:
+                self._due_at = now + wait_s
                 delay_s = max(wait_s, _TIMER_S_MIN)
                 self._timer = place.get_loop().call_later(delay_s, self._serve)
                 return
-            self._line.admit(place, now)
+            line.admit(place, now)
 
     def _give_back(self, weight: int, at: float) -> None:
         self._return(self._now(), weight, at)

@@ -160,8 +160,7 @@ class RedisRateLimiter(RateLimiter):
 
     async def _ask(self, weight: int) -> Outcome:
         """Have `weight` admitted or refused with the next question."""
-        self._line.drop_lost()
-        if self._timer is not None and len(self._line):
+        if self._timer is not None and self._line.head() is not None:
             return Outcome(False, 0.0, self._wait_in_turn(weight))
         return await self._line.wait(weight, patient=False)
 
@@ -188,7 +187,6 @@ class RedisRateLimiter(RateLimiter):
         """Ask and answer until nobody is left, or the head has to wait for its time."""
         try:
             while self._timer is None:
-                self._line.drop_lost()
                 question = _Question(self._returned, self._line.first(_BATCH_MAX))
                 self._returned = []
                 if not any(question):
@@ -203,11 +201,11 @@ class RedisRateLimiter(RateLimiter):
             caller = self._line.caller_at(place)
             if not wait_s:
                 if not self._line.admit(place, answer.at):
-                    self._returned.append((asked.weight, answer.at))
+                    self._returned.append((abs(asked), answer.at))
                 continue
-            if caller is not None and not caller.patient:
+            if caller is not None and caller < 0:
                 self._line.refuse(place, wait_s)
-            if blocked is None and asked.patient:
+            if blocked is None and asked > 0:
                 blocked = (place, wait_s)
         # If that one is gone by now, the loop asks at once for those behind it.
         if blocked is not None:
@@ -215,8 +213,8 @@ class RedisRateLimiter(RateLimiter):
 
     def _come_back(self, place: Place, wait_s: float) -> None:
         """Ask again for the head in `wait_s`, if it is the head still."""
-        first = self._line.first()
-        if first and first[0][0] is place and not self._returned:
+        head = self._line.head()
+        if head is not None and head[0] is place and not self._returned:
             # Who came while the question was under way, and would not wait.
             self._line.refuse_impatient(wait_s)
             delay_s = max(wait_s, _TIMER_S_MIN)
@@ -242,7 +240,7 @@ class RedisRateLimiter(RateLimiter):
             *self._shape,
             len(question.returned),
             *(number for pair in question.returned for number in pair),
-            *(c.weight if c.patient else -c.weight for _, c in question.callers),
+            *(caller for _, caller in question.callers),
         ]
 
     def _answer_without(self, count: int) -> _Answer:

@@ -123,6 +123,8 @@ class SlidingWindow(LocalRateLimiter):
         over = self._used + weight - self._limit
         if over <= 0:
             return 0.0
+        if over <= self._weights[0]:
+            return self._times[0] + self._period_s - now
         for at, freed in zip(self._times, self._weights, strict=True):
             over -= freed
             if over <= 0:
