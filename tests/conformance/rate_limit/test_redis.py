@@ -26,12 +26,14 @@ from plait.resilience.rate_limit.redis import (
     RedisTokenBucket,
     script_text,
 )
+from plait.resilience.rate_limit.redis_keyed import KeyedRedisRateLimiter
 from tests.conformance.journal.servers import PrivateServer, redis
 from tests.conformance.rate_limit.suite import (
     IN_BULK,
     LONG_S,
     Make,
     RateLimiterSuite,
+    cancelled,
     each_kind,
     waiters,
 )
@@ -333,3 +335,36 @@ def test_an_unknown_choice_is_named(client: Any) -> None:
         ValueError, match="unreachable is 'maybe': give 'admit' or 'refuse'"
     ):
         RedisTokenBucket(client, "k", limit=1, period_s=1, unreachable="maybe")  # type: ignore[arg-type]
+
+
+# -- one limit per key -----------------------------------------------------------------
+
+
+async def test_each_key_has_a_limit_that_is_shared_and_bounded_here(client: Any) -> None:
+    def of(user: str) -> RedisTokenBucket:
+        key = f"user:{user}"
+        return RedisTokenBucket(client, key, limit=1, period_s=LONG_S, answer_s_max=30)
+
+    here = KeyedRedisRateLimiter(of, keys_max=2)
+    elsewhere = KeyedRedisRateLimiter(of)
+    assert await here.try_acquire("ann")
+    assert not await elsewhere.try_acquire("ann")
+    with pytest.raises(RateLimited, match="rate limit 'user:ann'"):
+        await elsewhere.acquire("ann")
+    for number in range(10):
+        await here.acquire(f"user-{number}")
+    assert len(here) <= 2
+    # It was forgotten here; what it has used is in Redis.
+    assert (await here.snapshot("ann")).remaining == 0
+    waiting = [asyncio.create_task(here.acquire_or_wait("ann")) for _ in range(2)]
+    other = asyncio.create_task(here.acquire_or_wait("user-1"))
+    while (await here.snapshot("ann")).waiting + (
+        await here.snapshot("user-1")
+    ).waiting < 3:
+        await asyncio.sleep(0)
+    assert not await here.try_acquire("new")
+    with pytest.raises(RateLimited, match="2 keys are limited already"):
+        await here.acquire("new")
+    await cancelled(*waiting, other)
+    while not await here.try_acquire("new"):
+        await asyncio.sleep(0)

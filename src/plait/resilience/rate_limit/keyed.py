@@ -3,6 +3,8 @@
 Rule 1. The keys are bounded, and no key is forgotten while it matters: only a limiter that
     is as good as new is dropped. So nobody gets a fresh limit by flooding it with keys.
 Rule 2. Where there is no room, the newcomer is refused.
+
+Not here: limiters through Redis per key (plait.resilience.rate_limit.redis_keyed).
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from itertools import islice
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from plait.resilience.errors import RateLimited
 from plait.resilience.rate_limit import checks
@@ -23,6 +25,73 @@ K = TypeVar("K", bound=Hashable)
 # these many of those unused for longest, so that a few busy ones do not hide the idle.
 _DROPPED_MAX: Final = 2
 _LOOKED_AT: Final = 8
+
+
+class Droppable(Protocol):
+    """A limiter that can be forgotten when it is idle."""
+
+    name: str
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether a new one would do as well."""
+        ...
+
+    @property
+    def idle_after(self) -> float:
+        """Seconds until it may be idle."""
+        ...
+
+
+L = TypeVar("L", bound=Droppable)
+
+
+class BoundedKeys(Generic[K, L]):
+    """The limiters of so many keys, the longest unused first."""
+
+    def __init__(self, limiter_of: Callable[[K], L], *, keys_max: int) -> None:
+        self._limiter_of = limiter_of
+        self._keys_max = checks.whole("keys_max", keys_max, "keys")
+        self._limiters: OrderedDict[K, L] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._limiters)
+
+    def found(self, key: K) -> L:
+        """Return the limiter of `key`, made when the key is new.
+
+        Raises:
+            RateLimited: There is no room for a new key.
+        """
+        limiter = self._limiters.get(key)
+        if limiter is None:
+            return self._added(key)
+        self._limiters.move_to_end(key)
+        return limiter
+
+    def seen(self, key: K) -> L:
+        """Return the limiter of `key`, or one that is not kept."""
+        limiter = self._limiters.get(key)
+        return self._limiter_of(key) if limiter is None else limiter
+
+    def _added(self, key: K) -> L:
+        self._drop_idle()
+        limiter = self._limiter_of(key)
+        if len(self._limiters) >= self._keys_max:
+            oldest = next(iter(self._limiters.values()))
+            raise RateLimited(
+                f"{self._keys_max} keys are limited already, each of them in use",
+                name=limiter.name,
+                retry_after=oldest.idle_after,
+            )
+        self._limiters[key] = limiter
+        return limiter
+
+    def _drop_idle(self) -> None:
+        looked_at = islice(self._limiters.items(), _LOOKED_AT)
+        idle = [key for key, limiter in looked_at if limiter.is_idle]
+        for key in idle[:_DROPPED_MAX]:
+            del self._limiters[key]
 
 
 class KeyedRateLimiter(Generic[K]):
@@ -41,26 +110,21 @@ class KeyedRateLimiter(Generic[K]):
         limiter_of: Makes the limiter of a key.
         keys_max: Keys at a time; a limiter takes about 1 KB, a sliding window more.
         """
-        self._limiter_of = limiter_of
-        self._keys_max = checks.whole("keys_max", keys_max, "keys")
-        self._limiters: OrderedDict[K, LocalRateLimiter] = OrderedDict()
+        self._keys = BoundedKeys(limiter_of, keys_max=keys_max)
 
     def __len__(self) -> int:
-        return len(self._limiters)
+        return len(self._keys)
 
     def try_acquire(self, key: K, weight: int = 1) -> Admission:
         """Take `weight` of the limit of `key`, see `LocalRateLimiter.try_acquire`.
 
         Where there is no room for a new key, it is refused.
         """
-        limiter = self._limiters.get(key)
-        if limiter is not None:
-            self._limiters.move_to_end(key)
-            return limiter.try_acquire(weight)
         try:
-            return self._added(key).try_acquire(weight)
+            limiter = self._keys.found(key)
         except RateLimited as error:
             return Admission(False, error.retry_after or 0.0)
+        return limiter.try_acquire(weight)
 
     async def acquire(self, key: K, weight: int = 1) -> None:
         """Take `weight` of the limit of `key` at once.
@@ -69,7 +133,7 @@ class KeyedRateLimiter(Generic[K]):
             RateLimited: There is not enough left, or there is no room for a new key.
             ValueError: `weight` is no whole number from 1 to what the limiter admits.
         """
-        await self._found(key).acquire(weight)
+        await self._keys.found(key).acquire(weight)
 
     async def acquire_or_wait(
         self, key: K, weight: int = 1, *, timeout: float | None = None
@@ -80,35 +144,8 @@ class KeyedRateLimiter(Generic[K]):
             RateLimited: The time was up, or there is no room for a new key.
             ValueError: `weight` is no whole number from 1 to what the limiter admits.
         """
-        await self._found(key).acquire_or_wait(weight, timeout=timeout)
+        await self._keys.found(key).acquire_or_wait(weight, timeout=timeout)
 
     def snapshot(self, key: K) -> Standing:
         """Return what is left for `key`; a key never seen is not kept for that."""
-        limiter = self._limiters.get(key)
-        return (limiter or self._limiter_of(key)).snapshot()
-
-    def _found(self, key: K) -> LocalRateLimiter:
-        limiter = self._limiters.get(key)
-        if limiter is None:
-            return self._added(key)
-        self._limiters.move_to_end(key)
-        return limiter
-
-    def _added(self, key: K) -> LocalRateLimiter:
-        self._drop_idle()
-        limiter = self._limiter_of(key)
-        if len(self._limiters) >= self._keys_max:
-            oldest = next(iter(self._limiters.values()))
-            raise RateLimited(
-                f"{self._keys_max} keys are limited already, each of them in use",
-                name=limiter.name,
-                retry_after=oldest.snapshot().reset_after,
-            )
-        self._limiters[key] = limiter
-        return limiter
-
-    def _drop_idle(self) -> None:
-        looked_at = islice(self._limiters.items(), _LOOKED_AT)
-        idle = [key for key, limiter in looked_at if limiter.is_idle]
-        for key in idle[:_DROPPED_MAX]:
-            del self._limiters[key]
+        return self._keys.seen(key).snapshot()

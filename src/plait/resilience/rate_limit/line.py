@@ -43,7 +43,7 @@ class Line:
         weight: What all of them together wait for.
     """
 
-    __slots__ = ("_answers_later", "_callers", "_give_back", "_serve", "weight")
+    __slots__ = ("_answers_later", "_callers", "_give_back", "_serve", "_timers", "weight")
 
     def __init__(
         self,
@@ -59,6 +59,7 @@ class Line:
         """
         # An OrderedDict: whoever is cancelled leaves the middle in constant time.
         self._callers: OrderedDict[Place, Caller] = OrderedDict()
+        self._timers: dict[Place, asyncio.TimerHandle] = {}
         self._serve = serve
         self._give_back = give_back
         self._answers_later = answers_later
@@ -73,7 +74,8 @@ class Line:
         """Return how the caller leaves; refused after `timeout` seconds, None: never."""
         loop = asyncio.get_running_loop()
         place: Place = loop.create_future()
-        timer = None if timeout is None else loop.call_later(timeout, self._expire, place)
+        if timeout is not None:
+            self._timers[place] = loop.call_later(timeout, self._expire, place)
         self._callers[place] = weight if patient else -weight
         self.weight += weight
         try:
@@ -84,8 +86,8 @@ class Line:
             self._abandon(place, weight)
             raise
         finally:
-            if timer is not None:
-                timer.cancel()
+            if timeout is not None:
+                self._timers.pop(place).cancel()
 
     def head(self) -> tuple[Place, Caller] | None:
         """Return the first who is there still: not cancelled, nor left by its loop."""
@@ -105,6 +107,11 @@ class Line:
     def caller_at(self, place: Place) -> Caller | None:
         """Return who stands at `place` now; None: nobody any more."""
         return None if place.done() else self._callers.get(place)
+
+    def ends_before(self, place: Place, at_s: float) -> bool:
+        """Return whether the caller at `place` runs out of time before `at_s` of the loop."""
+        timer = self._timers.get(place)
+        return timer is not None and timer.when() < at_s
 
     def admit(self, place: Place, at: float) -> bool:
         """Let the caller at `place` go ahead; return False if it is there no more."""

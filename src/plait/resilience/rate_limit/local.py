@@ -102,6 +102,11 @@ class LocalRateLimiter(RateLimiter):
         """Whether nobody waits and all of the limit is there, as in a new limiter."""
         return not self._line.weight and self._is_fresh(self._now())
 
+    @property
+    def idle_after(self) -> float:
+        """Seconds until it is idle, if nobody comes."""
+        return self.snapshot().reset_after
+
     def _refuse_line(self, weight: int, timeout: float | None) -> None:
         """Refuse who need not wait at all, for it could not be in time, or has no place."""
         if timeout is not None and self._wait(self._now(), weight) > timeout:

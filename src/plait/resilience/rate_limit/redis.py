@@ -11,6 +11,7 @@ Rule 4. When Redis does not answer, calls are admitted (`unreachable="admit"`) o
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any, ClassVar, Final, Literal, NamedTuple, Unpack, get_args
@@ -158,6 +159,16 @@ class RedisRateLimiter(RateLimiter):
         remaining = 0 if waiting else answer.remaining
         return Standing(answer.limit, remaining, answer.reset_after, waiting)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody asks or waits here; what counts is in Redis."""
+        return self._task is None and self._line.head() is None
+
+    @property
+    def idle_after(self) -> float:
+        """Seconds after which it makes sense to ask for `is_idle` again: a guess."""
+        return self._answer_s_max
+
     async def _ask(self, weight: int) -> Outcome:
         """Have `weight` admitted or refused with the next question."""
         if self._timer is not None and self._line.head() is not None:
@@ -214,11 +225,15 @@ class RedisRateLimiter(RateLimiter):
     def _come_back(self, place: Place, wait_s: float) -> None:
         """Ask again for the head in `wait_s`, if it is the head still."""
         head = self._line.head()
-        if head is not None and head[0] is place and not self._returned:
-            # Who came while the question was under way, and would not wait.
-            self._line.refuse_impatient(wait_s)
-            delay_s = max(wait_s, _TIMER_S_MIN)
-            self._timer = place.get_loop().call_later(delay_s, self._serve)
+        if head is None or head[0] is not place or self._returned:
+            return
+        loop = place.get_loop()
+        if self._line.ends_before(place, loop.time() + wait_s):
+            self._line.refuse(place, wait_s)
+            return
+        # Who came while the question was under way, and would not wait.
+        self._line.refuse_impatient(wait_s)
+        self._timer = loop.call_later(max(wait_s, _TIMER_S_MIN), self._serve)
 
     async def _answered(self, question: _Question) -> _Answer:
         count = len(question.callers)
@@ -395,6 +410,7 @@ def redis_rate_limiter(
     return limiter
 
 
+@functools.cache
 def script_text(script: str, clock: str = "") -> str:
     """Return the whole script; the clock is the server's unless another is given."""
     folder = resources.files(__package__) / "scripts"
