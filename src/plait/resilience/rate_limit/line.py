@@ -109,7 +109,7 @@ class Line:
         return None if place.done() else self._callers.get(place)
 
     def ends_before(self, place: Place, at_s: float) -> bool:
-        """Return whether the caller at `place` runs out of time before `at_s` of the loop."""
+        """Return whether the caller's time is up before `at_s` on the clock of the loop."""
         timer = self._timers.get(place)
         return timer is not None and timer.when() < at_s
 

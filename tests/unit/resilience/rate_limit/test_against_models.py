@@ -85,4 +85,4 @@ class LimiterMachine(RuleBasedStateMachine):
 
 
 TestLimiterMachine = LimiterMachine.TestCase
-TestLimiterMachine.settings = settings(max_examples=100, stateful_step_count=40)
+TestLimiterMachine.settings = settings(stateful_step_count=40)

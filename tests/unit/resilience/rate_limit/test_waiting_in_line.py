@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from plait.resilience.errors import RateLimited
@@ -168,7 +168,6 @@ def give_up(task: asyncio.Task[None]) -> None:
 
 
 @given(shapes(), callers)
-@settings(max_examples=200)
 def test_waiters_are_admitted_in_turn_and_as_soon_as_the_limit_allows(
     shape: Shape, callers: list[Caller]
 ) -> None:
