@@ -14,8 +14,9 @@ from collections.abc import Awaitable, Callable
 from time import process_time
 from typing import Any, Final
 
+from benchmarks.harness.processes import BenchmarkFailed
 from benchmarks.harness.report import machine_line, table, versions, write_results
-from benchmarks.resilience.limiter_peers import ADMITTED, WAITED, WAYS, Way
+from benchmarks.resilience.limiter_peers import ADMITTED, REFUSED, WAITED, WAYS, Way
 from plait.resilience.errors import RateLimited
 
 CALLS: Final = 20_000
@@ -29,6 +30,8 @@ LIBRARIES: Final = ("plait", "limits", "pyrate-limiter", "aiolimiter")
 def run(options: argparse.Namespace) -> None:
     """Measure every way that is installed; print and write µs per question."""
     ways = [way for way in WAYS if way.is_here]
+    for way in ways:
+        _prove(way)
     samples: dict[tuple[str, str], list[float]] = defaultdict(list)
     for number in range(options.rounds):
         first = number % len(ways)
@@ -44,6 +47,31 @@ def run(options: argparse.Namespace) -> None:
     told = [{"case": c, "library": name, "us": us} for (c, name), us in figures.items()]
     found = {"versions": versions(*LIBRARIES), "figures": told}
     print(f"\nwritten to {write_results('limiters', found)}")
+
+
+def _prove(way: Way) -> None:
+    """Raise unless of three calls two pass a limit of two, as far as they need not wait."""
+    asked = 3 if REFUSED in way.outcomes else 2
+    ask = way.make(2, HOUR_S)
+    passed = asyncio.run(_passed(ask, asked)) if way.waits else _passed_plainly(ask, asked)
+    if passed != [True, True, False][:asked]:
+        told = f"{way.library} lets pass {passed} of {asked} calls by its {way.strategy}"
+        raise BenchmarkFailed(told)
+
+
+def _passed_plainly(ask: Callable[[], object], count: int) -> list[bool]:
+    return [bool(ask()) for _ in range(count)]
+
+
+async def _passed(ask: Any, count: int) -> list[bool]:
+    """Return the same of a way that answers None for admitted, or raises for refused."""
+    passed = []
+    for _ in range(count):
+        try:
+            passed.append(await ask() is not False)
+        except RateLimited:
+            passed.append(False)
+    return passed
 
 
 def _sample_us(way: Way, outcome: str) -> float:
