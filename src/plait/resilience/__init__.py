@@ -14,9 +14,25 @@ from plait.resilience.breaker_settings import (
 )
 from plait.resilience.bulkhead import Bulkhead
 from plait.resilience.circuit_breaker import CircuitBreaker
-from plait.resilience.errors import BulkheadFull, CircuitOpen, ResilienceError, TimedOut
+from plait.resilience.errors import (
+    BulkheadFull,
+    CircuitOpen,
+    RateLimited,
+    ResilienceError,
+    TimedOut,
+)
 from plait.resilience.fallback import Fallback
 from plait.resilience.pipeline import Pipeline, PipelineBuilder, Place
+from plait.resilience.rate_limit import (
+    FixedWindow,
+    KeyedRateLimiter,
+    LeakyBucket,
+    LeakyBucketMeter,
+    RateLimiter,
+    SlidingWindow,
+    TokenBucket,
+    rate_limiter,
+)
 from plait.resilience.retry import Attempt, RetryPolicy, retry
 from plait.resilience.retry_budget import RetryBudget
 from plait.resilience.timeout import Timeout
@@ -33,13 +49,22 @@ __all__ = [
     "CircuitBreaker",
     "CircuitOpen",
     "Fallback",
+    "FixedWindow",
+    "KeyedRateLimiter",
+    "LeakyBucket",
+    "LeakyBucketMeter",
     "Pipeline",
     "PipelineBuilder",
     "Place",
+    "RateLimited",
+    "RateLimiter",
     "ResilienceError",
     "RetryBudget",
     "RetryPolicy",
+    "SlidingWindow",
     "TimedOut",
     "Timeout",
+    "TokenBucket",
+    "rate_limiter",
     "retry",
 ]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any, ParamSpec, TypedDict, TypeVar
+from typing import ParamSpec, TypedDict, TypeVar
 
 from plait.resilience.errors import RateLimited
+from plait.resilience.policy import Policy
 from plait.resilience.rate_limit import checks
 from plait.resilience.rate_limit.admission import OnEvent, Refused
 
@@ -33,7 +33,7 @@ class CommonSettings(TypedDict, total=False):
     on_event: OnEvent | None
 
 
-class RateLimiter(ABC):
+class RateLimiter(Policy):
     """Admits calls up to a limit; one object for all who share the limit.
 
     Use it as a decorator (`@limiter`), around a block (`async with limiter:`), or through
@@ -93,7 +93,7 @@ class RateLimiter(ABC):
         """
 
     async def call(
-        self, function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+        self, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Call `function` once it is admitted, waiting `wait_s_max` for that.
 
@@ -102,18 +102,6 @@ class RateLimiter(ABC):
         """
         await self._enter()
         return await function(*args, **kwargs)
-
-    def __call__(
-        self, function: Callable[P, Awaitable[T]]
-    ) -> Callable[P, Coroutine[Any, Any, T]]:
-        """Return `function` under this limit, for use as a decorator."""
-
-        @functools.wraps(function)
-        async def limited(*args: P.args, **kwargs: P.kwargs) -> T:
-            await self._enter()
-            return await function(*args, **kwargs)
-
-        return limited
 
     async def __aenter__(self) -> None:
         await self._enter()
