@@ -202,6 +202,7 @@ async def test_an_unknown_execution_and_an_unknown_store_are_told(tmp_path: Path
         (("list", "--tag", "a\udcff"), "--tag: this is not UTF-8"),
         (("list", "--text", "a\udcff"), "--text: this is not UTF-8"),
         (("show", "\udcff"), "the execution's id: this is not UTF-8"),
+        (("show", ""), "the execution's id is empty"),
         (("export", "--all", "--status", "faild"), "--status faild: write one of running"),
         (
             ("decide", "x", "--as", "done", "--response", "18446744073709551616"),

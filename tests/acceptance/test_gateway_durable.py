@@ -192,6 +192,28 @@ async def test_a_wrong_question_is_told_what_is_wrong(
         assert (answer.status, answer.error_code) == (status, code)
 
 
+@pytest.mark.parametrize(
+    ("verb", "body", "code", "said"),
+    [
+        ("cancel", {"compensat": True}, "request.invalid", "did you mean 'compensate'?"),
+        ("fork", {"from": "charge", "document": "x"}, "request.invalid", "from, input"),
+        ("resume", {"reason": "x"}, "request.invalid", "takes nothing: send {}"),
+        ("approve", {"by": "ada", "rolls": ["cfo"]}, "request.invalid", "'roles'?"),
+        ("decide", {"as": "retry", "response": 7}, "decision.invalid", "takes none"),
+    ],
+)
+async def test_what_a_verb_does_not_take_is_refused_and_changes_nothing(
+    tmp_path: Path, verb: str, body: dict[str, object], code: str, said: str
+) -> None:
+    script = after(asyncio.Event(), reply())
+    async with Upstream(script) as service, gateway(tmp_path, service) as process:
+        link = (await pay(process, prefer="respond-async")).headers["location"]
+        refused = await process.ask(f"{link}/{verb}", "POST", body=body)
+        assert (refused.status, refused.error_code) == (400, code)
+        assert said in told(refused)["error"]["message"]
+        assert told(await process.ask(link))["status"] == "running"
+
+
 async def test_a_gateway_open_to_the_network_shows_ends_and_no_more(tmp_path: Path) -> None:
     async with (
         Upstream(reply(json={"by": "card"})) as service,

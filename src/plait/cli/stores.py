@@ -76,6 +76,8 @@ async def found(opened: Store, execution: str) -> Summary:
         UnknownExecution: There is none.
     """
     check_texts({"the execution's id": execution})
+    if not execution:
+        stop("the execution's id is empty: write it, or how it begins")
     exact = await opened.find(Search(execution_ids=(execution,)))
     if exact:
         return exact[0]

@@ -10,6 +10,9 @@
 | `approve`, `reject` | `{"by", "roles", "comment", "step"}` |
 | `decide` | `{"as", "response", "by", "step"}`: what became of a call in doubt |
 
+Rule. A key that a verb does not know is refused: a mistyped `compensate`, passed over,
+      would cancel and undo nothing.
+
 Not here: the routes (plait.gateway.api), what the verbs do (plait.operations).
 """
 
@@ -21,6 +24,7 @@ from typing import Any, Final, TypeAlias, cast
 
 from plait.drivers.inputs import InvalidInput
 from plait.gateway.refusal import BadInput
+from plait.model.diagnostic import did_you_mean
 from plait.model.json import JsonObject
 from plait.operations import (
     Decision,
@@ -123,14 +127,33 @@ async def _decide(hand: Hand, execution_id: str, body: JsonObject) -> Summary:
     return await resolve(hand, execution_id, decision)
 
 
+def _strict(name: str, known: tuple[str, ...], verb: Verb) -> Verb:
+    """Return `verb`, refusing a body with keys that it does not know."""
+    takes = f"takes {', '.join(known)}" if known else "takes nothing: send {}"
+
+    async def change(hand: Hand, execution_id: str, body: JsonObject) -> Summary:
+        for key in body:
+            if key not in known:
+                hint = did_you_mean(key, known)
+                near = f"; {hint}" if hint else ""
+                raise BadInput(f"unknown key '{key}': {name} {takes}{near}")
+        return await verb(hand, execution_id, body)
+
+    return change
+
+
+_VERDICT: Final = ("by", "roles", "comment", "step")
+_ROWS: Final[tuple[tuple[str, tuple[str, ...], Verb], ...]] = (
+    ("cancel", ("reason", "compensate"), _cancel),
+    ("rollback", ("reason",), _rollback),
+    ("resume", (), _resume),
+    ("restart", (), _restart),
+    ("fork", ("from", "input"), _fork),
+    ("signals", ("name", "payload", "id"), _signal),
+    ("approve", _VERDICT, _approve),
+    ("reject", _VERDICT, _reject),
+    ("decide", ("as", "response", "by", "step"), _decide),
+)
 VERBS: Final[dict[str, Verb]] = {
-    "cancel": _cancel,
-    "rollback": _rollback,
-    "resume": _resume,
-    "restart": _restart,
-    "fork": _fork,
-    "signals": _signal,
-    "approve": _approve,
-    "reject": _reject,
-    "decide": _decide,
+    name: _strict(name, known, verb) for name, known, verb in _ROWS
 }

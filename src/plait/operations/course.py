@@ -33,7 +33,7 @@ from plait.kernel.events import (
 from plait.model.errors import Advice, PlaitError
 from plait.model.json import JsonValue
 from plait.model.record import record
-from plait.model.signal import check_decision
+from plait.model.signal import InvalidDecision, check_decision
 from plait.plan import Plan, dump_plan, load_plan
 from plait.ports.journal import (
     RUNNING,
@@ -291,11 +291,17 @@ async def resolve(hand: Hand, execution_id: str, decision: Decision) -> Summary:
 
     Raises:
         UnknownExecution: There is none of that id.
-        InvalidDecision: No execution can keep this response, or this name.
+        InvalidDecision: No execution can keep this response, or this name; or there is
+            a response to an action that takes none.
         NoIncident: The step does not wait for a decision.
         LostRace: A worker holds the execution: it goes on with something else just now.
     """
     check_decision([decision.response, decision.by])
+    if decision.response is not None and decision.action != "done":
+        raise InvalidDecision(
+            f"`{decision.action}` takes no response: one goes with `done`, a call "
+            "that was made"
+        )
     async with Holding(hand):
         taken = await hand.store.take(hand.worker_id, FROM_NOBODY_MS, execution_id)
         history = await read_history(hand, execution_id)
