@@ -39,10 +39,10 @@ EXECUTIONS = "/api/v1/executions"
 
 
 def gateway(
-    folder: Path, service: Upstream, *arguments: str
+    folder: Path, service: Upstream, *arguments: str, text: str = PAY
 ) -> AbstractAsyncContextManager[GatewayProcess]:
     document = folder / "pay.yaml"
-    document.write_text(PAY)
+    document.write_text(text)
     store = f"--store={folder / 'plait.db'}"
     return serving(document, upstreams={"service": service}, arguments=[store, *arguments])
 
@@ -137,6 +137,19 @@ async def test_secrets_in_headers_are_not_written_down(tmp_path: Path) -> None:
         await pay(process, authorization="Bearer canary-1", cookie="session=canary-2")
     files = [one for one in tmp_path.iterdir() if one.name.startswith("plait.db")]
     assert files
+    assert not any(b"canary" in one.read_bytes() for one in files)
+
+
+async def test_nor_where_a_workflow_reads_all_headers(tmp_path: Path) -> None:
+    text = PAY.replace('by: "${charge', 'seen: "${trigger.headers}", by: "${charge')
+    async with (
+        Upstream(reply(json={"by": "card"})) as service,
+        gateway(tmp_path, service, text=text) as process,
+    ):
+        answer = await pay(process, x_auth_token="canary-1", x_user="ada")
+        seen = told(answer)["seen"]
+        assert (seen["x-user"], "x-auth-token" in seen) == ("ada", False)
+    files = [one for one in tmp_path.iterdir() if one.name.startswith("plait.db")]
     assert not any(b"canary" in one.read_bytes() for one in files)
 
 

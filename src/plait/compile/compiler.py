@@ -14,7 +14,7 @@ from plait.compile.findings import Findings
 from plait.compile.input_schema import InputShape
 from plait.compile.input_validity import check_input_schema
 from plait.compile.lane import compile_place
-from plait.compile.mode import check_mode
+from plait.compile.mode import check_credentials, check_mode
 from plait.compile.names import NameChecker, View, whole_view
 from plait.compile.nodes import NodeBuilder
 from plait.compile.pause import collector_paused
@@ -78,6 +78,7 @@ def compile_document(document: Document) -> Compiled:
     view = whole_view(document.root).with_extra(*document.unsure)
     endpoint = compile_endpoint(document, findings, names, view)
     place = compile_place(document, findings, names)
+    check_credentials(document, names.credentials, findings)
     ordered = findings.found.in_order()
     if findings.found.has_errors:
         raise CompileErrors(ordered)

@@ -1,11 +1,12 @@
-"""What an express execution cannot do: wait for somebody outside."""
+"""What an express execution cannot do, and what a durable one must not keep."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from plait.compile.findings import Findings
 from plait.document.tree import Document, ScopeTree, StepTree
+from plait.model.place import Place
 
 
 def check_mode(document: Document, findings: Findings) -> None:
@@ -23,6 +24,27 @@ def check_mode(document: Document, findings: Findings) -> None:
             text = f"step '{step.model.id}' waits for somebody outside the workflow"
             hint = "set `mode: durable`, or give its endpoint a `wait`"
             findings.error("P018", text, hint, step.path)
+
+
+def check_credentials(
+    document: Document, reads: Iterable[tuple[str, Place]], findings: Findings
+) -> None:
+    """Report headers that let their bearer in and would be kept with the execution.
+
+    An execution is decided anew from what its store holds: whatever its templates read of
+    the request has to be in there, where everybody reads it who may look at executions.
+    """
+    model = document.model
+    is_promoted = model.endpoint is not None and model.endpoint.wait is not None
+    if model.mode == "express" and not is_promoted:
+        return
+    for name, place in reads:
+        text = f"header '{name}' lets its bearer in, and a durable execution would keep it"
+        hint = (
+            "call with a secret of the gateway's own (`secrets`), check callers in a proxy "
+            "that sends on who they are in another header, or set `mode: express`"
+        )
+        findings.error_at("P022", text, hint, place)
 
 
 def _steps(scope: ScopeTree) -> Iterator[StepTree]:

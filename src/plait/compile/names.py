@@ -19,6 +19,7 @@ from plait.document.tree import ScopeTree, StepTree
 from plait.expression import ExpressionInfo, Read
 from plait.model.place import Place
 from plait.model.record import record
+from plait.plan import CREDENTIAL_HEADERS
 
 FIXED_NAMES: Final = ("input", "env", "execution", "trigger")
 STEP_KEYS: Final = ("response", "status", "error", "attempts")
@@ -69,13 +70,21 @@ class View:
 
 
 class NameChecker:
-    """Checks the reads of templates against what is visible, and notes them."""
+    """Checks the reads of templates against what is visible, and notes them.
+
+    Attributes:
+        roots: The first names of all reads.
+        headers: Headers of replies that are read, by step; `*` stands for all of them.
+        credentials: Headers of the request that let their bearer in, and where each is
+            read, in the order of the reads.
+    """
 
     def __init__(self, findings: Findings, input_shape: InputShape) -> None:
         self._findings = findings
         self._input = input_shape
         self.roots: set[str] = set()
         self.headers: dict[str, set[str]] = {}
+        self.credentials: dict[tuple[str, Place], None] = {}
 
     def step_reads(self, expressions: Iterable[ExpressionInfo], view: View) -> set[str]:
         """Return the ids of the steps that are read; report what may not be."""
@@ -124,6 +133,9 @@ class NameChecker:
             self._check_input_read(read, info.place)
         elif root == "execution":
             self._check_execution_read(read, info.place)
+        elif root == "trigger":
+            if read[1:2] == ("headers",) and read[2:3] and read[2] in CREDENTIAL_HEADERS:
+                self.credentials[str(read[2]), info.place] = None
         elif root not in FIXED_NAMES:
             self._report_unknown(root, info.place, view)
 

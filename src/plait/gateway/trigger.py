@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any, Final
+from typing import Any
 
 from plait.expression import Template
 from plait.gateway.message import Request
 from plait.gateway.reply_headers import is_header_name
 from plait.model.json import JsonObject, JsonValue
 from plait.model.record import record
-from plait.plan import Plan
+from plait.plan import CREDENTIAL_HEADERS, Plan
 
 
 def trigger_of(request: Request) -> JsonObject:
@@ -29,12 +29,6 @@ def trigger_of(request: Request) -> JsonObject:
         "path": request.path,
         "headers": headers,
     }
-
-
-# Never written down unless a template names them: they let their bearer in.
-_SECRET_HEADERS: Final = frozenset(
-    "authorization cookie proxy-authorization x-api-key".split()
-)
 
 
 @record
@@ -88,14 +82,14 @@ def trigger_reads(plan: Plan) -> TriggerReads:
 
 
 def kept_trigger(request: Request, reads: TriggerReads) -> JsonObject:
-    """Return what is written down as `trigger`: what templates read, and no secret else."""
+    """Return what is written down as `trigger`: what templates read, and no credential."""
     trigger = trigger_of(request)
     headers = trigger["headers"]
     assert isinstance(headers, dict)
     trigger["headers"] = {
         name: value
         for name, value in headers.items()
-        if name in reads.headers or (reads.all_headers and name not in _SECRET_HEADERS)
+        if (reads.all_headers or name in reads.headers) and name not in CREDENTIAL_HEADERS
     }
     return trigger
 

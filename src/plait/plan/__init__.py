@@ -4,9 +4,19 @@ Rule. A plan loads and runs without the compiler, so a stored plan outlives it.
 """
 
 from plait.plan.codec import PlanUnreadable, dump_plan, load_plan
-from plait.plan.nodes import Endpoint, Lane, Node, Plan, RetryPolicy, Scope, all_nodes
+from plait.plan.nodes import (
+    CREDENTIAL_HEADERS,
+    Endpoint,
+    Lane,
+    Node,
+    Plan,
+    RetryPolicy,
+    Scope,
+    all_nodes,
+)
 
 __all__ = [
+    "CREDENTIAL_HEADERS",
     "Endpoint",
     "Lane",
     "Node",

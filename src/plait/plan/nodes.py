@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from plait.expression import Template
 from plait.model.json import JsonObject, JsonValue
@@ -111,6 +111,13 @@ class Scope:
     order: Order
     nodes: tuple[Node, ...]
     output: Template | None = None
+
+
+# Headers of a request that let their bearer in: no store ever holds one.
+CREDENTIAL_HEADERS: Final = frozenset(
+    "authorization proxy-authorization cookie api-key x-api-key x-auth-token "
+    "x-access-token".split()
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -298,6 +298,34 @@ def test_an_approval_that_cannot_be_is_found_at_its_place(keys: str, finding: st
     assert line.startswith(f"3:{finding}"), line
 
 
+CREDENTIAL = """
+name: x
+MODE
+steps:
+- {id: a, type: ask, request: {q: "${trigger.headers.READ}"}}
+"""
+
+
+@pytest.mark.parametrize("read", ["authorization", "cookie", "?cookie.orValue('')"])
+@pytest.mark.parametrize("mode", ["", "endpoint: {path: /x, wait: 2s}\nmode: express"])
+def test_p022_what_is_kept_reads_no_header_that_lets_its_bearer_in(
+    read: str, mode: str
+) -> None:
+    (line,) = lines_of(CREDENTIAL.replace("MODE", mode).replace("READ", read))
+    assert "P022 header '" in line
+    assert "durable execution would keep it (call with a secret of" in line
+
+
+@pytest.mark.parametrize(
+    ("read", "mode"),
+    [("authorization", "mode: express"), ("who", ""), ("size()", "")],
+)
+def test_other_headers_and_express_workflows_read_as_they_like(
+    read: str, mode: str
+) -> None:
+    assert lines_of(CREDENTIAL.replace("MODE", mode).replace("READ", read)) == []
+
+
 def test_p017_an_express_workflow_cannot_wait_for_somebody_outside() -> None:
     inside = "{id: w, type: wait, event: {name: paid}}"
     text = f"mode: express\nsteps:\n- {{id: a, type: sequence, steps: [{inside}]}}"
