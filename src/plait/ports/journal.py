@@ -262,7 +262,8 @@ class Journal(Protocol):
         """Begin an execution, held by `owner` in epoch 1; return its row.
 
         When its lane is full, nobody holds it: it is `QUEUED`, and not due until it is let
-        in. It is `LET_IN` then, due at once, until an append says that it `is_begun`.
+        in. It is `LET_IN` then, due at once, until an append says that it `is_begun`. Nor
+        does anybody hold one that has ended already.
 
         When the workflow has an execution with the same key already, nothing is written
         and the row of that one is returned.

@@ -172,7 +172,7 @@ class LanesSuite:
     async def test_what_ends_at_its_start_was_in_no_lane(self, store: Store) -> None:
         await start(store, "x1")
         ended = await start(store, "x2", _ENDED)
-        assert (ended.lane_state, ended.owner) == (IN_LANE, "ann")
+        assert (ended.lane_state, ended.owner) == (IN_LANE, None)
 
     async def test_a_message_does_not_let_in(self, store: Store) -> None:
         await start(store, "x1")

@@ -95,6 +95,16 @@ class UpkeepSuite:
         assert await _ended(store, before_ms=_NOW_MS + 2) == {"x0", "x1"}
         assert await _ended(store, before_ms=_NOW_MS) == set()
 
+    async def test_what_ended_when_it_began_may_go(self, store: KeptStore) -> None:
+        done = Standing("completed", _NOW_MS, None)
+        started = _new("at once", lane="one", lane_max=1, key="k")
+        created = await store.create(started, _entries("all"), done, _ANN)
+        assert created.summary.owner is None
+        assert created.summary == (await store.read("at once")).summary
+        assert await _ended(store) == {"at once"}
+        assert await store.remove([created.summary]) == ["at once"]
+        assert await store.check() == []
+
     async def test_only_what_ended_in_one_of_the_ways_may_go(
         self, store: KeptStore
     ) -> None:

@@ -18,6 +18,7 @@ from typing import Final
 from plait.drivers.journal.terms import Store
 from plait.model.record import record
 from plait.ports.journal import (
+    RUNNING,
     Append,
     Entry,
     LostRace,
@@ -109,7 +110,11 @@ async def _caught_up(
         await store.release(taken.owner or "", [execution_id])
         raise LostRace(execution_id)
     rest = entries[length:]
-    if rest:
-        await store.append(Append(execution_id, rest, standing, length, taken.epoch))
+    is_over, owner = standing.status != RUNNING, taken.owner
+    if rest or is_over:
+        epoch = taken.epoch
+        wanted = Append(execution_id, rest, standing, length, epoch, is_released=is_over)
+        await store.append(wanted)
+        owner = None if is_over else owner
     head = entries[-1].digest
-    return replace(taken, standing=standing, length=len(entries), head=head)
+    return replace(taken, standing=standing, length=len(entries), head=head, owner=owner)

@@ -71,7 +71,7 @@ class MemoryStore(MemoryUpkeep):
             self._keys[new.workflow, new.key] = new.execution_id
         head = entries[-1].digest
         is_queued = standing.status == RUNNING and self._is_full(new)
-        holder = None if is_queued else owner
+        holder = None if is_queued or standing.status != RUNNING else owner
         lane_state = QUEUED if is_queued else IN_LANE
         number, length = next(self._numbers), len(entries)
         summary = Summary(new, standing, length, head, 1, holder, lane_state, number)

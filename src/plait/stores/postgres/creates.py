@@ -42,8 +42,8 @@ WITH wanted AS (
     INSERT INTO standings (execution, status, at_ms, wake_at_ms, error_code, length, head,
         epoch, owner, token, priority, workflow, lane, lane_max, lane_state)
     SELECT number, status, at_ms, wake_at_ms, error_code, length, head, 1,
-        CASE WHEN lane_state = 0 THEN owner END, token, priority, workflow, lane, lane_max,
-        lane_state
+        CASE WHEN lane_state = 0 AND status = 'running' THEN owner END, token, priority,
+        workflow, lane, lane_max, lane_state
     FROM placed
 ), added AS (
     INSERT INTO entries (execution, number, body, digest)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from plait.ports.journal import (
     QUEUED,
+    RUNNING,
     Append,
     Created,
     Entry,
@@ -108,7 +109,8 @@ class PostgresStore(PostgresUpkeep):
                 lane_state = await self._creates.submit(start)
             if lane_state is not None:
                 head = entries[-1].digest
-                holder = None if lane_state == QUEUED else owner
+                is_held = lane_state != QUEUED and standing.status == RUNNING
+                holder = owner if is_held else None
                 summary = Summary(new, standing, len(entries), head, 1, holder, lane_state)
                 return Created(summary, is_new=True)
             first = await self._first_of(new)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from plait.ports.journal import (
     IN_LANE,
     QUEUED,
+    RUNNING,
     Append,
     Created,
     Entry,
@@ -122,7 +123,8 @@ class RedisStore(RedisUpkeep):
         if isinstance(known, bytes):
             first = await self._summary(known.decode())
             return None if first is None else Created(first, is_new=False)
-        holder, lane_state = (None, QUEUED) if known else (owner, IN_LANE)
+        lane_state = QUEUED if known else IN_LANE
+        holder = None if known or standing.status != RUNNING else owner
         summary = Summary(new, standing, length, head, 1, holder, lane_state)
         return Created(summary, is_new=True)
 

@@ -75,7 +75,7 @@ def create(
         len(entries),
         entries[-1].digest,
         1,
-        None if is_queued else owner,
+        None if is_queued or standing.status != RUNNING else owner,
         QUEUED if is_queued else IN_LANE,
     )
     _stand(cursor, number, summary)

@@ -43,6 +43,10 @@ end
 if is_in_lane then
   call('SADD', P .. 'lane:' .. lane, id)
 end
-give(id, owner)
-settle(id)
+if status == 'running' then
+  give(id, owner)
+  settle(id)
+else
+  call('HSET', P .. 'x:' .. id, 'owner', '')
+end
 return 0
