@@ -469,6 +469,9 @@ class _Writer:
             on = self.pick([*ON[2:], ["custom.worse"]])
             fitting.append({"on": on, **self.scope(seen, depth + 1)})
         fitting += [self.scope(seen, depth + 1)] if self.perhaps(2) else []
+        # Behind one that answers every error none may stand.
+        every = (n for n, one in enumerate(fitting, 1) if "any" in one.get("on", ["any"]))
+        fitting = fitting[: next(every, None)]
         for catch in fitting:
             catch |= {"as": "e", "output": "${e.code}"} if self.perhaps(3) else {}
         if fitting:

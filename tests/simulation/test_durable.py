@@ -14,8 +14,8 @@ from typing import Any, Literal, TypeVar
 
 import pytest
 
-from plait.drivers.journal import JournalDriver, Start, Times, is_at_rest, verify
-from plait.kernel import Kernel
+from plait.drivers.journal import JournalDriver, Start, Times, anew, is_at_rest, verify
+from plait.kernel import Execution, Kernel
 from plait.kernel.codec import load_turn
 from plait.kernel.events import ApprovalDecided, ExecutionCompleted
 from plait.operations import Decision, Hand, resolve, show
@@ -57,6 +57,7 @@ class MortalStore(MemoryStore):
     def __init__(self) -> None:
         super().__init__()
         self.deaths = 0
+        self.begun_count = 0
         self.live_for(None, is_kept=False)
 
     def live_for(self, write_count: int | None, *, is_kept: bool) -> None:
@@ -76,6 +77,7 @@ class MortalStore(MemoryStore):
         return await self._written(lambda: write(new, entries, standing, owner))
 
     async def append(self, append: Append) -> None:
+        self.begun_count += append.begins_history
         write = super().append
         await self._written(lambda: write(append))
 
@@ -126,9 +128,14 @@ class World:
     """One execution, its store, and the workers that come and go."""
 
     def __init__(
-        self, plan: Plan, lot: Random, signals: Sequence[Sent | Decided] = ()
+        self,
+        plan: Plan,
+        lot: Random,
+        signals: Sequence[Sent | Decided] = (),
+        kernel_for: Callable[[Plan], Kernel] = Kernel,
     ) -> None:
         self.plan = plan
+        self.kernel_for = kernel_for
         self.lot = lot
         self.unsent = {f"signal-{n}": sent for n, sent in enumerate(signals)}
         self.store = MortalStore()
@@ -149,7 +156,11 @@ class World:
     async def one_life(self, worker_id: str) -> None:
         loop = asyncio.get_running_loop()
         driver = JournalDriver(
-            self.store, self.calls, Kernel, worker_id=worker_id, wall_clock_s=loop.time
+            self.store,
+            self.calls,
+            self.kernel_for,
+            worker_id=worker_id,
+            wall_clock_s=loop.time,
         )
         await driver.open()
         living = [loop.create_task(self.see_to_the_end(driver))]
@@ -185,7 +196,7 @@ class World:
         actions: list[Literal["retry", "done", "fail"]] = ["retry", "done", "fail"]
         action = self.lot.choice(actions)
         decision = Decision(steps[0], action, "by hand", "ada")
-        hand = Hand(self.store, Kernel, f"hand-{self.decisions}", now_ms, {})
+        hand = Hand(self.store, self.kernel_for, f"hand-{self.decisions}", now_ms, {})
         try:
             await resolve(hand, "x", decision)
         except LostRace:
@@ -208,11 +219,13 @@ class World:
         await self.store.died.wait()
 
 
-def survive(document: Any, seed: int, lives: int) -> tuple[History, World]:
+def survive(
+    document: Any, seed: int, lives: int, kernel_for: Callable[[Plan], Kernel] = Kernel
+) -> tuple[History, World]:
     lot = Random(seed)
 
     async def main() -> tuple[History, World]:
-        world = World(plan_of(document), lot, signals_of(document))
+        world = World(plan_of(document), lot, signals_of(document), kernel_for)
         return await world.live_through(lives), world
 
     return run_virtually(main())
@@ -246,6 +259,35 @@ def test_deaths_do_not_change_how_it_ends(block: int) -> None:
         output = end.output if isinstance(end, ExecutionCompleted) else None
         assert output == expected.output, seed
     assert deaths > 10
+
+
+class Brief(Kernel):
+    """Finds every history too long."""
+
+    def is_long(self, x: Execution) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("block", range(5))
+def test_histories_that_begin_anew_do_not_change_how_it_ends(
+    block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However large the state is: most of these documents are small.
+    monkeypatch.setattr(anew, "SHARE_MAX", 1_000)
+    deaths = begun_count = 0
+    for seed in range(block * 20, block * 20 + 20):
+        document = decided_beforehand(drawn(seed, ORDERLY))
+        sent = signals_of(document)
+        expected = Simulation(plan_of(document), play, input=GIVEN, signals=sent).run()
+        history, world = survive(document, seed, 4, Brief)
+        deaths += world.store.deaths
+        begun_count += world.store.begun_count
+        assert history.summary.standing.status == expected.status, seed
+        end = load_turn(history.entries[-1].body)[-1]
+        output = end.output if isinstance(end, ExecutionCompleted) else None
+        assert output == expected.output, seed
+    assert deaths > 10
+    assert begun_count > 20
 
 
 @pytest.mark.parametrize("block", range(10))

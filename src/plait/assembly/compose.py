@@ -69,9 +69,12 @@ def source_limits(settings: Settings) -> SourceLimits:
 def kernel(settings: Settings, plan: Plan) -> Kernel:
     """Return what decides the executions of `plan`."""
     own = settings.execution
-    return Kernel(
-        plan, limits=Limits(events_max=own.events_max, pending_max=own.pending_max)
+    limits = Limits(
+        events_max=own.events_max,
+        events_kept=own.events_kept,
+        pending_max=own.pending_max,
     )
+    return Kernel(plan, limits=limits)
 
 
 def journal_driver(

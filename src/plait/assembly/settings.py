@@ -167,7 +167,9 @@ class ExecutionSection(Section):
     """What one execution may use before it fails with `limit.…`."""
 
     events_max: Count = _EXECUTION.events_max
-    """Events in its history."""
+    """Events in its history, since that last began anew."""
+    events_kept: Count = _EXECUTION.events_kept
+    """With more events than this the history of a durable one with loops begins anew."""
     pending_max: Count = _EXECUTION.pending_max
     """Calls and timers outstanding at once."""
     payload_bytes_max: Bytes = PAYLOAD_BYTES_MAX

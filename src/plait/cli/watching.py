@@ -19,7 +19,16 @@ from plait.kernel.views import moment_text
 from plait.operations import event_json
 from plait.ports.journal import RUNNING, Search
 
-_FACTS: Final = ("deaths", "name", "title", "decision", "by", "attempts", "reason")
+_FACTS: Final = (
+    "deaths",
+    "name",
+    "title",
+    "decision",
+    "by",
+    "attempts",
+    "reason",
+    "number",
+)
 _LOOK_EVERY_S: Final = 0.2
 
 
@@ -61,10 +70,11 @@ async def _events(opened: Store, execution: str) -> AsyncIterator[Event]:
     told = 0
     while True:
         history = await opened.read(execution_id)
-        for entry in history.entries[told:]:
+        dropped = history.summary.length - len(history.entries)
+        for entry in history.entries[max(told - dropped, 0) :]:
             for event in load_turn(entry.body):
                 yield event
-        told = len(history.entries)
+        told = history.summary.length
         if history.summary.standing.status != RUNNING:
             return
         search = Search(execution_ids=(execution_id,), limit=1)

@@ -16,7 +16,7 @@ import re
 from contextlib import suppress
 from typing import ClassVar, Final
 
-from plait.drivers.journal import Start, Unkept
+from plait.drivers.journal import Start, Unkept, started_of
 from plait.gateway.keeper import Keeper
 from plait.gateway.layers import Exchange, Handler
 from plait.gateway.message import Reply, Request, error_reply, json_reply
@@ -26,7 +26,6 @@ from plait.gateway.reply import NOT_COMPLETED, ReplyWriter
 from plait.gateway.trigger import TriggerReads, kept_trigger, trigger_reads
 from plait.kernel import Kernel
 from plait.kernel.codec import load_turn
-from plait.kernel.events import ExecutionStarted
 from plait.model.errors import PlaitError
 from plait.model.json import JsonObject, canonical_bytes
 from plait.plan import Plan
@@ -227,8 +226,7 @@ def _key_of(request: Request) -> str | None:
 
 def _check_same(first: History, exchange: Exchange) -> None:
     execution_id = first.summary.new.execution_id
-    started = load_turn(first.entries[0].body)[0]
-    assert isinstance(started, ExecutionStarted)
+    started = started_of(load_turn(first.entries[0].body)[0])
     if canonical_bytes(started.input) != canonical_bytes(exchange.input):
         raise KeyReused(
             f"execution {execution_id} was started with this Idempotency-Key "

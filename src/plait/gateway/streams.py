@@ -52,7 +52,8 @@ async def follow(
     # A number that no turn has yet is not a wish to miss those to come.
     after = min(after, history.summary.length)
     while True:
-        for number, events in enumerate(turns_of(history), start=1):
+        first = history.summary.length - len(history.entries) + 1
+        for number, events in enumerate(turns_of(history), start=first):
             if number > after:
                 yield _turn(number, events, is_whole=is_whole)
                 after = number

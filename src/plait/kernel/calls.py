@@ -20,14 +20,18 @@ from plait.model.json import JsonObject, JsonValue
 CALL_TIMEOUT_MS_DEFAULT: Final = 30_000
 
 
-def call_of(x: Execution, run: Run) -> StartCall | Failure:
+def call_of(x: Execution, run: Run, timeout_ms: int | None = None) -> StartCall | Failure:
     """Return the command for the attempt that `run` begins, or why none can be made.
+
+    Args:
+        timeout_ms: What it had when it was begun; None: it begins now.
 
     Raises:
         ExpressionError: A template of the request has no value.
     """
     node = run.node
-    timeout_ms = _timeout_ms(x, run)
+    if timeout_ms is None:
+        timeout_ms = _timeout_ms(x, run)
     if timeout_ms <= 0:
         return out_of_time(run)
     key = _idempotency_key(x, run)

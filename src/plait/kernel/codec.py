@@ -15,9 +15,16 @@ from typing import Any, ClassVar, Final, get_args
 
 import orjson
 
-from plait.kernel.events import DerivedEvent, Event, OutsideEvent
+from plait.kernel.events import (
+    DerivedEvent,
+    Event,
+    ExecutionStarted,
+    HistoryBegun,
+    OutsideEvent,
+)
 from plait.model.errors import Advice, PlaitError
 from plait.model.failure import Failure
+from plait.model.json import JsonObject, JsonValue
 from plait.model.place import Place
 
 FORMAT: Final = 1
@@ -58,7 +65,29 @@ def load_turn(data: bytes) -> list[Event]:
         raise TurnUnreadable("an entry is not the JSON of a turn") from error
     if written_format != FORMAT:
         raise TurnUnreadable(f"an entry has format {written_format}, known is {FORMAT}")
-    return [_load(name, fields) for name, fields in outer["events"]]
+    return [load_event(event) for event in outer["events"]]
+
+
+def event_json(event: Event) -> JsonValue:
+    """Return an event as it stands in a turn's bytes: its name, its fields."""
+    fields: JsonValue = orjson.loads(orjson.dumps(event, default=_place_as_list))
+    return [type(event).__name__, fields]
+
+
+def load_event(saved: Any) -> Event:
+    """Return the event that `event_json` has written.
+
+    Raises:
+        TurnUnreadable: A newer version has written it.
+    """
+    name, fields = saved
+    return _load(name, fields)
+
+
+def failure_json(failure: Failure) -> JsonObject:
+    """Return all of a failure; `Failure.as_json` is what people see of it."""
+    saved: JsonObject = orjson.loads(orjson.dumps(failure, default=_place_as_list))
+    return saved
 
 
 def _place_as_list(value: Any) -> list[Any]:
@@ -72,15 +101,20 @@ def _load(name: str, fields: Mapping[str, Any]) -> Event:
     if kind is None:
         raise TurnUnreadable(f"it knows no event '{name}'")
     failures = {
-        name: _failure(fields[name]) for name in _FAILURES if fields.get(name) is not None
+        name: load_failure(fields[name])
+        for name in _FAILURES
+        if fields.get(name) is not None
     }
     try:
+        if kind is HistoryBegun:
+            fields = {**fields, "started": ExecutionStarted(**fields["started"])}
         return kind(**{**fields, **failures})
     except TypeError as error:
         raise TurnUnreadable(f"event '{name}' has other fields: {error}") from error
 
 
-def _failure(fields: Mapping[str, Any]) -> Failure:
+def load_failure(fields: Mapping[str, Any]) -> Failure:
+    """Return the failure that `failure_json` has written."""
     place = fields["place"]
     return Failure(
         **{

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final, Protocol, assert_never
 
+from plait.kernel.codec import event_json, failure_json, load_event, load_failure
 from plait.kernel.events import (
     CompensationEnded,
     CompensationStarted,
@@ -235,3 +236,24 @@ def due_at_end(x: Execution, event: TerminalEvent) -> list[str]:
             return []
         case _:
             assert_never(event)
+
+
+def undoing_json(undoing: Undoing) -> JsonValue:
+    """Return a compensation under way as JSON, for a snapshot."""
+    then = None if undoing.then is None else event_json(undoing.then)
+    return {
+        "number": undoing.number,
+        "left": [*undoing.left],
+        "cause": failure_json(undoing.cause),
+        "then": then,
+        "undone": [*undoing.undone],
+        "not_undone": [*undoing.not_undone],
+    }
+
+
+def load_undoing(saved: dict[str, Any]) -> Undoing:
+    """Return the compensation that `undoing_json` has written."""
+    then = None if saved["then"] is None else load_event(saved["then"])
+    cause = load_failure(saved["cause"])
+    lists = {name: list(saved[name]) for name in ("left", "undone", "not_undone")}
+    return Undoing(**{**saved, **lists, "cause": cause, "then": then})

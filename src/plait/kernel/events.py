@@ -37,6 +37,24 @@ class ExecutionStarted:
 
 
 @record
+class HistoryBegun:
+    """What came before is dropped from the history; the execution stood so then.
+
+    Attributes:
+        started: What it began with.
+        state: How it stood (plait.kernel.snapshot).
+        number: Which entry this is, counted with those that are dropped, from 1.
+        digest_before: The digest of the one before it, as hexadecimal digits.
+    """
+
+    started: ExecutionStarted
+    state: JsonObject
+    number: int
+    digest_before: str
+    at_ms: int
+
+
+@record
 class CallCompleted:
     """An attempt's call was answered. `facts` are the connector's extra keys.
 
@@ -375,6 +393,7 @@ class ExecutionCancelled:
 
 OutsideEvent: TypeAlias = (
     ExecutionStarted
+    | HistoryBegun
     | ExecutionResumed
     | WorkerLost
     | CallCompleted

@@ -69,6 +69,14 @@ class LoopMachine(Machine):
         """The delay is over, or the turn before was long enough."""
         self._try_to_go_on(kernel, x, run)
 
+    def dump_memory(self, memory: Iterations) -> JsonValue:
+        """See plait.kernel.machine.Machine."""
+        return [memory.number, memory.count, memory.previous, memory.is_due]
+
+    def load_memory(self, saved: Any) -> Iterations:
+        """See plait.kernel.machine.Machine."""
+        return Iterations(*saved)
+
     def on_frame_completed(
         self, kernel: Offers, x: Execution, run: Run, frame: Frame, output: JsonValue
     ) -> None:

@@ -10,9 +10,11 @@ Not here: how a step begins, ends, falls back (plait.kernel.engine).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import assert_never
 
+from plait.kernel.commands import Command, StartCall, StartTimer
 from plait.kernel.engine import Engine
 from plait.kernel.events import (
     ApprovalDecided,
@@ -25,6 +27,7 @@ from plait.kernel.events import (
     ExecutionFailed,
     ExecutionResumed,
     ExecutionStarted,
+    HistoryBegun,
     HistoryRefused,
     IncidentRaised,
     IncidentResolved,
@@ -47,6 +50,7 @@ from plait.kernel.frames import (
 from plait.kernel.incidents import go_on, outcome_unknown, pause, take_up
 from plait.kernel.lifecycle import InvariantBroken
 from plait.kernel.mailbox import is_new, keep
+from plait.kernel.snapshot import Snapshots
 from plait.kernel.state import Ambient, Execution, Run
 from plait.kernel.timers import (
     start_execution_deadline,
@@ -61,6 +65,16 @@ from plait.plan import all_nodes
 
 class Kernel(Engine):
     """Runs executions of one plan. Keeps no execution's state; one serves them all."""
+
+    @cached_property
+    def has_loops(self) -> bool:
+        """True when a step of the plan runs what is inside it many times."""
+        nodes = all_nodes(self.plan.scope)
+        return any(self._machines[node.machine].repeats for node in nodes)
+
+    def is_long(self, x: Execution) -> bool:
+        """Tell whether the history of `x` is so long that it should begin anew."""
+        return self.has_loops and x.event_count > self._limits.events_kept
 
     @cached_property
     def waits_outside(self) -> bool:
@@ -98,6 +112,41 @@ class Kernel(Engine):
         x.root = self._openings.open(x, self.plan.scope, None, "", "", names)
         return x, self._end_turn(x)
 
+    def snapshot(
+        self,
+        x: Execution,
+        calls: Mapping[str, StartCall],
+        timers: Mapping[int, StartTimer],
+    ) -> JsonObject:
+        """Return the state of `x`, which has not ended, as JSON; `restore` reads it.
+
+        It shares values with `x`: write it before the next turn.
+
+        Args:
+            calls, timers: What is outstanding, as whoever performs it has it.
+        """
+        return self._snapshots.take(x, calls, timers)
+
+    def restore(
+        self,
+        started: ExecutionStarted,
+        saved: JsonObject,
+        ambient: Ambient | None = None,
+    ) -> tuple[Execution, list[Command]]:
+        """Return the execution that a snapshot was taken of, and what is outstanding.
+
+        Raises:
+            TurnUnreadable: A newer version has taken the snapshot.
+            BehaviourUnknown: A newer kernel started the execution.
+        """
+        if started.behaviour > BEHAVIOUR:
+            raise BehaviourUnknown(started.behaviour)
+        return self._snapshots.read(started, saved, ambient or Ambient())
+
+    @cached_property
+    def _snapshots(self) -> Snapshots:
+        return Snapshots(self.plan, self._machines)
+
     def decide(self, x: Execution, event: OutsideEvent) -> Turn:
         """Apply one outside event to `x`; return what follows from it.
 
@@ -130,7 +179,7 @@ class Kernel(Engine):
                 self._accept(x, event)
                 # As for `limit.events`: there is no room to undo anything in.
                 self.close(x, ExecutionFailed(event.failure, x.now_ms))
-            case ExecutionStarted() | ExecutionResumed():
+            case ExecutionStarted() | ExecutionResumed() | HistoryBegun():
                 raise InvariantBroken("an execution starts once; who resumes it retells it")
             case WorkerLost():
                 raise InvariantBroken("who holds an execution is not the kernel's business")
@@ -144,6 +193,7 @@ class Kernel(Engine):
         Whoever keeps its timers moves them by as much.
         """
         x.now_ms += pause_ms
+        x.resumed_at_ms = x.now_ms
         for run in active_runs(x):
             if run.deadline_at_ms is not None:
                 run.deadline_at_ms += pause_ms

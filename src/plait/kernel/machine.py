@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from plait.kernel.events import ApprovalDecided, SignalReceived
 from plait.kernel.state import Execution, Frame, Run
@@ -138,6 +138,14 @@ class Machine:
 
     def wanted(self, run: Run) -> JsonObject:
         """Return what a run that waits outside waits for, for people and programs."""
+        raise NotImplementedError
+
+    def dump_memory(self, memory: Any) -> JsonValue:
+        """Return what the machine keeps in `run.memory` as JSON, for a snapshot."""
+        raise NotImplementedError
+
+    def load_memory(self, saved: Any) -> Any:
+        """Return the memory that `dump_memory` has written."""
         raise NotImplementedError
 
     def on_item_timer(self, kernel: Offers, x: Execution, run: Run, purpose: str) -> None:

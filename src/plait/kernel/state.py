@@ -167,7 +167,8 @@ class Execution:
         ready: What is to be done before the turn ends, in order.
         end: The terminal event, once there is one.
         events, commands: What the turn under way has produced so far.
-        event_count: Length of the history, for the limit.
+        event_count: Length of the history, for the limit: since it last began.
+        resumed_at_ms: When it last went on after a pause; -1: never.
     """
 
     plan: Plan
@@ -192,3 +193,4 @@ class Execution:
     events: list[Event] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
     event_count: int = 0
+    resumed_at_ms: int = -1

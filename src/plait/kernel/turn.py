@@ -33,11 +33,13 @@ class Limits:
 
     Attributes:
         events_max: Length of the history.
+        events_kept: With more events than this a history that has loops begins anew.
         pending_max: Calls, timers and waits for somebody outside, at once.
         signals_max, signals_bytes_max: Signals kept until somebody waits for them.
     """
 
     events_max: int = 50_000
+    events_kept: int = 5_000
     pending_max: int = 1_000
     signals_max: int = 1_000
     signals_bytes_max: int = 4_000_000

@@ -6,13 +6,12 @@ Not here: reading histories, telling what was found (plait.operations.journal, .
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, cast
+from typing import Final
 
 from plait.drivers.journal import HistoryDamaged, replay, verify
 from plait.drivers.journal.payload import searched
 from plait.drivers.journal.standing import standing_of
 from plait.kernel import Kernel
-from plait.kernel.events import ExecutionStarted
 from plait.operations.course import Hand
 from plait.plan import PlanUnreadable, load_plan
 from plait.ports.journal import RUNNING, History, Standing
@@ -64,7 +63,7 @@ def _check_row(
     summary = history.summary
     execution_id, standing = summary.new.execution_id, summary.standing
     told = replay(history, kernel, secrets)
-    started = cast("ExecutionStarted", told.events[0])
+    started = told.started
     new, plan = summary.new, kernel.plan
     row = (new.execution_id, new.plan_hash, new.workflow, new.input)
     input_text = searched(started.input)

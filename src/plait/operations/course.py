@@ -26,7 +26,7 @@ from plait.kernel import BEHAVIOUR, Kernel
 from plait.kernel.events import (
     CompensationRequested,
     ExecutionResumed,
-    ExecutionStarted,
+    HistoryBegun,
     IncidentResolved,
     OutcomeUnknown,
 )
@@ -74,10 +74,13 @@ class NeverRan(PlaitError):
     code: ClassVar[str] = "execution.never_ran"
     advice: ClassVar[Advice] = Advice.FIX_REQUEST
 
-    def __init__(self, execution_id: str, step: str) -> None:
+    def __init__(self, execution_id: str, step: str, *, is_dropped: bool = False) -> None:
         super().__init__(
             f"execution {execution_id} has no step '{step}' that ran; "
             f"`plait executions show {execution_id}` lists those that did"
+            if not is_dropped
+            else f"execution {execution_id} was long, and its history has begun anew since "
+            f"it ran '{step}': what came before is not kept; restart it"
         )
         self.execution_id = execution_id
         self.step = step
@@ -231,7 +234,7 @@ async def restart(hand: Hand, execution_id: str, new_id: str) -> Summary:
     """
     history = await read_history(hand, execution_id)
     told = await told_of(hand, history)
-    old = _started(told)
+    old = told.started
     started = replace(
         old,
         execution_id=new_id,
@@ -249,17 +252,19 @@ async def fork(hand: Hand, wanted: Fork, new_id: str) -> Summary:
 
     Raises:
         UnknownExecution: There is none of that id.
-        NeverRan: It has no such step instance.
+        NeverRan: It has no such step instance, or its history has begun anew.
         InvalidInput: The input, this one or that of before, does not fit the schema.
     """
     history = await read_history(hand, wanted.execution_id)
     told = await told_of(hand, history)
     kernel = told.kernel
+    if isinstance(told.events[0], HistoryBegun):
+        raise NeverRan(wanted.execution_id, wanted.step, is_dropped=True)
     if wanted.plan is not None:
         kernel = hand.kernel_for(wanted.plan)
     if wanted.step not in told.steps:
         raise NeverRan(wanted.execution_id, wanted.step)
-    old = _started(told)
+    old = told.started
     started = replace(
         old,
         execution_id=new_id,
@@ -348,12 +353,6 @@ async def told_of(hand: Hand, history: History) -> Telling:
     return replay(history, hand.kernel_for(plan), hand.secrets)
 
 
-def _started(told: Telling) -> ExecutionStarted:
-    started = told.events[0]
-    assert isinstance(started, ExecutionStarted)
-    return started
-
-
 async def written(
     hand: Hand, held: Summary, told: Telling, entries: list[Entry]
 ) -> Summary:
@@ -389,7 +388,7 @@ def _due_at_once(told: Telling) -> Standing:
 async def _create(
     hand: Hand, source: History, told: Telling, entries: list[Entry]
 ) -> Summary:
-    started, old = _started(told), source.summary.new
+    started, old = told.started, source.summary.new
     plan = told.kernel.plan
     new = NewExecution(
         started.execution_id,

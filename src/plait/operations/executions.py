@@ -12,7 +12,7 @@ from typing import assert_never
 import orjson
 
 from plait.drivers.inline import Trace
-from plait.drivers.journal import trace_of, turns_of, verify
+from plait.drivers.journal import started_of, trace_of, turns_of, verify
 from plait.kernel.events import (
     CallCompleted,
     Event,
@@ -21,6 +21,7 @@ from plait.kernel.events import (
     ExecutionCompleted,
     ExecutionFailed,
     ExecutionStarted,
+    HistoryBegun,
     TerminalEvent,
 )
 from plait.kernel.views import moment_text
@@ -78,8 +79,7 @@ def show(history: History, now_ms: int) -> Shown:
     """
     verify(history)
     turns = turns_of(history)
-    started = turns[0][0]
-    assert isinstance(started, ExecutionStarted)
+    started = started_of(turns[0][0])
     responses: JsonObject = {}
     for events in turns:
         if isinstance(events[0], CallCompleted):
@@ -168,6 +168,9 @@ def event_json(event: Event, *, is_whole: bool = True) -> JsonObject:
         is_whole: False: without inputs, outputs and answers, names and times only.
     """
     facts: JsonObject = orjson.loads(orjson.dumps(event, default=list))
+    if isinstance(event, HistoryBegun):
+        # How it stands is for the kernel; what it began with, `show` tells.
+        facts = {"number": event.number, "at_ms": event.at_ms}
     if not is_whole:
         facts = {name: facts[name] for name in ("step", "at_ms") if name in facts}
     return {"type": type(event).__name__, **facts}

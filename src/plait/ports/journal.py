@@ -95,7 +95,7 @@ class Summary:
     """One row about an execution: what it is, and how it stands.
 
     Attributes:
-        length: How many entries its history has.
+        length: How many entries were written, those that are dropped among them.
         head: The digest of the latest one.
         epoch: How often it has changed hands; only its latest holder may write.
         owner: The worker that holds it; None: nobody.
@@ -124,7 +124,7 @@ class Message:
 
 @record
 class History:
-    """All of an execution: its row, and its entries from the first on."""
+    """All of an execution: its row, and its entries from the first on that is kept."""
 
     summary: Summary
     entries: list[Entry]
@@ -149,6 +149,9 @@ class Append:
         heard: Ids of the messages that these entries take in; they are gone afterwards.
         is_released: True when the writer gives the execution back with them.
         is_begun: True when the writer begins what was let in.
+        begins_history: True when the first of these entries takes the place of all that
+            came before: those are dropped, in the same write. They go on counting in
+            `Summary.length`.
     """
 
     execution_id: str
@@ -159,6 +162,7 @@ class Append:
     heard: tuple[str, ...] = ()
     is_released: bool = False
     is_begun: bool = False
+    begins_history: bool = False
 
 
 @record

@@ -34,6 +34,7 @@ from plait.ports.journal import (
     UnknownExecution,
     UnknownPlan,
 )
+from plait.testing.anew_suite import AnewSuite
 from plait.testing.lanes_suite import LanesSuite
 from plait.testing.upkeep_suite import KeptStore, UpkeepSuite
 
@@ -68,7 +69,7 @@ def append_to(summary: Summary, *texts: str, **fields: object) -> Append:
     return replace(plain, **fields)  # type: ignore[arg-type]  # as the tests give them
 
 
-class JournalSuite(LanesSuite, UpkeepSuite):
+class JournalSuite(AnewSuite, LanesSuite, UpkeepSuite):
     """Inherit, and give the fixture `stores`: it opens one and the same store."""
 
     @pytest.fixture

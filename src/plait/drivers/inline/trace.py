@@ -15,6 +15,7 @@ from plait.kernel.events import (
     Event,
     ExecutionResumed,
     FallbackStarted,
+    HistoryBegun,
     IncidentRaised,
     RetryScheduled,
     RetryStarted,
@@ -24,7 +25,9 @@ from plait.kernel.events import (
     StepSkipped,
     StepStarted,
 )
+from plait.kernel.lifecycle import StepState
 from plait.kernel.paths import in_document, is_within, without_rounds
+from plait.kernel.snapshot import runs_in
 from plait.model.failure import Failure
 from plait.model.json import JsonObject
 
@@ -199,6 +202,20 @@ def _resume(trace: Trace, event: ExecutionResumed, now_s: float) -> None:
             step.attempts.append((now_s, None, None))
 
 
+def _begin_anew(trace: Trace, event: HistoryBegun, now_s: float) -> None:
+    """What is under way goes on; when it began, and each attempt, is not kept."""
+    for path, state, attempt in runs_in(event.state):
+        if path in trace.steps:
+            continue
+        step = StepTrace(path, "running", now_s)
+        step.attempts = [(now_s, now_s, None)] * attempt
+        if state is StepState.RUNNING:
+            step.attempts[-1] = (now_s, None, None)
+        elif state is StepState.IN_DOUBT:
+            step.status = "in doubt"
+        trace.steps[path] = step
+
+
 def _let_in(trace: Trace, now_s: float) -> None:
     """What had to wait for its turn begins only now."""
     for step in trace.steps.values():
@@ -220,4 +237,5 @@ _NOTES: Final[dict[type, Callable[[Trace, Any, float], None]]] = {
     StepCancelled: _cancel,
     IncidentRaised: _doubt,
     ExecutionResumed: _resume,
+    HistoryBegun: _begin_anew,
 }

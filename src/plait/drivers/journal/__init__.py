@@ -21,7 +21,7 @@ from plait.drivers.journal.payload import (
     PAYLOAD_BYTES_MAX,
     PayloadTooLarge,
 )
-from plait.drivers.journal.result import trace_of, turns_of
+from plait.drivers.journal.result import started_of, trace_of, turns_of
 from plait.drivers.journal.standing import Quarantined
 from plait.drivers.journal.starting import PRIORITY_MAX, Unplaceable
 from plait.drivers.journal.telling import Telling
@@ -53,6 +53,7 @@ __all__ = [
     "origin_of",
     "replay",
     "signal_message",
+    "started_of",
     "trace_of",
     "turns_of",
     "verify",

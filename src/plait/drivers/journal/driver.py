@@ -122,6 +122,7 @@ class JournalDriver:
         self.secrets: Mapping[str, str] = secrets or {}
         self.payload_bytes_max = payload_bytes_max
         self.history_bytes_max = history_bytes_max
+        self.begins_anew = True
         self._leases: Leases = store
         self._worker_id = worker_id
         self.env = env or {}

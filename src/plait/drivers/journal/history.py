@@ -2,7 +2,8 @@
 
 Rule 1. Each entry's digest covers all entries before it and what the row says of how the
         execution began; the row keeps length and latest digest. An entry changed, lost or
-        added by anybody else is found, and so is a key, a tag or a parent.
+        added by anybody else is found, and so is a key, a tag or a parent. Where a history
+        begins anew so does the chain; the entry says what the digest was before.
 Rule 2. A replay must conclude what was concluded then. It compares bytes, so a kernel that
         has changed its mind is found before it acts on it. Fields that an older version
         did not write count as it meant them: at their default.
@@ -25,6 +26,7 @@ from plait.kernel.events import (
     Event,
     ExecutionResumed,
     ExecutionStarted,
+    HistoryBegun,
     OutsideEvent,
     WorkerLost,
 )
@@ -112,11 +114,20 @@ def verify(history: History) -> None:
         if digest != entry.digest:
             what = "its row, or entry 1," if number == 1 else f"entry {number}"
             raise HistoryDamaged(execution_id, f"{what} has been altered")
-    if len(history.entries) != summary.length:
+    if len(history.entries) + _dropped_count(history) != summary.length:
         found = f"{len(history.entries)} of {summary.length} entries are there"
         raise HistoryDamaged(execution_id, found)
     if digest != summary.head:
         raise HistoryDamaged(execution_id, "its latest entry is not the one last written")
+
+
+def _dropped_count(history: History) -> int:
+    """Return how many entries came before the first that is kept, by what that says."""
+    count = len(history.entries)
+    if not count or count == history.summary.length:
+        return 0  # whole, or taken in from an archive, where counting began with it
+    first = load_turn(history.entries[0].body)[0]
+    return first.number - 1 if isinstance(first, HistoryBegun) else 0
 
 
 def _beginning_of(history: History) -> bytes:
@@ -146,9 +157,13 @@ def replay(
         BehaviourUnknown: A newer kernel started the execution.
     """
     execution_id = history.summary.new.execution_id
-    started = load_turn(history.entries[0].body)[0]
-    told, turn = Telling.begin(kernel, cast("ExecutionStarted", started), secrets)
-    heed(turn.commands)
+    first = load_turn(history.entries[0].body)[0]
+    if isinstance(first, HistoryBegun):
+        told, turn = Telling.anew(kernel, first, secrets), None
+        heed(told.outstanding.calls.values())
+    else:
+        told, turn = Telling.begin(kernel, cast("ExecutionStarted", first), secrets)
+        heed(turn.commands)
     for number, entry in enumerate(history.entries, start=1):
         if number > 1:
             event = cast("OutsideEvent", load_turn(entry.body)[0])
@@ -161,7 +176,8 @@ def replay(
                 continue
             turn = told.tell(event)
             heed(turn.commands)
-        if not turn.events or not _is_same(turn.events, entry.body):
+        is_same = turn is None or (turn.events and _is_same(turn.events, entry.body))
+        if not is_same:
             raise HistoryMismatch(execution_id, number)
     return told
 

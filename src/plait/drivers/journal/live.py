@@ -23,6 +23,7 @@ from functools import partial
 from typing import Protocol, assert_never
 
 from plait.drivers.children import KIND
+from plait.drivers.journal.anew import begun_anew
 from plait.drivers.journal.children import Children
 from plait.drivers.journal.history import entry_of
 from plait.drivers.journal.payload import PayloadTooLarge, history_full
@@ -74,6 +75,8 @@ class Host(Protocol):
     secrets: Mapping[str, str]
     payload_bytes_max: int
     history_bytes_max: int
+    # Whether a long history begins anew: not before it is written anywhere.
+    begins_anew: bool
 
     @property
     def journal(self) -> Recorder:
@@ -111,6 +114,8 @@ class Live:
         unrecorded: Events decided on whose record has not been acknowledged.
         passed_over: Timers, and attempts of steps, whose event could not be decided.
         history_bytes: How much its entries come to.
+        long_from: With more events than this it is looked whether its history is to begin
+            anew.
         refusals: How often in a row the store has refused what it has decided.
         is_to_rest: True when it shall leave the memory if there is nothing to do in it.
         is_stalled: True while its state is not to be trusted; events only gather.
@@ -136,6 +141,7 @@ class Live:
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     messages: set[str] = field(default_factory=set)
     history_bytes: int = 0
+    long_from: int = 0
     refusals: int = 0
     is_to_rest: bool = False
     is_stalled: bool = False
@@ -232,6 +238,10 @@ class Live:
         entries: list[Entry] = []
         heard: list[str] = []
         digest = self.summary.head
+        if self._is_long() and (anew := self._begun_anew()) is not None:
+            entries.append(anew)
+            digest = anew.digest
+        begins_history = bool(entries)
         while self.inbox:
             event, message_id = self.inbox.popleft()
             self.unrecorded.append((event, message_id))
@@ -256,11 +266,35 @@ class Live:
                 raise Undecidable(f"{type(event).__name__} cannot be decided") from error
             if self.refusals and entries:
                 break  # one by one: what is refused keeps nothing else back
-        append = self._append(entries, tuple(heard))
+        append = self._append(entries, tuple(heard), begins_history)
         if entries or heard or append.is_released:
             return commands, append
         self.unrecorded.clear()
         return commands, None
+
+    def _is_long(self) -> bool:
+        """Tell whether the history is to begin anew, if that makes it shorter.
+
+        Not when the store has refused something: it might be just that entry.
+        """
+        count = self.state.event_count
+        may_be = count > self.long_from and self.inbox and not self.refusals
+        is_ours = self.host.begins_anew and not self.outstanding.is_quarantined
+        return bool(may_be and is_ours) and self.kernel.is_long(self.state)
+
+    def _begun_anew(self) -> Entry | None:
+        if self.state.end is not None:
+            return None
+        entry = begun_anew(
+            self.kernel, self.state, self.outstanding, self.summary, self.history_bytes
+        )
+        if entry is None:
+            # A snapshot costs as much as it is large, so the next one is taken much later.
+            self.long_from = 2 * self.state.event_count
+            return None
+        self.long_from = self.state.event_count = 0
+        self.history_bytes = len(entry.body)
+        return entry
 
     def _count(self, entry: Entry) -> None:
         """Let the execution fail when its history has grown too large."""
@@ -286,7 +320,9 @@ class Live:
         if byte_count > byte_count_max and isinstance(event, CallCompleted):
             raise PayloadTooLarge(byte_count=byte_count, byte_count_max=byte_count_max)
 
-    def _append(self, entries: list[Entry], heard: tuple[str, ...]) -> Append:
+    def _append(
+        self, entries: list[Entry], heard: tuple[str, ...], begins_history: bool
+    ) -> Append:
         summary, now_ms = self.summary, self.host.now_ms()
         standing = row_of(self.state, self.outstanding)
         may_leave = self.host.may_leave(standing, now_ms)
@@ -299,6 +335,7 @@ class Live:
             summary.epoch,
             heard,
             is_released,
+            begins_history=begins_history,
         )
 
     def _recorded(self, append: Append) -> None:

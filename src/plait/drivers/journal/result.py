@@ -16,6 +16,8 @@ from plait.kernel.events import (
     ExecutionCompensated,
     ExecutionCompleted,
     ExecutionFailed,
+    ExecutionStarted,
+    HistoryBegun,
 )
 from plait.model.failure import Failure
 from plait.model.json import JsonValue
@@ -31,6 +33,14 @@ def turns_of(history: History) -> list[list[Event]]:
     return [load_turn(entry.body) for entry in history.entries]
 
 
+def started_of(first: Event) -> ExecutionStarted:
+    """Return what an execution began with, by the first event of its history."""
+    if isinstance(first, HistoryBegun):
+        return first.started
+    assert isinstance(first, ExecutionStarted)
+    return first
+
+
 def trace_of(turns: Iterable[list[Event]], until_ms: int) -> Trace:
     """Return the timeline; its moments are seconds since the Unix epoch.
 
@@ -41,7 +51,7 @@ def trace_of(turns: Iterable[list[Event]], until_ms: int) -> Trace:
     for events in turns:
         at_s = events[0].at_ms / 1000
         if trace is None:
-            trace = Trace(at_s)
+            trace = Trace(started_of(events[0]).at_ms / 1000)
         trace.note(events, at_s)
     assert trace is not None
     trace.ended_s = until_ms / 1000

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from plait.drivers.journal.history import entry_of
 from plait.drivers.journal.kernels import Kernels
@@ -21,6 +21,7 @@ from plait.kernel.events import (
     ExecutionCompleted,
     ExecutionFailed,
     ExecutionResumed,
+    HistoryBegun,
 )
 from plait.model.errors import Advice, PlaitError
 from plait.ports.journal import RUNNING, Append, History, LostRace
@@ -122,6 +123,8 @@ def _resumed_at_ms(history: History) -> int:
         last = load_turn(entry.body)[0]
         if isinstance(last, ExecutionResumed):
             return last.at_ms
+        if isinstance(last, HistoryBegun):
+            return cast("int", last.state["resumed_at_ms"])
     return -1
 
 

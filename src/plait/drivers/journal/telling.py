@@ -33,6 +33,7 @@ from plait.kernel.events import (
     CompensationRequested,
     ExecutionResumed,
     ExecutionStarted,
+    HistoryBegun,
     IncidentResolved,
     OutcomeUnknown,
     OutsideEvent,
@@ -41,6 +42,7 @@ from plait.kernel.events import (
     StepStarted,
     TimerFired,
 )
+from plait.kernel.frames import active_runs
 from plait.kernel.paths import is_within
 
 _ENDS_CALL: Final = (CallCompleted, CallFailed, OutcomeUnknown, IncidentResolved)
@@ -131,6 +133,23 @@ class Telling:
         told._note(turn)
         return told, turn
 
+    @classmethod
+    def anew(
+        cls, kernel: Kernel, begun: HistoryBegun, secrets: Mapping[str, str]
+    ) -> Telling:
+        """Go on from where a history began anew."""
+        ambient = ambient_of(begun.started, secrets)
+        state, commands = kernel.restore(begun.started, begun.state, ambient)
+        told = cls(kernel, secrets, state, Outstanding(), [begun])
+        told.steps.update(run.path for run in active_runs(state))
+        told._note(Turn([], commands))
+        return told
+
+    @property
+    def started(self) -> ExecutionStarted:
+        """What it began with."""
+        return self.state.started
+
     def tell(self, event: OutsideEvent) -> Turn:
         """Tell an event; return what followed from it, nothing if it came too late."""
         self.outstanding.hear(event)
@@ -142,9 +161,11 @@ class Telling:
 
     def again(self, resumed: ExecutionResumed) -> Telling:
         """Return this execution as it goes on: without what `again` came to."""
-        started = self.events[0]
-        assert isinstance(started, ExecutionStarted)
-        told, _ = Telling.begin(self.kernel, started, self.secrets)
+        first = self.events[0]
+        if isinstance(first, HistoryBegun):
+            told = Telling.anew(self.kernel, first, self.secrets)
+        else:
+            told, _ = Telling.begin(self.kernel, self.started, self.secrets)
         for _ in told.retell(self, resumed.again):
             pass
         pause_ms = resumed.at_ms - told.state.now_ms

@@ -57,6 +57,7 @@ class Unkept:
         self.secrets: Mapping[str, str] = driver.secrets
         # Nothing is kept, so nothing is too large to be kept.
         self.payload_bytes_max = self.history_bytes_max = sys.maxsize
+        self.begins_anew = False
         self._driver = driver
         self._error: Exception | None = None
         self._is_abandoned = False

@@ -9,7 +9,7 @@ Not here: who somebody is (whoever feeds the decision has made sure of that).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from plait.kernel.events import ApprovalDecided, ApprovalRequested, SignalReceived
 from plait.kernel.machine import Machine, Offers
@@ -85,6 +85,15 @@ class ApprovalMachine(Machine):
             "description": question.description,
             "approvers": list(question.approvers),
         }
+
+    def dump_memory(self, memory: Question) -> JsonValue:
+        """See plait.kernel.machine.Machine."""
+        return [memory.title, memory.description, list(memory.approvers)]
+
+    def load_memory(self, saved: Any) -> Question:
+        """See plait.kernel.machine.Machine."""
+        title, description, approvers = saved
+        return Question(title, description, tuple(approvers))
 
     def on_timer(self, kernel: Offers, x: Execution, run: Run) -> None:
         """Nobody has decided in time."""

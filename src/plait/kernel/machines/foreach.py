@@ -169,6 +169,30 @@ class ForeachMachine(Machine):
         run.memory.is_waiting = False
         self._fill(kernel, x, run)
 
+    def dump_memory(self, memory: Items) -> JsonValue:
+        """See plait.kernel.machine.Machine."""
+        under_way: list[JsonValue] = [
+            [index, item.attempt, item.deadline_at_ms, item.timer]
+            for index, item in memory.under_way.items()
+        ]
+        return {
+            "items": memory.items,
+            "results": memory.results,
+            "batch_end": memory.batch_end,
+            "failures": cast("list[JsonValue]", memory.failures),
+            "under_way": under_way,
+            "next": memory.next,
+            "skipped_count": memory.skipped_count,
+            "is_waiting": memory.is_waiting,
+            "is_cut_short": memory.is_cut_short,
+        }
+
+    def load_memory(self, saved: Any) -> Items:
+        """See plait.kernel.machine.Machine."""
+        under_way = {index: Item(*facts) for index, *facts in saved["under_way"]}
+        lists = {name: list(saved[name]) for name in ("results", "failures")}
+        return Items(**{**saved, **lists, "under_way": under_way})
+
     # -- an item's end ---------------------------------------------------------------
 
     def on_frame_completed(

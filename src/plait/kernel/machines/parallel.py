@@ -8,7 +8,7 @@ all when too many have failed for the join to succeed.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from plait.kernel.machine import Machine, Offers
 from plait.kernel.state import Execution, Frame, Run
@@ -42,6 +42,15 @@ class ParallelMachine(Machine):
         run.memory = Tally(needed)
         for name in branches:
             kernel.open_frame(x, run, name, self.suffix(name))
+
+    def dump_memory(self, memory: Tally) -> JsonValue:
+        """See plait.kernel.machine.Machine."""
+        return [memory.needed, memory.outputs, memory.failed_count]
+
+    def load_memory(self, saved: Any) -> Tally:
+        """See plait.kernel.machine.Machine."""
+        needed, outputs, failed_count = saved
+        return Tally(needed, dict(outputs), failed_count)
 
     def on_frame_completed(
         self, kernel: Offers, x: Execution, run: Run, frame: Frame, output: JsonValue

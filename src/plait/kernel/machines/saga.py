@@ -6,10 +6,11 @@ undone as well).
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from plait.kernel.compensation import load_undoing, undoing_json
 from plait.kernel.machine import Machine, Offers
-from plait.kernel.state import Execution, Frame, Run
+from plait.kernel.state import Execution, Frame, Run, Undoing
 from plait.model.failure import Failure
 from plait.model.json import JsonValue
 
@@ -23,6 +24,14 @@ class SagaMachine(Machine):
     def start(self, kernel: Offers, x: Execution, run: Run) -> None:
         """Open the frame; its paths continue this step's own: `order/charge`."""
         kernel.open_frame(x, run, "steps", "/")
+
+    def dump_memory(self, memory: Undoing) -> JsonValue:
+        """See plait.kernel.machine.Machine."""
+        return undoing_json(memory)
+
+    def load_memory(self, saved: Any) -> Undoing:
+        """See plait.kernel.machine.Machine."""
+        return load_undoing(saved)
 
     def on_frame_completed(
         self, kernel: Offers, x: Execution, run: Run, frame: Frame, output: JsonValue

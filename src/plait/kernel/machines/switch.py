@@ -68,6 +68,15 @@ class SwitchMachine(Machine):
         weights = cast("dict[str, float]", run.node.options["weights"])
         return _drawn(x, run, holding, weights)
 
+    def dump_memory(self, memory: Taken) -> JsonValue:
+        """See plait.kernel.machine.Machine."""
+        return [[*memory.names], memory.outputs]
+
+    def load_memory(self, saved: Any) -> Taken:
+        """See plait.kernel.machine.Machine."""
+        names, outputs = saved
+        return Taken(list(names), dict(outputs))
+
     def on_frame_completed(
         self, kernel: Offers, x: Execution, run: Run, frame: Frame, output: JsonValue
     ) -> None:

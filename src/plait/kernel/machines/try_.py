@@ -6,10 +6,11 @@ Not here: `fallback` and `on_error`, which every step has (plait.kernel.engine).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 from plait.expression import ExpressionError
 from plait.kernel.backoff import word_matches
+from plait.kernel.codec import failure_json, load_failure
 from plait.kernel.failures import in_brief, with_detail
 from plait.kernel.machine import Machine, Offers
 from plait.kernel.state import Execution, Frame, Run
@@ -49,6 +50,16 @@ class TryMachine(Machine):
         """Begin with its own steps."""
         run.memory = Trying()
         kernel.open_frame(x, run, BODY, self.suffix(BODY))
+
+    def dump_memory(self, memory: Trying) -> JsonValue:
+        """See plait.kernel.machine.Machine."""
+        failure = None if memory.failure is None else failure_json(memory.failure)
+        return [memory.output, failure, memory.caught]
+
+    def load_memory(self, saved: Any) -> Trying:
+        """See plait.kernel.machine.Machine."""
+        output, failure, caught = saved
+        return Trying(output, None if failure is None else load_failure(failure), caught)
 
     def on_frame_completed(
         self, kernel: Offers, x: Execution, run: Run, frame: Frame, output: JsonValue

@@ -94,8 +94,9 @@ class MemoryStore(MemoryUpkeep):
             owner=None if append.is_released else known.owner,
             lane_state=self._lane_state(known, append),
         )
-        history.entries.extend(append.entries)
-        self._histories[append.execution_id] = History(summary, history.entries)
+        kept = [] if append.begins_history else history.entries
+        kept.extend(append.entries)
+        self._histories[append.execution_id] = History(summary, kept)
         waiting = self._waiting.get(append.execution_id, {})
         for message_id in append.heard:
             waiting.pop(message_id, None)

@@ -19,10 +19,11 @@ _APPEND: Final = """
 WITH wanted AS (
     SELECT w.*, (SELECT e.number FROM executions e WHERE e.id = w.id) AS number FROM unnest(
         $1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[],
-        $7::text[], $8::bigint[], $9::bytea[], $10::boolean[], $11::boolean[]
+        $7::text[], $8::bigint[], $9::bytea[], $10::boolean[], $11::boolean[],
+        $18::boolean[]
     ) WITH ORDINALITY AS w (
         id, expected, epoch, status, at_ms, wake_at_ms, error_code, added, head,
-        is_released, is_begun, place
+        is_released, is_begun, begins_history, place
     )
 ), done AS (
     UPDATE standings s SET status = w.status, at_ms = w.at_ms, wake_at_ms = w.wake_at_ms,
@@ -35,7 +36,10 @@ WITH wanted AS (
     FROM wanted w
     WHERE s.execution = ANY (ARRAY(SELECT number FROM wanted)) AND s.execution = w.number
         AND s.length = w.expected AND s.epoch = w.epoch AND s.owner IS NOT NULL
-    RETURNING w.place, w.number, w.status
+    RETURNING w.place, w.number, w.status, w.begins_history
+), dropped AS (
+    DELETE FROM entries n
+    WHERE n.execution = ANY (ARRAY(SELECT number FROM done WHERE begins_history))
 ), added AS (
     INSERT INTO entries (execution, number, body, digest)
     SELECT d.number, n.number, n.body, n.digest
@@ -63,6 +67,7 @@ Refusal: TypeAlias = LostRace | UnknownExecution
 async def append_all(connection: Any, appends: Sequence[Append]) -> list[Refusal | None]:
     """Do the appends, each to another execution; return what each is refused with."""
     values = [*_standings(appends), *_entries(appends), *_heard(appends)]
+    values.append([one.begins_history for one in appends])
     rows = await fetch(connection, _APPEND, *values)
     return [_answer(one, *row) for one, row in zip(appends, rows, strict=True)]
 

@@ -147,13 +147,18 @@ class PostgresStore(PostgresUpkeep):
             " WHERE e.id = $1 AND n.number < $2 ORDER BY n.number",
         )
         async with self._server.connection() as connection:
-            row = await connection.fetchrow(statement[0], execution_id)
-            if row is None:
-                raise UnknownExecution(execution_id)
-            summary = summary_of(row)
-            # What was appended since is left out: entries never change.
-            rows = await connection.fetch(statement[1], execution_id, summary.length)
-        return History(summary, [Entry(*row) for row in rows])
+            length = -1
+            while True:
+                row = await connection.fetchrow(statement[0], execution_id)
+                if row is None:
+                    raise UnknownExecution(execution_id)
+                summary = summary_of(row)
+                # What was appended since is left out: entries never change.
+                rows = await connection.fetch(statement[1], execution_id, summary.length)
+                if rows or summary.length == length:
+                    return History(summary, [Entry(*row) for row in rows])
+                # Between the two the history began anew: none of those is left.
+                length = summary.length
 
     async def find(self, search: Search) -> list[Summary]:
         """See plait.ports.journal.Journal."""

@@ -141,6 +141,7 @@ class RedisStore(RedisUpkeep):
             *standing_of(standing),
             entries[-1].digest if entries else "",
             int(append.is_begun),
+            int(append.begins_history),
             len(entries),
             *map(packed, entries),
             *append.heard,
@@ -150,15 +151,15 @@ class RedisStore(RedisUpkeep):
     async def read(self, execution_id: str) -> History:
         """See plait.ports.journal.Journal."""
         with self._server.errors():
-            pipeline = self._server.client.pipeline(transaction=False)
+            # As of one moment: between the two a history could begin anew.
+            pipeline = self._server.client.pipeline(transaction=True)
             pipeline.hgetall(f"{PREFIX}x:{execution_id}")
             pipeline.lrange(f"{PREFIX}h:{execution_id}", 0, -1)
             row, entries = await pipeline.execute()
         if not row:
             raise UnknownExecution(execution_id)
         summary = summary_of(row)
-        # What was appended between the two is left out: entries never change.
-        return History(summary, [unpacked(one) for one in entries[: summary.length]])
+        return History(summary, [unpacked(one) for one in entries])
 
     async def find(self, search: Search) -> list[Summary]:
         """See plait.ports.journal.Journal."""

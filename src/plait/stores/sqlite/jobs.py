@@ -152,6 +152,8 @@ def append(connection: Connection, entries: Sequence[Stored], wanted: Append) ->
         cursor.execute(_GO_ON, (*progress, number))
     else:
         cursor.execute(_CHANGE, (*progress, *stands_now, number))
+    if wanted.begins_history:
+        cursor.execute("DELETE FROM entries WHERE execution = ?", (number,))
     _insert(cursor, number, length, entries)
     _hear(cursor, number, wanted)
     if lane is not None and (is_over or lane_state == QUEUED):

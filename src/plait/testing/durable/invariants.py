@@ -14,6 +14,7 @@ from plait.drivers.journal import (
     Quarantined,
     Store,
     replay,
+    started_of,
     verify,
 )
 from plait.drivers.journal.waiters import is_at_rest
@@ -139,7 +140,7 @@ def _broken_promises(
     status = history.summary.standing.status
     if promise.ended_as not in (None, RUNNING, status):
         yield f"a client was told that it was {promise.ended_as}, and it is {status}"
-    if load_turn(history.entries[0].body)[0].input != promise.work.input:  # type: ignore[union-attr]
+    if started_of(load_turn(history.entries[0].body)[0]).input != promise.work.input:
         yield "it began with another input"
     if promise.cancel_at_s is not None and account.ended_at_s is not None:
         due_s = max(promise.cancel_at_s, calm_at_s) + CANCEL_S_MAX

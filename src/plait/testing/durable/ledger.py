@@ -45,6 +45,7 @@ class Account:
         shown: Of which epoch each worker was shown the history last.
         damaged_epochs: Epochs in which its holder was shown a damaged history.
         undone: How often each step, without its rounds, was undone.
+        dropped_count: How many entries came before its history last began anew.
     """
 
     new: NewExecution
@@ -61,6 +62,7 @@ class Account:
     is_disturbed: bool = False
     damaged_epochs: set[int] = field(default_factory=set)
     undone: Counter[str] = field(default_factory=Counter)
+    dropped_count: int = 0
 
 
 class Ledger:
@@ -110,11 +112,14 @@ class Ledger:
                 f"{name}: a stale write of {worker_id} in epoch {append.epoch} was "
                 f"accepted, while {account.holder} holds it in epoch {account.epoch}"
             )
-        if append.expected_length != len(account.entries):
+        if append.expected_length != account.dropped_count + len(account.entries):
             self.breach(f"{name}: a write for another length was accepted")
         if append.epoch in account.damaged_epochs:
             self.breach(f"{name}: {worker_id} went on from a damaged history")
         account.heard.update(append.heard)
+        if append.begins_history:
+            account.dropped_count += len(account.entries)
+            account.entries.clear()
         self._add(account, append.entries, at_s)
         if append.is_released:
             account.holder = None

@@ -1,6 +1,7 @@
 -- id, expected length, epoch, '1' when released, status, at_ms, wake_at_ms, error_code,
--- head or '', '1' when begun, count of entries, entries..., ids of messages heard...
-local id, count = ARGV[1], tonumber(ARGV[11])
+-- head or '', '1' when begun, '1' when the history begins anew, count of entries,
+-- entries..., ids of messages heard...
+local id, count = ARGV[1], tonumber(ARGV[12])
 local x = P .. 'x:' .. id
 local row = call('HMGET', x, 'length', 'epoch', 'owner', 'status', 'number', 'lane',
   'priority', 'lane_state', 'error_code')
@@ -13,8 +14,11 @@ if row[1] ~= ARGV[2] or row[2] ~= ARGV[3] or owner == '' then
 end
 call('HSET', x, 'status', ARGV[5], 'at_ms', ARGV[6], 'wake_at_ms', ARGV[7],
   'error_code', ARGV[8])
+if ARGV[11] == '1' then
+  call('DEL', P .. 'h:' .. id)
+end
 if count > 0 then
-  add_entries(id, 12, 11 + count)
+  add_entries(id, 13, 12 + count)
   call('HSET', x, 'head', ARGV[9])
   call('HINCRBY', x, 'length', count)
 end
@@ -25,7 +29,7 @@ end
 if status ~= 'running' or ARGV[5] ~= 'running' or row[9] ~= ARGV[8] then
   classify(id, row[5], ARGV[5], ARGV[6], row[9], ARGV[8])
 end
-for at = 12 + count, #ARGV do
+for at = 13 + count, #ARGV do
   call('HDEL', P .. 'm:' .. id, ARGV[at])
   call('SADD', P .. 'd:' .. id, ARGV[at])
 end

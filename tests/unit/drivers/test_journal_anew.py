@@ -1,0 +1,230 @@
+"""A long history of a loop begins anew in its place, and nothing else changes by that."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from plait.drivers.journal import JournalDriver, Start, replay, verify
+from plait.drivers.journal.history import HistoryDamaged
+from plait.kernel import Kernel, Limits
+from plait.kernel.codec import load_turn
+from plait.kernel.events import HistoryBegun
+from plait.model.failure import Failure
+from plait.operations import Fork, Hand, fork, restart, resume, show
+from plait.operations.course import NeverRan
+from plait.plan import Plan
+from plait.ports.calls import Call, CallHandle, CallReply, Done
+from plait.ports.journal import Append, History
+from plait.stores.memory import MemoryStore
+from plait.testing.virtual_time import run_virtually
+from tests.simulation.asking import ask, plan_with
+
+EACH = ask("x", {"at": "${iteration}", "of": "${input.name}"}, effect="keyed")
+ROUNDS = 60
+KEPT = 40
+GIVEN: Any = {"name": "n" * 100}
+
+
+def kernel_for(plan: Plan) -> Kernel:
+    return Kernel(plan, limits=Limits(events_max=10 * KEPT, events_kept=KEPT))
+
+
+def loop(**settings: Any) -> Plan:
+    step: dict[str, Any] = {"id": "l", "type": "while", "steps": [EACH]}
+    step |= {"while": f"${{iteration < {ROUNDS}}}", **settings}
+    return plan_with(step, output="${l.response.iterations}")
+
+
+class Calls:
+    """Answers each call after 10 ms; those whose key is in `broken` with a failure."""
+
+    def __init__(self) -> None:
+        self.broken: set[str] = set()
+        self.made: list[str] = []
+        self.length = 200
+
+    def start(self, call: Call, done: Done) -> CallHandle:
+        key = str(call.idempotency_key).removeprefix("x/")
+        self.made.append(key)
+        answer: Any = CallReply({"long": "-" * self.length}, {})
+        if key in self.broken:
+            answer = Failure("connector.http.500", "broken")
+        return asyncio.get_running_loop().call_later(0.01, done, answer)
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+class CountingStore(MemoryStore):
+    """Counts the entries of each history that is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read_counts: list[int] = []
+        self.begun_count = 0
+
+    async def append(self, append: Append) -> None:
+        await super().append(append)
+        self.begun_count += append.begins_history
+
+    async def read(self, execution_id: str) -> History:
+        history = await super().read(execution_id)
+        self.read_counts.append(len(history.entries))
+        return history
+
+
+class Case:
+    """A store, and workers that live for a while, one after the other."""
+
+    def __init__(self) -> None:
+        self.store = CountingStore()
+        self.calls = Calls()
+        self.count = 0
+
+    async def live(self, plan: Plan | None, *, for_s: float, dies: bool = True) -> None:
+        """Be a worker; begin `plan`; then die, or leave."""
+        self.count += 1
+        name = f"worker-{self.count}"
+        clock = asyncio.get_running_loop().time
+        driver = JournalDriver(
+            self.store, self.calls, kernel_for, worker_id=name, wall_clock_s=clock
+        )
+        await driver.open()
+        if plan is not None:
+            await driver.start(plan, Start("x", GIVEN, key="k"))
+        over = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_later(for_s, over.set_result, None)
+        await over
+        if dies:
+            await driver.perish()
+            await self.store.leave(name)
+        else:
+            await driver.close()
+
+    async def status(self) -> str:
+        return (await self.store.read("x")).summary.standing.status
+
+    def hand(self) -> Hand:
+        now_ms = int(asyncio.get_running_loop().time() * 1000)
+        return Hand(self.store, kernel_for, f"hand-{self.count}", now_ms, {})
+
+
+def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    run_virtually(main())
+
+
+def first_of(history: History) -> HistoryBegun:
+    first = load_turn(history.entries[0].body)[0]
+    assert isinstance(first, HistoryBegun)
+    return first
+
+
+def test_a_loop_ends_as_ever_with_a_history_that_stays_short() -> None:
+    async def main() -> None:
+        case = Case()
+        await case.live(loop(), for_s=2, dies=False)
+        history = await case.store.read("x")
+        verify(history)
+        shown = show(history, 0)
+        assert (shown.status, shown.output) == ("completed", ROUNDS)
+        assert shown.started.input == GIVEN
+        assert case.store.begun_count >= 3
+        assert len(history.entries) < KEPT < history.summary.length
+        assert first_of(history).number == history.summary.length - len(history.entries) + 1
+        assert case.calls.made == [f"l[{number}]/x" for number in range(ROUNDS)]
+
+    run(main)
+
+
+@pytest.mark.parametrize("for_s", [0.035, 0.075])
+def test_whoever_takes_over_reads_few_entries_and_repeats_only_what_was_under_way(
+    for_s: float,
+) -> None:
+    async def main() -> None:
+        case = Case()
+        await case.live(loop(), for_s=for_s)
+        for _ in range(2 * ROUNDS):
+            if await case.status() != "running":
+                break
+            await case.live(None, for_s=for_s)
+        assert await case.status() == "completed"
+        made = case.calls.made
+        assert list(dict.fromkeys(made)) == [f"l[{number}]/x" for number in range(ROUNDS)]
+        assert len(made) <= ROUNDS + case.count
+        assert max(case.store.read_counts) < KEPT
+
+    run(main)
+
+
+def test_what_failed_after_its_history_began_anew_is_resumed_there() -> None:
+    async def main() -> None:
+        case = Case()
+        case.calls.broken = {"l[50]/x"}
+        await case.live(loop(), for_s=2, dies=False)
+        assert await case.status() == "failed"
+        first_of(await case.store.read("x"))
+        case.calls.broken.clear()
+        await resume(case.hand(), "x")
+        await case.live(None, for_s=2, dies=False)
+        assert await case.status() == "completed"
+        numbers = [*range(51), *range(50, ROUNDS)]
+        assert case.calls.made == [f"l[{number}]/x" for number in numbers]
+
+    run(main)
+
+
+def test_a_fork_is_refused_and_a_restart_begins_with_the_same_input() -> None:
+    async def main() -> None:
+        case = Case()
+        await case.live(loop(), for_s=2, dies=False)
+        with pytest.raises(NeverRan, match="begun anew"):
+            await fork(case.hand(), Fork("x", "l[59]/x"), "y")
+        await restart(case.hand(), "x", "z")
+        assert show(await case.store.read("z"), 0).started.input == GIVEN
+
+    run(main)
+
+
+def test_a_workflow_without_loops_keeps_all_of_its_history() -> None:
+    async def main() -> None:
+        case = Case()
+        steps = [ask(f"s{number}", effect="keyed") for number in range(ROUNDS)]
+        await case.live(plan_with(*steps, order="sequence"), for_s=2, dies=False)
+        history = await case.store.read("x")
+        assert history.summary.standing.status == "completed"
+        assert len(history.entries) == history.summary.length
+
+    run(main)
+
+
+def test_what_cannot_shrink_goes_on_to_the_limit() -> None:
+    async def main() -> None:
+        case = Case()
+        case.calls.length = 4_000
+        step: dict[str, Any] = {"id": "l", "type": "foreach", "max_concurrency": 1}
+        step |= {"items": list(range(4 * KEPT)), "steps": [ask("x")]}
+        grows = plan_with(step)
+        await case.live(grows, for_s=9, dies=False)
+        history = await case.store.read("x")
+        assert history.summary.standing.error_code == "limit.events"
+        assert len(history.entries) == history.summary.length
+
+    run(main)
+
+
+def test_a_history_is_damaged_when_its_beginning_is_not_the_one_that_was_written() -> None:
+    async def main() -> None:
+        case = Case()
+        await case.live(loop(), for_s=2, dies=False)
+        history = await case.store.read("x")
+        for entries in (history.entries[1:], history.entries[:1], history.entries[:-1]):
+            with pytest.raises(HistoryDamaged):
+                verify(History(history.summary, entries))
+        told = replay(history, kernel_for(loop()), {})
+        assert told.started.input == GIVEN
+
+    run(main)
