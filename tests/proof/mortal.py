@@ -39,7 +39,7 @@ class Job:
 
     Attributes:
         folder: Where its store is, and where it leaves its traces.
-        workflow: What it runs, `executions` times at once: one of the twelve, or a saga.
+        workflow: What it runs, `executions` times at once: one of the fourteen, or a saga.
         nth: At which commit it dies; 0: never.
         position: Before the commit's transaction, inside it, or after it.
         store: Where the store is; empty: a file in the folder.

@@ -7,14 +7,18 @@ find it. What it cannot find it does not prove.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from plait.drivers.journal import JournalDriver, Start, history, telling
+from plait.drivers.journal import driver as driver_module
 from plait.drivers.journal import kernels as kernels_module
+from plait.drivers.journal.deaths import Deaths
 from plait.drivers.journal.live import Live
+from plait.drivers.journal.telling import Telling
 from plait.kernel import Command, StartCall
 from plait.kernel.codec import dump_turn
 from plait.plan import Plan
@@ -38,7 +42,7 @@ class Plant:
     """One broken variant; while `planted` is open everything runs with it.
 
     Attributes:
-        first_seed: 0 to look for it with the twelve workflows, 1 with random documents.
+        first_seed: 0 to look for it with the fourteen workflows, 1 with random documents.
     """
 
     name: str
@@ -70,6 +74,7 @@ _start_call = Live._start_call
 _rebuild = Live.rebuild
 _append_of = Live._append
 _decide = Live._decide
+_init_deaths = Deaths.__init__
 _background: set[asyncio.Task[Any]] = set()
 
 
@@ -177,6 +182,20 @@ async def _end_no_children(self: Live) -> None:
         self.is_to_rest = True
 
 
+def _call_with_key_of_no_iteration(self: Live, call: StartCall) -> None:
+    key = call.idempotency_key and re.sub(r"\[\d+\]", "[]", call.idempotency_key)
+    _start_call(self, replace(call, idempotency_key=key))
+
+
+def _count_three_deaths(self: Deaths, *given: Any) -> None:
+    _init_deaths(self, *given)
+    self._count_max = 3
+
+
+def _give_up_at_once(live: Live | None, told: Telling) -> bool:
+    return live is not None and live.refusals > 0 and told.state.end is None
+
+
 # -- histories ---------------------------------------------------------------------------
 
 _dump_turn = dump_turn
@@ -276,6 +295,9 @@ PLANTS: Final = (
     plant("forgets when to wake", Live, "_append", _append_without_alarm),
     plant("another key for each attempt", Live, "_start_call", _call_with_key_per_attempt),
     plant("another key after each crash", Live, "_start_call", _call_with_key_per_life),
+    plant(
+        "one key for all iterations", Live, "_start_call", _call_with_key_of_no_iteration
+    ),
     plant("loses timers in recovery", Live, "rebuild", _rebuild_without_timers),
     plant("loses calls in recovery", Live, "rebuild", _rebuild_without_calls),
     replace(
@@ -292,6 +314,14 @@ PLANTS: Final = (
     ),
     plant("tells children when it is too late", Live, "_end_children", _end_no_children),
     plant("forgets what a lost answer gave", JournalDriver, "_find_lost", _nothing_is_lost),
+    plant("quarantines too early", Deaths, "__init__", _count_three_deaths),
+    plant(
+        "tries for ever what is refused",
+        driver_module,
+        "is_given_up",
+        lambda live, told: False,
+    ),
+    plant("gives up at the first refusal", driver_module, "is_given_up", _give_up_at_once),
     plant("digests are not chained", history, "_link", _unchained),
     plant("histories are not verified", kernels_module, "verify", lambda history: None),
     plant(

@@ -1,7 +1,8 @@
-"""The twelve workflows of the proofs, and a service that answers them.
+"""The fourteen workflows of the proofs, and a service that answers them.
 
-Each has another shape of history: chains, branches, retries, rounds, waits, failures. How
-long a wait takes is `{wait}`: milliseconds in a real process, longer in a simulation.
+Each has another shape of history: chains, branches, retries, rounds, waits, failures and
+loops. How long a wait takes is `{wait}`: milliseconds in a real process, longer in a
+simulation.
 """
 
 from __future__ import annotations
@@ -126,6 +127,35 @@ steps:
       right: {steps: [{id: nap, type: wait, for: "{wait}"}]}
   - {id: pay, type: http, depends_on: [first], attempt_timeout: 5s,
      request: {method: POST, url: http://service/pay}}
+""",
+    "polls": """
+steps:
+  - id: poll
+    type: repeat
+    until: "${ask.response.n == 7}"
+    max_iterations: 4
+    delay: 10ms
+    steps:
+      - {id: hold, type: http, request: {method: POST, url: "http://service/poll/${iteration}"}}
+      - {id: ask, type: http, request: {method: POST,
+         url: "http://service/${iteration < 2 ? 'poll' : 'pollend'}"}, depends_on: [hold]}
+output: {n: "${poll.response.result}", times: "${poll.response.iterations}"}
+""",
+    "each": """
+steps:
+  - id: each
+    type: foreach
+    items: [1, 22, 333]
+    max_concurrency: 2
+    item_retry: {max_attempts: 3, delay: 20ms, on: [any]}
+    order: sequence
+    steps:
+      - {id: hold, type: http, request: {method: POST, url: "http://service/hold/${item}"}}
+      - {id: nap, type: wait, condition: "${index == 1}", for: "{wait}"}
+      - {id: pay, type: http, request: {method: POST,
+         url: "http://service/${index == 2 ? 'second-round' : 'pay'}"}}
+    result: "${pay.response.n}"
+output: "${each.response.results}"
 """,
 }
 

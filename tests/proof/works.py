@@ -1,4 +1,4 @@
-"""What the simulations run: the twelve workflows, or random documents."""
+"""What the simulations run: the fourteen workflows, or random documents."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _EXPRESS: Final = Express(answer)
 
 
 @cache
-def _twelve(count: int) -> list[Work]:
+def _fourteen(count: int) -> list[Work]:
     return workflows.works(count)
 
 
@@ -63,9 +63,9 @@ def drawn(seed: int, count: int) -> list[Work]:
     if seed % 4 == 0:
         # One waits for so long that whoever holds it lets go of it.
         long = workflows.work("waits-first", "40s")
-        return [*_twelve(count - 3), long, *[workflows.family()] * 2]
+        return [*_fourteen(count - 3), long, *[workflows.family()] * 2]
     if seed % 2 == 0:
-        return _twelve(count)
+        return _fourteen(count)
     lot = Random(seed)
     return [_document(lot.randrange(DOCUMENTS)) for _ in range(count)]
 

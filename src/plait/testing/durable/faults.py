@@ -37,6 +37,7 @@ class Fault(StrEnum):
     UPSTREAM_SLOW = "upstream slow"
     STARTED_TWICE = "started twice with one key"
     CANCELLED = "cancelled while it ran"
+    TURN_REFUSED = "answer refused for ever"
     # What follows from the others, and must have been met as well.
     STALE_WRITE = "stale write refused"
     CALL_REPEATED = "call repeated with its key"
@@ -65,6 +66,7 @@ RATES: Final[Mapping[Fault, float]] = {
     Fault.UPSTREAM_SLOW: 0.05,
     Fault.STARTED_TWICE: 0.15,
     Fault.CANCELLED: 0.15,
+    Fault.TURN_REFUSED: 0.05,
 }
 """How likely each fault is wherever it can fire: at each write, call, life or start."""
 

@@ -76,7 +76,11 @@ async def check(world: World, express: Express, calm_at_s: float) -> None:
             for text in await wrong_with(world.store, account, history):
                 ledger.breach(f"{execution_id}: {text}")
             if promise is not None:
-                for text in _broken_promises(promise, account, history, express, calm_at_s):
+                is_refused = execution_id in ledger.refused
+                found = _broken_promises(
+                    promise, account, history, express, calm_at_s, is_refused
+                )
+                for text in found:
                     ledger.breach(f"{execution_id}: {text}")
         except PlaitError as error:
             ledger.breach(f"{execution_id}: {error.code}: {error}")
@@ -135,7 +139,12 @@ def _forgeries(history: History) -> Iterator[tuple[str, History]]:
 
 
 def _broken_promises(
-    promise: Promise, account: Account, history: History, express: Express, calm_at_s: float
+    promise: Promise,
+    account: Account,
+    history: History,
+    express: Express,
+    calm_at_s: float,
+    is_refused: bool,
 ) -> Iterator[str]:
     status = history.summary.standing.status
     if promise.ended_as not in (None, RUNNING, status):
@@ -150,9 +159,7 @@ def _broken_promises(
         isinstance(load_turn(one.body)[0], CancelRequested) for one in history.entries
     )
     if history.summary.standing.error_code == Quarantined.code:
-        # Nobody can tell an execution that kills its workers from one that has bad luck.
-        if _lost_in_a_row(history) < DEATHS_MAX:
-            yield "it is in quarantine, and has lost too few workers for that"
+        yield from _broken_quarantine(history, is_refused)
         return
     if is_cancelled or account.is_disturbed or not promise.work.is_steady:
         return
@@ -160,6 +167,16 @@ def _broken_promises(
     found = _end_of(history, status)
     if found != wanted:
         yield f"it ended as {found}, without a journal as {wanted}"
+
+
+def _broken_quarantine(history: History, is_refused: bool) -> Iterator[str]:
+    last = load_turn(history.entries[-1].body)[0]
+    if isinstance(last, WorkerLost) and not last.deaths:
+        if not is_refused:
+            yield "it is in quarantine, and the store refuses nothing of it for ever"
+    # Nobody can tell an execution that kills its workers from one that has bad luck.
+    elif _lost_in_a_row(history) < DEATHS_MAX:
+        yield "it is in quarantine, and has lost too few workers for that"
 
 
 def _lost_in_a_row(history: History) -> int:

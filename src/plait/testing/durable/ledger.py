@@ -66,11 +66,16 @@ class Account:
 
 
 class Ledger:
-    """Books everything, and notes what must not be in `broken`."""
+    """Books everything, and notes what must not be in `broken`.
+
+    Attributes:
+        refused: Executions of which the store takes in no answer, ever.
+    """
 
     def __init__(self, fate: Fate) -> None:
         self.broken: list[str] = []
         self.accounts: dict[str, Account] = {}
+        self.refused: set[str] = set()
         self.lease_until_ms: dict[str, int] = {}
         self._fired = fate.fired
         self._ids: dict[tuple[str, str], str] = {}

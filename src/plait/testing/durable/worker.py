@@ -17,6 +17,8 @@ from typing import Any, Final, TypeVar
 from plait.drivers.children import Workflows
 from plait.drivers.journal import JournalDriver, Store, Times
 from plait.kernel import Kernel
+from plait.kernel.codec import load_turn
+from plait.kernel.events import CallCompleted
 from plait.ports.calls import Calls
 from plait.ports.journal import (
     Append,
@@ -237,6 +239,10 @@ class WorkerStore:
         await self._write(write)
 
     async def _append(self, append: Append) -> None:
+        if append.execution_id in self._ledger.refused and any(
+            map(_is_answer, append.entries)
+        ):
+            raise StoreUnavailable("the store does not take that in")
         await self._store.append(append)
         self._ledger.appended(self._worker.worker_id, append, self._now_s())
 
@@ -329,6 +335,10 @@ class WorkerStore:
         """See plait.ports.leases.Leases."""
         await self._store.changed()
         await self._worker.passage()
+
+
+def _is_answer(entry: Entry) -> bool:
+    return isinstance(load_turn(entry.body)[0], CallCompleted)
 
 
 def damaged(history: History, bit: int) -> History:

@@ -231,9 +231,14 @@ class Client:
     async def _start(self, is_keyed: bool) -> Summary | None:
         """Start until it is acknowledged; without a key only once."""
         key = f"order-{self._name}" if is_keyed else None
+        # A parent that nobody runs any more leaves its children as they are, for ever.
+        lot = self._world.fate.lot(f"refused {self._name}")
+        is_refused = not self._promise.work.children and lot.falls(Fault.TURN_REFUSED)
         while True:
             self._number += 1
             name = f"{self._name}-{self._number}"
+            if is_refused:
+                self._world.ledger.refused.add(name)
             start = Start(name, self._promise.work.input, key=key)
             asked = await self._ask(partial(_started, self._promise.work.plan, start))
             if asked is not None or not is_keyed:
