@@ -27,15 +27,20 @@ from plait.kernel.events import (
     TerminalEvent,
 )
 from plait.kernel.failures import in_brief, with_detail
+from plait.kernel.frames import active_runs
 from plait.kernel.paths import is_within, with_groups, without_rounds
 from plait.kernel.state import Execution, Frame, Run, Undo, Undoing
 from plait.model.errors import Advice
 from plait.model.failure import Failure
-from plait.model.json import JsonValue
+from plait.model.json import JsonObject, JsonValue
 from plait.plan import Scope
 
 # Of a run's frames, the one in which something is undone; no scope has such a name.
 COMPENSATE: Final = ".compensate"
+_UNDER_WAY: Final = (
+    "the execution was cancelled while this was being undone: whether it is, is not known"
+)
+_NOT_TRIED: Final = "the execution was cancelled before this was undone"
 
 
 def note_completed(x: Execution, run: Run) -> None:
@@ -216,6 +221,38 @@ def _told(x: Execution, owner: Run | None, undoing: Undoing) -> Failure:
         {"cause": in_brief(undoing.cause.as_json()), "compensation": told},
         Advice.REPORT,
     )
+
+
+def cut_short(x: Execution) -> JsonObject | None:
+    """Return what becomes of all undoing under way when it is stopped; None: none is.
+
+    What is not undone then can be undone later, by a rollback.
+    """
+    found = [run.memory for run in active_runs(x) if isinstance(run.memory, Undoing)]
+    found += [] if x.undoing is None else [x.undoing]
+    if not found:
+        return None
+    undone, not_undone = list[JsonValue](), list[JsonValue]()
+    for undoing in found:
+        undone += undoing.undone
+        not_undone += undoing.not_undone
+        for key in reversed(undoing.left):
+            why = _UNDER_WAY if key == undoing.left[-1] else _NOT_TRIED
+            error = {"code": "execution.cancelled", "message": why}
+            not_undone.append({"step": x.undo[key].path, "error": {**error}})
+    return {
+        "outcome": "compensation_failed",
+        "undone": undone,
+        "not_undone": not_undone,
+    }
+
+
+def cancelled(end: ExecutionCancelled) -> Failure:
+    """Return an end by cancel as people and programs read it."""
+    failure = Failure("execution.cancelled", end.reason)
+    if end.compensation is None:
+        return failure
+    return with_detail(failure, "compensation", end.compensation)
 
 
 def times_undone(x: Execution, path: str) -> int:

@@ -385,10 +385,14 @@ class ExecutionCompensated:
 
 @record
 class ExecutionCancelled:
-    """Terminal: stopped on request."""
+    """Terminal: stopped on request.
+
+    `compensation` says what became of an undoing that was stopped too; None: none was.
+    """
 
     reason: str
     at_ms: int
+    compensation: JsonObject | None = None
 
 
 OutsideEvent: TypeAlias = (

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import assert_never
 
 from plait.kernel.commands import Command, StartCall, StartTimer
+from plait.kernel.compensation import cut_short
 from plait.kernel.engine import Engine
 from plait.kernel.events import (
     ApprovalDecided,
@@ -173,7 +174,8 @@ class Kernel(Engine):
             case CancelRequested():
                 is_expected = True
                 self._accept(x, event)
-                self._end(x, ExecutionCancelled(event.reason, x.now_ms))
+                left = cut_short(x) if x.started.behaviour >= 2 else None
+                self._end(x, ExecutionCancelled(event.reason, x.now_ms, left))
             case HistoryRefused():
                 is_expected = True
                 self._accept(x, event)

@@ -11,7 +11,8 @@ from plait.model.record import record
 
 # Recorded in each ExecutionStarted. A change that would replay an old history differently
 # takes the next number and keeps the old path for executions that carry the old one.
-BEHAVIOUR: Final = 1
+# 2: an end by cancel says what it left undone.
+BEHAVIOUR: Final = 2
 
 
 class BehaviourUnknown(PlaitError):

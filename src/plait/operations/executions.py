@@ -13,6 +13,7 @@ import orjson
 
 from plait.drivers.inline import Trace
 from plait.drivers.journal import started_of, trace_of, turns_of, verify
+from plait.kernel.compensation import cancelled
 from plait.kernel.events import (
     CallCompleted,
     Event,
@@ -101,8 +102,8 @@ def _outcome(last: object) -> tuple[JsonValue, Failure | None]:
             return output, None
         case ExecutionFailed(failure=failure) | ExecutionCompensated(failure=failure):
             return None, failure
-        case ExecutionCancelled(reason=reason):
-            return None, Failure("execution.cancelled", reason)
+        case ExecutionCancelled():
+            return None, cancelled(last)
         case _:
             assert_never(last)
 

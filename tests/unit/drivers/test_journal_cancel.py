@@ -11,7 +11,7 @@ from plait.drivers.journal import JournalDriver, Start, cancel_message
 from plait.kernel import Kernel
 from plait.kernel.codec import load_turn
 from plait.kernel.events import TerminalEvent
-from plait.operations import Hand, cancel
+from plait.operations import Hand, cancel, show
 from plait.plan import Plan
 from plait.ports.calls import Call, CallHandle, CallReply, Done
 from plait.ports.journal import QUEUED, History, Summary
@@ -150,6 +150,10 @@ def test_a_cancel_while_it_is_undone(dies: bool, compensates: bool) -> None:
         else:
             assert (await soon(driver)).standing.status == "cancelled"
             assert "undo" in upstream.given_up
+            failure = show(await store.read("x"), 0).failure
+            assert failure is not None
+            told: Any = (failure.details or {})["compensation"]
+            assert [one["step"] for one in told["not_undone"]] == ["pay"]
         assert ends(await store.read("x")) == (0 if compensates else 1)
         await driver.close()
 

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from plait.kernel.compensation import cancelled
 from plait.kernel.events import (
     CompensationEnded,
     CompensationRequested,
+    ExecutionCancelled,
     ExecutionCompensated,
     ExecutionFailed,
 )
-from plait.testing import HANG, Answer, Simulated, Simulation, error, reply, simulate
+from plait.testing import (
+    HANG,
+    Answer,
+    Simulated,
+    Simulation,
+    earliest,
+    error,
+    reply,
+    simulate,
+)
 from tests.simulation.asking import ask, plan_with
 
 GONE = error("connector.http.400")
@@ -237,3 +249,59 @@ def test_a_rollback_tries_again_what_could_not_be_undone() -> None:
     assert keys == ["simulated/a.compensate/undo"] * 2
     ended = [one for one in result.events if isinstance(one, CompensationEnded)]
     assert [one.undone for one in ended] == [[], ["a"]]
+
+
+def until_undoing(plan: Any, step: str) -> Simulation:
+    """Return an execution in which `step` is being undone, which hangs."""
+    known = script(d=GONE, s__d=GONE) | {step: HANG}
+    sim = Simulation(plan, lambda call: known.get(call.step, reply(call.step)))
+    while step not in sim.state.calls:
+        sim.happen(earliest(sim.pending))
+    return sim
+
+
+SHOP = (done("a"), done("b"), done("c"), ask("d"))
+LINED = [
+    {**step, "depends_on": ["abcd"[n - 1]] if n else []} for n, step in enumerate(SHOP)
+]
+
+
+@pytest.mark.parametrize(
+    ("plan", "at"),
+    [
+        (plan_with(saga(*SHOP)), "s/"),
+        (plan_with(*LINED, on_failure="compensate"), ""),
+    ],
+)
+def test_a_cancel_that_stops_an_undoing_says_what_it_leaves(plan: Any, at: str) -> None:
+    sim = until_undoing(plan, f"{at}b.compensate/undo")
+    end = sim.cancel("enough").events[-1]
+    assert isinstance(end, ExecutionCancelled)
+    told: Any = end.compensation
+    assert (told["outcome"], told["undone"]) == ("compensation_failed", [f"{at}c"])
+    left = told["not_undone"]
+    assert [(one["step"], one["error"]["code"]) for one in left] == [
+        (f"{at}b", "execution.cancelled"),
+        (f"{at}a", "execution.cancelled"),
+    ]
+    assert "is not known" in str(left[0])
+    assert (cancelled(end).details or {})["compensation"] == told
+
+
+def test_what_a_cancel_left_is_undone_by_a_rollback() -> None:
+    plan = plan_with(*LINED, on_failure="compensate")
+    sim = until_undoing(plan, "b.compensate/undo")
+    sim.cancel("enough")
+    sim.feed(CompensationRequested("mended", True, sim.now_ms))
+    assert sim.run().status == "compensated"
+    assert [one.step for one in sim.run().calls][-2:] == [
+        "b.compensate~2/undo",
+        "a.compensate/undo",
+    ]
+
+
+def test_an_execution_of_the_first_behaviour_ends_as_it_did() -> None:
+    sim = until_undoing(plan_with(saga(*SHOP)), "s/b.compensate/undo")
+    sim.state.started = replace(sim.state.started, behaviour=1)
+    end = sim.cancel("enough").events[-1]
+    assert end == ExecutionCancelled("enough", sim.now_ms)

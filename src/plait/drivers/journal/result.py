@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from plait.drivers.inline import Result, Trace
 from plait.kernel import Execution
 from plait.kernel.codec import load_turn
+from plait.kernel.compensation import cancelled
 from plait.kernel.events import (
     Event,
     ExecutionCancelled,
@@ -74,7 +75,7 @@ def result_of(history: History, state: Execution) -> Result:
         case ExecutionFailed() | ExecutionCompensated():
             failure = state.end.failure
         case ExecutionCancelled():
-            failure = Failure("execution.cancelled", state.end.reason)
+            failure = cancelled(state.end)
         case None:
             raise AssertionError("it has not ended")
     return Result(
