@@ -228,6 +228,21 @@ async def test_a_key_or_a_tag_that_cannot_be_kept_is_refused(
     assert (done.code, done.out, f"{key[0]}: " in done.err) == (2, "", True)
 
 
+async def test_a_key_with_another_input_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, INPUT)
+
+    async def sums(value: str) -> Done:
+        command = ("run", "w.yaml", "--durable", "--key", "k", "-i", value)
+        return await plait(*command, cwd=tmp_path)
+
+    assert ((await sums('{"a": 1}')).out, (await sums('{"a": 1}')).out) == ("2\n", "2\n")
+    refused = await sums('{"a": 5}')
+    assert (refused.code, refused.out) == (2, "")
+    assert "request.key_reused: execution " in refused.err
+    (kept,) = await listed(tmp_path)
+    assert len(str(kept["id"])) == 32, "128 random bits"
+
+
 async def test_what_kills_its_workers_is_quarantined_while_others_go_on(
     tmp_path: Path,
 ) -> None:

@@ -23,11 +23,12 @@ from plait.cli.stores import give_up, now_ms
 from plait.drivers.journal import JournalDriver, Quarantined, Start, Store, is_at_rest
 from plait.model.errors import PlaitError
 from plait.model.record import record
-from plait.operations import Hand, Shown, queue_of, show
+from plait.operations import Hand, Shown, check_same, queue_of, show
 from plait.plan import Plan
 from plait.ports.journal import QUEUED, RUNNING, Search, Summary
 
-_ID_BYTES = 8
+# Whoever knows an execution's id learns how it ended: nobody guesses 128 random bits.
+_ID_BYTES = 16
 
 
 @record
@@ -65,13 +66,16 @@ def hand_of(bench: Bench, store: Store) -> Hand:
 def start_and_finish(bench: Bench, plan: Plan, start: Start) -> Shown:
     """Start an execution, run it to its end, and return it.
 
-    A key that was used before gives the first execution, which is run to its end as well.
+    A key that was used before gives the first execution, which is run to its end as well;
+    with another input it is refused.
     """
 
-    async def begin(driver: JournalDriver, _: Store) -> Summary:
+    async def begin(driver: JournalDriver, store: Store) -> Summary:
         summary = await driver.start(plan, start)
-        if summary.new.execution_id != start.execution_id:
-            say(f"execution {summary.new.execution_id} was started with this key before")
+        execution_id = summary.new.execution_id
+        if execution_id != start.execution_id:
+            check_same(await store.read(execution_id), start.input)
+            say(f"execution {execution_id} was started with this key before")
         return summary
 
     return _run(bench, begin)

@@ -14,9 +14,9 @@ import asyncio
 import logging
 import re
 from contextlib import suppress
-from typing import ClassVar, Final
+from typing import Final
 
-from plait.drivers.journal import Start, Unkept, started_of
+from plait.drivers.journal import Start, Unkept
 from plait.gateway.keeper import Keeper
 from plait.gateway.layers import Exchange, Handler
 from plait.gateway.message import Reply, Request, error_reply, json_reply
@@ -25,11 +25,11 @@ from plait.gateway.refusal import Malformed, Refused
 from plait.gateway.reply import NOT_COMPLETED, ReplyWriter
 from plait.gateway.trigger import TriggerReads, kept_trigger, trigger_reads
 from plait.kernel import Kernel
-from plait.kernel.codec import load_turn
 from plait.model.errors import PlaitError
-from plait.model.json import JsonObject, canonical_bytes
+from plait.model.json import JsonObject
+from plait.operations import KeyReused, check_same
 from plait.plan import Plan
-from plait.ports.journal import History, StoreFull, StoreUnavailable, UnknownExecution
+from plait.ports.journal import StoreFull, StoreUnavailable, UnknownExecution
 
 logger = logging.getLogger("plait.gateway")
 
@@ -40,13 +40,6 @@ WAIT_MS_MAX: Final = 60_000
 _TRY_AGAIN_S: Final = 1.0
 _KEY = re.compile(rb"[\x21-\x7e]{1,255}")
 _WAIT = re.compile(rb"wait\s*=\s*\"?(\d{1,6})\"?")
-
-
-class KeyReused(Refused):
-    """An idempotency key came again with another input."""
-
-    code: ClassVar[str] = "request.key_reused"
-    status: ClassVar[int] = 422
 
 
 def run_durable(
@@ -63,7 +56,7 @@ def run_durable(
         driver = kept.driver
         execution_id = (await driver.start(plan, start)).new.execution_id
         if execution_id != start.execution_id:
-            _check_same(await kept.store.read(execution_id), exchange)
+            check_same(await kept.store.read(execution_id), exchange.input)
         wait_ms = wanted_wait_ms(request, own_wait_ms)
         if not wait_ms or not await keeper.has_ended(execution_id, wait_ms):
             return accepted(execution_id)
@@ -148,7 +141,10 @@ def with_store_errors(handler: Handler) -> Handler:
 
 def store_error_reply(error: PlaitError) -> Reply:
     """Return the reply to a request that the store, or what is in it, stood against."""
-    reply = error_reply(_status_of(error), code=error.code, message=str(error))
+    details = error.details if isinstance(error, KeyReused) else None
+    reply = error_reply(
+        _status_of(error), code=error.code, message=str(error), details=details
+    )
     reply.headers.append(NOT_COMPLETED)
     if reply.status == 503:
         reply.headers.append((b"retry-after", b"1"))
@@ -174,6 +170,7 @@ _STATUS_BY_CODE: Final = {
     "decision.invalid": 400,
     "journal.lost_race": 503,
     "limit.payload": 413,
+    "request.key_reused": 422,
     "execution.has_ended": 409,
     "execution.never_ran": 409,
     "execution.no_incident": 409,
@@ -222,14 +219,3 @@ def _key_of(request: Request) -> str | None:
     if not _KEY.fullmatch(given):
         raise Malformed("Idempotency-Key takes 1 to 255 printable characters, no spaces")
     return given.decode("ascii")
-
-
-def _check_same(first: History, exchange: Exchange) -> None:
-    execution_id = first.summary.new.execution_id
-    started = started_of(load_turn(first.entries[0].body)[0])
-    if canonical_bytes(started.input) != canonical_bytes(exchange.input):
-        raise KeyReused(
-            f"execution {execution_id} was started with this Idempotency-Key "
-            "and another input; send another key",
-            {"execution_id": execution_id},
-        )

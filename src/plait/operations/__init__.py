@@ -41,6 +41,7 @@ from plait.operations.journal import (
     upkeep_of,
     verify_all,
 )
+from plait.operations.keys import KeyReused, check_same
 from plait.operations.messages import (
     NotAnApprover,
     NothingToDecide,
@@ -66,6 +67,7 @@ __all__ = [
     "HasEnded",
     "Intake",
     "Keeping",
+    "KeyReused",
     "LineUnreadable",
     "NeverRan",
     "NoIncident",
@@ -86,6 +88,7 @@ __all__ = [
     "WhichApproval",
     "cancel",
     "change_each",
+    "check_same",
     "event_json",
     "every",
     "fork",
