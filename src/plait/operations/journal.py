@@ -111,7 +111,10 @@ async def verify_all(hand: Hand, ids: Sequence[str] = ()) -> AsyncIterator[Check
     """
     checker = Checker(hand)
     async for execution_id in _each(ids) if ids else _all_ids(hand.store):
-        yield await _checked(hand.store, checker, execution_id)
+        checked = await _checked(hand.store, checker, execution_id)
+        # What somebody has removed since they were listed is no damage.
+        if ids or checked.code != UnknownExecution.code:
+            yield checked
     if not ids and isinstance(hand.store, Upkeep):
         for problem in await hand.store.check():
             yield Checked(None, "store.damaged", problem)

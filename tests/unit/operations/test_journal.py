@@ -57,6 +57,17 @@ async def test_what_was_written_is_whole(store: SqliteStore) -> None:
     assert checked == [Checked(execution_id) for execution_id in IDS]
 
 
+async def test_what_is_removed_meanwhile_is_no_damage(store: SqliteStore) -> None:
+    going = verify_all(hand(store))
+    assert await anext(going) == Checked("x1")
+    found = await store.find(Search(execution_ids=("x2", "x1")))
+    assert await store.remove(found) == ["x2", "x1"]
+    assert [one async for one in going] == [Checked("x3")]
+    # One that somebody names is told.
+    (named,) = [one async for one in verify_all(hand(store), ["x2"])]
+    assert named.code == UnknownExecution.code
+
+
 @pytest.mark.parametrize(
     "sql",
     [
