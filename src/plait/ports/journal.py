@@ -301,7 +301,10 @@ class Journal(Protocol):
         ...
 
     async def find(self, search: Search) -> list[Summary]:
-        """Return the rows of executions, the latest created first."""
+        """Return the rows of executions, the latest created first.
+
+        Rows that are damaged are passed over; `read` tells what is wrong with one.
+        """
         ...
 
     async def post(self, message: Message) -> None:

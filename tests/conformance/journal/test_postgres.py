@@ -35,6 +35,7 @@ from plait.testing.journal_suite import (
     entry,
     new,
 )
+from tests.conformance.journal.damage import Damage, DamageSuite
 from tests.conformance.journal.outages import GUIDE, OutageSuite, begin, work_through
 from tests.conformance.journal.servers import PASSWORD, PrivateServer, postgres
 from tests.conformance.journal.workers import WorkersSuite
@@ -76,6 +77,16 @@ async def stores(database: Any, shared_server: PrivateServer) -> AsyncIterator[O
     yield open_store
     for store in opened:
         await store.close()
+
+
+class TestDamage(DamageSuite):
+    @pytest.fixture(params=["7", "{}", "[1]"])
+    def damage(self, request: pytest.FixtureRequest, database: Any) -> Damage:
+        async def damage(execution_id: str) -> None:
+            change = "UPDATE plait.executions SET tags = $2 WHERE id = $1"
+            await database.execute(change, execution_id, request.param)
+
+        return damage
 
 
 class TestPostgresStore(JournalSuite):

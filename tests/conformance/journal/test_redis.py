@@ -36,6 +36,7 @@ from plait.testing.journal_suite import (
     entry,
     new,
 )
+from tests.conformance.journal.damage import Damage, DamageSuite
 from tests.conformance.journal.outages import GUIDE, OutageSuite, begin, work_through
 from tests.conformance.journal.servers import PASSWORD, PrivateServer, redis
 from tests.conformance.journal.workers import WorkersSuite
@@ -77,6 +78,29 @@ async def stores(client: Any, shared_server: PrivateServer) -> AsyncIterator[Ope
 
 class TestRedisStore(JournalSuite):
     pass
+
+
+class TestDamage(DamageSuite):
+    @pytest.fixture(
+        params=[
+            ["DEL"],
+            ["SET", "boo"],
+            ["HSET", "tags", "garbage"],
+            ["HSET", "tags", "7"],
+            ["HSET", "epoch", "x"],
+            ["HSET", "priority", "q"],
+            ["HSET", "wake_at_ms", "abc"],
+            ["HSET", "length", "x"],
+        ],
+        ids=" ".join,
+    )
+    def damage(self, request: pytest.FixtureRequest, client: Any) -> Damage:
+        command, *rest = request.param
+
+        async def damage(execution_id: str) -> None:
+            await client.execute_command(command, f"{{plait}}:x:{execution_id}", *rest)
+
+        return damage
 
 
 class TestWorkersOnRedis(WorkersSuite):
@@ -312,6 +336,23 @@ async def test_lists_that_do_not_agree_with_rows_are_told(
     await finished(store, "x1", "x2", "x3", tags=("vip",))
     await client.execute_command(*command.split())
     assert (None, "store.damaged") in await damages(store)
+
+
+async def test_what_is_removed_while_lists_are_compared_is_no_damage(
+    stores: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = cast("RedisStore", await stores())
+    await finished(store, "x1", "x2")
+    pages = store._pages
+
+    async def removed_behind() -> AsyncIterator[list[tuple[str, float]]]:
+        async for page in pages():
+            await store.remove(await store.find(Search(execution_ids=("x2",))))
+            yield page
+
+    monkeypatch.setattr(store, "_pages", removed_behind)
+    assert await store.check() == []
+    assert await store.ids() == ["x1"]
 
 
 # -- whether the server is durable -----------------------------------------------------

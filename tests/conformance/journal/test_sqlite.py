@@ -10,17 +10,38 @@ import pytest
 from plait.drivers.journal import Store
 from plait.stores.sqlite import SqliteStore
 from plait.testing.journal_suite import JournalSuite, OpenStore
+from tests.conformance.journal.damage import Damage, DamageSuite
+from tests.unit.stores.histories import tamper
+
+
+@pytest.fixture
+async def stores(tmp_path: Path) -> AsyncIterator[OpenStore]:
+    opened: list[Store] = []
+
+    async def open_store() -> Store:
+        opened.append(await SqliteStore.open(tmp_path / "plait.db"))
+        return opened[-1]
+
+    yield open_store
+    for store in opened:
+        await store.close()
 
 
 class TestSqliteStore(JournalSuite):
-    @pytest.fixture
-    async def stores(self, tmp_path: Path) -> AsyncIterator[OpenStore]:
-        opened: list[Store] = []
+    pass
 
-        async def open_store() -> Store:
-            opened.append(await SqliteStore.open(tmp_path / "plait.db"))
-            return opened[-1]
 
-        yield open_store
-        for store in opened:
-            await store.close()
+class TestDamage(DamageSuite):
+    @pytest.fixture(
+        params=[
+            "UPDATE executions SET tags = 'garbage' WHERE id = ?",
+            "UPDATE executions SET tags = '7' WHERE id = ?",
+            "DELETE FROM executions WHERE id = ?",
+            "UPDATE executions SET workflow = CAST(x'ff' AS TEXT) WHERE id = ?",
+        ]
+    )
+    def damage(self, request: pytest.FixtureRequest, tmp_path: Path) -> Damage:
+        async def damage(execution_id: str) -> None:
+            tamper(tmp_path / "plait.db", request.param, execution_id)
+
+        return damage

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Final
 
-from plait.ports.journal import RUNNING, Journal, Search, Summary, UnknownExecution
+from plait.ports.journal import RUNNING, Journal, Search, Summary
 
 _PAGE: Final = 200
 
@@ -17,10 +17,11 @@ async def row_in(journal: Journal, execution_id: str) -> Summary:
 
     Raises:
         UnknownExecution: There is none of that id.
+        PlaitError: The row is damaged: a search passes over it.
     """
     for summary in await journal.find(Search(execution_ids=(execution_id,))):
         return summary
-    raise UnknownExecution(execution_id)
+    return (await journal.read(execution_id)).summary
 
 
 async def held_by(worker_id: str, journal: Journal) -> AsyncIterator[str]:

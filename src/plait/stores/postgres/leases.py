@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from operator import itemgetter
 from typing import Any, Final
 
 from plait.ports.journal import LostRace, Message, Summary, UnknownExecution
 from plait.ports.leases import Claimed
+from plait.stores.damaged import whole_of
 from plait.stores.postgres.rows import COLUMNS, SELECT, summary_of
 from plait.stores.postgres.server import fetch
 from plait.stores.postgres.session import lock_of
@@ -163,7 +165,7 @@ async def claim(
     """
     rows = await fetch(connection, _CLAIM, worker_id, now_ms, limit, token, after)
     due: dict[int, dict[str, list[Summary]]] = defaultdict(lambda: defaultdict(list))
-    for one in map(summary_of, rows):
+    for one in whole_of(rows, summary_of, itemgetter(0)):
         due[one.new.priority][one.new.workflow].append(one)
     held = [*in_turn(due, after)]
     executions = [one for _, one in held]

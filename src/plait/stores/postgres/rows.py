@@ -8,6 +8,7 @@ from typing import Any, Final
 import orjson
 
 from plait.ports.journal import NewExecution, Standing, Summary
+from plait.stores.faults import StoreDamaged
 
 COLUMNS: Final = (
     "e.id, e.workflow, e.plan_hash, e.created_at_ms, e.input, e.key, e.tags, s.priority,"
@@ -20,6 +21,15 @@ SELECT: Final = (
 
 
 def summary_of(row: Sequence[Any]) -> Summary:
-    """Return the summary in a row that begins with `COLUMNS`."""
-    new: list[Any] = [*row[:6], tuple(orjson.loads(row[6])), *row[7:11]]
+    """Return the summary in a row that begins with `COLUMNS`.
+
+    Raises:
+        StoreDamaged: Its tags are not what was written; the server keeps the kinds of all
+            other columns.
+    """
+    tags = orjson.loads(row[6])
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        place = f"the row of execution {row[0]} in PostgreSQL"
+        raise StoreDamaged(place, "its tags are no list of texts")
+    new: list[Any] = [*row[:6], tuple(tags), *row[7:11]]
     return Summary(NewExecution(*new), Standing(*row[11:15]), *row[15:21])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any, Final
 
 from plait.ports.journal import Search, Summary
+from plait.stores.damaged import filled, whole_of
 from plait.stores.pieces import (
     Span,
     begins_with_standings,
@@ -26,9 +28,13 @@ async def find(server: Server, search: Search) -> list[Summary]:
     """See plait.ports.journal.Journal.find."""
 
     async def piece(span: Span | None, limit: int) -> list[Summary]:
-        statement, values = search_sql(search, span, limit)
-        async with server.connection() as connection:
-            return [summary_of(row) for row in await connection.fetch(statement, *values)]
+        async def fetch(count: int) -> tuple[list[Summary], int]:
+            statement, values = search_sql(search, span, count)
+            async with server.connection() as connection:
+                rows = await connection.fetch(statement, *values)
+            return whole_of(rows, summary_of, itemgetter(0)), len(rows)
+
+        return await filled(limit, fetch)
 
     if is_answered_by_index(search):
         return await piece(None, search.limit)

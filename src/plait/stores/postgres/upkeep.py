@@ -7,11 +7,13 @@ as that takes, and nobody wants those any more; all others go on.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
 from plait.ports.journal import Summary
 from plait.ports.upkeep import BackupElsewhere
+from plait.stores.damaged import filled, whole_of
 from plait.stores.parents import DEPTH_MAX
 from plait.stores.postgres.appends import columns
 from plait.stores.postgres.rows import SELECT, summary_of
@@ -74,6 +76,8 @@ _SIZE: Final = (
     "SELECT sum(pg_total_relation_size(t::regclass))::bigint FROM unnest($1::text[]) t"
 )
 _NOT_THERE: Final = "NOT EXISTS (SELECT FROM executions e WHERE e.number = {}.execution)"
+# Anything but a list would end the whole check.
+_TAGS: Final = "CASE jsonb_typeof(e.tags) WHEN 'array' THEN e.tags ELSE '[]' END"
 _CHECKS: Final = {
     "SELECT e.id FROM executions e LEFT JOIN standings s ON s.execution = e.number"
     " WHERE s.workflow IS DISTINCT FROM e.workflow": (
@@ -85,7 +89,7 @@ _CHECKS: Final = {
     f"SELECT DISTINCT n.execution FROM entries n WHERE {_NOT_THERE.format('n')}": (
         "entries of no execution"
     ),
-    "SELECT e.id FROM executions e, jsonb_array_elements_text(e.tags) AS j (tag) WHERE"
+    f"SELECT e.id FROM executions e, jsonb_array_elements_text({_TAGS}) AS j (tag) WHERE"
     " NOT EXISTS (SELECT FROM tags t WHERE t.tag = j.tag AND t.execution = e.number)": (
         "it is not found by one of its tags"
     ),
@@ -137,8 +141,13 @@ class PostgresUpkeep:
         from_ms, from_id = 0, ""
         if after is not None:
             from_ms, from_id = after.new.created_at_ms, after.new.execution_id
-        rows = await self._long(_ENDED, before_ms, list(statuses), limit, from_ms, from_id)
-        return [summary_of(row) for row in rows]
+
+        async def fetch(count: int) -> tuple[list[Summary], int]:
+            wanted = (before_ms, list(statuses), count, from_ms, from_id)
+            rows = await self._long(_ENDED, *wanted)
+            return whole_of(rows, summary_of, itemgetter(0)), len(rows)
+
+        return await filled(limit, fetch)
 
     async def remove(self, ended: Sequence[Summary]) -> list[str]:
         """See plait.ports.upkeep.Upkeep."""

@@ -89,7 +89,7 @@ def _summary_of(row: dict[bytes, bytes]) -> Summary:
         int(text["created_at_ms"]),
         word("input"),
         optional("key"),
-        tuple(orjson.loads(text["tags"])),
+        _tags_of(text["tags"]),
         int(text["priority"]),
         optional("parent"),
         optional("lane"),
@@ -108,6 +108,18 @@ def _summary_of(row: dict[bytes, bytes]) -> Summary:
     owner = word("owner") or None
     number = int(text["number"])
     return Summary(new, standing, length, row[b"head"], epoch, owner, lane_state, number)
+
+
+def _tags_of(text: bytes) -> tuple[str, ...]:
+    tags = orjson.loads(text)
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise ValueError("its tags are no list of texts")
+    return tuple(tags)
+
+
+def name_of(row: dict[bytes, bytes]) -> str:
+    """Return the id that stands in the fields of an execution, for a message."""
+    return row.get(b"id", b"of no name").decode(errors="replace")
 
 
 def packed(entry: Entry) -> bytes:

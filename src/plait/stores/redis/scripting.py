@@ -17,7 +17,7 @@ from redis import exceptions
 from plait.model.record import record
 from plait.ports.journal import LostRace, UnknownExecution
 from plait.stores.batches import Batches
-from plait.stores.redis.server import Server, unavailable
+from plait.stores.redis.server import Server, fault
 from plait.stores.unstorable import Unstorable
 
 _REFUSALS: Final = {"PLAIT lost": LostRace, "PLAIT unknown": UnknownExecution}
@@ -99,7 +99,7 @@ class Scripts:
         refusal = _REFUSALS.get(str(answer))
         if refusal is not None:
             return refusal(job.execution_id)
-        return unavailable(self._server.place, answer)
+        return fault(self._server.place, answer)
 
 
 def _bytes_of(job: Job) -> int:

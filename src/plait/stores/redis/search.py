@@ -5,11 +5,23 @@ The server looks at some rows at a time: between two such pieces others have the
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any, Final
 
+from redis import exceptions
+
 from plait.ports.journal import Search, Summary
+from plait.stores.damaged import whole_of
+from plait.stores.faults import StoreDamaged
 from plait.stores.fits import fits
-from plait.stores.redis.rows import PREFIX, fields_of, indexes_of, key_field, summary_of
+from plait.stores.redis.rows import (
+    PREFIX,
+    fields_of,
+    indexes_of,
+    key_field,
+    name_of,
+    summary_of,
+)
 from plait.stores.redis.scripting import Scripts
 
 # Some 3 ms of the server's, when none fits.
@@ -39,7 +51,7 @@ async def _from_index(client: Any, scripts: Scripts, search: Search) -> list[Sum
         rows, below = await scripts.run(
             "search", "", index, below, IDS_MAX, rows_max, *wanted
         )
-        found += [summary_of(fields_of(row)) for row in rows]
+        found += whole_of(map(fields_of, rows), summary_of, name_of)
     return found
 
 
@@ -81,9 +93,29 @@ async def _shortest(client: Any, indexes: list[str]) -> str:
 
 
 async def rows_of(client: Any, ids: list[str]) -> list[Summary]:
-    """Return the row of each execution that there is."""
+    """Return the row of each execution that there is and whose row is whole."""
     pipeline = client.pipeline(transaction=False)
     for execution_id in ids:
         pipeline.hgetall(f"{PREFIX}x:{execution_id}")
-    rows = await pipeline.execute()
-    return [summary_of(row) for row in rows if row]
+    rows = await pipeline.execute(raise_on_error=False)
+    found: list[Any] = [pair for pair in zip(ids, rows, strict=True) if pair[1]]
+    return whole_of(found, lambda pair: summary_of(known(pair[1])), itemgetter(0))
+
+
+def holds_something_else(row: Any) -> bool:
+    """Say whether a pipeline answered that a row's key holds no row."""
+    return isinstance(row, exceptions.ResponseError) and str(row).startswith("WRONGTYPE")
+
+
+def known(row: Any) -> Any:
+    """Return a row that a pipeline answered with.
+
+    Raises:
+        StoreDamaged: What stands in its place is none.
+        RedisError: The server has refused.
+    """
+    if holds_something_else(row):
+        raise StoreDamaged("a row in Redis", "its key holds something else")
+    if isinstance(row, Exception):
+        raise row
+    return row

@@ -23,7 +23,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 
 from plait.ports.journal import StoreFull, StoreTooNew, StoreUnavailable
 from plait.stores.durability import StoreNotDurable, without_durability
-from plait.stores.faults import StoreReadOnly
+from plait.stores.faults import StoreDamaged, StoreReadOnly
 from plait.stores.places import place_of
 
 PORT: Final = 6379
@@ -36,6 +36,8 @@ _VERSION_MIN: Final = 7
 ANSWER_TIMEOUT_S: Final = 10.0
 _CONNECT_TIMEOUT_S: Final = 5.0
 _POOL_MAX: Final = 8
+# Of the server itself, and of a script that has looked.
+_DAMAGED: Final = ("WRONGTYPE", "PLAIT damaged")
 _GONE: Final = (exceptions.RedisError, OSError, TimeoutError)
 
 _DURABLE: Final = {
@@ -102,7 +104,7 @@ class Server:
         try:
             yield
         except _GONE as error:
-            raise unavailable(self.place, error) from error
+            raise fault(self.place, error) from error
 
     def _pool(self, connections_max: int) -> BlockingConnectionPool:
         return BlockingConnectionPool.from_url(
@@ -154,6 +156,14 @@ class Server:
             raise StoreNotDurable(
                 f"{where} would lose executions that it has acknowledged: set {remedy}"
             )
+
+
+def fault(place: str, error: Exception) -> StoreUnavailable | StoreDamaged:
+    """Return what `error` means to whoever wanted to write or read."""
+    is_refusal = isinstance(error, exceptions.ResponseError)
+    if is_refusal and any(word in str(error) for word in _DAMAGED):
+        return StoreDamaged(f"Redis at {place}", "a key holds what nobody has written")
+    return unavailable(place, error)
 
 
 def unavailable(place: str, error: Exception) -> StoreUnavailable:

@@ -27,11 +27,13 @@ from plait.ports.journal import (
 )
 from plait.ports.leases import Claimed
 from plait.stores.batches import News
+from plait.stores.damaged import tell_damaged, whole_of
 from plait.stores.doubts import Doubts
 from plait.stores.redis.rows import (
     PREFIX,
     fields_of,
     key_field,
+    name_of,
     packed,
     row_of,
     standing_of,
@@ -201,8 +203,10 @@ class RedisStore(RedisUpkeep):
         doubtful = self._doubts.of(worker_id)
         with self._doubts.about(worker_id) as token:
             wanted = (worker_id, now_ms, limit, token)
-            rows, wake = await self._scripts.run("claim", "", *wanted, *doubtful)
-        held = [summary_of(fields_of(row)) for row in rows]
+            rows, wake, damaged = await self._scripts.run("claim", "", *wanted, *doubtful)
+        for execution_id in damaged:
+            tell_damaged(execution_id.decode(), "it is not the one that was written")
+        held = whole_of(map(fields_of, rows), summary_of, name_of)
         return Claimed(held, None if wake is None else int(float(wake)))
 
     async def take(self, worker_id: str, now_ms: int, execution_id: str) -> Summary:

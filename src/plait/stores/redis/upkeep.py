@@ -18,10 +18,12 @@ from plait.stores.faults import StoreDamaged
 from plait.stores.parents import may_go, parents_may_go
 from plait.stores.redis.rows import PREFIX, key_field, summary_of
 from plait.stores.redis.scripting import Scripts
-from plait.stores.redis.search import rows_of
+from plait.stores.redis.search import holds_something_else, known, rows_of
 from plait.stores.redis.server import Server
 
 _PAGE: Final = 200
+# One that changes each time somebody looks is alive.
+_LOOKS: Final = 3
 
 
 class RedisUpkeep:
@@ -41,11 +43,25 @@ class RedisUpkeep:
         async for page in self._pages():
             rows = await self._rows(page)
             for (execution_id, _), row in zip(page, rows, strict=True):
-                if not row:
-                    found.append(f"{execution_id}: its row is gone")
-                elif wrong := await self._misplaced(execution_id, row):
-                    found.append(f"{execution_id}: its row is not that of {wrong}")
+                if wrong := await self._wrong(execution_id, row):
+                    found.append(f"{execution_id}: {wrong}")
         return found
+
+    async def _wrong(self, execution_id: str, row: dict[bytes, bytes]) -> str:
+        """Return what is wrong with an execution, and is so still when looked at again."""
+        wrong = ""
+        for _ in range(_LOOKS):
+            misplaced = await self._misplaced(execution_id, row) if row else ""
+            wrong = f"its row is not that of {misplaced}" if misplaced else ""
+            if row and not misplaced:
+                return ""
+            # It may have been removed, or have changed, between two looks.
+            with self._server.errors():
+                score = await self._server.client.zscore(f"{PREFIX}all", execution_id)
+            if score is None and not row:
+                return ""
+            (row,) = await self._rows([(execution_id, 0.0)])
+        return wrong or "its row is gone"
 
     async def _misplaced(self, execution_id: str, row: dict[bytes, bytes]) -> str:
         """Return the lists in which an execution does not stand as its row says."""
@@ -155,7 +171,8 @@ class RedisUpkeep:
             pipeline = self._server.client.pipeline(transaction=False)
             for execution_id, _ in page:
                 pipeline.hgetall(f"{PREFIX}x:{execution_id}")
-            return list(await pipeline.execute())
+            rows = await pipeline.execute(raise_on_error=False)
+            return [{} if holds_something_else(row) else known(row) for row in rows]
 
 
 def _places_of(summary: Summary) -> dict[str, float]:

@@ -6,6 +6,7 @@ Rule. A job refuses before its first write, or does all of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from sqlite3 import Connection, Cursor
 from typing import Final
 
@@ -25,9 +26,10 @@ from plait.ports.journal import (
     UnknownExecution,
 )
 from plait.ports.leases import Claimed
+from plait.stores.damaged import tell_damaged, whole_of
 from plait.stores.sqlite import claims, lanes
 from plait.stores.sqlite.payloads import Stored
-from plait.stores.sqlite.rows import SELECT, summary_of
+from plait.stores.sqlite.rows import SELECT, rows_of, summary_of
 
 # Its number is one that no execution has, and none whose entries are still there.
 _BEGIN: Final = (
@@ -222,14 +224,21 @@ def claim(
     Returns:
         What was claimed, and the workflow that the next claim goes on behind.
     """
-    rows = []
+    held = []
     for workflow, number in claims.due(connection, now_ms, limit, after):
         _hold(connection, worker_id, number)
         after = workflow
-        where = f"{SELECT} WHERE e.number = ?"
-        rows.append(connection.execute(where, (number,)).fetchone())
+        held += _whole(connection, number)
     next_wake_at_ms: int | None = connection.execute(claims.NEXT_WAKE).fetchone()[0]
-    return Claimed([summary_of(row) for row in rows], next_wake_at_ms), after
+    return Claimed(held, next_wake_at_ms), after
+
+
+def _whole(connection: Connection, number: int) -> list[Summary]:
+    """Return an execution's summary; none when its row is damaged or gone."""
+    rows = rows_of(connection, f"{SELECT} WHERE e.number = ?", (number,))
+    if not rows:
+        tell_damaged(f"number {number}", "half of it is gone")
+    return whole_of(rows, summary_of, itemgetter(0))
 
 
 def take(connection: Connection, worker_id: str, now_ms: int, execution_id: str) -> Summary:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from sqlite3 import Connection, OperationalError
 from types import NoneType
 from typing import Any, Final
 
@@ -29,6 +31,29 @@ _KINDS: Final[tuple[tuple[type, ...], ...]] = (
 )
 
 
+def rows_of(
+    connection: Connection, statement: str, values: Sequence[object]
+) -> list[tuple[Any, ...]]:
+    """Return the rows of a statement; text that is damaged is bytes there."""
+    try:
+        return connection.execute(statement, values).fetchall()
+    except OperationalError as error:
+        if not str(error).startswith("Could not decode"):
+            raise
+    connection.text_factory = _text_or_bytes
+    try:
+        return connection.execute(statement, values).fetchall()
+    finally:
+        connection.text_factory = str
+
+
+def _text_or_bytes(data: bytes) -> str | bytes:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data
+
+
 def summary_of(row: tuple[Any, ...]) -> Summary:
     """Return the summary in a row that `SELECT` yielded.
 
@@ -37,5 +62,8 @@ def summary_of(row: tuple[Any, ...]) -> Summary:
     """
     if not all(map(isinstance, row, _KINDS)):
         raise NotAsWritten("a row holds values of other kinds than were written")
-    new: list[Any] = [*row[:6], tuple(orjson.loads(row[6])), *row[7:11]]
+    tags = orjson.loads(row[6])
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise NotAsWritten("its tags are no list of texts")
+    new: list[Any] = [*row[:6], tuple(tags), *row[7:11]]
     return Summary(NewExecution(*new), Standing(*row[11:15]), *row[15:])

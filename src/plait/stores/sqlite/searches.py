@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from operator import itemgetter
 from sqlite3 import Connection
 from typing import Any, Final, Protocol, TypeVar
 
 from plait.ports.journal import Search, Summary
+from plait.stores.damaged import filled, whole_of
 from plait.stores.pieces import Span, begins_with_standings, in_pieces, is_answered_by_index
-from plait.stores.sqlite.rows import COLUMNS, SELECT, summary_of
+from plait.stores.sqlite.rows import COLUMNS, SELECT, rows_of, summary_of
 
 T = TypeVar("T")
 
@@ -36,12 +38,15 @@ class Run(Protocol):
 
 async def find(run: Run, search: Search) -> list[Summary]:
     """See plait.ports.journal.Journal.find."""
+
+    async def piece(span: Span | None, limit: int) -> list[Summary]:
+        async def fetch(count: int) -> tuple[list[Summary], int]:
+            return await run(partial(_found, statement=search_sql(search, span, count)))
+
+        return await filled(limit, fetch)
+
     if is_answered_by_index(search):
-        return await run(partial(_found, statement=search_sql(search)))
-
-    async def piece(span: Span, limit: int) -> list[Summary]:
-        return await run(partial(_found, statement=search_sql(search, span, limit)))
-
+        return await piece(None, search.limit)
     below = await run(_end) if search.before is None else search.before
     return await in_pieces(search, below, piece)
 
@@ -91,8 +96,12 @@ def _beginning(search: Search) -> tuple[str, str]:
     return SELECT, "e.number"
 
 
-def _found(connection: Connection, statement: tuple[str, list[Any]]) -> list[Summary]:
-    return [summary_of(row) for row in connection.execute(*statement)]
+def _found(
+    connection: Connection, statement: tuple[str, list[Any]]
+) -> tuple[list[Summary], int]:
+    """Return what is whole, and how many rows were looked at."""
+    rows = rows_of(connection, *statement)
+    return whole_of(rows, summary_of, itemgetter(0)), len(rows)
 
 
 def _end(connection: Connection) -> int:

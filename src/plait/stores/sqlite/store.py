@@ -30,6 +30,7 @@ from plait.ports.journal import (
     UnknownPlan,
 )
 from plait.ports.leases import Claimed
+from plait.stores.damaged import filled
 from plait.stores.sqlite import jobs, searches, upkeep
 from plait.stores.sqlite.backup import backup
 from plait.stores.sqlite.database import connect, migrate
@@ -200,10 +201,12 @@ class SqliteStore:
         after: Summary | None = None,
     ) -> list[Summary]:
         """See plait.ports.upkeep.Upkeep."""
-        query = partial(
-            upkeep.ended, before_ms=before_ms, statuses=statuses, limit=limit, after=after
-        )
-        return await self._readers.run(query)
+        wanted = partial(upkeep.ended, before_ms=before_ms, statuses=statuses, after=after)
+
+        async def fetch(count: int) -> tuple[list[Summary], int]:
+            return await self._readers.run(partial(wanted, limit=count))
+
+        return await filled(limit, fetch)
 
     async def remove(self, ended: Sequence[Summary]) -> list[str]:
         """See plait.ports.upkeep.Upkeep."""

@@ -9,27 +9,31 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from itertools import accumulate
+from operator import itemgetter
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Any, Final
 
 from plait.ports.journal import Summary
+from plait.stores.damaged import whole_of
 from plait.stores.parents import DEPTH_MAX
 from plait.stores.sqlite.database import connect
 from plait.stores.sqlite.faults import fault
-from plait.stores.sqlite.rows import SELECT, summary_of
+from plait.stores.sqlite.rows import SELECT, rows_of, summary_of
 
+# Text that is no JSON would end the whole check.
+_TAGS: Final = "iif(json_valid(e.tags), e.tags, '[]')"
 _CHECKS: Final = {
     "SELECT e.id FROM executions e LEFT JOIN standings s ON s.execution = e.number"
     " WHERE s.workflow IS NOT e.workflow": "it stands under another workflow, or nowhere",
     "SELECT execution FROM standings"
     " WHERE execution NOT IN (SELECT number FROM executions)": "a row of no execution",
-    "SELECT e.id FROM executions e, json_each(e.tags) j WHERE NOT EXISTS"
+    f"SELECT e.id FROM executions e, json_each({_TAGS}) j WHERE NOT EXISTS"
     " (SELECT 1 FROM tags t WHERE t.tag = j.value AND t.execution = e.number)": (
         "it is not found by one of its tags"
     ),
     "SELECT t.execution || ' ' || t.tag FROM tags t WHERE t.tag NOT IN (SELECT value"
-    " FROM json_each((SELECT tags FROM executions WHERE number = t.execution)))": (
+    f" FROM json_each((SELECT {_TAGS} FROM executions e WHERE number = t.execution)))": (
         "a tag of no execution"
     ),
 }
@@ -98,20 +102,21 @@ def ended(
     statuses: Sequence[str],
     limit: int,
     after: Summary | None,
-) -> list[Summary]:
-    """See plait.ports.upkeep.Upkeep.ended."""
+) -> tuple[list[Summary], int]:
+    """Return what may go and is whole, and how many rows were looked at."""
     from_ms, from_id = 0, ""
     if after is not None:
         from_ms, from_id = after.standing.at_ms, after.new.execution_id
     may_go = f"status IN ({', '.join('?' * len(statuses))}) AND owner IS NULL AND at_ms < ?"
     wanted = (*statuses, before_ms)
-    rows = connection.execute(
+    statement = (
         f"{SELECT} WHERE s.status <> 'running' AND {may_go} AND s.at_ms >= ?"
         f" AND (s.at_ms, e.id) > (?, ?) AND NOT EXISTS ({_PARENTS} WHERE NOT"
-        f" (status <> 'running' AND {may_go})) ORDER BY s.at_ms, e.id LIMIT ?",
-        (*wanted, from_ms, from_ms, from_id, *wanted, limit),
+        f" (status <> 'running' AND {may_go})) ORDER BY s.at_ms, e.id LIMIT ?"
     )
-    return [summary_of(row) for row in rows]
+    values = (*wanted, from_ms, from_ms, from_id, *wanted, limit)
+    rows = rows_of(connection, statement, values)
+    return whole_of(rows, summary_of, itemgetter(0)), len(rows)
 
 
 def remove(connection: Connection, ended: Sequence[Summary]) -> list[str]:

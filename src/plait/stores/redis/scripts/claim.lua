@@ -1,15 +1,17 @@
 -- worker, now_ms, limit, token; then the tokens of doubtful requests of the worker's: what
 -- it has by them it gives back first.
 -- Returns the rows as they are now, in the worker's hands, and when the next one that nobody
--- holds is due. A row that is read later may have another holder's epoch.
+-- holds is due. A row that is read later may have another holder's epoch. Third: the ids of
+-- damaged rows, which are taken off the lists of what is due.
 local worker, now_ms, limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local damaged, is_off = {}, {}
 if #ARGV > 4 then
   local doubtful = {}
   for at = 5, #ARGV do
     doubtful[ARGV[at]] = true
   end
   for _, id in ipairs(call('SMEMBERS', P .. 'held:' .. worker)) do
-    if doubtful[call('HGET', P .. 'x:' .. id, 'token')] then
+    if is_whole(id) and doubtful[call('HGET', P .. 'x:' .. id, 'token')] then
       free(id, worker)
       settle(id)
     end
@@ -19,8 +21,14 @@ local priorities = call('ZRANGE', P .. 'priorities', 0, -1, 'REV')
 -- What a message has made due before its time: by priority and workflow, ids.
 local told, is_told = {}, {}
 for _, id in ipairs(call('SMEMBERS', P .. 'waiting')) do
-  local row = call('HMGET', P .. 'x:' .. id, 'status', 'owner', 'priority', 'wake_at_ms',
-    'workflow', 'lane_state')
+  local row = {}
+  if is_whole(id) then
+    row = call('HMGET', P .. 'x:' .. id, 'status', 'owner', 'priority', 'wake_at_ms',
+      'workflow', 'lane_state')
+  else
+    call('SREM', P .. 'waiting', id)
+    table.insert(damaged, id)
+  end
   local wake_at_ms = tonumber(row[4])
   local is_listed = wake_at_ms and wake_at_ms <= tonumber(now_ms)
   if row[1] == 'running' and row[2] == '' and row[6] ~= QUEUED and not is_listed then
@@ -62,7 +70,7 @@ local function ids_of(priority, workflow, page)
   local key, found, at, offset = P .. 'free:' .. priority .. ':' .. workflow, {}, 1, 0
   local early = (told[priority] or {})[workflow] or {}
   table.sort(early)
-  return function()
+  local function next_id()
     if at > #found and offset then
       found = call('ZRANGEBYSCORE', key, '-inf', now_ms, 'LIMIT', offset, page)
       at, offset = 1, #found == page and offset + page or nil
@@ -72,6 +80,15 @@ local function ids_of(priority, workflow, page)
     end
     at = at + 1
     return found[at - 1]
+  end
+  return function()
+    local id = next_id()
+    while id and not is_whole(id) do
+      table.insert(damaged, id)
+      is_off[id] = key
+      id = next_id()
+    end
+    return id
   end
 end
 
@@ -97,6 +114,10 @@ for _, priority in ipairs(priorities) do
     end
   end
 end
+-- Now, because the pages above are counted from the first one on.
+for id, key in pairs(is_off) do
+  call('ZREM', key, id)
+end
 local rows = {}
 for at, id in ipairs(ids) do
   rows[at] = hold(id, worker, ARGV[4])
@@ -118,4 +139,4 @@ for _, priority in ipairs(call('ZRANGE', P .. 'priorities', 0, -1)) do
     call('ZREM', P .. 'priorities', priority)
   end
 end
-return {rows, next_wake_at_ms}
+return {rows, next_wake_at_ms, damaged}

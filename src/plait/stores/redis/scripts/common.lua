@@ -45,6 +45,24 @@ local function classify(id, number, status, at_ms, old, new)
   end
 end
 
+-- Whether an execution's row is one that scripts can work on: a number that is none would
+-- end a script half done.
+local function is_whole(id)
+  local x = P .. 'x:' .. id
+  if call('TYPE', x).ok ~= 'hash' then
+    return false
+  end
+  local row = call('HMGET', x, 'owner', 'status', 'workflow', 'number', 'priority', 'epoch',
+    'length', 'at_ms', 'wake_at_ms')
+  for at = 1, 9 do
+    if not row[at] or (at > 3 and not string.match(row[at], '^-?%d+$')
+        and not (at == 9 and row[at] == '')) then
+      return false
+    end
+  end
+  return true
+end
+
 -- Puts an execution where `claim` and `beat` look for it, after any change of its row.
 local function settle(id)
   local row = call('HMGET', P .. 'x:' .. id, 'status', 'owner', 'wake_at_ms', 'priority',
@@ -94,8 +112,10 @@ end
 local function free_some(worker, count)
   local ids = call('SPOP', P .. 'held:' .. worker, count)
   for _, id in ipairs(ids) do
-    call('HSET', P .. 'x:' .. id, 'owner', '')
-    settle(id)
+    if is_whole(id) then
+      call('HSET', P .. 'x:' .. id, 'owner', '')
+      settle(id)
+    end
   end
   if #ids < count then
     call('SREM', P .. 'holders', worker)
@@ -142,12 +162,18 @@ end
 local function let_in(lane)
   while true do
     local id = call('ZRANGE', P .. 'queue:' .. lane, 0, 0)[1]
-    if not id or is_full(lane, call('HGET', P .. 'x:' .. id, 'lane_max')) then
+    if not id then
+      return
+    end
+    local lane_max = is_whole(id) and tonumber(call('HGET', P .. 'x:' .. id, 'lane_max'))
+    if lane_max and is_full(lane, lane_max) then
       return
     end
     call('ZREM', P .. 'queue:' .. lane, id)
-    call('SADD', P .. 'lane:' .. lane, id)
-    call('HSET', P .. 'x:' .. id, 'lane_state', LET_IN, 'wake_at_ms', '0')
-    settle(id)
+    if lane_max then
+      call('SADD', P .. 'lane:' .. lane, id)
+      call('HSET', P .. 'x:' .. id, 'lane_state', LET_IN, 'wake_at_ms', '0')
+      settle(id)
+    end
   end
 end

@@ -1,6 +1,6 @@
 -- worker, ids...
 for at = 2, #ARGV do
-  if call('HGET', P .. 'x:' .. ARGV[at], 'owner') == ARGV[1] then
+  if is_whole(ARGV[at]) and call('HGET', P .. 'x:' .. ARGV[at], 'owner') == ARGV[1] then
     free(ARGV[at], ARGV[1])
     settle(ARGV[at])
   end

@@ -10,6 +10,9 @@ for at = 13, #ARGV do
 end
 
 local function fits(id)
+  if call('TYPE', P .. 'x:' .. id).ok ~= 'hash' then
+    return false
+  end
   local row = call('HMGET', P .. 'x:' .. id, 'workflow', 'error_code', 'parent', 'lane',
     'status', 'created_at_ms')
   for at = 1, 4 do

@@ -5,6 +5,9 @@ local owner = call('HGET', P .. 'x:' .. id, 'owner')
 if not owner then
   return redis.error_reply('PLAIT unknown')
 end
+if not is_whole(id) then
+  return redis.error_reply('PLAIT damaged')
+end
 if owner ~= '' and owner ~= worker and call('HEXISTS', P .. 'workers', owner) == 1 then
   local until_ms = until_of(owner)
   if not until_ms or until_ms >= now_ms then
