@@ -326,6 +326,30 @@ async def test_a_file_that_is_no_database_is_told_and_left_alone(path: Path) -> 
     assert path.read_bytes() == b"My diary. " * 500
 
 
+@pytest.mark.parametrize(
+    "sql", ["CREATE TABLE diary (day TEXT)", "PRAGMA application_id = 7"]
+)
+async def test_a_database_of_another_program_is_refused_and_left_alone(
+    path: Path, sql: str
+) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(sql)
+    before = path.read_bytes()
+    with pytest.raises(NoDatabase, match="of another program") as caught:
+        await SqliteStore.open(path)
+    assert caught.value.code == "store.no_database"
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+async def test_a_store_of_ours_is_known_by_its_number_or_its_tables(path: Path) -> None:
+    await (await SqliteStore.open(path)).close()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA application_id").fetchone()[0]
+        connection.execute("PRAGMA application_id = 0")
+    await (await SqliteStore.open(path)).close()
+
+
 async def test_a_schema_of_a_newer_version_is_refused_and_left_alone(path: Path) -> None:
     await (await SqliteStore.open(path)).close()
     with closing(sqlite3.connect(path)) as connection:

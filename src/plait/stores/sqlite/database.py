@@ -4,6 +4,8 @@ Rule 1. `synchronous=FULL` under WAL: a commit that has returned survives a loss
 Rule 2. Migrations are numbered files, applied in order, each in a transaction of its own;
         `PRAGMA user_version` says which was the last. Code refuses a schema it is too old
         for.
+Rule 3. A database of another program is left as it is: before the first write the file is
+        asked whose it is, by `PRAGMA application_id` or, while that is 0, by its tables.
 """
 
 from __future__ import annotations
@@ -15,11 +17,14 @@ from pathlib import Path
 from typing import Final
 
 from plait.ports.journal import StoreTooNew
-from plait.stores.sqlite.faults import fault
+from plait.stores.sqlite.faults import NoDatabase, fault
 
 BUSY_TIMEOUT_MS: Final = 5_000
 # The log is brought into the database every 1,000 pages; past this something stops that.
 WAL_BYTES_MAX: Final = 16 * 1024 * 1024
+# "Plai". What the first versions made says 0.
+APPLICATION_ID: Final = 0x506C6169
+_OUR_TABLES: Final = frozenset({"executions", "entries", "plans", "workers"})
 _CHUNK_BYTES: Final = 1024 * 1024
 
 
@@ -28,7 +33,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
     Raises:
         StoreUnavailable: It cannot be opened.
-        NoDatabase: The file is something else.
+        NoDatabase: The file is something else, or another program's.
     """
     connection = None
     try:
@@ -38,14 +43,25 @@ def connect(path: Path) -> sqlite3.Connection:
             # Only a new file takes this on: pages that are freed can then be given back to
             # the file system a few at a time. To ask an old one for it would be a write.
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        elif not _is_ours(connection):
+            raise NoDatabase(path, "a database of another program")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_MAX}")
-    except (sqlite3.Error, UnicodeDecodeError) as error:
+    except (sqlite3.Error, UnicodeDecodeError, NoDatabase) as error:
         if connection is not None:
             connection.close()
         raise fault(path, error) from error
     return connection
+
+
+def _is_ours(connection: sqlite3.Connection) -> bool:
+    found: int = connection.execute("PRAGMA application_id").fetchone()[0]
+    if found:
+        return found == APPLICATION_ID
+    rows = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+    tables = {row[0] for row in rows}
+    return not tables or tables >= _OUR_TABLES
 
 
 def rewrite_log(path: Path) -> None:
@@ -105,6 +121,7 @@ def _apply(connection: sqlite3.Connection, number: int, sql: str) -> None:
             for statement in _statements(sql):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {number}")
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")

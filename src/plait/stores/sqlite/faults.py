@@ -24,13 +24,13 @@ class StoreLocked(StoreUnavailable):
 
 
 class NoDatabase(PlaitError):
-    """The file is something else than an SQLite database."""
+    """The file is something else than an SQLite database of Plait's."""
 
     code: ClassVar[str] = "store.no_database"
     advice: ClassVar[Advice] = Advice.FIX_REQUEST
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(f"{path} is no SQLite database: name another file")
+    def __init__(self, path: Path, found: str = "no SQLite database") -> None:
+        super().__init__(f"{path} is {found}: name another file")
         self.path = path
 
 
