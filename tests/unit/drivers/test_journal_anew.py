@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 
 from plait.drivers.journal import JournalDriver, Start, replay, verify
 from plait.drivers.journal.history import HistoryDamaged
-from plait.kernel import Kernel, Limits
+from plait.gateway.streams import follow
+from plait.kernel import Kernel
 from plait.kernel.codec import load_turn
 from plait.kernel.events import HistoryBegun
+from plait.kernel.turn import Limits
 from plait.model.failure import Failure
 from plait.operations import Fork, Hand, fork, restart, resume, show
+from plait.operations.archive import Intake, line_of
+from plait.operations.checking import Checker
 from plait.operations.course import NeverRan
+from plait.operations.requests import requests
 from plait.plan import Plan
 from plait.ports.calls import Call, CallHandle, CallReply, Done
-from plait.ports.journal import Append, History
+from plait.ports.journal import Append, History, Search
 from plait.stores.memory import MemoryStore
 from plait.testing.virtual_time import run_virtually
 from tests.simulation.asking import ask, plan_with
@@ -226,5 +233,79 @@ def test_a_history_is_damaged_when_its_beginning_is_not_the_one_that_was_written
                 verify(History(history.summary, entries))
         told = replay(history, kernel_for(loop()), {})
         assert told.started.input == GIVEN
+
+    run(main)
+
+
+def test_an_export_is_taken_in_elsewhere_and_told_of_as_it_was() -> None:
+    async def main() -> None:
+        case = Case()
+        await case.live(loop(), for_s=2, dies=False)
+        history = await case.store.read("x")
+        line = await line_of(case.store, history)
+        hand = replace(case.hand(), store=MemoryStore())
+        async with Intake(hand) as intake:
+            await intake.take(line)
+        copy = await hand.store.read("x")
+        assert copy.entries == history.entries
+        verify(copy)
+        assert show(copy, 0).output == ROUNDS
+
+    run(main)
+
+
+def test_a_running_one_is_shown_and_checked_and_its_requests_are_told() -> None:
+    async def main() -> None:
+        case = Case()
+        await case.live(loop(), for_s=0.405)
+        history = await case.store.read("x")
+        number = len(case.calls.made) - 1
+        assert number >= 35
+        await Checker(case.hand()).check(history)
+        shown = show(history, case.hand().now_ms)
+        lines = {line["step"]: line["status"] for line in shown.trace.as_json()}
+        assert lines["l"] == lines[f"l[{number}]/x"] == "running"
+        told = await requests(case.hand(), history)
+        request: Any = told[f"l[{number}]/x"]
+        assert request["arg"] == {"at": number, "of": GIVEN["name"]}
+
+    run(main)
+
+
+def test_whoever_follows_is_told_what_came_since_and_that_it_has_begun_anew() -> None:
+    async def main() -> None:
+        case = Case()
+        await case.live(loop(), for_s=2, dies=False)
+        history = await case.store.read("x")
+        dropped = history.summary.length - len(history.entries)
+
+        async def followed(after: int) -> list[bytes]:
+            over = asyncio.Event()
+            stream = follow(
+                case.store, history, after, told=lambda _: {}, is_whole=True, is_over=over
+            )
+            return [one async for one in stream]
+
+        first, *_ = turns = await followed(5)
+        assert len(turns) == len(history.entries) + 1
+        assert b"id: %d\n" % (dropped + 1) in first
+        event = orjson.loads(first.partition(b"data: ")[2])["events"][0]
+        assert event == {
+            "type": "HistoryBegun",
+            "number": dropped + 1,
+            "at_ms": event["at_ms"],
+        }
+        assert len(await followed(history.summary.length - 1)) == 2
+
+    run(main)
+
+
+def test_a_start_with_its_key_is_this_execution_and_no_other() -> None:
+    async def main() -> None:
+        case = Case()
+        await case.live(loop(), for_s=0.405)
+        await case.live(loop(), for_s=2, dies=False)
+        assert await case.status() == "completed"
+        assert len(await case.store.find(Search())) == 1
 
     run(main)
