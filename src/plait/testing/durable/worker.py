@@ -16,9 +16,10 @@ from typing import Any, Final, TypeVar
 
 from plait.drivers.children import Workflows
 from plait.drivers.journal import JournalDriver, Store, Times
-from plait.kernel import Kernel
+from plait.kernel import Kernel, Limits
 from plait.kernel.codec import load_turn
 from plait.kernel.events import CallCompleted
+from plait.plan import Plan
 from plait.ports.calls import Calls
 from plait.ports.journal import (
     Append,
@@ -44,6 +45,14 @@ T = TypeVar("T")
 TIMES: Final = Times(lease_ms=1_000, beat_ms=250)
 IS_ONLOOKER: Final[ContextVar[bool]] = ContextVar("is_onlooker", default=False)
 """True where somebody only looks: what they are shown has no consequences."""
+
+
+# A history that has more events begins anew, where loops are: so that storms meet that too.
+_EVENTS_KEPT: Final = 50
+
+
+def _kernel_for(plan: Plan) -> Kernel:
+    return Kernel(plan, limits=Limits(events_kept=_EVENTS_KEPT))
 
 
 class WorkerDied(Exception):
@@ -80,7 +89,7 @@ class Worker:
         self.driver = JournalDriver(
             self.store,
             calls,
-            Kernel,
+            _kernel_for,
             worker_id=worker_id,
             times=TIMES,
             workflows=workflows,
