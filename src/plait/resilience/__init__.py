@@ -13,6 +13,7 @@ from plait.resilience.breaker_settings import (
     BreakerStateChanged,
 )
 from plait.resilience.bulkhead import Bulkhead
+from plait.resilience.cache import Cache, DiskStore, MemoryStore
 from plait.resilience.circuit_breaker import CircuitBreaker
 from plait.resilience.errors import (
     BulkheadFull,
@@ -46,13 +47,16 @@ __all__ = [
     "BreakerStateChanged",
     "Bulkhead",
     "BulkheadFull",
+    "Cache",
     "CircuitBreaker",
     "CircuitOpen",
+    "DiskStore",
     "Fallback",
     "FixedWindow",
     "KeyedRateLimiter",
     "LeakyBucket",
     "LeakyBucketMeter",
+    "MemoryStore",
     "Pipeline",
     "PipelineBuilder",
     "Place",

@@ -14,6 +14,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar, cast
 from plait.resilience.bulkhead import Bulkhead
 from plait.resilience.circuit_breaker import CircuitBreaker
 from plait.resilience.fallback import Fallback
+from plait.resilience.keys import KeyedPolicy
 from plait.resilience.policy import Policy
 from plait.resilience.retry import RetryPolicy
 from plait.resilience.timeout import Timeout
@@ -69,7 +70,11 @@ class Pipeline(Policy):
         self.layers = {place: layers[place] for place in sorted(layers)}
         # a.call(b.call, c.call, function, …): each takes the next as its function, so that
         # a call makes no closures.
-        outermost, *inner = (layer.call for layer in self.layers.values())
+        last = len(layers) - 1
+        outermost, *inner = (
+            _call_of(layer, last - place)
+            for place, layer in enumerate(self.layers.values())
+        )
         self._chain: Callable[..., Coroutine[Any, Any, Any]] = partial(
             cast("Any", outermost), *inner
         )
@@ -79,6 +84,14 @@ class Pipeline(Policy):
     ) -> Coroutine[Any, Any, T]:
         """Call `function` inside all policies; return what comes out of them."""
         return cast("Coroutine[Any, Any, T]", self._chain(function, *args, **kwargs))
+
+
+def _call_of(layer: Layer, depth: int) -> Callable[..., Any]:
+    """Return the coroutine method of `layer`, which has `depth` others further in."""
+    # One that goes by keys needs the protected function's, not the next layer's.
+    if isinstance(layer, KeyedPolicy):
+        return partial(layer.call_inside, depth)
+    return layer.call
 
 
 class PipelineBuilder:

@@ -1,0 +1,100 @@
+"""A SQLite file that one thread of its own reads and writes, for what may be lost.
+
+Rule 1. `synchronous=NORMAL` under WAL: a power cut may undo the last commits, and damages
+    nothing.
+Rule 2. Only files that this class has made are opened: `application_id` tells.
+Rule 3. Statements run one after the other, each transaction immediate: other processes on
+    the same file come before or after it, not in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+
+BUSY_TIMEOUT_MS: Final = 5_000
+
+
+class SqliteFile:
+    """Opened at the first use; `aclose` waits for what is under way, and closes it."""
+
+    __slots__ = ("_application_id", "_connection", "_schema", "_thread", "path")
+
+    def __init__(self, path: str | Path, *, schema: str, application_id: int) -> None:
+        """Remember where the file is, or is to be."""
+        self.path = Path(path)
+        self._schema = schema
+        self._application_id = application_id
+        self._connection: sqlite3.Connection | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"plait-{self.path.stem}")
+
+    async def run(self, work: Work[T]) -> T:
+        """Return what `work` returns, in one transaction.
+
+        A cancelled caller does not interrupt what has begun.
+
+        Raises:
+            sqlite3.Error: The file cannot be used.
+            ValueError: The file is something else.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._transact, work)
+
+    async def aclose(self) -> None:
+        """Close the file; it can be used no more."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._thread, self._close)
+        self._thread.shutdown(wait=False)
+
+    def _transact(self, work: Work[T]) -> T:
+        connection = self._connection
+        if connection is None:
+            connection = self._connection = self._opened()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            result = work(connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        return result
+
+    def _opened(self) -> sqlite3.Connection:
+        # Answers may be private; SQLite gives its log the same mode.
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        connection = sqlite3.connect(self.path, isolation_level=None)
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        connection.execute("BEGIN IMMEDIATE")
+        made_by = connection.execute("PRAGMA application_id").fetchone()[0]
+        is_new = not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if made_by != self._application_id and not is_new:
+            message = f"{self.path} is another program's database; name another file"
+            raise ValueError(message)
+        for statement in self._schema.split(";\n\n"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {self._application_id}")
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+
+    def _close(self) -> Any:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

@@ -1,0 +1,119 @@
+"""The disk store keeps the contract, outlives its process, and touches no other file."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from plait.resilience import Cache, DiskStore
+from plait.resilience.cache import Event, StoreFailed
+from tests.conformance.cache.suite import Passing, StoreSuite
+from tests.unit.resilience.clocks import HandClock
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+async def store(clock: HandClock, tmp_path: Path) -> AsyncIterator[DiskStore]:
+    store = DiskStore(tmp_path / "cache.db", wall_clock=clock.now)
+    yield store
+    await store.aclose()
+
+
+class TestDiskStore(StoreSuite):
+    @pytest.fixture
+    def passing(self, clock: HandClock) -> Passing:
+        return clock.sleep
+
+
+async def test_what_is_kept_is_there_after_a_restart(tmp_path: Path) -> None:
+    for expected in (None, "kept"):
+        store = DiskStore(tmp_path / "cache.db")
+        found = await store.get("a")
+        assert (found.value if found is not None else None) == expected
+        await store.put("a", "kept", 60)
+        await store.aclose()
+
+
+async def test_two_who_share_a_file_share_its_values_and_its_bound(tmp_path: Path) -> None:
+    one, two = (DiskStore(tmp_path / "cache.db", 2_000) for _ in range(2))
+    await asyncio.gather(
+        *(store.put(f"{n}", "x" * 98, 60) for store in (one, two) for n in range(40))
+    )
+    assert await one.used_bytes() == await two.used_bytes() == 2_000
+    await one.put("a", "of one", 60)
+    found = await two.get("a")
+    assert found is not None
+    assert found.value == "of one"
+    await one.aclose()
+    await two.aclose()
+
+
+async def test_the_file_is_for_its_owner_only_and_names_no_key(tmp_path: Path) -> None:
+    path = tmp_path / "cache.db"
+    store = DiskStore(path)
+    await store.put("token-of-ann", "value", 60)
+    for file in tmp_path.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert b"token-of-ann" not in file.read_bytes()
+    await store.aclose()
+
+
+async def test_a_value_of_the_future_is_none(store: DiskStore, clock: HandClock) -> None:
+    await store.put("a", 1, 60)
+    clock.advance(-3_600)
+    assert await store.get("a") is None
+
+
+async def test_another_programs_file_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "accounts.db"
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE accounts (id)")
+    other.commit()
+    other.close()
+    before = path.read_bytes()
+    store = DiskStore(path)
+    with pytest.raises(ValueError, match="another program's database"):
+        await store.get("a")
+    await store.aclose()
+    assert path.read_bytes() == before
+
+
+async def test_a_file_that_cannot_be_used_stops_no_call(tmp_path: Path) -> None:
+    path = tmp_path / "cache.db"
+    path.write_bytes(b"no database, but long enough to be taken for one " * 99)
+    told: list[Event] = []
+    store = DiskStore(path)
+    cache = Cache(60, store=store, name="prices", on_event=told.append)
+
+    async def price() -> int:
+        return 7
+
+    assert [await cache.call(price), await cache.call(price)] == [7, 7]
+    actions = [
+        (event.name, event.action) for event in told if isinstance(event, StoreFailed)
+    ]
+    assert actions == [("prices", "get"), ("prices", "put")] * 2
+    assert cache.snapshot().store_failures == 4
+    await store.aclose()
+
+
+async def test_what_json_would_change_is_answered_and_not_kept(store: DiskStore) -> None:
+    cache = Cache(60, store=store)
+    calls = 0
+
+    async def pair() -> tuple[int, int]:
+        nonlocal calls
+        calls += 1
+        return 1, 2
+
+    assert [await cache.call(pair), await cache.call(pair)] == [(1, 2), (1, 2)]
+    assert (calls, cache.snapshot().unkept) == (2, 2)
