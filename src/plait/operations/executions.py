@@ -88,6 +88,8 @@ def show(history: History, now_ms: int) -> Shown:
     is_running = history.summary.standing.status == RUNNING
     end_ms = now_ms if is_running else history.summary.standing.at_ms
     trace = trace_of(turns, end_ms)
+    if history.summary.lane_state == QUEUED:
+        trace.unbegin()
     last = turns[-1][-1]
     output, failure = _outcome(last)
     is_degraded = isinstance(last, ExecutionCompleted) and last.passed_over is not None

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,7 +14,7 @@ from plait.drivers.journal import JournalDriver, Start, cancel_message
 from plait.kernel import Kernel
 from plait.kernel.codec import load_turn
 from plait.kernel.events import TerminalEvent
-from plait.operations import Hand, cancel, show
+from plait.operations import Hand, cancel, resume, rollback, show
 from plait.plan import Plan
 from plait.ports.calls import Call, CallHandle, CallReply, Done
 from plait.ports.journal import QUEUED, History, Summary
@@ -155,6 +158,31 @@ def test_a_cancel_while_it_is_undone(dies: bool, compensates: bool) -> None:
             told: Any = (failure.details or {})["compensation"]
             assert [one["step"] for one in told["not_undone"]] == ["pay"]
         assert ends(await store.read("x")) == (0 if compensates else 1)
+        await driver.close()
+
+    run_virtually(main())
+
+
+def test_nothing_runs_in_the_timeline_of_what_has_ended() -> None:
+    async def main() -> None:
+        store, upstream = MemoryStore(), Upstream("ship")
+        driver = await begun(store, upstream, SHOP)
+        wishes: tuple[Callable[[Hand, str], Awaitable[Summary]], ...] = (
+            partial(cancel, reason="enough"),
+            resume,
+            partial(cancel, reason="enough"),
+            partial(rollback, reason="enough"),
+        )
+        for number, wish in enumerate(wishes):
+            hand = replace(hand_on(store, driver), worker_id=f"hand-{number}")
+            await wish(hand, "x")
+            driver.stir()
+            await a_while(30)
+        shown = show(await store.read("x"), driver.now_ms())
+        assert shown.status == "compensated"
+        statuses = {str(one["step"]): one["status"] for one in shown.trace.as_json()}
+        assert statuses.pop("ship") == "cancelled"
+        assert set(statuses.values()) == {"completed"}
         await driver.close()
 
     run_virtually(main())

@@ -68,6 +68,7 @@ def test_the_timeline_begins_when_it_was_let_in() -> None:
         await driver.open()
         for name in ("x1", "x2"):
             await start(driver, plan(), name)
+        assert show(await store.read("x2"), 0).trace.as_json() == [], "it waits yet"
         await driver.ended("x2")
         (step,) = show(await store.read("x2"), 0).trace.as_json()
         moments = [round(float(str(step[key])), -2) for key in ("started_ms", "ended_ms")]
@@ -240,6 +241,8 @@ def test_what_is_resumed_restarted_or_forked_waits_for_its_turn() -> None:
         search = Search(lane='test:"ann"', statuses=("running",))
         states = {one.new.execution_id: one.lane_state for one in await store.find(search)}
         assert states == {"x1": QUEUED, "x2": IN_LANE, "x3": QUEUED, "x4": QUEUED}
+        (nap,) = show(await store.read("x1"), 0).trace.as_json()
+        assert (nap["status"], nap["attempt"]) == ("cancelled", 1), "as it was before"
         driver.stir()
         ends = [(await driver.ended(name)).standing for name in ("x2", "x1", "x3", "x4")]
         assert {one.status for one in ends} == {"completed"}

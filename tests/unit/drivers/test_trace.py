@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from plait.drivers.inline import Trace
 from plait.drivers.inline.trace import LINES_MAX
 from plait.kernel import Limits
+from plait.kernel.events import ExecutionCancelled, IncidentRaised, StepStarted
 from plait.testing import Simulated, Simulation, error, reply, simulate
 from tests.simulation.asking import ask, give, plan_with
 
@@ -114,3 +117,14 @@ def test_a_long_loop_leaves_its_first_iterations_in_the_timeline() -> None:
     assert result.status == "completed"
     assert list(result.steps)[:2] == ["l", "l[0]/x"]
     assert len(result.steps) == LINES_MAX
+
+
+@pytest.mark.parametrize("is_in_doubt", [True, False])
+def test_nothing_is_left_open_when_the_execution_ends(is_in_doubt: bool) -> None:
+    trace = Trace(0.0)
+    trace.note([StepStarted("a", 0)], 0.0)
+    if is_in_doubt:
+        trace.note([IncidentRaised("a", 1, 2)], 0.002)
+    trace.note([ExecutionCancelled("enough", 7)], 0.007)
+    (told,) = trace.as_json()
+    assert (told["status"], told["ended_ms"]) == ("cancelled", 7.0)

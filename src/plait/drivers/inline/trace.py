@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from plait.kernel.events import (
     CallFailed,
@@ -24,6 +24,7 @@ from plait.kernel.events import (
     StepFailed,
     StepSkipped,
     StepStarted,
+    TerminalEvent,
 )
 from plait.kernel.lifecycle import StepState
 from plait.kernel.paths import in_document, is_within, without_rounds
@@ -33,6 +34,7 @@ from plait.model.json import JsonObject
 
 # A line takes 0.5 KB; nobody reads ten thousand.
 LINES_MAX: Final = 10_000
+_OPEN: Final = ("running", "in doubt")
 
 
 @dataclass(slots=True)
@@ -73,6 +75,20 @@ class Trace:
             handler = _NOTES.get(type(event))
             if handler is not None:
                 handler(self, event, now_s)
+
+    def unbegin(self) -> None:
+        """Leave out what is under way: the execution waits for its turn, nothing runs."""
+        for path, step in list(self.steps.items()):
+            if step.status not in _OPEN:
+                continue
+            if step.attempts and step.attempts[-1][1] is None:
+                step.attempts.pop()
+            if not step.attempts:
+                del self.steps[path]
+                continue
+            _, step.ended_s, failure = step.attempts[-1]
+            step.failure = failure
+            step.status = "cancelled" if failure is None else "failed"
 
     def as_json(self) -> list[JsonObject]:
         """Return one object per step; times in milliseconds since the start."""
@@ -225,6 +241,13 @@ def _let_in(trace: Trace, now_s: float) -> None:
             step.attempts[-1] = (now_s, None, None)
 
 
+def _end_all(trace: Trace, _: TerminalEvent, now_s: float) -> None:
+    """Nothing runs in what has ended: neither a doubt, nor what a resume had begun anew."""
+    for step in trace.steps.values():
+        if step.status in _OPEN:
+            _end(step, "cancelled", now_s)
+
+
 _NOTES: Final[dict[type, Callable[[Trace, Any, float], None]]] = {
     StepStarted: _begin,
     StepSkipped: _skip,
@@ -237,5 +260,6 @@ _NOTES: Final[dict[type, Callable[[Trace, Any, float], None]]] = {
     StepCancelled: _cancel,
     IncidentRaised: _doubt,
     ExecutionResumed: _resume,
+    **dict.fromkeys(get_args(TerminalEvent), _end_all),
     HistoryBegun: _begin_anew,
 }

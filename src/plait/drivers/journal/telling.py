@@ -180,8 +180,10 @@ class Telling:
 
         What does not fit any more, since it followed from what is left out, is passed over.
         """
-        for event in source.events[1:]:
-            ours = self._own(source, event, again)
+        # What had ended when it was rolled back stays ended, also by a cancel or for time.
+        whole = 0 if again else _last_rollback(source.events)
+        for number, event in enumerate(source.events[1:], start=1):
+            ours = event if number < whole else self._own(source, event, again)
             is_over = self.state.end and not isinstance(ours, CompensationRequested)
             turn = None if ours is None or is_over else self.tell(ours)
             if turn is not None and turn.events:
@@ -240,6 +242,16 @@ class Telling:
 def ambient_of(started: ExecutionStarted, secrets: Mapping[str, str]) -> Ambient:
     """Return what the kernel needs beside the events of an execution that began so."""
     return Ambient(secrets, tuple((name, value) for name, value in started.trace))
+
+
+def _last_rollback(events: Sequence[OutsideEvent]) -> int:
+    """Return the number of the latest wish to undo what had ended; 0: there is none."""
+    rollbacks = (
+        number
+        for number, event in enumerate(events)
+        if isinstance(event, CompensationRequested) and event.is_rollback
+    )
+    return max(rollbacks, default=0)
 
 
 def _is_any_within(step: str, again: Sequence[str]) -> bool:
