@@ -34,8 +34,11 @@ def parse_moment_ms(text: str) -> int:
     try:
         moment = datetime.fromisoformat(_TOO_FINE.sub(r"\1", text.upper()))
         return round(moment.timestamp() * 1000)
-    except (ValueError, OverflowError) as error:
-        raise ValueError(f"'{text}' is not a moment: {error}") from None
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"'{text}' is not a moment: there is no such day, time of day or zone (a zone "
+            "is Z, or less than 24 hours from it: +01:00)"
+        ) from None
 
 
 def parse_since_ms(text: str, now_ms: int) -> int:
