@@ -258,6 +258,32 @@ async def test_a_store_that_cannot_be_opened_stops_the_start(tmp_path: Path) -> 
     assert (done.code, done.err.split(":")[0]) == (2, "store.no_database")
 
 
+async def test_a_store_that_is_away_at_the_start_is_waited_for(tmp_path: Path) -> None:
+    in_the_way = tmp_path / "data"
+    in_the_way.write_text("no folder")
+    (tmp_path / "pay.yaml").write_text(PAY)
+    store = f"--store={in_the_way / 'plait.db'}"
+    async with serving(tmp_path / "pay.yaml", arguments=[store]) as process:
+        ready = await process.ask("/health/ready")
+        said = told(ready)
+        assert (ready.status, said["status"]) == (503, "unready")
+        assert said["store"] == "store.unavailable"
+        assert (await process.ask("/health/live")).status == 200
+        assert (await pay(process)).error_code == "store.unavailable"
+        in_the_way.unlink()
+        async with asyncio.timeout(WAIT_S):
+            while (ready := await process.ask("/health/ready")).status != 200:
+                pass
+        assert told(ready)["status"] == "ready"
+
+
+async def test_an_address_that_is_none_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / "pay.yaml").write_text(PAY)
+    serve = ("serve", "pay.yaml", "--port=0", "--store=redis://localhost:0")
+    done = await plait(*serve, cwd=tmp_path)
+    assert (done.code, done.err.split(":")[0]) == (2, "store.unavailable")
+
+
 async def test_a_store_that_nobody_needs_keeps_nobody_from_serving(tmp_path: Path) -> None:
     (tmp_path / "w.yaml").write_text(EXPRESS)
     (tmp_path / "plait.db").write_text("no database at all " * 100)

@@ -213,20 +213,27 @@ class Gateway:
     async def prepare(self) -> None:
         """Open the store if there is use for it: what was under way goes on at once.
 
+        One that cannot be reached is waited for beside what is served: `trouble`.
+
         Raises, where a workflow is served that needs it:
-            StoreUnavailable: It cannot be reached or written.
+            StoreUnavailable: Its address is none.
             StoreTooNew: A newer version has changed it.
         """
         keeper = self._keeper
         if keeper is None:
             return
         if any(_is_kept(one.plan) for one in self._snapshot.deployments):
-            await keeper.kept()
+            await keeper.keep()
         elif keeper.is_there:
             try:
                 await keeper.kept()
             except PlaitError as error:  # nothing that is served here needs it
                 logger.warning("executions in the store stay where they are: %s", error)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why no execution can be kept, as a code; None: it can, or there is no store."""
+        return None if self._keeper is None else self._keeper.trouble
 
     def begin(self) -> None:
         """Be ready: what /health/ready answers with 200."""

@@ -2,7 +2,8 @@
 
 `/health`, `/health/live`  200 as long as the process answers at all; how many endpoints
                            are served, and how many documents not as they stand
-`/health/ready`            503 while starting or draining, so that nobody sends more
+`/health/ready`            503 while starting or draining, or while the store of executions
+                           cannot be reached or written, so that nobody sends more
 `/openapi.json`, `/docs`   what is served
 `/metrics`                 Prometheus' text format
 """
@@ -39,6 +40,11 @@ class Served(Protocol):
     metrics: Metrics
 
     @property
+    def trouble(self) -> str | None:
+        """Why no execution can be kept, as a code; None: nothing is wrong."""
+        ...
+
+    @property
     def snapshot(self) -> Snapshot:
         """What is served now."""
         ...
@@ -47,7 +53,7 @@ class Served(Protocol):
 def own_routes(served: Served, *, has_docs: bool, has_metrics: bool) -> list[Route]:
     """Return the gateway's own routes."""
     live = _handler(lambda: _health(served, 200))
-    ready = _handler(lambda: _health(served, 200 if served.state == "ready" else 503))
+    ready = _handler(lambda: _health(served, 200 if _is_ready(served) else 503))
     handlers: dict[str, Handler] = {
         "/health": live,
         "/health/live": live,
@@ -69,14 +75,21 @@ def _handler(answer: Callable[[], Reply]) -> Handler:
     return handle
 
 
+def _is_ready(served: Served) -> bool:
+    return served.state == "ready" and served.trouble is None
+
+
 def _health(served: Served, status: int) -> Reply:
-    told = {
-        "status": served.state,
+    is_stuck = served.state == "ready" and served.trouble is not None
+    told: dict[str, object] = {
+        "status": "unready" if is_stuck else served.state,
         "version": __version__,
         "endpoints": len(served.snapshot.served),
         # A number only: names of files are nobody's business here.
         "broken_documents": len(served.refused),
     }
+    if served.trouble is not None:
+        told["store"] = served.trouble
     return Reply(status, [JSON_TYPE, _NEVER_KEPT], orjson.dumps(told))
 
 

@@ -10,14 +10,21 @@ Not here: endpoints (plait.gateway.durable), looking and changing (plait.gateway
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any
+from itertools import chain, repeat
+from typing import Any, Final
 
 from plait.drivers.journal import JournalDriver, Store, Unkept
 from plait.kernel import Kernel
+from plait.model.errors import Advice, PlaitError
 from plait.model.record import record
 from plait.plan import Plan
-from plait.ports.journal import RUNNING
+from plait.ports.journal import RUNNING, StoreUnavailable
+
+logger = logging.getLogger("plait.gateway")
+
+_TRY_AGAIN_S: Final = (0.1, 0.5, 1.0, 2.0)
 
 
 @record
@@ -58,6 +65,8 @@ class Keeper:
         self._open = open_
         self._kept: Kept | None = None
         self._opening = asyncio.Lock()
+        self._trouble: str | None = None
+        self._trying: asyncio.Future[None] | None = None
         self.is_draining = asyncio.Event()
 
     async def kept(self) -> Kept:
@@ -74,6 +83,40 @@ class Keeper:
                 if kept is None:
                     kept = self._kept = await self._open()
         return kept
+
+    async def keep(self) -> None:
+        """Open the store now or, when it cannot be reached, as soon as it can.
+
+        Raises:
+            PlaitError: To wait would not help.
+        """
+        try:
+            await self.kept()
+        except StoreUnavailable as error:
+            if error.advice is not Advice.RETRY:
+                raise
+            self._hear(error)
+            self._trying = asyncio.ensure_future(self._try())
+
+    async def _try(self) -> None:
+        for delay_s in chain(_TRY_AGAIN_S, repeat(_TRY_AGAIN_S[-1])):
+            await asyncio.sleep(delay_s)
+            try:
+                await self.kept()
+            except PlaitError as error:
+                self._hear(error)
+            else:
+                return
+
+    def _hear(self, error: PlaitError) -> None:
+        if self._trouble != error.code:
+            logger.warning("the store cannot be opened, and is tried again: %s", error)
+        self._trouble = error.code
+
+    @property
+    def trouble(self) -> str | None:
+        """Why no execution can be kept, as a code; None: it can, or nobody has asked."""
+        return self._trouble if self._kept is None else self._kept.driver.trouble
 
     async def has_ended(self, execution_id: str, wait_ms: int) -> bool:
         """Wait for an execution's end; False when it has not come in time.
@@ -111,6 +154,9 @@ class Keeper:
 
     async def close(self) -> None:
         """Give back what is under way; another worker, or the next start, goes on."""
+        if self._trying is not None:
+            self._trying.cancel()
+            await asyncio.gather(self._trying, return_exceptions=True)
         async with self._opening:
             if self._kept is not None:
                 await self._kept.close()

@@ -99,7 +99,7 @@ def serve_forever(
 
     Raises:
         OSError: The address cannot be listened on.
-        StoreUnavailable: Executions are to be kept, and the store cannot be reached.
+        StoreUnavailable: Executions are to be kept, and the store's address is none.
     """
     main = _serve(build, host, port, limits, drain_ms_max / 1000, watch, announce)
     with asyncio.Runner(loop_factory=_new_loop) as runner:

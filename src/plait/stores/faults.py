@@ -9,8 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from plait.model.errors import PlaitError
+from plait.model.errors import Advice, PlaitError
 from plait.ports.journal import StoreUnavailable
+
+
+class NoAddress(StoreUnavailable):
+    """The store's address cannot be read: no waiting mends it."""
+
+    advice: ClassVar[Advice] = Advice.FIX_REQUEST
 
 
 class StoreReadOnly(StoreUnavailable):

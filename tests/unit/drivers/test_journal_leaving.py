@@ -11,12 +11,15 @@ from plait.drivers.journal import JournalDriver, Start, Unkept
 from plait.kernel import Kernel
 from plait.operations import Hand, cancel
 from plait.ports.journal import Created, Entry, NewExecution, Standing, StoreUnavailable
+from plait.ports.leases import Claimed
 from plait.stores.memory import MemoryStore
 from plait.testing.virtual_time import run_virtually
 from tests.simulation.asking import ask, plan_with
 from tests.unit.drivers.test_journal_doubt import Calls, NeverAnswered, driver_on
 
 WRITE_S = 1.0
+# Of virtual time: several beats.
+A_MINUTE_S = 60.0
 
 
 class SlowStore(MemoryStore):
@@ -40,6 +43,33 @@ async def given_up(asking: asyncio.Task[object], after_s: float) -> None:
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
+
+
+class Refusing(MemoryStore):
+    """Gives no answer to claims while it has an error."""
+
+    error: Exception | None = None
+
+    async def claim(self, worker_id: str, now_ms: int, limit: int) -> Claimed:
+        if self.error is not None:
+            raise self.error
+        return await super().claim(worker_id, now_ms, limit)
+
+
+def test_a_worker_tells_why_it_can_take_nothing_up_until_it_can() -> None:
+    async def main() -> list[str | None]:
+        store = Refusing()
+        driver = driver_on(store, "w", Calls([]))
+        await driver.open()
+        told = [driver.trouble]
+        for error in (StoreUnavailable("away"), ValueError("a defect"), None):
+            store.error = error
+            await asyncio.sleep(A_MINUTE_S)
+            told.append(driver.trouble)
+        await driver.close()
+        return told
+
+    assert run_virtually(main()) == [None, "store.unavailable", "internal", None]
 
 
 @pytest.mark.parametrize("after_s", [WRITE_S / 4, WRITE_S * 3 / 4])

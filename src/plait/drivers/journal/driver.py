@@ -132,10 +132,10 @@ class JournalDriver:
         self._waiters = Waiters()
         self._idle: list[Live] = []
         self._stir = asyncio.Event()
-        self._beat_at_ms = 0
-        self._rest_until_ms = 0
+        self._beat_at_ms = self._rest_until_ms = 0
         # True while the store may have done something whose answer was lost.
         self._is_unsure = False
+        self.trouble: str | None = None  # the code that the latest look failed with
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         # Durations are monotonic: the wall clock is read once, then only added to.
         self._loop_s = asyncio.get_running_loop().time
@@ -557,21 +557,22 @@ class JournalDriver:
             now_ms = self.now_ms()
             if self._is_unsure:
                 await self._sure(self._find_lost())
-            claimed = await self._sure(
-                self._leases.claim(self._worker_id, now_ms, CLAIM_LIMIT)
-            )
+            wanted = self._leases.claim(self._worker_id, now_ms, CLAIM_LIMIT)
+            claimed = await self._sure(wanted)
         except StoreUnavailable as error:
+            self.trouble = error.code
             logger.warning("the store gives no answer: %s", error)
             return None
-        except Exception:
+        except Exception as error:
             # Whatever that was, it keeps nobody from what this worker holds already.
+            self.trouble = getattr(error, "code", "internal")
             logger.exception("nothing can be taken up from the store")
             return None
+        self.trouble = None
         for summary in claimed.executions:
             self.tasks.spawn(self._revive(summary))
-        if len(claimed.executions) == CLAIM_LIMIT:
-            return now_ms
-        return claimed.next_wake_at_ms
+        is_all = len(claimed.executions) < CLAIM_LIMIT
+        return claimed.next_wake_at_ms if is_all else now_ms
 
     async def _rest(self, next_wake_at_ms: int | None) -> None:
         until_ms = max(self._beat_at_ms, self.now_ms())

@@ -23,7 +23,7 @@ import asyncpg
 
 from plait.ports.journal import StoreFull, StoreTooNew, StoreUnavailable
 from plait.stores.durability import StoreNotDurable, without_durability
-from plait.stores.faults import StoreDamaged, StoreReadOnly
+from plait.stores.faults import NoAddress, StoreDamaged, StoreReadOnly
 from plait.stores.places import place_of
 from plait.stores.unstorable import Unstorable
 
@@ -278,7 +278,7 @@ def unavailable(place: str, error: Exception) -> StoreUnavailable:
             return StoreUnavailable(f"{where} cannot be reached: is it running?")
         case ValueError() | OverflowError():  # the port's
             # Its text shows parts of the address, which may be the password's.
-            return StoreUnavailable(f"{where}: the store's address cannot be read")
+            return NoAddress(f"{where}: the store's address cannot be read")
         case _:
             return StoreUnavailable(f"{where}: {error}")
 

@@ -23,7 +23,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 
 from plait.ports.journal import StoreFull, StoreTooNew, StoreUnavailable
 from plait.stores.durability import StoreNotDurable, without_durability
-from plait.stores.faults import StoreDamaged, StoreReadOnly
+from plait.stores.faults import NoAddress, StoreDamaged, StoreReadOnly
 from plait.stores.places import place_of
 
 PORT: Final = 6379
@@ -197,7 +197,7 @@ def unavailable(place: str, error: Exception) -> StoreUnavailable:
 
 def _unreadable(place: str) -> StoreUnavailable:
     # The library's own words show parts of the address, which may be the password's.
-    return StoreUnavailable(f"Redis at {place}: the store's address cannot be read")
+    return NoAddress(f"Redis at {place}: the store's address cannot be read")
 
 
 def _texts(settings: dict[Any, Any]) -> dict[str, str]:
