@@ -350,6 +350,25 @@ async def test_a_store_of_ours_is_known_by_its_number_or_its_tables(path: Path) 
     await (await SqliteStore.open(path)).close()
 
 
+async def test_a_file_that_is_moved_or_replaced_takes_nothing_until_it_is_back(
+    path: Path, tmp_path: Path
+) -> None:
+    store = await SqliteStore.open(path)
+    await begin(store, "x1")
+    moved = path.rename(tmp_path / "elsewhere.db")
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match="put that one back"):
+            await begin(store, "x2")
+        assert not path.exists()
+    path.touch()
+    with pytest.raises(StoreUnavailable, match="put that one back"):
+        await store.beat("w", 1, 2)
+    moved.rename(path)
+    await begin(store, "x2")
+    assert await store.ids() == ["x1", "x2"]
+    await store.close()
+
+
 async def test_a_schema_of_a_newer_version_is_refused_and_left_alone(path: Path) -> None:
     await (await SqliteStore.open(path)).close()
     with closing(sqlite3.connect(path)) as connection:

@@ -12,6 +12,8 @@ Rule 3. After an error of the database all jobs of the transaction fail, and the
         by then is written to the disk once more before anything is added to it.
 Rule 4. A job that breaks the transaction by what it wants (a damaged page, a value that
         cannot be kept) fails alone: the others are tried again without it.
+Rule 5. Nothing is written to a file that has been moved or removed: SQLite would go on with
+        it, and whoever opens the path next would find nothing of that.
 """
 
 from __future__ import annotations
@@ -65,6 +67,7 @@ class Writer:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self._path = path
         self._connection: sqlite3.Connection | None = connection
+        self._file = os.stat(path)
         # Whoever wrote before may have left after a failed fsync.
         self._is_log_sure = False
         self._log_bytes_max = WAL_BYTES_MAX
@@ -148,6 +151,7 @@ class Writer:
         return [(one.future, None, failure) for one in jobs]
 
     def _transaction(self, jobs: list[_Wanted]) -> list[_Answer]:
+        self._check_place()
         connection = self._connection = self._connection or connect(self._path)
         _begin(connection)
         if not self._is_log_sure:
@@ -156,6 +160,20 @@ class Writer:
         answers = [_answer(connection, one) for one in jobs]
         connection.execute("COMMIT")
         return answers
+
+    def _check_place(self) -> None:
+        """See that the path names the file that was opened: 2 µs, beside 300 of a commit.
+
+        Raises:
+            StoreUnavailable: It names another, or none.
+        """
+        with suppress(FileNotFoundError, NotADirectoryError):
+            if os.path.samestat(os.stat(self._path), self._file):
+                return
+        raise StoreUnavailable(
+            f"{self._path} is no more the file that was opened: nothing was written; put "
+            "that one back, or end all processes that use it and start them again"
+        )
 
     def _hang_up(self) -> None:
         """Close the connection, which rolls back whatever was under way."""
