@@ -152,16 +152,21 @@ class RedisStore(RedisUpkeep):
 
     async def read(self, execution_id: str) -> History:
         """See plait.ports.journal.Journal."""
+        row, entries = f"{PREFIX}x:{execution_id}", f"{PREFIX}h:{execution_id}"
         with self._server.errors():
-            # As of one moment: between the two a history could begin anew.
-            pipeline = self._server.client.pipeline(transaction=True)
-            pipeline.hgetall(f"{PREFIX}x:{execution_id}")
-            pipeline.lrange(f"{PREFIX}h:{execution_id}", 0, -1)
-            row, entries = await pipeline.execute()
-        if not row:
-            raise UnknownExecution(execution_id)
-        summary = summary_of(row)
-        return History(summary, [unpacked(one) for one in entries])
+            while True:
+                # No transaction: a full server refuses those, and has to be read still.
+                pipeline = self._server.client.pipeline(transaction=False)
+                pipeline.hgetall(row)
+                pipeline.lrange(entries, 0, -1)
+                pipeline.hgetall(row)
+                before, listed, after = await pipeline.execute()
+                if not before:
+                    raise UnknownExecution(execution_id)
+                summary = summary_of(before)
+                # Else something was appended meanwhile, or the history began anew.
+                if after and summary_of(after).length == summary.length:
+                    return History(summary, [unpacked(one) for one in listed])
 
     async def find(self, search: Search) -> list[Summary]:
         """See plait.ports.journal.Journal."""
