@@ -5,6 +5,7 @@ synchronous core that admits and settles (`plait.drivers` uses it without a task
 and a coroutine `call(function, *args, **kwargs)`, which is a decorator as well.
 """
 
+from plait.resilience.batch import Batch
 from plait.resilience.breaker_registry import BreakerRegistry
 from plait.resilience.breaker_settings import (
     BreakerSettings,
@@ -15,14 +16,22 @@ from plait.resilience.breaker_settings import (
 from plait.resilience.bulkhead import Bulkhead
 from plait.resilience.cache import Cache, DiskStore, MemoryStore
 from plait.resilience.circuit_breaker import CircuitBreaker
+from plait.resilience.collapse import Collapse
 from plait.resilience.errors import (
     BulkheadFull,
     CircuitOpen,
+    EarlierCallFailed,
+    IdempotencyConflict,
     RateLimited,
     ResilienceError,
     TimedOut,
 )
 from plait.resilience.fallback import Fallback
+from plait.resilience.idempotency import (
+    IdempotencyGuard,
+    MemoryIdempotencyStore,
+    SqliteIdempotencyStore,
+)
 from plait.resilience.pipeline import Pipeline, PipelineBuilder, Place
 from plait.resilience.rate_limit import (
     FixedWindow,
@@ -40,6 +49,7 @@ from plait.resilience.timeout import Timeout
 
 __all__ = [
     "Attempt",
+    "Batch",
     "BreakerRegistry",
     "BreakerSettings",
     "BreakerSnapshot",
@@ -50,12 +60,17 @@ __all__ = [
     "Cache",
     "CircuitBreaker",
     "CircuitOpen",
+    "Collapse",
     "DiskStore",
+    "EarlierCallFailed",
     "Fallback",
     "FixedWindow",
+    "IdempotencyConflict",
+    "IdempotencyGuard",
     "KeyedRateLimiter",
     "LeakyBucket",
     "LeakyBucketMeter",
+    "MemoryIdempotencyStore",
     "MemoryStore",
     "Pipeline",
     "PipelineBuilder",
@@ -66,6 +81,7 @@ __all__ = [
     "RetryBudget",
     "RetryPolicy",
     "SlidingWindow",
+    "SqliteIdempotencyStore",
     "TimedOut",
     "Timeout",
     "TokenBucket",

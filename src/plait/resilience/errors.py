@@ -60,3 +60,19 @@ class IdempotencyConflict(ResilienceError):
     """The key stands for another request, or its first call is under way elsewhere."""
 
     code: ClassVar[str] = "resilience.idempotency_conflict"
+
+
+class EarlierCallFailed(ResilienceError):
+    """The key's call was made before and has failed; nothing was called now.
+
+    Attributes:
+        kind: The class of its error (`CardDeclined`).
+        original_code: Its `code`, if it had one.
+        status: Its HTTP status, if it had one.
+    """
+
+    code: ClassVar[str] = "resilience.earlier_call_failed"
+
+    kind: str = ""
+    original_code: str | None = None
+    status: int | None = None

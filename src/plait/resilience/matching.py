@@ -11,7 +11,12 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
-from plait.resilience.errors import IdempotencyConflict, ResilienceError, TimedOut
+from plait.resilience.errors import (
+    EarlierCallFailed,
+    IdempotencyConflict,
+    ResilienceError,
+    TimedOut,
+)
 
 Matcher: TypeAlias = Callable[[Exception], bool]
 ErrorWord: TypeAlias = type[Exception] | int | str | Matcher
@@ -31,7 +36,7 @@ def is_transient(error: Exception) -> bool:
     (True, False)
     """
     if isinstance(error, ResilienceError):
-        return not isinstance(error, IdempotencyConflict)
+        return not isinstance(error, IdempotencyConflict | EarlierCallFailed)
     if isinstance(error, ConnectionError | TimeoutError):
         return True
     return status_of(error) in _TRANSIENT_STATUSES

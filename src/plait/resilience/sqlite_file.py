@@ -1,7 +1,7 @@
-"""A SQLite file that one thread of its own reads and writes, for what may be lost.
+"""A SQLite file that one thread of its own reads and writes.
 
-Rule 1. `synchronous=NORMAL` under WAL: a power cut may undo the last commits, and damages
-    nothing.
+Rule 1. Under WAL a power cut damages nothing. `synchronous=NORMAL` lets it undo the last
+    commits, `FULL` does not.
 Rule 2. Only files that this class has made are opened: `application_id` tells.
 Rule 3. Statements run one after the other, each transaction immediate: other processes on
     the same file come before or after it, not in between.
@@ -15,7 +15,7 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -26,12 +26,27 @@ BUSY_TIMEOUT_MS: Final = 5_000
 class SqliteFile:
     """Opened at the first use; `aclose` waits for what is under way, and closes it."""
 
-    __slots__ = ("_application_id", "_connection", "_schema", "_thread", "path")
+    __slots__ = (
+        "_application_id",
+        "_connection",
+        "_schema",
+        "_synchronous",
+        "_thread",
+        "path",
+    )
 
-    def __init__(self, path: str | Path, *, schema: str, application_id: int) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        schema: str,
+        application_id: int,
+        synchronous: Literal["NORMAL", "FULL"] = "NORMAL",
+    ) -> None:
         """Remember where the file is, or is to be."""
         self.path = Path(path)
         self._schema = schema
+        self._synchronous = synchronous
         self._application_id = application_id
         self._connection: sqlite3.Connection | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"plait-{self.path.stem}")
@@ -92,7 +107,7 @@ class SqliteFile:
         connection.execute(f"PRAGMA application_id = {self._application_id}")
         connection.execute("COMMIT")
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
 
     def _close(self) -> Any:
         if self._connection is not None:

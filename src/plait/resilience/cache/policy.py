@@ -19,10 +19,10 @@ from plait.resilience.cache.memory import MemoryStore
 from plait.resilience.cache.store import Found, Store
 from plait.resilience.checks import check_seconds
 from plait.resilience.clock import SYSTEM_CLOCK, Clock
-from plait.resilience.errors import IdempotencyConflict, ResilienceError
+from plait.resilience.errors import ResilienceError
 from plait.resilience.flights import Flight, Flights
 from plait.resilience.keys import KeyedPolicy, KeyFunction, call_key, text_of
-from plait.resilience.matching import ErrorWords, is_upstream_failure, matcher
+from plait.resilience.matching import ErrorWords, is_transient, is_upstream_failure, matcher
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -76,7 +76,7 @@ class CacheSnapshot:
 def calls_for_stale(error: Exception) -> bool:
     """Tell whether a stale answer is better: failures upstream, and refusals further in."""
     if isinstance(error, ResilienceError):
-        return not isinstance(error, IdempotencyConflict)
+        return is_transient(error)
     return is_upstream_failure(error)
 
 
