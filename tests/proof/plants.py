@@ -162,9 +162,11 @@ def _rebuild_without_doubt(
     _rebuild(self, summary, told, is_unknown=False)
 
 
-async def _rebuilt_in_any_epoch(self: JournalDriver, held: Summary, live: Any) -> None:
+async def _rebuilt_in_any_epoch(
+    self: JournalDriver, held: Summary, live: Any, *, is_claimed: bool = False
+) -> None:
     found = (await self.journal.read(held.new.execution_id)).summary
-    await _rebuilt(self, replace(held, epoch=found.epoch), live)
+    await _rebuilt(self, replace(held, epoch=found.epoch), live, is_claimed=is_claimed)
 
 
 async def _nothing_is_lost(self: JournalDriver) -> None:
