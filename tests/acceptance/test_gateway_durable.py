@@ -212,7 +212,7 @@ async def test_a_wrong_question_is_told_what_is_wrong(
         ("fork", {"from": "charge", "document": "x"}, "request.invalid", "from, input"),
         ("resume", {"reason": "x"}, "request.invalid", "takes nothing: send {}"),
         ("approve", {"by": "ada", "rolls": ["cfo"]}, "request.invalid", "'roles'?"),
-        ("decide", {"as": "retry", "response": 7}, "decision.invalid", "takes none"),
+        ("decide", {"as": "retry", "response": 7}, "decision.invalid", "takes no response"),
     ],
 )
 async def test_what_a_verb_does_not_take_is_refused_and_changes_nothing(
