@@ -102,6 +102,34 @@ async def test_what_compact_cannot_do_it_says_and_leaves(tmp_path: Path) -> None
     assert len(await listed(tmp_path)) == 1
 
 
+async def test_what_was_removed_is_told_when_its_space_cannot_be_given_back(
+    tmp_path: Path,
+) -> None:
+    await ran(tmp_path, 2)
+    path = tmp_path / ".plait" / "plait.db"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "CREATE TRIGGER t BEFORE DELETE ON entries BEGIN SELECT RAISE(FAIL, 'no'); END"
+        )
+    done = await plait("journal", "compact", "--older-than", "1ms", cwd=tmp_path)
+    assert (done.code, "2 executions removed" in done.err) == (1, True)
+    assert "store.unavailable: not all was done" in done.err
+    assert await listed(tmp_path) == []
+
+
+async def test_one_whose_row_is_damaged_can_be_verified_by_its_id(tmp_path: Path) -> None:
+    await ran(tmp_path, 2)
+    damaged, _ = await listed(tmp_path)
+    path = tmp_path / ".plait" / "plait.db"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        query = "UPDATE executions SET tags = 'garbage' WHERE id = ?"
+        connection.execute(query, (damaged,))
+    done = await plait("journal", "verify", damaged, cwd=tmp_path)
+    assert (done.code, "store.damaged" in done.out) == (1, True)
+    unknown = await plait("journal", "verify", "nobody", cwd=tmp_path)
+    assert (unknown.code, "execution.unknown" in unknown.err) == (2, True)
+
+
 async def test_executions_move_to_another_store_and_one_bad_line_loses_no_other(
     tmp_path: Path,
 ) -> None:

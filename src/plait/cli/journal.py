@@ -16,7 +16,7 @@ from plait.cli.output import EXIT_FAILED, is_terminal, json_text, say, stop, wri
 from plait.cli.stores import StoreOption, duration_ms, found, now_ms, with_store
 from plait.drivers.journal import Store
 from plait.model.errors import PlaitError
-from plait.operations import Checked, Removed, Retention, remove, upkeep_of, verify_all
+from plait.operations import Checked, Removed, Retention, removals, upkeep_of, verify_all
 from plait.ports.journal import TERMINAL, UnknownExecution
 
 JsonOption: TypeAlias = Annotated[
@@ -151,12 +151,9 @@ def compact(
         retention_ms = duration_ms("--older-than", older_than)
     rule = Retention(0 if retention_ms is None else now_ms() - retention_ms, statuses)
 
-    async def work(opened: Store) -> tuple[Removed, int]:
-        upkeep = upkeep_of(opened, "compact")
-        removed = await _removed(opened, rule, archive)
-        return removed, await upkeep.tidy()
-
-    removed, freed_bytes = with_store(store, config, work)
+    removed, freed_bytes, failure = with_store(
+        store, config, lambda opened: _compacted(opened, rule, archive)
+    )
     for kept_one in removed.kept:
         _tell(kept_one, as_json)
     if as_json:
@@ -164,16 +161,30 @@ def compact(
         report = {"removed": removed.count, "kept": kept, "freed_bytes": freed_bytes}
         write(json_text(report, is_pretty=is_terminal(sys.stdout)) + "\n")
     say(f"{removed.count} executions removed, {freed_bytes} bytes given back")
+    if failure is not None:
+        more = "what is removed stays so, and the next `compact` goes on"
+        stop(f"{failure.code}: not all was done ({more}): {failure}", code=EXIT_FAILED)
     if removed.kept:
         stop(code=EXIT_FAILED)
 
 
-async def _removed(opened: Store, rule: Retention, archive: Path | None) -> Removed:
+async def _compacted(
+    opened: Store, rule: Retention, archive: Path | None
+) -> tuple[Removed, int, PlaitError | None]:
+    """Remove and tidy; return what was removed, bytes given back, what ended it early."""
+    upkeep, pages = upkeep_of(opened, "compact"), list[Removed]()
+    freed_bytes, failure = 0, None
     try:
         with nullcontext() if archive is None else opened_archive(archive) as file:
-            return await remove(opened, rule, file)
+            async for page in removals(upkeep, opened, rule, file):
+                pages.append(page)
+        freed_bytes = await upkeep.tidy()
+    except PlaitError as error:
+        failure = error
     except OSError as error:
         stop(f"{archive}: {error.strerror}; what is not in it is not removed", code=1)
+    kept = [one for page in pages for one in page.kept]
+    return Removed(sum(page.count for page in pages), kept), freed_bytes, failure
 
 
 async def _id(opened: Store, execution: str) -> str:
@@ -181,9 +192,24 @@ async def _id(opened: Store, execution: str) -> str:
     try:
         return (await found(opened, execution)).new.execution_id
     except UnknownExecution:
-        raise
+        await _is_damaged(opened, execution)
+        return execution
     except PlaitError:
         return execution
+
+
+async def _is_damaged(opened: Store, execution: str) -> None:
+    """Return if there is such an execution: a search passes over what is damaged.
+
+    Raises:
+        UnknownExecution: There is none.
+    """
+    try:
+        await opened.read(execution)
+    except UnknownExecution:
+        raise
+    except PlaitError:
+        return
 
 
 def _tell(checked: Checked, as_json: bool) -> None:
