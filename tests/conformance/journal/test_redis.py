@@ -20,6 +20,7 @@ from plait.ports.journal import (
     StoreUnavailable,
 )
 from plait.stores.durability import StoreNotDurable
+from plait.stores.faults import StoreDamaged
 from plait.stores.redis import RedisStore
 from plait.stores.redis.server import SCHEMA
 from plait.stores.unstorable import Unstorable
@@ -336,6 +337,12 @@ async def test_lists_that_do_not_agree_with_rows_are_told(
     await finished(store, "x1", "x2", "x3", tags=("vip",))
     await client.execute_command(*command.split())
     assert (None, "store.damaged") in await damages(store)
+
+
+async def test_a_schema_that_is_no_number_is_told(stores: OpenStore, client: Any) -> None:
+    await client.set("{plait}:schema", "x")
+    with pytest.raises(StoreDamaged, match="schema is no number"):
+        await stores()
 
 
 async def test_what_is_removed_while_lists_are_compared_is_no_damage(

@@ -9,7 +9,16 @@ import pytest
 
 from plait.drivers.journal import Store
 from plait.stores.sqlite import SqliteStore
-from plait.testing.journal_suite import JournalSuite, OpenStore
+from plait.testing.journal_suite import (
+    ANN,
+    AT_ONCE,
+    LATER_MS,
+    NOW_MS,
+    JournalSuite,
+    OpenStore,
+    entry,
+    new,
+)
 from tests.conformance.journal.damage import Damage, DamageSuite
 from tests.unit.stores.histories import tamper
 
@@ -29,6 +38,18 @@ async def stores(tmp_path: Path) -> AsyncIterator[OpenStore]:
 
 class TestSqliteStore(JournalSuite):
     pass
+
+
+async def test_what_a_worker_that_never_was_holds_is_given_to_others(
+    stores: OpenStore, tmp_path: Path
+) -> None:
+    store = await stores()
+    await store.join(ANN)
+    await store.create(new("x1"), [entry()], AT_ONCE, ANN)
+    tamper(tmp_path / "plait.db", "UPDATE standings SET owner = 'ghost'")
+    await store.beat(ANN, NOW_MS, LATER_MS)
+    (claimed,) = (await store.claim(ANN, NOW_MS, 10)).executions
+    assert claimed.new.execution_id == "x1"
 
 
 class TestDamage(DamageSuite):

@@ -124,9 +124,11 @@ class Server:
         else:
             logger.warning("nobody checks whether Redis at %s is durable", self.place)
         await self.client.set("{plait}:schema", SCHEMA, nx=True)
-        found = int(await self.client.get("{plait}:schema"))
+        kept, where = await self.client.get("{plait}:schema"), f"Redis at {self.place}"
+        if not kept.isdigit():
+            raise StoreDamaged(where, "{plait}:schema is no number")
+        found = int(kept)
         if found > SCHEMA:
-            where = f"Redis at {self.place}"
             raise StoreTooNew(found=found, known=SCHEMA, store=where)
         self.is_old = found < SCHEMA
 

@@ -50,6 +50,11 @@ _CHANGE: Final = (
     "UPDATE standings SET length = ?, head = ?, at_ms = ?, status = ?, wake_at_ms = ?,"
     " error_code = ?, owner = ?, lane_state = ? WHERE execution = ?"
 )
+# Whoever holds something is among the workers, unless somebody has changed the file.
+_FREE_OF_NOBODY: Final = (
+    "UPDATE standings SET owner = NULL WHERE owner IN (SELECT DISTINCT owner FROM standings"
+    " WHERE owner IS NOT NULL EXCEPT SELECT id FROM workers)"
+)
 _ENTRY: Final = (
     "INSERT INTO entries (execution, number, body, digest, blob) VALUES (?, ?, ?, ?, ?)"
 )
@@ -204,6 +209,7 @@ def beat(
     )
     for one in {*dead, *(row[0] for row in expired)}:
         leave(connection, one)
+    connection.execute(_FREE_OF_NOBODY)
     rows = connection.execute(
         "SELECT m.id, e.id, m.body FROM messages m"
         " JOIN standings s ON s.execution = m.execution AND s.owner = ?"
