@@ -195,7 +195,8 @@ class World:
         steps = [one.step for one in told.trace.steps.values() if one.status == "in doubt"]
         actions: list[Literal["retry", "done", "fail"]] = ["retry", "done", "fail"]
         action = self.lot.choice(actions)
-        decision = Decision(steps[0], action, "by hand", "ada")
+        response = "by hand" if action == "done" else None
+        decision = Decision(steps[0], action, response, "ada")
         hand = Hand(self.store, self.kernel_for, f"hand-{self.decisions}", now_ms, {})
         try:
             await resolve(hand, "x", decision)
