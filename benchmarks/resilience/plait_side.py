@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Final
 
 from benchmarks.resilience import sampling
 from benchmarks.resilience.sampling import Call, Down, fail, failing_twice, nothing
 from plait.resilience import (
     BreakerSettings,
+    Cache,
     CircuitBreaker,
+    Collapse,
     PipelineBuilder,
     RetryBudget,
     RetryPolicy,
+    TokenBucket,
 )
 
 
@@ -53,7 +57,30 @@ async def stack() -> Call:
     builder.retry(RetryPolicy(max_attempts=3, budget=RetryBudget()))
     settings = BreakerSettings(failure_rate=0.5, slow_call_s=1)
     builder.circuit_breaker(CircuitBreaker(settings))
+    builder.rate_limit(TokenBucket(limit=1_000_000_000, period_s=1))
+    builder.cache(_missing())
     return builder.build()(nothing)
+
+
+def _missing() -> Cache:
+    """Return a cache that is asked for another key each time."""
+    numbers = count()
+    return Cache(60, key=lambda: next(numbers))
+
+
+async def cache_hit() -> Call:
+    """Return a call whose answer is kept."""
+    return Cache(60)(nothing)
+
+
+async def cache_miss() -> Call:
+    """Return a call whose answer is not kept yet, and is then."""
+    return _missing()(nothing)
+
+
+async def collapsed() -> Call:
+    """Return a call that nobody else makes at the time."""
+    return Collapse()(nothing)
 
 
 CASES: Final = {
@@ -62,6 +89,9 @@ CASES: Final = {
     sampling.REFUSED: open_breaker,
     sampling.RETRY: retry_unused,
     sampling.THIRD: retry_twice,
+    sampling.HIT: cache_hit,
+    sampling.MISS: cache_miss,
+    sampling.COLLAPSED: collapsed,
     sampling.STACK: stack,
 }
 

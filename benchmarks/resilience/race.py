@@ -16,11 +16,21 @@ from typing import Final
 
 from benchmarks.harness.processes import ROOT, SERVER_CORE, BenchmarkFailed, on_core
 from benchmarks.harness.report import machine_line, table, versions, write_results
-from benchmarks.resilience.sampling import BREAKER, NOTHING, REFUSED, RETRY, STACK, THIRD
+from benchmarks.resilience.sampling import (
+    BREAKER,
+    COLLAPSED,
+    HIT,
+    MISS,
+    NOTHING,
+    REFUSED,
+    RETRY,
+    STACK,
+    THIRD,
+)
 
 PLAIT: Final = "plait"
 PEERS: Final = ("purgatory", "aiobreaker", "tenacity", "stamina")
-CASES: Final = (NOTHING, BREAKER, REFUSED, RETRY, THIRD, STACK)
+CASES: Final = (NOTHING, BREAKER, REFUSED, RETRY, THIRD, HIT, MISS, COLLAPSED, STACK)
 STACK_US_MAX: Final = 10
 SAMPLE_S_MAX: Final = 120
 

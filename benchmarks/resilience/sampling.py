@@ -21,6 +21,9 @@ BREAKER: Final = "breaker, closed"
 REFUSED: Final = "breaker, open"
 RETRY: Final = "retry, no failure"
 THIRD: Final = "retry, third attempt"
+HIT: Final = "cache, hit"
+MISS: Final = "cache, miss"
+COLLAPSED: Final = "collapse, alone"
 STACK: Final = "stack"
 
 CALLS: Final = 4_000

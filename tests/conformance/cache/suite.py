@@ -172,7 +172,8 @@ class StoreSuite:
         assert await cache.call(price, "A") == 1
 
     async def test_users_never_get_each_others_answers(self, store: Store) -> None:
-        cache = Cache(60, store=store, user=lambda user, *rest: user)
+        key, user = (lambda user, *rest: rest), (lambda user, *rest: user)
+        cache = Cache(60, store=store, key=key, user=user)
         made: list[tuple[str, ...]] = []
 
         async def orders(user: str | None, *rest: str) -> list[str]:

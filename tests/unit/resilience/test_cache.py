@@ -194,6 +194,19 @@ async def test_a_cancelled_leader_hands_on_to_the_next() -> None:
     assert cache.snapshot().loading == 0
 
 
+async def test_who_is_handed_the_call_and_cancelled_before_it_knows_hands_it_on() -> None:
+    cache, upstream = keyed(), Upstream()
+    tasks = [asyncio.create_task(cache.call(upstream)) for _ in range(3)]
+    await turns()
+    tasks[0].cancel()
+    await turns(1)
+    tasks[1].cancel()
+    await turns()
+    assert (tasks[0].cancelled(), tasks[1].cancelled(), upstream.calls) == (True, True, 2)
+    upstream.gate.set()
+    assert await tasks[2] == 2
+
+
 @given(cancelled=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 2)), max_size=12))
 def test_no_order_of_cancelling_leaves_anybody_waiting(
     cancelled: list[tuple[int, int]],
@@ -244,6 +257,16 @@ async def test_a_hundred_stale_answers_are_replaced_by_one_call() -> None:
     upstream.gate.set()
     assert await waiting == 2
     assert (upstream.calls, cache.snapshot().stale) == (2, 100)
+
+
+async def test_a_refresh_that_takes_no_time_is_one_call_too() -> None:
+    clock = HandClock()
+    cache, upstream = keyed(stale_while_revalidate_s=5, clock=clock), Upstream(held=False)
+    assert await cache.call(upstream) == 1
+    clock.advance(12)
+    assert await asyncio.gather(*(cache.call(upstream) for _ in range(100))) == [1] * 100
+    assert await cache.call(upstream) == 2
+    assert upstream.calls == 2
 
 
 async def test_a_refresh_that_fails_is_told_and_the_stale_answer_stays() -> None:
