@@ -20,12 +20,27 @@ from plait.assembly.sources import Configured
 from plait.assembly.stores import open_store
 from plait.cli.output import EXIT_FAILED, say, stop
 from plait.cli.stores import give_up, now_ms
-from plait.drivers.journal import JournalDriver, Quarantined, Start, Store, is_at_rest
+from plait.drivers.journal import (
+    JournalDriver,
+    Quarantined,
+    SecretMissing,
+    Start,
+    Store,
+    is_at_rest,
+    waits_for_secret,
+)
 from plait.model.errors import PlaitError
 from plait.model.record import record
-from plait.operations import Hand, Shown, check_same, queue_of, show
+from plait.operations import (
+    Hand,
+    Shown,
+    check_same,
+    queue_of,
+    secrets_lacking,
+    show,
+)
 from plait.plan import Plan
-from plait.ports.journal import QUEUED, RUNNING, Search, Summary
+from plait.ports.journal import QUEUED, RUNNING, Search, Standing, Summary
 
 # Whoever knows an execution's id learns how it ended: nobody guesses 128 random bits.
 _ID_BYTES = 16
@@ -106,6 +121,8 @@ def _run(
             say(f"execution {execution_id}")
             await _tell_queue(store, execution_id)
             if not is_left:
+                await driver.ended(execution_id, _is_enough)
+                await _tell_missing(hand_of(bench, store), execution_id)
                 await driver.ended(execution_id, is_at_rest)
             shown = show(await store.read(execution_id), now_ms())
             if not is_left and shown.status == RUNNING:
@@ -116,6 +133,19 @@ def _run(
         return asyncio.run(main())
     except PlaitError as error:
         give_up(error)
+
+
+def _is_enough(standing: Standing) -> bool:
+    return is_at_rest(standing) or waits_for_secret(standing)
+
+
+async def _tell_missing(hand: Hand, execution_id: str) -> None:
+    """Raise SecretMissing if an execution needs a secret that is not here."""
+    history = await hand.store.read(execution_id)
+    if waits_for_secret(history.summary.standing):
+        names = await secrets_lacking(hand, history)
+        if names:
+            raise SecretMissing(execution_id, names)
 
 
 async def _tell_queue(store: Store, execution_id: str) -> None:

@@ -7,6 +7,7 @@ Contract of one turn: decide, record, act.
 
 from plait.kernel.commands import CancelCall, CancelTimer, Command, StartCall, StartTimer
 from plait.kernel.kernel import Kernel
+from plait.kernel.recorded import Recorded, recorded
 from plait.kernel.state import Ambient, Execution
 from plait.kernel.turn import BEHAVIOUR, BehaviourUnknown, Limits, Turn
 
@@ -20,7 +21,9 @@ __all__ = [
     "Execution",
     "Kernel",
     "Limits",
+    "Recorded",
     "StartCall",
     "StartTimer",
     "Turn",
+    "recorded",
 ]

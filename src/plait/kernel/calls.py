@@ -6,8 +6,10 @@ Not here: making the call (plait.connectors), what its outcome leads to
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final, cast
 
+from plait.expression import ExpressionError, Template
 from plait.kernel.commands import StartCall
 from plait.kernel.compensation import times_undone
 from plait.kernel.failures import out_of_time
@@ -16,6 +18,7 @@ from plait.kernel.state import Execution, Run
 from plait.model.errors import Advice
 from plait.model.failure import Failure
 from plait.model.json import JsonObject, JsonValue
+from plait.plan import Node
 
 CALL_TIMEOUT_MS_DEFAULT: Final = 30_000
 
@@ -37,9 +40,10 @@ def call_of(x: Execution, run: Run, timeout_ms: int | None = None) -> StartCall 
     key = _idempotency_key(x, run)
     if isinstance(key, Failure):
         return key
+    request, lacking = _request(x, run)
     return StartCall(
         node.kind,
-        _request(run),
+        request,
         node.options.get("host_is_literal") is True,
         timeout_ms,
         key,
@@ -49,10 +53,50 @@ def call_of(x: Execution, run: Run, timeout_ms: int | None = None) -> StartCall 
         run.attempt,
         x.ambient.trace,
         node.effect,
+        lacking,
     )
 
 
-def _request(run: Run) -> dict[str, Any]:
+def _request(x: Execution, run: Run) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the request, and the names of the secrets that are elsewhere only."""
+    elsewhere = _missing(x, run.node) & x.ambient.known if x.ambient.known else ()
+    if elsewhere:
+        return {}, tuple(sorted(elsewhere))
+    try:
+        return _rendered(run), ()
+    except ExpressionError:
+        # It was made, so somebody had what is missing here, or had something else.
+        told = x.recorded
+        is_made = told is not None and told.is_made(run.path, run.attempt)
+        needed = _missing(x, run.node) or _needed(x, run.node)
+        if not (is_made and needed):
+            raise
+        return {}, tuple(sorted(needed))
+
+
+def _missing(x: Execution, node: Node) -> frozenset[str]:
+    return _needed(x, node) - x.ambient.secrets.keys()
+
+
+def _needed(x: Execution, node: Node) -> frozenset[str]:
+    return secrets_read(node.templates.values(), x.ambient.known or ("*",))
+
+
+def secrets_read(templates: Iterable[Template], known: Iterable[str]) -> frozenset[str]:
+    """Return the names of the secrets that templates read.
+
+    Args:
+        known: What they may read where an expression picks one.
+    """
+    found: set[str] = set()
+    for template in templates:
+        for read in template.reads:
+            if read[0] == "secrets":
+                found.update([str(read[1])] if len(read) > 1 else known)
+    return frozenset(found)
+
+
+def _rendered(run: Run) -> dict[str, Any]:
     names = run.frame.names
     request: dict[str, Any] = {}
     for name, template in run.node.templates.items():

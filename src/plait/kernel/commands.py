@@ -26,6 +26,8 @@ class StartCall:
         trace: Headers to pass on unless the request sets them (traceparent, …).
         effect: What a repetition does: nothing (`read`), nothing more because the key
             tells (`keyed`), or nobody knows (`unsafe`).
+        lacking: Names of secrets that its request reads and this process does not have:
+            nobody here may make it, and `request` says nothing then.
     """
 
     kind: str
@@ -39,6 +41,7 @@ class StartCall:
     attempt: int
     trace: tuple[tuple[str, str], ...] = ()
     effect: Effect = "keyed"
+    lacking: tuple[str, ...] = ()
 
 
 @record

@@ -216,10 +216,10 @@ class Engine:
 
     def start_call(self, x: Execution, run: Run) -> None:
         """Start the node's call (see `plait.kernel.machine.Offers`)."""
-        if pending_count(x) >= self._limits.pending_max:
-            self.fail(x, run, crowded(self._limits.pending_max))
-            return
-        call = call_of(x, run)
+        refused = self._crowded(x, run)
+        if refused is None and x.recorded is not None:
+            refused = x.recorded.refusal_of(run.path, run.attempt)
+        call = refused or call_of(x, run)
         if isinstance(call, Failure):
             self.fail(x, run, call)
             return
@@ -228,20 +228,29 @@ class Engine:
 
     def start_timer(self, x: Execution, run: Run, due_at_ms: int) -> None:
         """Ask for a timer for `run` (see `plait.kernel.machine.Offers`)."""
-        if pending_count(x) >= self._limits.pending_max:
-            self.fail(x, run, crowded(self._limits.pending_max))
+        refused = self._crowded(x, run)
+        if refused is not None:
+            self.fail(x, run, refused)
         else:
             start_timer(x, run, "machine", due_at_ms)
 
     def wait_outside(self, x: Execution, run: Run, due_at_ms: int | None) -> bool:
         """Wait for somebody outside (see `plait.kernel.machine.Offers`)."""
-        if pending_count(x) >= self._limits.pending_max:
-            self.fail(x, run, crowded(self._limits.pending_max))
+        refused = self._crowded(x, run)
+        if refused is not None:
+            self.fail(x, run, refused)
             return False
         x.waiting[run.path] = run
         if due_at_ms is not None:
             start_timer(x, run, "patience", due_at_ms)
         return True
+
+    def _crowded(self, x: Execution, run: Run) -> Failure | None:
+        """Return why nothing more can be outstanding; None: it can."""
+        if x.recorded is not None:
+            return x.recorded.crowded_out(run.path, run.attempt)
+        is_full = pending_count(x) >= self._limits.pending_max
+        return crowded(self._limits.pending_max) if is_full else None
 
     # -- a step's end --------------------------------------------------------------
 

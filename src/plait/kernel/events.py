@@ -23,6 +23,7 @@ class ExecutionStarted:
 
     `trigger` is what templates see under that name: how the execution came to be. `trace`
     holds the headers that its calls pass on; an express execution keeps them elsewhere.
+    `secrets` are the names of those that its steps read and that were there.
     """
 
     execution_id: str
@@ -34,6 +35,7 @@ class ExecutionStarted:
     trigger: JsonValue = None
     attempt: int = 1
     trace: tuple[tuple[str, str], ...] = ()
+    secrets: tuple[str, ...] = ()
 
 
 @record
@@ -176,11 +178,13 @@ class ExecutionResumed:
         epoch: In whose hands it was when this was written. Whoever holds it next is the
             first to make the calls that are under way then. 0: whoever wrote it makes
             them.
+        secrets: The names of the secrets that were there then; None: those of before.
     """
 
     again: list[str]
     at_ms: int
     epoch: int = 0
+    secrets: tuple[str, ...] | None = None
 
     @property
     def is_let_in(self) -> bool:

@@ -71,7 +71,7 @@ def crowded(pending_max: int) -> Failure:
 def history_full(events_max: int) -> Failure:
     """Return the failure of an execution whose history has become too long."""
     text = f"the execution's history reached {events_max} events"
-    return Failure("limit.events", text)
+    return Failure("limit.events", text, {"events_max": events_max})
 
 
 def with_detail(failure: Failure, name: str, value: JsonValue) -> Failure:

@@ -10,10 +10,12 @@ Not here: how a step begins, ends, falls back (plait.kernel.engine).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import assert_never
 
+from plait.expression import Template
+from plait.kernel.calls import secrets_read
 from plait.kernel.commands import Command, StartCall, StartTimer
 from plait.kernel.compensation import cut_short
 from plait.kernel.engine import Engine
@@ -51,6 +53,7 @@ from plait.kernel.frames import (
 from plait.kernel.incidents import go_on, outcome_unknown, pause, take_up
 from plait.kernel.lifecycle import InvariantBroken
 from plait.kernel.mailbox import is_new, keep
+from plait.kernel.recorded import Recorded
 from plait.kernel.snapshot import Snapshots
 from plait.kernel.state import Ambient, Execution, Run
 from plait.kernel.timers import (
@@ -84,6 +87,21 @@ class Kernel(Engine):
         nodes = all_nodes(self.plan.scope)
         return any(machines[node.machine].waits_outside for node in nodes)
 
+    def secrets_of(self, known: Iterable[str]) -> tuple[str, ...]:
+        """Return which of the secrets of these names the plan's calls read."""
+        names = frozenset(known)
+        return tuple(sorted(names & secrets_read(self._requests, names)))
+
+    @cached_property
+    def secrets_named(self) -> frozenset[str]:
+        """The names of the secrets that the plan's calls read, as far as it names them."""
+        return secrets_read(self._requests, ())
+
+    @cached_property
+    def _requests(self) -> list[Template]:
+        nodes = all_nodes(self.plan.scope)
+        return [one for node in nodes for one in node.templates.values()]
+
     def wanted(self, run: Run) -> JsonObject:
         """Return what `run`, one of `Execution.waiting`, waits for: `for`, and more."""
         return self._machines[run.node.machine].wanted(run)
@@ -96,9 +114,15 @@ class Kernel(Engine):
     # -- turns ---------------------------------------------------------------------
 
     def start(
-        self, event: ExecutionStarted, ambient: Ambient | None = None
+        self,
+        event: ExecutionStarted,
+        ambient: Ambient | None = None,
+        recorded: Recorded | None = None,
     ) -> tuple[Execution, Turn]:
         """Begin an execution: return its state and its first turn.
+
+        Args:
+            recorded: What the turn came to when it ran; None: it runs now.
 
         Raises:
             BehaviourUnknown: A newer kernel started this execution.
@@ -106,6 +130,7 @@ class Kernel(Engine):
         if event.behaviour > BEHAVIOUR:
             raise BehaviourUnknown(event.behaviour)
         x = Execution(self.plan, event, ambient or Ambient(), event.at_ms)
+        x.recorded = recorded
         x.events.append(event)
         if self.plan.timeout_ms is not None:
             start_execution_deadline(x, event.at_ms + self.plan.timeout_ms)
@@ -188,6 +213,10 @@ class Kernel(Engine):
             case _:
                 assert_never(event)
         return self._end_turn(x) if is_expected else Turn([], [])
+
+    def is_full(self, x: Execution) -> bool:
+        """Tell whether the history of `x` is as long as it may be."""
+        return x.event_count > self._limits.events_max
 
     def resume(self, x: Execution, pause_ms: int) -> None:
         """Let `x` go on after a pause, in which time stood still for its time limits.
@@ -284,6 +313,7 @@ class Kernel(Engine):
 
     def _end_turn(self, x: Execution) -> Turn:
         ready = x.ready
+        events_max = self._events_max(x)
         while ready and x.end is None:
             frame, index = ready.popleft()
             if not frame.is_open:
@@ -292,7 +322,7 @@ class Kernel(Engine):
                 self._complete_frame(x, frame)
             else:
                 self._begin(x, frame, index)
-            if len(x.events) > self._limits.events_max:
+            if len(x.events) > events_max:
                 break
         self._check(x)
         turn = Turn(x.events, x.commands)
@@ -300,12 +330,18 @@ class Kernel(Engine):
         x.events, x.commands = [], []
         return turn
 
+    def _events_max(self, x: Execution) -> int:
+        own = self._limits.events_max
+        return own if x.recorded is None else x.recorded.events_max(own)
+
     def _check(self, x: Execution) -> None:
         if x.end is not None:
             return
-        if x.event_count + len(x.events) > self._limits.events_max:
+        told = x.recorded
+        is_full = x.event_count + len(x.events) > self._limits.events_max
+        if is_full if told is None else told.full is not None:
             # There is no room to undo anything in; `CompensationRequested` can do it later.
-            failure = history_full(self._limits.events_max)
+            failure = (told and told.full) or history_full(self._limits.events_max)
             self.close(x, ExecutionFailed(failure, x.now_ms))
         elif len(x.timers) == x.deadline_count and not (
             x.calls or x.incidents or x.waiting

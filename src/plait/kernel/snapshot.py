@@ -30,6 +30,7 @@ from plait.kernel.events import ExecutionStarted, SignalReceived
 from plait.kernel.frames import active_runs
 from plait.kernel.lifecycle import InvariantBroken, StepState
 from plait.kernel.machine import Machine
+from plait.kernel.recorded import Recorded
 from plait.kernel.state import Ambient, Execution, Frame, Incident, Mailbox, Run, Undo
 from plait.model.failure import Failure
 from plait.model.json import JsonObject, JsonValue
@@ -249,7 +250,10 @@ class _Reading:
         x.undone = dict(saved["undone"])
         if saved["undoing"] is not None:
             x.undoing = load_undoing(saved["undoing"])
-        return x, [*self._calls(runs), *self._timers(runs)]
+        x.recorded = Recorded()  # all these calls were asked for
+        commands = [*self._calls(runs), *self._timers(runs)]
+        x.recorded = None
+        return x, commands
 
     def _calls(self, runs: Mapping[str, Run]) -> Iterator[Command]:
         for path, timeout_ms in self._saved["calls"]:

@@ -10,6 +10,7 @@ from typing import Any
 from plait.kernel.commands import Command
 from plait.kernel.events import Event, ExecutionStarted, SignalReceived, TerminalEvent
 from plait.kernel.lifecycle import ACTIVE, StepState
+from plait.kernel.recorded import Recorded
 from plait.model.failure import Failure
 from plait.model.json import JsonValue
 from plait.plan import Node, Plan, Scope
@@ -82,10 +83,16 @@ class Frame:
 
 @dataclass(slots=True, eq=False)
 class Ambient:
-    """What a run may use but must not record: secrets, and headers to pass on."""
+    """What a run may use but must not record: secrets, and headers to pass on.
+
+    Attributes:
+        known: Names of the secrets that were there when the execution began, or was
+            resumed: one of these that is not in `secrets` is elsewhere, it is not missing.
+    """
 
     secrets: Mapping[str, Any] = field(default_factory=dict)
     trace: tuple[tuple[str, str], ...] = ()
+    known: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True, eq=False)
@@ -169,6 +176,7 @@ class Execution:
         events, commands: What the turn under way has produced so far.
         event_count: Length of the history, for the limit: since it last began.
         resumed_at_ms: When it last went on after a pause; -1: never.
+        recorded: What the turn came to when it ran; None: it runs now.
     """
 
     plan: Plan
@@ -194,3 +202,4 @@ class Execution:
     commands: list[Command] = field(default_factory=list)
     event_count: int = 0
     resumed_at_ms: int = -1
+    recorded: Recorded | None = None

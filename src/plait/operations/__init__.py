@@ -54,7 +54,7 @@ from plait.operations.messages import (
     judge,
     signal,
 )
-from plait.operations.requests import requests
+from plait.operations.requests import requests, secrets_lacking
 from plait.operations.retention import Keeping, Sweeper
 from plait.operations.waits import queue_of, waits
 
@@ -104,6 +104,7 @@ __all__ = [
     "resume",
     "rollback",
     "row_json",
+    "secrets_lacking",
     "show",
     "shown_json",
     "signal",

@@ -10,7 +10,7 @@ from typing import Final
 
 from plait.drivers.journal import HistoryDamaged, replay, verify
 from plait.drivers.journal.payload import searched
-from plait.drivers.journal.standing import standing_of
+from plait.drivers.journal.standing import SecretMissing, standing_of
 from plait.kernel import Kernel
 from plait.operations.course import Hand
 from plait.plan import PlanUnreadable, load_plan
@@ -72,7 +72,10 @@ def _check_row(
     true = standing_of(told.state, told.outstanding)
     if told.outstanding.given_up and standing.status == RUNNING:
         return  # it has ended, and its children are being told
-    if (true.status, true.error_code) != (standing.status, standing.error_code):
+    said_code = standing.error_code
+    if said_code == SecretMissing.code and standing.status == RUNNING:
+        said_code = true.error_code  # of a worker without it, not of the execution
+    if (true.status, true.error_code) != (standing.status, said_code):
         said = f"its row says {standing.status}, its entries say {true.status}"
         raise HistoryDamaged(execution_id, said)
     if _is_elsewhen(standing, true, now_ms):

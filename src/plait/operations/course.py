@@ -241,6 +241,7 @@ async def restart(hand: Hand, execution_id: str, new_id: str) -> Summary:
         input=fitted(told.kernel.plan, old.input),
         at_ms=hand.now_ms,
         behaviour=BEHAVIOUR,
+        secrets=told.secrets_known(told.kernel),
     )
     fresh, turn = Telling.begin(told.kernel, started, hand.secrets)
     entries = [entry_of(turn.events, _UNCHAINED)]
@@ -271,10 +272,12 @@ async def fork(hand: Hand, wanted: Fork, new_id: str) -> Summary:
         plan_hash=kernel.plan.content_hash,
         input=fitted(kernel.plan, wanted.input if wanted.has_input else old.input),
         behaviour=BEHAVIOUR,
+        secrets=told.secrets_known(kernel),
     )
     if wanted.plan is not None:
         await hand.store.save_plan(wanted.plan.content_hash, dump_plan(wanted.plan))
-    fresh, first = Telling.begin(kernel, started, hand.secrets)
+    recorded = told.but_for([wanted.step])
+    fresh, first = Telling.begin(kernel, started, hand.secrets, recorded)
     entries = [entry_of(first.events, _UNCHAINED)]
     for turn in fresh.retell(told, [wanted.step]):
         entries.append(entry_of(turn.events, entries[-1].digest))
@@ -362,7 +365,7 @@ async def written(
     """
     execution_id, length = held.new.execution_id, held.length
     if told.outstanding.given_up:
-        row = row_of(told.state, told.outstanding)
+        row = row_of(told.state, told.outstanding, hand.now_ms)
         await hand.store.append(Append(execution_id, entries, row, length, held.epoch))
         await _end_children(hand, told)
         entries, length = [], length + len(entries)

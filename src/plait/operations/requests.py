@@ -6,14 +6,14 @@ a mask in the place of every secret.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import cast
 
 from plait.drivers.journal import HistoryMismatch, replay
 from plait.drivers.redact import MASK
 from plait.kernel import Command, StartCall
 from plait.model.json import JsonObject
-from plait.operations.course import Hand
+from plait.operations.course import Hand, told_of
 from plait.plan import PlanUnreadable, load_plan
 from plait.ports.journal import History, UnknownPlan
 
@@ -33,14 +33,19 @@ async def requests(hand: Hand, history: History) -> JsonObject:
 
     try:
         data = await hand.store.load_plan(history.summary.new.plan_hash)
-        replay(history, hand.kernel_for(load_plan(data)), _masks(hand.secrets), heed)
+        kernel = hand.kernel_for(load_plan(data))
+        names = {*hand.secrets, *kernel.secrets_named}
+        replay(history, kernel, dict.fromkeys(names, MASK), heed)
     except (HistoryMismatch, UnknownPlan, PlanUnreadable):
         return {}
     return found
 
 
-def _masks(secrets: Mapping[str, str]) -> Mapping[str, str]:
-    return dict.fromkeys(secrets, MASK)
+async def secrets_lacking(hand: Hand, history: History) -> list[str]:
+    """Return the names of the secrets that the calls under way need and `hand` lacks."""
+    told = await told_of(hand, history)
+    calls = told.outstanding.calls.values()
+    return sorted({name for call in calls for name in call.lacking})
 
 
 def _told(call: StartCall) -> JsonObject:

@@ -22,7 +22,7 @@ from plait.drivers.journal.payload import (
     PayloadTooLarge,
 )
 from plait.drivers.journal.result import started_of, trace_of, turns_of
-from plait.drivers.journal.standing import Quarantined
+from plait.drivers.journal.standing import Quarantined, SecretMissing, waits_for_secret
 from plait.drivers.journal.starting import PRIORITY_MAX, Unplaceable
 from plait.drivers.journal.telling import Telling
 from plait.drivers.journal.terms import Start, Store, Times
@@ -39,6 +39,7 @@ __all__ = [
     "JournalDriver",
     "PayloadTooLarge",
     "Quarantined",
+    "SecretMissing",
     "Start",
     "Store",
     "Telling",
@@ -57,4 +58,5 @@ __all__ = [
     "trace_of",
     "turns_of",
     "verify",
+    "waits_for_secret",
 ]

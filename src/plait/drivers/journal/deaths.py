@@ -74,6 +74,8 @@ class Deaths:
             return summary
         if told.outstanding.wake_at_ms == WAITS_FOR_CHILDREN:
             return summary
+        if told.outstanding.is_lacking and wake_at_ms != 0:
+            return summary  # nobody acts on it here
         if wake_at_ms == 0:
             is_lost = not is_untouched(history)
             return await self._count(history, told, now_ms) if is_lost else summary

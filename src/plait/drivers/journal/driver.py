@@ -46,7 +46,7 @@ from plait.drivers.journal.payload import (
 from plait.drivers.journal.queued import end_queued
 from plait.drivers.journal.refused import BACK_OFF_S, is_given_up, pause_after
 from plait.drivers.journal.result import result_of
-from plait.drivers.journal.standing import standing_of
+from plait.drivers.journal.standing import standing_of, waits_for_secret
 from plait.drivers.journal.starting import after, begun, placed
 from plait.drivers.journal.tasks import Tasks
 from plait.drivers.journal.telling import Outstanding, ambient_of
@@ -209,7 +209,7 @@ class JournalDriver:
             StoreUnavailable: Nothing was begun, or nothing is known of it.
         """
         kernel = await self._kernels.of(plan)
-        event = started(plan, start, self.env, self.now_ms())
+        event = started(kernel, start, self.env, self.now_ms(), self.secrets)
         state, turn = kernel.start(event, ambient_of(event, self.secrets))
         outstanding = Outstanding()
         outstanding.ask(turn.commands)
@@ -385,8 +385,7 @@ class JournalDriver:
 
     def _expect(self, standing: Standing) -> None:
         """Look again in time for an execution that has left the memory."""
-        wake_at_ms = standing.wake_at_ms
-        if wake_at_ms is not None and wake_at_ms < self._rest_until_ms:
+        if (at_ms := standing.wake_at_ms) is not None and at_ms < self._rest_until_ms:
             self._stir.set()
 
     def _drop(self, live: Live) -> None:
@@ -480,7 +479,7 @@ class JournalDriver:
         if found.lane_state == QUEUED:
             await self._give_back(found)
             return
-        is_unknown = live is None and not is_untouched(history)
+        is_unknown = not (live or is_untouched(history) or waits_for_secret(found.standing))
         if found.lane_state == LET_IN:
             append, told = begun(found, told, self.now_ms())
             await self.journal.append(append)
@@ -500,8 +499,9 @@ class JournalDriver:
         self._lives[execution_id] = live
         self._waiters.failed.pop(execution_id, None)
         live.rebuild(found, told, is_unknown=is_unknown)
-        if self.may_leave(standing_of(live.state, live.outstanding), self.now_ms()):
-            # Somebody left a message: the next beat brings it.
+        standing = standing_of(live.state, live.outstanding)
+        if told.outstanding.is_lacking or self.may_leave(standing, self.now_ms()):
+            # Somebody left a message for the next beat, or nobody here acts on it.
             self._idle.append(live)
             self.stir()
 

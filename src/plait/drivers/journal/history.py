@@ -7,6 +7,8 @@ Rule 1. Each entry's digest covers all entries before it and what the row says o
 Rule 2. A replay must conclude what was concluded then. It compares bytes, so a kernel that
         has changed its mind is found before it acts on it. Fields that an older version
         did not write count as it meant them: at their default.
+Rule 3. Which calls could not be asked for, and that the history was too long, is told as it
+        was: secrets and limits are of today, and decide nothing that has happened.
 
 Not here: keeping the bytes (behind plait.ports.journal).
 """
@@ -20,7 +22,7 @@ from typing import ClassVar, Final, cast
 import orjson
 
 from plait.drivers.journal.telling import Telling
-from plait.kernel import Command, Kernel
+from plait.kernel import Command, Kernel, recorded
 from plait.kernel.codec import dump_turn, load_turn
 from plait.kernel.events import (
     Event,
@@ -157,16 +159,19 @@ def replay(
         BehaviourUnknown: A newer kernel started the execution.
     """
     execution_id = history.summary.new.execution_id
-    first = load_turn(history.entries[0].body)[0]
+    events = load_turn(history.entries[0].body)
+    first = events[0]
     if isinstance(first, HistoryBegun):
         told, turn = Telling.anew(kernel, first, secrets), None
         heed(told.outstanding.calls.values())
     else:
-        told, turn = Telling.begin(kernel, cast("ExecutionStarted", first), secrets)
+        started = cast("ExecutionStarted", first)
+        told, turn = Telling.begin(kernel, started, secrets, recorded(events))
         heed(turn.commands)
     for number, entry in enumerate(history.entries, start=1):
         if number > 1:
-            event = cast("OutsideEvent", load_turn(entry.body)[0])
+            events = load_turn(entry.body)
+            event = cast("OutsideEvent", events[0])
             if isinstance(event, ExecutionResumed):
                 told = told.again(event)
                 heed(told.outstanding.calls.values())
@@ -174,7 +179,7 @@ def replay(
             if isinstance(event, WorkerLost):
                 told.outstanding.is_quarantined = event.is_quarantined
                 continue
-            turn = told.tell(event)
+            turn = told.tell(event, recorded(events))
             heed(turn.commands)
         is_same = turn is None or (turn.events and _is_same(turn.events, entry.body))
         if not is_same:

@@ -16,6 +16,7 @@ Not here: which executions are in memory (plait.drivers.journal.driver).
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ from plait.drivers.journal.anew import begun_anew
 from plait.drivers.journal.children import Children
 from plait.drivers.journal.history import entry_of
 from plait.drivers.journal.payload import PayloadTooLarge, history_full
-from plait.drivers.journal.standing import row_of
+from plait.drivers.journal.standing import SecretMissing, row_of
 from plait.drivers.journal.telling import Outstanding, Telling
 from plait.drivers.redact import redacted, redacted_value
 from plait.kernel import (
@@ -53,6 +54,8 @@ from plait.model.errors import Advice, PlaitError
 from plait.model.failure import Failure
 from plait.ports.calls import CallHandle, CallReply, Calls, Outcome
 from plait.ports.journal import RUNNING, Append, Entry, Standing, Summary
+
+logger = logging.getLogger("plait.journal")
 
 
 class Undecidable(Exception):
@@ -324,7 +327,7 @@ class Live:
         self, entries: list[Entry], heard: tuple[str, ...], begins_history: bool
     ) -> Append:
         summary, now_ms = self.summary, self.host.now_ms()
-        standing = row_of(self.state, self.outstanding)
+        standing = row_of(self.state, self.outstanding, now_ms)
         may_leave = self.host.may_leave(standing, now_ms)
         is_released = standing.status != RUNNING or may_leave
         return Append(
@@ -410,6 +413,11 @@ class Live:
 
     def _start_call(self, call: StartCall) -> None:
         step, attempt = call.step, call.attempt
+        if call.lacking:
+            # Another worker makes it: once nothing else is under way this one lets go.
+            missing = SecretMissing(call.execution_id, call.lacking)
+            logger.warning("step %s: %s", step, missing)
+            return
         is_heard = False
 
         def hear(outcome: Outcome) -> None:

@@ -65,10 +65,15 @@ def going_on(
         NotResumable: It has not ended, has completed, or would end the same way at once.
         WasUndone: What it would go on from was undone.
     """
-    resumed = ExecutionResumed(_failed_steps(told, execution_id), now_ms, epoch)
+    again = _failed_steps(told, execution_id)
+    names = told.secrets_known(told.kernel)
+    resumed = ExecutionResumed(again, now_ms, epoch, names)
     onward = told.again(resumed)
     if onward.state.end is not None:
         raise NotResumable(execution_id, "it would end the same way at once")
+    if onward.kernel.is_full(onward.state):
+        reason = "its history is full: raise `execution.events_max`, then resume it"
+        raise NotResumable(execution_id, reason)
     refuse_undone(told, onward, execution_id)
     return resumed, onward
 

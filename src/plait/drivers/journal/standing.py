@@ -5,7 +5,9 @@ Not here: its history (plait.drivers.journal.history).
 
 from __future__ import annotations
 
-from typing import ClassVar, assert_never
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar, Final, assert_never
 
 from plait.drivers.journal.telling import Outstanding
 from plait.kernel import Execution
@@ -33,13 +35,45 @@ class Quarantined(PlaitError):
         self.execution_id = execution_id
 
 
-def row_of(state: Execution, outstanding: Outstanding) -> Standing:
+class SecretMissing(PlaitError):
+    """What an execution has to do next needs a secret that no worker here has."""
+
+    code: ClassVar[str] = "execution.secret_missing"
+
+    def __init__(self, execution_id: str, names: Sequence[str]) -> None:
+        listed = ", ".join(f"secrets.{name}" for name in names)
+        super().__init__(
+            f"execution {execution_id} waits for a worker that has {listed}: give one that "
+            "secret, and it goes on by itself"
+        )
+        self.execution_id = execution_id
+        self.names = names
+
+
+def waits_for_secret(standing: Standing) -> bool:
+    """Tell whether an execution was let go of for want of a secret: nobody acts on it."""
+    return standing.error_code == SecretMissing.code and standing.wake_at_ms != 0
+
+
+# How often a worker looks whether it has the secret that an execution waits for.
+SECRET_AGAIN_MS: Final = 2_000
+
+
+def row_of(state: Execution, outstanding: Outstanding, now_ms: int) -> Standing:
     """Return how an execution stands, for its row, with children that it gave up.
 
     Its end counts when they have heard of it: until then it is due, for whoever holds it.
+    What waits for a worker that has a secret is due again in a while.
     """
     standing = standing_of(state, outstanding)
-    return Standing(RUNNING, standing.at_ms, 0) if outstanding.given_up else standing
+    if outstanding.given_up:
+        return Standing(RUNNING, standing.at_ms, 0)
+    if not outstanding.is_lacking:
+        return standing
+    due = [one.due_at_ms for one in outstanding.timers.values()]
+    wake_at_ms = min([now_ms + SECRET_AGAIN_MS, *due])
+    code = standing.error_code or SecretMissing.code
+    return replace(standing, wake_at_ms=wake_at_ms, error_code=code)
 
 
 def standing_of(state: Execution, outstanding: Outstanding) -> Standing:

@@ -10,7 +10,7 @@ Not here: where the events come from and go to (plait.drivers.journal.history).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -22,6 +22,7 @@ from plait.kernel import (
     Command,
     Execution,
     Kernel,
+    Recorded,
     StartCall,
     StartTimer,
     Turn,
@@ -44,6 +45,8 @@ from plait.kernel.events import (
 )
 from plait.kernel.frames import active_runs
 from plait.kernel.paths import is_within
+from plait.kernel.recorded import failures_of
+from plait.model.failure import Failure
 
 _ENDS_CALL: Final = (CallCompleted, CallFailed, OutcomeUnknown, IncidentResolved)
 
@@ -90,6 +93,13 @@ class Outstanding:
             self.timers.pop(event.timer, None)
 
     @property
+    def is_lacking(self) -> bool:
+        """Whether all calls under way read secrets that are elsewhere: none is made."""
+        if self.is_quarantined or not self.calls:
+            return False
+        return all(call.lacking for call in self.calls.values())
+
+    @property
     def wake_at_ms(self) -> int | None:
         """When somebody must look: 0 for at once, None when nothing here will happen.
 
@@ -111,6 +121,8 @@ class Telling:
         steps: The paths of all step instances that began.
         timers: Each timer there has been: whose it was, and which of that step's.
         takers: Which step took each signal, by the signal's id.
+        made: The attempts whose calls were asked for.
+        refused: The attempts that failed as they began, and how.
     """
 
     kernel: Kernel
@@ -122,23 +134,45 @@ class Telling:
     timers: dict[int, tuple[str, int]] = field(default_factory=dict)
     timer_counts: dict[str, int] = field(default_factory=dict)
     takers: dict[str, str] = field(default_factory=dict)
+    made: set[tuple[str, int]] = field(default_factory=set)
+    refused: dict[tuple[str, int], Failure] = field(default_factory=dict)
 
     @classmethod
     def begin(
-        cls, kernel: Kernel, started: ExecutionStarted, secrets: Mapping[str, str]
+        cls,
+        kernel: Kernel,
+        started: ExecutionStarted,
+        secrets: Mapping[str, str],
+        recorded: Recorded | None = None,
+        known: Iterable[str] | None = None,
     ) -> tuple[Telling, Turn]:
-        """Start; return the telling and its first turn."""
-        state, turn = kernel.start(started, ambient_of(started, secrets))
+        """Start; return the telling and its first turn.
+
+        Args:
+            recorded: What this turn came to when it ran; None: it runs now.
+            known: Names of secrets that are elsewhere at least; None: as it began.
+        """
+        ambient = ambient_of(started, secrets)
+        if known is not None:
+            ambient.known = frozenset(known)
+        state, turn = kernel.start(started, ambient, recorded)
+        state.recorded = None
         told = cls(kernel, secrets, state, Outstanding(), [started])
         told._note(turn)
         return told, turn
 
     @classmethod
     def anew(
-        cls, kernel: Kernel, begun: HistoryBegun, secrets: Mapping[str, str]
+        cls,
+        kernel: Kernel,
+        begun: HistoryBegun,
+        secrets: Mapping[str, str],
+        known: Iterable[str] | None = None,
     ) -> Telling:
-        """Go on from where a history began anew."""
+        """Go on from where a history began anew; `known` as for `begin`."""
         ambient = ambient_of(begun.started, secrets)
+        if known is not None:
+            ambient.known = frozenset(known)
         state, commands = kernel.restore(begun.started, begun.state, ambient)
         told = cls(kernel, secrets, state, Outstanding(), [begun])
         told.steps.update(run.path for run in active_runs(state))
@@ -150,10 +184,16 @@ class Telling:
         """What it began with."""
         return self.state.started
 
-    def tell(self, event: OutsideEvent) -> Turn:
-        """Tell an event; return what followed from it, nothing if it came too late."""
+    def tell(self, event: OutsideEvent, recorded: Recorded | None = None) -> Turn:
+        """Tell an event; return what followed from it, nothing if it came too late.
+
+        Args:
+            recorded: What this turn came to when it ran; None: it runs now.
+        """
         self.outstanding.hear(event)
+        self.state.recorded = recorded
         turn = self.kernel.decide(self.state, event)
+        self.state.recorded = None
         if turn.events:
             self.events.append(event)
         self._note(turn)
@@ -162,12 +202,19 @@ class Telling:
     def again(self, resumed: ExecutionResumed) -> Telling:
         """Return this execution as it goes on: without what `again` came to."""
         first = self.events[0]
+        recorded, known = self.but_for(resumed.again), self.state.ambient.known
+        seen = dict(self.secrets)
+        if resumed.secrets is not None:
+            # What was not there then is not here either, until it goes on.
+            known = frozenset(resumed.secrets)
+            seen = {name: seen[name] for name in seen if name in known}
         if isinstance(first, HistoryBegun):
-            told = Telling.anew(self.kernel, first, self.secrets)
+            told = Telling.anew(self.kernel, first, seen, known)
         else:
-            told, _ = Telling.begin(self.kernel, self.started, self.secrets)
+            told, _ = Telling.begin(self.kernel, self.started, seen, recorded, known)
         for _ in told.retell(self, resumed.again):
             pass
+        seen.update(self.secrets)
         pause_ms = resumed.at_ms - told.state.now_ms
         told.kernel.resume(told.state, pause_ms)
         for number, timer in told.outstanding.timers.items():
@@ -180,12 +227,13 @@ class Telling:
 
         What does not fit any more, since it followed from what is left out, is passed over.
         """
+        recorded = source.but_for(again)
         # What had ended when it was rolled back stays ended, also by a cancel or for time.
         whole = 0 if again else _last_rollback(source.events)
         for number, event in enumerate(source.events[1:], start=1):
             ours = event if number < whole else self._own(source, event, again)
             is_over = self.state.end and not isinstance(ours, CompensationRequested)
-            turn = None if ours is None or is_over else self.tell(ours)
+            turn = None if ours is None or is_over else self.tell(ours, recorded)
             if turn is not None and turn.events:
                 yield turn
 
@@ -218,6 +266,20 @@ class Telling:
                 # The start is told already; a wish to cancel has been reconsidered.
                 return None
 
+    def secrets_known(self, kernel: Kernel) -> tuple[str, ...]:
+        """Return the names of the secrets that are here, or were when it last went on."""
+        return kernel.secrets_of(self.state.ambient.known | self.secrets.keys())
+
+    def but_for(self, again: Sequence[str]) -> Recorded:
+        """Return what calls came to as they began, but for those of steps in `again`."""
+        refused = {
+            key: one
+            for key, one in self.refused.items()
+            if not _is_any_within(key[0], again)
+        }
+        made = {key for key in self.made if not _is_any_within(key[0], again)}
+        return Recorded(refused, made)
+
     def _timer(self, step: str, count: int) -> int | None:
         found = (number for number, one in self.timers.items() if one == (step, count))
         return next(found, None)
@@ -236,12 +298,18 @@ class Telling:
                 count = self.timer_counts.get(command.step, 0)
                 self.timer_counts[command.step] = count + 1
                 self.timers[command.timer] = (command.step, count)
+            elif isinstance(command, StartCall):
+                self.made.add((command.step, command.attempt))
+        for key, failure in failures_of(turn.events).items():
+            if key not in self.made:
+                self.refused[key] = failure
         self.outstanding.ask(turn.commands)
 
 
 def ambient_of(started: ExecutionStarted, secrets: Mapping[str, str]) -> Ambient:
     """Return what the kernel needs beside the events of an execution that began so."""
-    return Ambient(secrets, tuple((name, value) for name, value in started.trace))
+    trace = tuple((name, value) for name, value in started.trace)
+    return Ambient(secrets, trace, frozenset(started.secrets))
 
 
 def _last_rollback(events: Sequence[OutsideEvent]) -> int:

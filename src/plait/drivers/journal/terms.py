@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from plait.drivers.journal.payload import searched
-from plait.kernel import BEHAVIOUR
+from plait.kernel import BEHAVIOUR, Kernel
 from plait.kernel.events import ExecutionStarted
 from plait.model.json import JsonObject, JsonValue
 from plait.model.record import record
@@ -73,15 +74,22 @@ def new_execution(plan: Plan, start: Start, at_ms: int) -> NewExecution:
     )
 
 
-def started(plan: Plan, start: Start, env: JsonObject, at_ms: int) -> ExecutionStarted:
-    """Return the event that begins an execution."""
+def started(
+    kernel: Kernel,
+    start: Start,
+    env: JsonObject,
+    at_ms: int,
+    secrets: Iterable[str],
+) -> ExecutionStarted:
+    """Return the event that begins an execution; of `secrets` only names are in it."""
     return ExecutionStarted(
         start.execution_id,
-        plan.content_hash,
+        kernel.plan.content_hash,
         start.input,
         env,
         at_ms,
         BEHAVIOUR,
         start.trigger,
         trace=start.trace,
+        secrets=kernel.secrets_of(secrets),
     )

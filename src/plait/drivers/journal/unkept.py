@@ -62,7 +62,7 @@ class Unkept:
         self._error: Exception | None = None
         self._is_abandoned = False
         self._until_ms = driver.now_ms() + wait_ms
-        event = started(kernel.plan, start, driver.env, driver.now_ms())
+        event = started(kernel, start, driver.env, driver.now_ms(), self.secrets)
         state, turn = kernel.start(event, ambient_of(event, self.secrets))
         outstanding = Outstanding()
         outstanding.ask(turn.commands)
@@ -138,7 +138,7 @@ class Unkept:
         live = self._live
         live.is_stalled = True
         try:
-            standing = row_of(live.state, live.outstanding)
+            standing = row_of(live.state, live.outstanding, self.now_ms())
             unwritten = Unwritten(self._new, self._entries, standing)
             return await self._driver.adopt(live, unwritten)
         except Exception:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from typing import TypeAlias
 
+from plait.model.errors import PlaitError
 from plait.ports.journal import RUNNING, Journal, Search, Standing, Summary
 
 logger = logging.getLogger("plait.journal")
@@ -70,7 +71,10 @@ class Waiters:
             error: Why; None: what was said before, if anything was.
         """
         if error is not None:
-            logger.error("execution %s cannot go on", execution_id, exc_info=error)
+            if isinstance(error, PlaitError):
+                logger.error("execution %s cannot go on: %s", execution_id, error)
+            else:
+                logger.error("execution %s cannot go on", execution_id, exc_info=error)
             self.failed[execution_id] = error
         known = self.failed.get(execution_id)
         for future in self._futures.get(execution_id, {}):

@@ -18,7 +18,7 @@ from plait.drivers.journal import (
     verify,
 )
 from plait.drivers.journal.waiters import is_at_rest
-from plait.kernel import Ambient, Execution, Kernel, Turn
+from plait.kernel import Ambient, Execution, Kernel, Recorded, Turn
 from plait.kernel.codec import load_turn
 from plait.kernel.events import (
     CancelRequested,
@@ -197,10 +197,13 @@ class ChangedKernel(Kernel):
     """A kernel of a version that has changed its mind: it no longer tells of steps."""
 
     def start(
-        self, event: ExecutionStarted, ambient: Ambient | None = None
+        self,
+        event: ExecutionStarted,
+        ambient: Ambient | None = None,
+        recorded: Recorded | None = None,
     ) -> tuple[Execution, Turn]:
         """See plait.kernel.Kernel."""
-        state, turn = super().start(event, ambient)
+        state, turn = super().start(event, ambient, recorded)
         return state, Turn(_without_steps(turn.events), turn.commands)
 
     def decide(self, state: Execution, event: OutsideEvent) -> Turn:
