@@ -25,7 +25,8 @@ def print_table(rows: Iterable[Summary]) -> None:
         table.add_column(name, overflow="fold")
     for row in rows:
         new, standing = row.new, row.standing
-        took_ms = standing.at_ms - new.created_at_ms
+        # A fork may have ended as it was made, by what is older than itself.
+        took_ms = max(standing.at_ms - new.created_at_ms, 0)
         table.add_row(
             new.execution_id,
             new.workflow,

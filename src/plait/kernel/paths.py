@@ -80,6 +80,15 @@ def with_groups(path: str) -> Iterator[str]:
     yield path
 
 
+def ids(path: str) -> list[str]:
+    """Return the ids of the steps that lead to the one at `path`, which is the last.
+
+    >>> [ids(path) for path in ("pay", "fan~2[left]/charge", "pay.fallback/card")]
+    [['pay'], ['fan', 'charge'], ['pay', 'card']]
+    """
+    return [outermost_id(segment) for segment in path.split("/")]
+
+
 def outermost_id(path: str) -> str:
     """Return the id of the step of the document's own scope that `path` leads into.
 

@@ -26,15 +26,18 @@ from plait.kernel import BEHAVIOUR, Kernel
 from plait.kernel.events import (
     CompensationRequested,
     ExecutionResumed,
+    ExecutionStarted,
     HistoryBegun,
     IncidentResolved,
     OutcomeUnknown,
+    TerminalEvent,
 )
+from plait.kernel.paths import ids
 from plait.model.errors import Advice, PlaitError
 from plait.model.json import JsonValue
 from plait.model.record import record
 from plait.model.signal import InvalidDecision, check_decision
-from plait.plan import Plan, dump_plan, load_plan
+from plait.plan import Plan, dump_plan, load_plan, scopes_of
 from plait.ports.journal import (
     RUNNING,
     Append,
@@ -84,6 +87,17 @@ class NeverRan(PlaitError):
         )
         self.execution_id = execution_id
         self.step = step
+
+
+class UnfitDocument(PlaitError):
+    """A fork was asked for with a document that is no newer version of the workflow."""
+
+    code: ClassVar[str] = "execution.unfit_document"
+    advice: ClassVar[Advice] = Advice.FIX_REQUEST
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"nothing can be forked with this document: {reason}")
+        self.reason = reason
 
 
 class NoIncident(PlaitError):
@@ -254,6 +268,7 @@ async def fork(hand: Hand, wanted: Fork, new_id: str) -> Summary:
     Raises:
         UnknownExecution: There is none of that id.
         NeverRan: It has no such step instance, or its history has begun anew.
+        UnfitDocument: The plan is another workflow's, or has no such step.
         InvalidInput: The input, this one or that of before, does not fit the schema.
     """
     history = await read_history(hand, wanted.execution_id)
@@ -265,6 +280,8 @@ async def fork(hand: Hand, wanted: Fork, new_id: str) -> Summary:
         kernel = hand.kernel_for(wanted.plan)
     if wanted.step not in told.steps:
         raise NeverRan(wanted.execution_id, wanted.step)
+    if wanted.plan is not None:
+        _check_fits(wanted.plan, history.summary.new.workflow, wanted.step)
     old = told.started
     started = replace(
         old,
@@ -276,13 +293,43 @@ async def fork(hand: Hand, wanted: Fork, new_id: str) -> Summary:
     )
     if wanted.plan is not None:
         await hand.store.save_plan(wanted.plan.content_hash, dump_plan(wanted.plan))
-    recorded = told.but_for([wanted.step])
-    fresh, first = Telling.begin(kernel, started, hand.secrets, recorded)
-    entries = [entry_of(first.events, _UNCHAINED)]
-    for turn in fresh.retell(told, [wanted.step]):
-        entries.append(entry_of(turn.events, entries[-1].digest))
+    fresh, entries = _forked(told, kernel, started, wanted.step)
     refuse_undone(told, fresh, wanted.execution_id)
     return await _create(hand, history, left(hand, fresh, entries, epoch=1), entries)
+
+
+def _forked(
+    told: Telling, kernel: Kernel, started: ExecutionStarted, step: str
+) -> tuple[Telling, list[Entry]]:
+    """Tell `told` anew without what `step` came to, nor what failed it or would now."""
+    again = [step, *_failing(told.state.end)]
+    while True:
+        recorded = told.but_for(again)
+        fresh, first = Telling.begin(kernel, started, told.secrets, recorded)
+        entries = [entry_of(first.events, _UNCHAINED)]
+        for turn in fresh.retell(told, again):
+            entries.append(entry_of(turn.events, entries[-1].digest))
+        # Another input or plan lets another of the old failures count.
+        failing = [one for one in _failing(fresh.state.end) if one not in again]
+        if not failing or failing[0] not in told.steps:
+            return fresh, entries
+        again += failing
+
+
+def _failing(end: TerminalEvent | None) -> list[str]:
+    failure = getattr(end, "failure", None)
+    return [failure.step] if failure is not None and failure.step else []
+
+
+def _check_fits(plan: Plan, workflow: str, step: str) -> None:
+    if plan.name != workflow:
+        raise UnfitDocument(f"it is workflow '{plan.name}', and this was '{workflow}'")
+    scopes = [plan.scope]
+    for name in ids(step):
+        found = [node for scope in scopes for node in scope.nodes if node.id == name]
+        if not found:
+            raise UnfitDocument(f"it has no step '{step}'")
+        scopes = [scope for node in found for scope in scopes_of(node)]
 
 
 def left(hand: Hand, told: Telling, entries: list[Entry], *, epoch: int) -> Telling:

@@ -13,6 +13,7 @@ from plait.plan.nodes import (
     RetryPolicy,
     Scope,
     all_nodes,
+    scopes_of,
 )
 
 __all__ = [
@@ -27,4 +28,5 @@ __all__ = [
     "all_nodes",
     "dump_plan",
     "load_plan",
+    "scopes_of",
 ]

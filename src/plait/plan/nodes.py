@@ -195,6 +195,10 @@ def all_nodes(scope: Scope) -> Iterator[Node]:
     while stack:
         for node in stack.pop().nodes:
             yield node
-            stack.extend(node.scopes.values())
-            beside = (node.fallback_scope, node.compensate_scope)
-            stack.extend(one for one in beside if one is not None)
+            stack.extend(scopes_of(node))
+
+
+def scopes_of(node: Node) -> list[Scope]:
+    """Return the scopes that are inside `node`, or stand in for it or undo it."""
+    beside = (node.fallback_scope, node.compensate_scope)
+    return [*node.scopes.values(), *(one for one in beside if one is not None)]
