@@ -96,6 +96,15 @@ def steps_of(scope: Json, prefix: str) -> Iterator[tuple[str, Json]]:
         yield from within(step, prefix)
 
 
+def named_scopes(step: Json) -> Iterator[tuple[str, Json]]:
+    """Yield the scopes of a step that have names in paths."""
+    yield from step.get("branches", {}).items()
+    yield from ((case["name"], case) for case in step.get("cases", ()))
+    for number, catch in enumerate(step.get("catch", ()), start=1):
+        yield f"catch{number}", catch
+    yield from ((key, step[key]) for key in ("default", "finally") if key in step)
+
+
 def within(step: Json, prefix: str) -> Iterator[tuple[str, Json]]:
     """Yield a step and those inside it."""
     path = prefix + step["id"]
@@ -103,8 +112,8 @@ def within(step: Json, prefix: str) -> Iterator[tuple[str, Json]]:
     if "steps" in step:
         inside = f"{path}[0]/" if step["type"] in LOOPS else f"{path}/"
         yield from steps_of(step, inside)
-    for name, branch in step.get("branches", {}).items():
-        yield from steps_of(branch, f"{path}[{name}]/")
+    for name, scope in named_scopes(step):
+        yield from steps_of(scope, f"{path}[{name}]/")
     fallback = step.get("fallback")
     if isinstance(fallback, dict) and "type" in fallback:
         yield from within({"id": "fallback", **fallback}, f"{path}.fallback/")

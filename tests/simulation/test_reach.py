@@ -33,6 +33,7 @@ CANCELLING = {"CancelRequested", "ExecutionCancelled", "CompensationRequested"}
 KEPT = {
     "CompensationRequested",
     "ExecutionResumed",
+    "HistoryBegun",
     "HistoryRefused",
     "WorkerLost",
     "OutcomeUnknown",
