@@ -409,7 +409,8 @@ class Reference:
                 joined.append(end)
         if len(joined) > 1 and any(end.kind == "settled" for end in joined):
             raise Ambiguous
-        self.cut(path + "[", joined[0].at)
+        if joined[0].kind != "settled" or needed < len(branches):
+            self.cut(path + "[", joined[0].at)
         return joined
 
     # -- failures ------------------------------------------------------------------------
