@@ -12,7 +12,6 @@ from tests.simulation.reckoning import (
     End,
     Error,
     either,
-    told_of,
     word_matches,
 )
 
@@ -50,7 +49,7 @@ def switch(walk: Splits, raw: Json, names: Json, now: int, path: str) -> list[En
 
 def tried(walk: Splits, raw: Json, names: Json, now: int, path: str) -> list[End]:
     """Return how `try` ends: its steps, a `catch`, and `finally`."""
-    end = _only(walk.scope(raw, raw.get("order", "graph"), names, now, f"{path}/"), raw)
+    end = _only(walk.scope(raw, raw.get("order", "graph"), names, now, f"{path}/"))
     if end.kind == "failed":
         end = _caught(walk, raw, names, end, path)
     if "finally" not in raw or end.kind == "returned":
@@ -62,10 +61,10 @@ def tried(walk: Splits, raw: Json, names: Json, now: int, path: str) -> list[End
     return [replace(end, at=ends[0].at, missed=either(end.missed, ends[0].missed))]
 
 
-def _only(ends: list[End], raw: Json) -> End:
+def _only(ends: list[End]) -> End:
     if len(ends) > 1:
         raise Ambiguous
-    return told_of(ends[0], raw["id"], 0)
+    return ends[0]
 
 
 def _caught(walk: Splits, raw: Json, names: Json, failed: End, path: str) -> End:
@@ -80,7 +79,7 @@ def _caught(walk: Splits, raw: Json, names: Json, failed: End, path: str) -> End
             return failed
         inside = {**names, catch.get("as", "error"): seen}
         order, prefix = catch.get("order", "graph"), f"{path}[catch{number}]/"
-        return _only(walk.scope(catch, order, inside, failed.at, prefix), raw)
+        return _only(walk.scope(catch, order, inside, failed.at, prefix))
     return failed
 
 
