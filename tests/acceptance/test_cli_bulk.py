@@ -95,6 +95,16 @@ async def test_those_that_the_filters_name_are_resumed_and_no_others(
     assert Counter(row["status"] for row in rows.values()) == {"completed": 4, "failed": 1}
 
 
+async def test_the_one_that_was_started_with_a_key_is_named_by_it(tmp_path: Path) -> None:
+    (tmp_path / "sum.yaml").write_text(SUM)
+    for key in ("a", "b"):
+        started = await plait("run", "sum.yaml", "--durable", "--key", key, cwd=tmp_path)
+        assert started.code == 0, started.err
+    done = await plait("executions", "restart", "--key", "b", "--dry-run", cwd=tmp_path)
+    assert (done.code, done.lines) == (0, ["1 executions to restart"])
+    assert [row["id"] in done.out for row in await listed(tmp_path)] == [True, False]
+
+
 async def test_one_that_fails_again_and_one_that_cannot_go_on_stop_no_other(
     tmp_path: Path,
 ) -> None:

@@ -43,7 +43,6 @@ YesOption: TypeAlias = Annotated[
 JsonLinesOption: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Write a line of JSON for each execution.")
 ]
-COUNT_MAX: Final = 32
 CountOption: TypeAlias = Annotated[
     int,
     typer.Option(
@@ -57,23 +56,29 @@ _FINE: Final = ("completed", RUNNING)
 
 
 @record
+class Many:
+    """How several are changed (see plait.cli.groups)."""
+
+    dry_run: DryRunOption = False
+    yes: YesOption = False
+    as_json: JsonLinesOption = False
+    at_once: CountOption = 32
+
+
+@record
 class Wish:
     """Which executions are meant, and how it is told.
 
     Attributes:
         ids: Their ids, or how they begin; none: those that `filters` name.
         statuses: Those that the verb is for, when the filters name none.
-        count_max: How many are changed at a time.
     """
 
     ids: Sequence[str]
     filters: Filters
     statuses: tuple[str, ...]
-    dry_run: bool = False
-    yes: bool = False
-    as_json: bool = False
+    many: Many
     quiet: bool = False
-    count_max: int = COUNT_MAX
 
     @property
     def one(self) -> str | None:
@@ -87,7 +92,7 @@ class Wish:
             stop(
                 "write the ids of executions, or say which: --workflow, --failed, --since…"
             )
-        is_plain = not (self.dry_run or self.as_json)
+        is_plain = not (self.many.dry_run or self.many.as_json)
         return self.ids[0] if len(self.ids) == 1 and is_plain else None
 
 
@@ -129,7 +134,7 @@ class Tally:
             self._changed[_word(standing)] += 1
             if standing.error_code or standing.status not in self._verb.fine:
                 self.is_fine = False
-        if self._wish.as_json:
+        if self._wish.many.as_json:
             write(json_text(_json(changed), is_pretty=False) + "\n")
 
     def sum_up(self) -> None:
@@ -146,12 +151,12 @@ def change_many(bench: Bench, wish: Wish, verb: Verb) -> None:
     """Change all that are meant; ends with EXIT_FAILED when one was not, or has failed."""
     try:
         meant = asyncio.run(_meant(bench, wish))
-        if wish.dry_run:
+        if wish.many.dry_run:
             _list(meant, wish)
         say(f"{len(meant):,} executions to {verb.name}")
-        if wish.dry_run or not meant:
+        if wish.many.dry_run or not meant:
             return
-        if len(meant) > 1 and not wish.yes:
+        if len(meant) > 1 and not wish.many.yes:
             _ask()
         ids = [one.new.execution_id for one in meant]
         is_fine = asyncio.run(_change(bench, wish, verb, ids))
@@ -178,7 +183,7 @@ def _slim(row: Summary) -> Summary:
 
 
 def _list(meant: list[Summary], wish: Wish) -> None:
-    if not wish.as_json:
+    if not wish.many.as_json:
         print_table(meant)
         return
     for one in meant:
@@ -207,7 +212,7 @@ async def _change(bench: Bench, wish: Wish, verb: Verb, ids: list[str]) -> bool:
         course = await stack.enter_async_context(Course(verb.past, len(ids), quiet=quiet))
         tally = Tally(wish, verb, course)
         stack.callback(tally.sum_up)
-        await change_each(ids, change, tally.tell, count_max=wish.count_max)
+        await change_each(ids, change, tally.tell, count_max=wish.many.at_once)
         return tally.is_fine
 
 

@@ -10,29 +10,10 @@ from typing import Annotated, Literal, TypeAlias
 import typer
 
 from plait.assembly import compose
-from plait.cli.bulk import (
-    COUNT_MAX,
-    CountOption,
-    DryRunOption,
-    IdsArgument,
-    JsonLinesOption,
-    Verb,
-    Wish,
-    YesOption,
-    change_many,
-)
+from plait.cli.bulk import IdsArgument, Many, Verb, Wish, change_many
 from plait.cli.durable import Bench, change_and_finish, hand_of, new_id
-from plait.cli.filters import (
-    ErrorOption,
-    FailedOption,
-    Filters,
-    SinceOption,
-    StatusOption,
-    TagOption,
-    TextOption,
-    UntilOption,
-    WorkflowOption,
-)
+from plait.cli.filters import Filters
+from plait.cli.groups import spread
 from plait.cli.inputs import checked_input, read_input
 from plait.cli.options import ConfigOption, ResolveOption, configured, connectors
 from plait.cli.outcome import Manner, tell_ended
@@ -104,20 +85,11 @@ def decide(
     with_store(store, config, change)
 
 
+@spread
 def resume(
+    filters: Filters,
+    many: Many,
     executions: IdsArgument = None,
-    workflow: WorkflowOption = None,
-    status: StatusOption = None,
-    failed: FailedOption = False,
-    error: ErrorOption = None,
-    tag: TagOption = None,
-    text: TextOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    dry_run: DryRunOption = False,
-    yes: YesOption = False,
-    as_json: JsonLinesOption = False,
-    at_once: CountOption = COUNT_MAX,
     detach: DetachOption = False,
     quiet: QuietOption = False,
     store: StoreOption = None,
@@ -142,10 +114,8 @@ def resume(
 
     - `plait executions resume --workflow order --failed --since 1d --json`
     """
-    filters = Filters(workflow, status, error, tag, text, since, failed, until)
-    statuses = () if error else ("failed", "cancelled")
-    told = (dry_run, yes, as_json, quiet, at_once)
-    wish = Wish(executions or (), filters, statuses, *told)
+    statuses = () if filters.error else ("failed", "cancelled")
+    wish = Wish(executions or (), filters, statuses, many, quiet)
     verb = Verb("resume", "resumed", resume_it, is_left=detach)
     _change_all(bench_of(config, resolve, store), wish, verb)
 
@@ -184,20 +154,11 @@ def rollback(
         tell_ended(shown, Manner(quiet=quiet, as_json=False), is_pretty=None)
 
 
+@spread
 def restart(
+    filters: Filters,
+    many: Many,
     executions: IdsArgument = None,
-    workflow: WorkflowOption = None,
-    status: StatusOption = None,
-    failed: FailedOption = False,
-    error: ErrorOption = None,
-    tag: TagOption = None,
-    text: TextOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    dry_run: DryRunOption = False,
-    yes: YesOption = False,
-    as_json: JsonLinesOption = False,
-    at_once: CountOption = COUNT_MAX,
     detach: DetachOption = False,
     quiet: QuietOption = False,
     store: StoreOption = None,
@@ -215,9 +176,7 @@ def restart(
 
     - `plait executions restart --workflow order --status cancelled --since 1h`
     """
-    filters = Filters(workflow, status, error, tag, text, since, failed, until)
-    told = (dry_run, yes, as_json, quiet, at_once)
-    wish = Wish(executions or (), filters, () if error else TERMINAL, *told)
+    wish = Wish(executions or (), filters, () if filters.error else TERMINAL, many, quiet)
 
     async def change(hand: Hand, execution_id: str) -> Summary:
         return await restart_it(hand, execution_id, new_id())

@@ -14,18 +14,8 @@ import typer
 
 from plait.cli.course import bench_of, decide, fork, restart, resume, rollback
 from plait.cli.durable import Bench, hand_of
-from plait.cli.filters import (
-    ErrorOption,
-    FailedOption,
-    Filters,
-    KeyOption,
-    SinceOption,
-    StatusOption,
-    TagOption,
-    TextOption,
-    UntilOption,
-    WorkflowOption,
-)
+from plait.cli.filters import Filters
+from plait.cli.groups import spread
 from plait.cli.messages import approve, cancel, reject, signal
 from plait.cli.options import ConfigOption
 from plait.cli.output import error_json, is_terminal, json_text, write
@@ -70,16 +60,9 @@ def _executions() -> None:
 
 
 @group.command("list")
+@spread
 def list_(
-    workflow: WorkflowOption = None,
-    status: StatusOption = None,
-    failed: FailedOption = False,
-    error: ErrorOption = None,
-    tag: TagOption = None,
-    key: KeyOption = None,
-    text: TextOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
+    filters: Filters,
     limit: Annotated[
         int, typer.Option(metavar="COUNT", min=1, max=10_000, help="At most so many.")
     ] = 50,
@@ -95,8 +78,7 @@ def list_(
 
     - `plait executions list -w order --text ada@example.org --json`
     """
-    given = Filters(workflow, status, error, tag, text, since, failed, until, key)
-    search = given.search(limit)
+    search = filters.search(limit)
     rows_found = with_store(store, config, lambda opened: opened.find(search))
     if as_json:
         rows = [row_json(one) for one in rows_found]

@@ -52,23 +52,22 @@ UntilOption: TypeAlias = Annotated[
 
 @record
 class Filters:
-    """What was given of them."""
+    """What was given of them (see plait.cli.groups)."""
 
-    workflow: str | None
-    status: list[str] | None
-    error: str | None
-    tag: str | None
-    text: str | None
-    since: str | None
-    failed: bool = False
-    until: str | None = None
-    key: str | None = None
+    workflow: WorkflowOption = None
+    status: StatusOption = None
+    failed: FailedOption = False
+    error: ErrorOption = None
+    tag: TagOption = None
+    key: KeyOption = None
+    text: TextOption = None
+    since: SinceOption = None
+    until: UntilOption = None
 
     @property
     def are_given(self) -> bool:
         """Whether there is any."""
-        given = (self.workflow, self.error, self.tag, self.text, self.since, self.until)
-        return any(one is not None for one in given) or bool(self.statuses)
+        return self != Filters()
 
     @property
     def statuses(self) -> tuple[str, ...]:

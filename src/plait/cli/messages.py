@@ -8,30 +8,11 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from plait.cli.bulk import (
-    COUNT_MAX,
-    CountOption,
-    DryRunOption,
-    IdsArgument,
-    JsonLinesOption,
-    Verb,
-    Wish,
-    YesOption,
-    change_many,
-)
+from plait.cli.bulk import IdsArgument, Many, Verb, Wish, change_many
 from plait.cli.course import bench_of
 from plait.cli.durable import hand_of, new_id
-from plait.cli.filters import (
-    ErrorOption,
-    FailedOption,
-    Filters,
-    SinceOption,
-    StatusOption,
-    TagOption,
-    TextOption,
-    UntilOption,
-    WorkflowOption,
-)
+from plait.cli.filters import Filters
+from plait.cli.groups import spread
 from plait.cli.inputs import read_input
 from plait.cli.options import ConfigOption
 from plait.cli.output import check_texts, stop
@@ -58,7 +39,10 @@ RoleOption: TypeAlias = Annotated[
 ]
 
 
+@spread
 def cancel(
+    filters: Filters,
+    many: Many,
     executions: IdsArgument = None,
     reason: Annotated[
         str, typer.Option(metavar="TEXT", help="Kept with the execution.")
@@ -67,18 +51,6 @@ def cancel(
         bool,
         typer.Option("--compensate", help="Undo the steps that completed first."),
     ] = False,
-    workflow: WorkflowOption = None,
-    status: StatusOption = None,
-    failed: FailedOption = False,
-    error: ErrorOption = None,
-    tag: TagOption = None,
-    text: TextOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    dry_run: DryRunOption = False,
-    yes: YesOption = False,
-    as_json: JsonLinesOption = False,
-    at_once: CountOption = COUNT_MAX,
     store: StoreOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -100,9 +72,7 @@ def cancel(
     - `plait executions cancel --workflow order --tag trial --dry-run`
     """
     check_texts({"--reason": reason})
-    filters = Filters(workflow, status, error, tag, text, since, failed, until)
-    told = (dry_run, yes, as_json, False, at_once)
-    wish = Wish(executions or (), filters, (RUNNING,), *told)
+    wish = Wish(executions or (), filters, (RUNNING,), many)
 
     async def change(hand: Hand, execution_id: str) -> Summary:
         return await cancel_it(hand, execution_id, reason, compensates=compensate)

@@ -12,17 +12,8 @@ from typing import Annotated, Final
 import typer
 
 from plait.cli.durable import Bench, hand_of
-from plait.cli.filters import (
-    ErrorOption,
-    FailedOption,
-    Filters,
-    SinceOption,
-    StatusOption,
-    TagOption,
-    TextOption,
-    UntilOption,
-    WorkflowOption,
-)
+from plait.cli.filters import Filters
+from plait.cli.groups import spread
 from plait.cli.options import ConfigOption, configured, connectors
 from plait.cli.output import EXIT_FAILED, say, stop, write
 from plait.cli.stores import StoreOption, found, with_store
@@ -35,21 +26,15 @@ from plait.ports.journal import StoreUnavailable
 _LINES_AT_ONCE: Final = 16
 
 
+@spread
 def export(
+    filters: Filters,
     executions: Annotated[
         list[str] | None, typer.Argument(metavar="ID", help="These executions.")
     ] = None,
     is_all: Annotated[
         bool, typer.Option("--all", help="All, or all that the other options name.")
     ] = False,
-    workflow: WorkflowOption = None,
-    status: StatusOption = None,
-    failed: FailedOption = False,
-    error: ErrorOption = None,
-    tag: TagOption = None,
-    text: TextOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
     store: StoreOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -64,7 +49,6 @@ def export(
 
     - `plait executions export --all --status failed --since 7d > failed.jsonl`
     """
-    filters = Filters(workflow, status, error, tag, text, since, failed, until)
     if bool(executions) == is_all:
         stop("write the ids of executions, or --all, and not both")
     if filters.are_given and not is_all:
