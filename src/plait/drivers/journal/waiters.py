@@ -44,6 +44,8 @@ class Waiters:
             yield future
         finally:
             futures.pop(future, None)
+            # Also when it is done: asyncio would log a failure that nobody took.
+            future.cancel()
             if not futures and self._futures.get(execution_id) is futures:
                 del self._futures[execution_id]
 
