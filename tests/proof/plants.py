@@ -14,10 +14,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from plait.drivers.journal import JournalDriver, Start, history, telling
-from plait.drivers.journal import driver as driver_module
+from plait.drivers.journal import holding as holding_module
 from plait.drivers.journal import kernels as kernels_module
 from plait.drivers.journal.deaths import Deaths
+from plait.drivers.journal.holding import Holding
 from plait.drivers.journal.live import Live
+from plait.drivers.journal.rounds import Rounds
 from plait.drivers.journal.telling import Telling
 from plait.kernel import Command, StartCall
 from plait.kernel.codec import dump_turn
@@ -69,7 +71,7 @@ def plant(name: str, owner: Any, attribute: str, broken: Any) -> Plant:
 # -- the driver --------------------------------------------------------------------------
 
 _start = JournalDriver.start
-_rebuilt = JournalDriver._rebuilt
+_rebuilt = Holding._rebuilt
 _start_call = Live._start_call
 _rebuild = Live.rebuild
 _append_of = Live._append
@@ -120,7 +122,7 @@ def _append_telling_the_end(self: Live, *given: Any) -> Append:
     append = _append_of(self, *given)
     if append.standing.status != RUNNING:
         ended = replace(self.summary, standing=append.standing)
-        self.host._tell(ended)  # type: ignore[attr-defined]  # the driver is the host
+        self.host._worker.waiters.tell(ended)  # type: ignore[attr-defined]  # Holding
     return append
 
 
@@ -163,14 +165,14 @@ def _rebuild_without_doubt(
 
 
 async def _rebuilt_in_any_epoch(
-    self: JournalDriver, held: Summary, live: Any, *, is_claimed: bool = False
+    self: Holding, held: Summary, live: Any, *, is_claimed: bool = False
 ) -> None:
     found = (await self.journal.read(held.new.execution_id)).summary
     await _rebuilt(self, replace(held, epoch=found.epoch), live, is_claimed=is_claimed)
 
 
-async def _nothing_is_lost(self: JournalDriver) -> None:
-    self._is_unsure = False
+async def _nothing_is_lost(self: Rounds) -> None:
+    self._worker.is_unsure = False
 
 
 async def _end_no_children(self: Live) -> None:
@@ -308,22 +310,17 @@ PLANTS: Final = (
     plant(
         "repeats what was completed", telling.Outstanding, "hear", lambda self, event: None
     ),
-    plant(
-        "goes on in its successor's epoch",
-        JournalDriver,
-        "_rebuilt",
-        _rebuilt_in_any_epoch,
-    ),
+    plant("goes on in its successor's epoch", Holding, "_rebuilt", _rebuilt_in_any_epoch),
     plant("tells children when it is too late", Live, "_end_children", _end_no_children),
-    plant("forgets what a lost answer gave", JournalDriver, "_find_lost", _nothing_is_lost),
+    plant("forgets what a lost answer gave", Rounds, "_find_lost", _nothing_is_lost),
     plant("quarantines too early", Deaths, "__init__", _count_three_deaths),
     plant(
         "tries for ever what is refused",
-        driver_module,
+        holding_module,
         "is_given_up",
         lambda live, told: False,
     ),
-    plant("gives up at the first refusal", driver_module, "is_given_up", _give_up_at_once),
+    plant("gives up at the first refusal", holding_module, "is_given_up", _give_up_at_once),
     plant("digests are not chained", history, "_link", _unchained),
     plant("histories are not verified", kernels_module, "verify", lambda history: None),
     plant(

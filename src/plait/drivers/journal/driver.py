@@ -6,36 +6,31 @@ Rule 2. An execution is in memory only while something happens in it. One that w
 Rule 3. Whatever a worker held when it died is claimed and replayed by the next; calls that
         were under way are made again under the same idempotency key.
 
-Not here: one execution's turns (plait.drivers.journal.live), what the bytes of a history
-mean (plait.drivers.journal.history).
+Not here: how executions come into memory and leave it (plait.drivers.journal.holding), when
+a worker looks for what is due (plait.drivers.journal.rounds).
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
-from itertools import chain, repeat
-from typing import Final, TypeVar
-from weakref import WeakValueDictionary
 
 from plait.drivers.children import Workflows
 from plait.drivers.inline import Result
 from plait.drivers.journal.adopting import Unwritten, write_down
 from plait.drivers.journal.children import Children
-from plait.drivers.journal.deaths import DEATHS_MAX, Deaths
-from plait.drivers.journal.history import entry_of, is_untouched, origin_of
+from plait.drivers.journal.deaths import DEATHS_MAX
+from plait.drivers.journal.history import entry_of, origin_of
+from plait.drivers.journal.holding import Holding, may_leave
 from plait.drivers.journal.kernels import Kernels
 from plait.drivers.journal.live import Live
-from plait.drivers.journal.lost import held_by, row_in
+from plait.drivers.journal.lost import row_in
 from plait.drivers.journal.messages import (
     cancel_message,
     decision_message,
     event_of,
-    readable,
     signal_message,
 )
 from plait.drivers.journal.payload import (
@@ -44,15 +39,22 @@ from plait.drivers.journal.payload import (
     PayloadTooLarge,
 )
 from plait.drivers.journal.queued import end_queued
-from plait.drivers.journal.refused import BACK_OFF_S, is_given_up, pause_after
 from plait.drivers.journal.result import result_of
-from plait.drivers.journal.standing import standing_of, waits_for_secret
-from plait.drivers.journal.starting import after, begun, placed
-from plait.drivers.journal.tasks import Tasks
+from plait.drivers.journal.rounds import Rounds
+from plait.drivers.journal.standing import standing_of
+from plait.drivers.journal.starting import placed
 from plait.drivers.journal.telling import Outstanding, ambient_of
-from plait.drivers.journal.terms import Start, Store, Times, new_execution, started
+from plait.drivers.journal.terms import (
+    Limits,
+    Start,
+    Store,
+    Times,
+    new_execution,
+    started,
+)
 from plait.drivers.journal.unsafe import UnsafeCounted
-from plait.drivers.journal.waiters import Enough, Waiters, has_ended
+from plait.drivers.journal.waiters import Enough, has_ended
+from plait.drivers.journal.worker import Worker
 from plait.kernel import Kernel
 from plait.kernel.events import ApprovalDecided, CancelRequested
 from plait.model.json import JsonObject, JsonValue
@@ -60,25 +62,14 @@ from plait.model.signal import check_signal
 from plait.plan import Plan
 from plait.ports.calls import Calls
 from plait.ports.journal import (
-    LET_IN,
     QUEUED,
     RUNNING,
-    Journal,
     LostRace,
     Message,
     Standing,
     StoreUnavailable,
     Summary,
 )
-from plait.ports.leases import Leases
-
-logger = logging.getLogger("plait.journal")
-
-T = TypeVar("T")
-
-CLAIM_LIMIT: Final = 200
-# An execution that has nothing to do for this long leaves the memory until it has.
-IDLE_MS_MAX: Final = 1_000
 
 
 class JournalDriver:
@@ -113,38 +104,28 @@ class JournalDriver:
         deaths_max: int = DEATHS_MAX,
         wall_clock_s: Callable[[], float] = time.time,
     ) -> None:
-        self._store = store
-        self.journal: Journal = store
-        self.tasks = Tasks()
+        secrets = secrets or {}
+        kernels = Kernels(store, kernel_for, secrets)
+        worker = Worker(worker_id, store, kernels, times or Times(), wall_clock_s)
+        self._worker = worker
         self._counted = UnsafeCounted(calls)
         self.calls: Calls = self._counted
+        self.tasks = worker.tasks
         self.children = Children(self, workflows or (lambda _: None), self.tasks.spawn)
-        self.secrets: Mapping[str, str] = secrets or {}
-        self.payload_bytes_max = payload_bytes_max
-        self.history_bytes_max = history_bytes_max
-        self.begins_anew = True
-        self._leases: Leases = store
-        self._worker_id = worker_id
+        self.secrets: Mapping[str, str] = secrets
         self.env = env or {}
-        self._times = times or Times()
-        self._lives: dict[str, Live] = {}
-        self._kernels = Kernels(store, kernel_for, self.secrets)
-        self._waiters = Waiters()
-        self._idle: list[Live] = []
-        self._stir = asyncio.Event()
-        self._beat_at_ms = self._rest_until_ms = 0
-        # True while the store may have done something whose answer was lost.
-        self._is_unsure = False
-        self.trouble: str | None = None  # the code that the latest look failed with
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        # Durations are monotonic: the wall clock is read once, then only added to.
-        self._loop_s = asyncio.get_running_loop().time
-        self._epoch_offset_s = wall_clock_s() - self._loop_s()
-        self._deaths = Deaths(store, deaths_max, self.now_ms(), self._lives)
+        self._limits = Limits(payload_bytes_max, history_bytes_max, deaths_max)
+        self._holding = Holding(worker, self.calls, self.children, secrets, self._limits)
+        self._rounds = Rounds(worker, self._holding)
 
     def now_ms(self) -> int:
-        """See plait.drivers.journal.live.Host."""
-        return int((self._epoch_offset_s + self._loop_s()) * 1000)
+        """Return the moment, milliseconds since the Unix epoch; it never goes back."""
+        return self._worker.now_ms()
+
+    @property
+    def trouble(self) -> str | None:
+        """The code that the latest look into the store failed with; None: it went well."""
+        return self._rounds.trouble
 
     # -- life --------------------------------------------------------------------------
 
@@ -154,43 +135,32 @@ class JournalDriver:
         Raises:
             StoreUnavailable: The store cannot be reached.
         """
-        await self._leases.join(self._worker_id)
-        await self._beat()
-        self.tasks.spawn(self._work())
-        self.tasks.spawn(self._notice())
+        await self._rounds.begin()
 
     async def close(self) -> None:
         """Give every execution back; whoever opens the store next takes them up."""
         await self._finish_unsafe()
-        lives = list(self._lives.values())
-        for live in lives:
-            live.let_go()
-        pumps = [live.pump for live in lives if live.pump is not None]
-        await asyncio.gather(*pumps, return_exceptions=True)
-        now_ms = self.now_ms()
-        given = [self._deaths.give_back(live.summary, now_ms) for live in lives]
-        await asyncio.gather(*given, return_exceptions=True)
+        await self._holding.give_back_all()
         await self.perish()
         with suppress(StoreUnavailable):
-            await self._leases.leave(self._worker_id)
+            await self._worker.store.leave(self._worker.name)
 
     async def _finish_unsafe(self) -> None:
         """Let unsafe calls end, and record what they came to, if that is soon."""
+        lives = self._holding.lives
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._times.unsafe_grace_ms / 1000):
+            async with asyncio.timeout(self._worker.times.unsafe_grace_ms / 1000):
                 while not self._counted.is_quiet.is_set():
                     await self._counted.is_quiet.wait()
-                    pumps = [one.pump for one in self._lives.values() if one.pump]
+                    pumps = [one.pump for one in lives.values() if one.pump]
                     if pumps:
                         await asyncio.wait(pumps)
 
     async def perish(self) -> None:
         """Stop at once and give nothing back, as a crash would: for tests of just that."""
-        lives = list(self._lives.values())
-        for live in lives:
-            live.let_go()
+        lives = self._holding.let_go()
         await self.tasks.end(live.work for live in lives if live.work is not None)
-        self._lives.clear()
+        self._holding.lives.clear()
 
     # -- verbs -------------------------------------------------------------------------
 
@@ -208,7 +178,7 @@ class JournalDriver:
             LostRace: The execution's id is taken.
             StoreUnavailable: Nothing was begun, or nothing is known of it.
         """
-        kernel = await self._kernels.of(plan)
+        kernel = await self._worker.kernels.of(plan)
         event = started(kernel, start, self.env, self.now_ms(), self.secrets)
         state, turn = kernel.start(event, ambient_of(event, self.secrets))
         outstanding = Outstanding()
@@ -216,19 +186,21 @@ class JournalDriver:
         standing = standing_of(state, outstanding)
         new = placed(new_execution(plan, start, event.at_ms), plan, event, start.priority)
         entries = [entry_of(turn.events, origin_of(new))]
-        byte_count, byte_count_max = len(entries[0].body), self.payload_bytes_max
+        byte_count = len(entries[0].body)
+        byte_count_max = self._limits.payload_bytes_max
         if byte_count > byte_count_max:
             raise PayloadTooLarge(byte_count=byte_count, byte_count_max=byte_count_max)
 
         async def begin() -> Summary:
-            async with self._alone_with(start.execution_id):
-                wanted = self.journal.create(new, entries, standing, self._worker_id)
-                created = await self._sure(wanted)
+            worker, holding = self._worker, self._holding
+            async with holding.alone_with(start.execution_id):
+                wanted = worker.store.create(new, entries, standing, worker.name)
+                created = await worker.sure(wanted)
                 is_ours = created.is_new and created.summary.lane_state != QUEUED
                 if is_ours and standing.status == RUNNING:
-                    live = Live(self, kernel, created.summary, state, outstanding)
+                    live = Live(holding, kernel, created.summary, state, outstanding)
                     live.history_bytes = byte_count
-                    if self._holds(live):
+                    if holding.keep(live):
                         live.act(turn.commands)
             return created.summary
 
@@ -240,29 +212,28 @@ class JournalDriver:
         Raises:
             StoreUnavailable: It was not taken over, and is not written.
         """
-        await self._kernels.of(live.kernel.plan)
+        await self._worker.kernels.of(live.kernel.plan)
         execution_id = unwritten.new.execution_id
-        async with self._alone_with(execution_id):
-            asked = write_down(self._store, self._worker_id, self.now_ms(), unwritten)
+        worker, holding = self._worker, self._holding
+        async with holding.alone_with(execution_id):
+            asked = write_down(worker.store, worker.name, worker.now_ms(), unwritten)
             try:
-                live.summary = await self._sure(asked)
+                live.summary = await worker.sure(asked)
             except LostRace:
                 live.let_go()
-                return await row_in(self._store, execution_id)
-            live.host = self
-            if unwritten.standing.status == RUNNING and not self._holds(live):
+                return await row_in(worker.store, execution_id)
+            live.host = holding
+            if unwritten.standing.status == RUNNING and not holding.keep(live):
                 live.let_go()
         return live.summary
 
     def may_leave(self, standing: Standing, now_ms: int) -> bool:
-        """See plait.drivers.journal.live.Host."""
-        wake_at_ms = standing.wake_at_ms
-        return wake_at_ms is None or wake_at_ms > now_ms + IDLE_MS_MAX
+        """Tell whether an execution that stands so leaves the memory until it is due."""
+        return may_leave(standing, now_ms)
 
     def stir(self) -> None:
         """Look for what is due now: somebody has made something due."""
-        self._beat_at_ms = 0
-        self._stir.set()
+        self._worker.alarm.stir()
 
     async def cancel(self, execution_id: str, reason: str, message_id: str) -> None:
         """Ask for an execution's end, whoever holds it.
@@ -272,15 +243,16 @@ class JournalDriver:
         """
         message = cancel_message(execution_id, reason, message_id)
         await self._post(message)
-        if execution_id not in self._lives:
-            event = CancelRequested(reason, self.now_ms())
-            end = end_queued(self._store, self._kernels, self._worker_id, event, message)
-            if (ended := await self._sure(end)) is not None:
-                self._waiters.tell(ended)
+        if execution_id not in self._holding.lives:
+            store, kernels, worker_id, now_ms = self.ours()
+            event = CancelRequested(reason, now_ms)
+            end = end_queued(store, kernels, worker_id, event, message)
+            if (ended := await self._worker.sure(end)) is not None:
+                self._worker.waiters.tell(ended)
 
     async def _post(self, message: Message) -> None:
-        await self.journal.post(message)
-        live = self._lives.get(message.execution_id)
+        await self._worker.store.post(message)
+        live = self._holding.lives.get(message.execution_id)
         if live is not None:
             live.hear(message.message_id, event_of(message, self.now_ms()))
         else:
@@ -314,7 +286,8 @@ class JournalDriver:
 
     def ours(self) -> tuple[Store, Kernels, str, int]:
         """See plait.drivers.journal.children.Parent."""
-        return self._store, self._kernels, self._worker_id, self.now_ms()
+        worker = self._worker
+        return worker.store, worker.kernels, worker.name, worker.now_ms()
 
     async def ended(self, execution_id: str, until: Enough = has_ended) -> Summary:
         """Wait until an execution has ended, wherever it runs; return its row then.
@@ -326,13 +299,14 @@ class JournalDriver:
             UnknownExecution: There is none of that id.
             PlaitError: This worker holds it, and it cannot go on: its history is damaged.
         """
-        with self._waiters.waiting(execution_id, until) as told:
-            if execution_id not in self._lives:
-                summary = await row_in(self._store, execution_id)
+        worker = self._worker
+        with worker.waiters.waiting(execution_id, until) as told:
+            if execution_id not in self._holding.lives:
+                summary = await row_in(worker.store, execution_id)
                 if until(summary.standing):
                     return summary
-                if summary.owner == self._worker_id:
-                    self._waiters.fail(execution_id)
+                if summary.owner == worker.name:
+                    worker.waiters.fail(execution_id)
             return await told
 
     async def result(self, execution_id: str) -> Result:
@@ -342,259 +316,6 @@ class JournalDriver:
             UnknownExecution: There is none of that id.
             HistoryDamaged: Its history is not the one that was written.
         """
-        history = await self.journal.read(execution_id)
-        return result_of(history, (await self._kernels.told(history)).state)
-
-    # -- what executions in memory tell ------------------------------------------------
-
-    def gone(self, live: Live, summary: Summary) -> None:
-        """See plait.drivers.journal.live.Host."""
-        self._forget(live)
-        standing = summary.standing
-        self._waiters.tell(summary)
-        if standing.status == RUNNING and live.inbox:
-            # A message came while it went: whoever looks claims it for that message.
-            self.stir()
-        elif standing.status == RUNNING:
-            self._expect(standing)
-        elif summary.new.lane is not None:
-            # Its end has let in the next.
-            self._stir.set()
-
-    def stalled(self, live: Live, error: Exception) -> None:
-        """See plait.drivers.journal.live.Host."""
-        if isinstance(error, LostRace):
-            self._drop(live)
-            return
-        self.tasks.spawn(self._take_again(live, pause_after(live, error)))
-
-    def _holds(self, live: Live) -> bool:
-        """Keep a new execution in memory, unless all that it does is to wait."""
-        summary = live.summary
-        if self.may_leave(summary.standing, self.now_ms()):
-            self.tasks.spawn(self._give_back(summary))
-            return False
-        self._lives[summary.new.execution_id] = live
-        return True
-
-    async def _give_back(self, summary: Summary) -> None:
-        with suppress(StoreUnavailable):
-            name = summary.new.execution_id
-            await self._sure(self._leases.release(self._worker_id, [name]))
-        self._expect(summary.standing)
-
-    def _expect(self, standing: Standing) -> None:
-        """Look again in time for an execution that has left the memory."""
-        if (at_ms := standing.wake_at_ms) is not None and at_ms < self._rest_until_ms:
-            self._stir.set()
-
-    def _drop(self, live: Live) -> None:
-        live.let_go()
-        self._forget(live)
-
-    def _forget(self, live: Live) -> None:
-        execution_id = live.summary.new.execution_id
-        # By now another may stand there: one that was overtaken, and claimed once more.
-        if self._lives.get(execution_id) is live:
-            del self._lives[execution_id]
-
-    # -- from the journal into memory --------------------------------------------------
-
-    async def _revive(self, held: Summary) -> None:
-        """Bring an execution that this worker was just given into memory."""
-        execution_id = held.new.execution_id
-        async with self._alone_with(execution_id):
-            overtaken = self._lives.get(execution_id)
-            if overtaken is not None:
-                if overtaken.summary.epoch >= held.epoch:
-                    return  # it was taken once more since this claim
-                self._drop(overtaken)
-            await self._attempt(execution_id, self._rebuilt(held, None, is_claimed=True))
-        wake_at_ms = held.standing.wake_at_ms
-        if wake_at_ms is None or wake_at_ms > self.now_ms():
-            # A message made it due, and comes with the next beat.
-            self.stir()
-
-    async def _take_up(self, execution_id: str) -> None:
-        """Bring an execution into memory that is this worker's, by a lost answer."""
-        async with self._alone_with(execution_id):
-            if execution_id not in self._lives:
-                await self._attempt(execution_id, self._taken(execution_id, None))
-
-    async def _attempt(self, execution_id: str, work: Awaitable[None]) -> None:
-        try:
-            await self._sure(work)
-        except StoreUnavailable as error:
-            logger.warning("execution %s waits for the store: %s", execution_id, error)
-        except LostRace:
-            logger.info("execution %s is in other hands by now", execution_id)
-        except Exception as error:
-            # It stays this worker's, so that nobody claims it over and over again.
-            self._waiters.fail(execution_id, error)
-
-    async def _take_again(self, live: Live, pause_s: float) -> None:
-        """Get back an execution with events that are not recorded yet."""
-        await asyncio.sleep(pause_s)
-        execution_id = live.summary.new.execution_id
-        for delay_s in chain(BACK_OFF_S, repeat(BACK_OFF_S[-1])):
-            async with self._alone_with(execution_id):
-                try:
-                    if not live.is_over:
-                        await self._taken(execution_id, live)
-                except StoreUnavailable:
-                    pass
-                except LostRace:
-                    self._drop(live)
-                    return
-                except Exception as error:
-                    self._drop(live)
-                    self._waiters.fail(execution_id, error)
-                    return
-                else:
-                    return
-            await asyncio.sleep(delay_s)
-
-    async def _taken(self, execution_id: str, live: Live | None) -> None:
-        held = await self._leases.take(self._worker_id, self.now_ms(), execution_id)
-        await self._rebuilt(held, live)
-
-    async def _rebuilt(
-        self, held: Summary, live: Live | None, *, is_claimed: bool = False
-    ) -> None:
-        """Put an execution that this worker holds into memory as its journal tells it.
-
-        Raises:
-            LostRace: It has changed hands again since.
-        """
-        execution_id = held.new.execution_id
-        history = await self.journal.read(execution_id)
-        found = history.summary
-        if (found.epoch, found.owner) != (held.epoch, self._worker_id):
-            # Whoever went on here would write under the epoch of the one who holds it.
-            raise LostRace(execution_id)
-        told = await self._kernels.told(history)
-        if found.standing.status != RUNNING:
-            await self._part_with(found, live)
-            return
-        if found.lane_state == QUEUED:
-            await self._give_back(found)
-            return
-        is_unknown = not (live or is_untouched(history) or waits_for_secret(found.standing))
-        if found.lane_state == LET_IN:
-            append, told = begun(found, told, self.now_ms())
-            await self.journal.append(append)
-            found, is_unknown = after(found, append), False
-        elif is_claimed and told.state.end is None:
-            found = await self._deaths.note(history, told, self.now_ms())
-            if found.owner is None:
-                self._waiters.tell(found)
-                return
-        if live is None:
-            live = Live(self, told.kernel, found, told.state, told.outstanding)
-        elif is_given_up(live, told):
-            self._waiters.tell(await self._deaths.park(history, told, self.now_ms()))
-            self._drop(live)
-            return
-        live.history_bytes = sum(len(one.body) for one in history.entries)
-        self._lives[execution_id] = live
-        self._waiters.failed.pop(execution_id, None)
-        live.rebuild(found, told, is_unknown=is_unknown)
-        standing = standing_of(live.state, live.outstanding)
-        if told.outstanding.is_lacking or self.may_leave(standing, self.now_ms()):
-            # Somebody left a message for the next beat, or nobody here acts on it.
-            self._idle.append(live)
-            self.stir()
-
-    async def _part_with(self, ended: Summary, live: Live | None) -> None:
-        """Give back what had ended already: it was that answer which was lost."""
-        await self._leases.release(self._worker_id, [ended.new.execution_id])
-        if live is not None:
-            self._drop(live)
-        self._waiters.tell(replace(ended, owner=None))
-
-    def _alone_with(self, execution_id: str) -> asyncio.Lock:
-        """Return what lets one at a time bring an execution into memory."""
-        return self._locks.setdefault(execution_id, asyncio.Lock())
-
-    async def _sure(self, work: Awaitable[T]) -> T:
-        """Do what may give this worker executions; remember if its answer was lost."""
-        try:
-            return await work
-        except StoreUnavailable:
-            self._is_unsure = True
-            raise
-
-    async def _find_lost(self) -> None:
-        """Take up what is this worker's without its knowing."""
-        self._is_unsure = False
-        async for execution_id in held_by(self._worker_id, self.journal):
-            if execution_id not in self._lives:
-                self.tasks.spawn(self._take_up(execution_id))
-
-    # -- a worker's rounds -------------------------------------------------------------
-
-    async def _work(self) -> None:
-        """Claim what is due, again and again: with each beat, when stirred, when due."""
-        while True:
-            next_wake_at_ms = await self._look()
-            await self._rest(next_wake_at_ms)
-
-    async def _notice(self) -> None:
-        """Stir the worker whenever somebody else may have written."""
-        while True:
-            try:
-                await self._leases.changed()
-            except Exception as error:
-                logger.warning("the store does not tell of changes: %r", error)
-                await asyncio.sleep(BACK_OFF_S[-1])
-            self.stir()
-
-    async def _look(self) -> int | None:
-        """Beat if it is time, claim, revive; return when the next execution is due."""
-        try:
-            if self.now_ms() >= self._beat_at_ms:
-                await self._beat()
-            now_ms = self.now_ms()
-            if self._is_unsure:
-                await self._sure(self._find_lost())
-            wanted = self._leases.claim(self._worker_id, now_ms, CLAIM_LIMIT)
-            claimed = await self._sure(wanted)
-        except StoreUnavailable as error:
-            self.trouble = error.code
-            logger.warning("the store gives no answer: %s", error)
-            return None
-        except Exception as error:
-            # Whatever that was, it keeps nobody from what this worker holds already.
-            self.trouble = getattr(error, "code", "internal")
-            logger.exception("nothing can be taken up from the store")
-            return None
-        self.trouble = None
-        for summary in claimed.executions:
-            self.tasks.spawn(self._revive(summary))
-        is_all = len(claimed.executions) < CLAIM_LIMIT
-        return claimed.next_wake_at_ms if is_all else now_ms
-
-    async def _rest(self, next_wake_at_ms: int | None) -> None:
-        until_ms = max(self._beat_at_ms, self.now_ms())
-        if next_wake_at_ms is not None:
-            until_ms = min(until_ms, next_wake_at_ms)
-        self._rest_until_ms = until_ms
-        with suppress(TimeoutError):
-            async with asyncio.timeout(max(until_ms - self.now_ms(), 0) / 1000):
-                await self._stir.wait()
-        self._stir.clear()
-
-    async def _beat(self) -> None:
-        now_ms = self.now_ms()
-        self._beat_at_ms = now_ms + self._times.beat_ms
-        until_ms = now_ms + self._times.lease_ms
-        idle = list(self._idle)
-        for message in await self._leases.beat(self._worker_id, now_ms, until_ms):
-            live = self._lives.get(message.execution_id)
-            event = None if live is None else readable(message, now_ms)
-            if live is not None and event is not None:
-                live.hear(message.message_id, event)
-        del self._idle[: len(idle)]
-        for live in idle:
-            live.rest()
-        await self._waiters.look(self.journal, self._lives.keys())
+        worker = self._worker
+        history = await worker.store.read(execution_id)
+        return result_of(history, (await worker.kernels.told(history)).state)

@@ -10,7 +10,7 @@ Rule 4. An event that cannot be decided stops nobody: an answer counts as a fail
         anything else is passed over. Whatever else arrives, a wish to cancel for one, is
         decided as ever.
 
-Not here: which executions are in memory (plait.drivers.journal.driver).
+Not here: which executions are in memory (plait.drivers.journal.holding).
 """
 
 from __future__ import annotations

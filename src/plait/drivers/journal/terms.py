@@ -59,6 +59,21 @@ class Times:
     unsafe_grace_ms: int = 5_000
 
 
+@record
+class Limits:
+    """How much a durable driver takes.
+
+    Attributes:
+        payload_bytes_max: What an input, or a call's answer, may bring into a history.
+        history_bytes_max: With more in its history an execution fails.
+        deaths_max: So many workers may an execution kill before it is quarantined.
+    """
+
+    payload_bytes_max: int
+    history_bytes_max: int
+    deaths_max: int
+
+
 def new_execution(plan: Plan, start: Start, at_ms: int) -> NewExecution:
     """Return what the store is told of an execution that began at `at_ms`."""
     return NewExecution(
