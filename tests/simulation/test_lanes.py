@@ -31,7 +31,7 @@ from plait.ports.journal import (
 from plait.stores.memory import MemoryStore
 from plait.testing.virtual_time import run_virtually
 from tests.simulation.asking import ask, plan_with
-from tests.unit.drivers.test_journal_doubt import a_while
+from tests.unit.drivers.workers import a_while
 
 T = TypeVar("T")
 TIMES = Times(lease_ms=2_000, beat_ms=500)

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 
-from plait.drivers.journal import JournalDriver, Start, replay, verify
+from plait.drivers.journal import replay, verify
 from plait.drivers.journal.history import HistoryDamaged
 from plait.gateway.streams import follow
 from plait.kernel import Kernel
 from plait.kernel.codec import load_turn
 from plait.kernel.events import HistoryBegun
 from plait.kernel.turn import Limits
-from plait.model.failure import Failure
-from plait.operations import Fork, Hand, fork, restart, resume, show
+from plait.operations import Fork, fork, restart, resume, show
 from plait.operations.archive import Intake, line_of
 from plait.operations.checking import Checker
 from plait.operations.course import NeverRan
 from plait.operations.requests import requests
 from plait.plan import Plan
-from plait.ports.calls import Call, CallHandle, CallReply, Done
 from plait.ports.journal import Append, History, Search
 from plait.stores.memory import MemoryStore
-from plait.testing.virtual_time import run_virtually
 from tests.simulation.asking import ask, plan_with
+from tests.unit.drivers.workers import Answers, Lives, run
 
 EACH = ask("x", {"at": "${iteration}", "of": "${input.name}"}, effect="keyed")
 ROUNDS = 60
@@ -44,26 +41,6 @@ def loop(**settings: Any) -> Plan:
     step: dict[str, Any] = {"id": "l", "type": "while", "steps": [EACH]}
     step |= {"while": f"${{iteration < {ROUNDS}}}", **settings}
     return plan_with(step, output="${l.response.iterations}")
-
-
-class Calls:
-    """Answers each call after 10 ms; those whose key is in `broken` with a failure."""
-
-    def __init__(self) -> None:
-        self.broken: set[str] = set()
-        self.made: list[str] = []
-        self.length = 200
-
-    def start(self, call: Call, done: Done) -> CallHandle:
-        key = str(call.idempotency_key).removeprefix("x/")
-        self.made.append(key)
-        answer: Any = CallReply({"long": "-" * self.length}, {})
-        if key in self.broken:
-            answer = Failure("connector.http.500", "broken")
-        return asyncio.get_running_loop().call_later(0.01, done, answer)
-
-    async def close(self) -> None:
-        """Nothing to close."""
 
 
 class CountingStore(MemoryStore):
@@ -84,44 +61,15 @@ class CountingStore(MemoryStore):
         return history
 
 
-class Case:
-    """A store, and workers that live for a while, one after the other."""
+class Case(Lives):
+    """A store, and workers whose histories begin anew after some 40 events."""
+
+    store: CountingStore
+    calls: Answers
 
     def __init__(self) -> None:
-        self.store = CountingStore()
-        self.calls = Calls()
-        self.count = 0
-
-    async def live(self, plan: Plan | None, *, for_s: float, dies: bool = True) -> None:
-        """Be a worker; begin `plan`; then die, or leave."""
-        self.count += 1
-        name = f"worker-{self.count}"
-        clock = asyncio.get_running_loop().time
-        driver = JournalDriver(
-            self.store, self.calls, kernel_for, worker_id=name, wall_clock_s=clock
-        )
-        await driver.open()
-        if plan is not None:
-            await driver.start(plan, Start("x", GIVEN, key="k"))
-        over = asyncio.get_running_loop().create_future()
-        asyncio.get_running_loop().call_later(for_s, over.set_result, None)
-        await over
-        if dies:
-            await driver.perish()
-            await self.store.leave(name)
-        else:
-            await driver.close()
-
-    async def status(self) -> str:
-        return (await self.store.read("x")).summary.standing.status
-
-    def hand(self) -> Hand:
-        now_ms = int(asyncio.get_running_loop().time() * 1000)
-        return Hand(self.store, kernel_for, f"hand-{self.count}", now_ms, {})
-
-
-def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    run_virtually(main())
+        super().__init__(CountingStore(), Answers(), kernel_for, GIVEN)
+        self.calls.response = {"long": "-" * 200}
 
 
 def first_of(history: History) -> HistoryBegun:
@@ -211,7 +159,7 @@ def test_a_workflow_without_loops_keeps_all_of_its_history() -> None:
 def test_what_cannot_shrink_goes_on_to_the_limit() -> None:
     async def main() -> None:
         case = Case()
-        case.calls.length = 4_000
+        case.calls.response = {"long": "-" * 4_000}
         step: dict[str, Any] = {"id": "l", "type": "foreach", "max_concurrency": 1}
         step |= {"items": list(range(4 * KEPT)), "steps": [ask("x")]}
         grows = plan_with(step)

@@ -15,7 +15,8 @@ from plait.ports.journal import Append, History, Message
 from plait.stores.memory import MemoryStore
 from plait.testing.virtual_time import run_virtually
 from tests.simulation.asking import ask, plan_with
-from tests.unit.drivers.test_journal_doubt import Calls, a_while
+from tests.unit.drivers.test_journal_doubt import Calls
+from tests.unit.drivers.workers import a_while
 
 PAID: Any = {"id": "paid", "type": "wait", "event": {"name": "paid"}}
 LONG: Any = {"id": "long", "type": "wait", "for": "50ms"}

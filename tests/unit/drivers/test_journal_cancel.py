@@ -21,7 +21,7 @@ from plait.ports.journal import QUEUED, History, Summary
 from plait.stores.memory import MemoryStore
 from plait.testing.virtual_time import run_virtually
 from tests.simulation.asking import ask, plan_with
-from tests.unit.drivers.test_journal_doubt import a_while
+from tests.unit.drivers.workers import a_while, driver_on
 
 UNDO: Any = {
     "id": "undo",
@@ -61,11 +61,6 @@ class Handle:
     def cancel(self) -> None:
         self.upstream.given_up.append(self.name)
         self.timer.cancel()
-
-
-def driver_on(store: MemoryStore, name: str, upstream: Upstream) -> JournalDriver:
-    clock = asyncio.get_running_loop().time
-    return JournalDriver(store, upstream, Kernel, worker_id=name, wall_clock_s=clock)
 
 
 async def begun(

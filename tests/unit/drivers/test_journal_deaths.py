@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from plait.drivers.journal import JournalDriver, Start
-from plait.kernel import Kernel
 from plait.kernel.codec import load_turn
 from plait.kernel.events import TimerFired, WorkerLost
-from plait.operations import Hand, cancel, resume
+from plait.operations import cancel, resume
 from plait.plan import Plan
 from plait.ports.calls import Call, CallHandle, CallReply, Done
 from plait.ports.journal import Append, Summary
 from plait.stores.memory import MemoryStore
-from plait.testing.virtual_time import run_virtually
 from tests.simulation.asking import ask, plan_with
+from tests.unit.drivers.workers import Lives, driver_on, run
 
 POISON = plan_with(ask("a"), ask("b", depends_on=["a"]))
 NAP = plan_with({"id": "nap", "type": "wait", "for": "10s"})
@@ -43,40 +40,16 @@ class Calls:
         """Nothing to close."""
 
 
-class Case:
-    """A store, and workers that live a while one after the other."""
+class Case(Lives):
+    """A store, and workers, three of which an execution may kill."""
+
+    calls: Calls
 
     def __init__(self, store: MemoryStore | None = None) -> None:
-        self.store = store or MemoryStore()
-        self.calls = Calls(set())
-        self.count = 0
+        super().__init__(store or MemoryStore(), Calls(set()))
 
-    async def live(
-        self, plan: Plan | None = None, *, dies: bool = True, for_s: float = 1.0
-    ) -> None:
-        """Be a worker for a second; begin `plan`; then die, or leave."""
-        loop = asyncio.get_running_loop()
-        self.count += 1
-        name = f"worker-{self.count}"
-        driver = JournalDriver(
-            self.store,
-            self.calls,
-            Kernel,
-            worker_id=name,
-            deaths_max=DEATHS_MAX,
-            wall_clock_s=loop.time,
-        )
-        await driver.open()
-        if plan is not None:
-            await driver.start(plan, Start("x", None))
-        over = loop.create_future()
-        loop.call_later(for_s, over.set_result, None)
-        await over
-        if dies:
-            await driver.perish()
-            await self.store.leave(name)
-        else:
-            await driver.close()
+    async def live(self, plan: Plan | None = None, **given: Any) -> None:
+        await super().live(plan, deaths_max=DEATHS_MAX, **given)
 
     async def row(self) -> Summary:
         return (await self.store.read("x")).summary
@@ -84,14 +57,6 @@ class Case:
     async def deaths(self) -> list[int]:
         turns = [load_turn(one.body)[0] for one in (await self.store.read("x")).entries]
         return [turn.deaths for turn in turns if isinstance(turn, WorkerLost)]
-
-    def hand(self) -> Hand:
-        now_ms = int(asyncio.get_running_loop().time() * 1000)
-        return Hand(self.store, Kernel, f"hand-{self.count}", now_ms, {})
-
-
-def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    run_virtually(main())
 
 
 def test_it_is_quarantined_at_the_last_death_and_others_go_on() -> None:
@@ -189,10 +154,7 @@ def test_in_quarantine_it_can_be_cancelled_and_hears_signals(is_cancelled: bool)
             await cancel(case.hand(), "x", "enough")
             assert (await case.row()).standing.status == "cancelled"
             return
-        loop = asyncio.get_running_loop()
-        eve = JournalDriver(
-            case.store, case.calls, Kernel, worker_id="eve", wall_clock_s=loop.time
-        )
+        eve = driver_on(case.store, "eve", case.calls)
         await eve.signal("x", "news", 7, "s1")
         await case.live(for_s=5, dies=False)
         row = await case.row()

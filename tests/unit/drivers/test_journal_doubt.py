@@ -9,8 +9,7 @@ from typing import TypeVar
 
 import pytest
 
-from plait.drivers.journal import JournalDriver, Start, is_at_rest
-from plait.kernel import Kernel
+from plait.drivers.journal import Start, is_at_rest
 from plait.ports.calls import Call, CallHandle, CallReply, Done
 from plait.ports.journal import (
     Append,
@@ -26,6 +25,7 @@ from plait.ports.leases import Claimed
 from plait.stores.memory import MemoryStore
 from plait.testing.virtual_time import run_virtually
 from tests.simulation.asking import ask, plan_with
+from tests.unit.drivers.workers import a_while, driver_on
 
 T = TypeVar("T")
 
@@ -83,11 +83,6 @@ class Calls:
         """Nothing to close."""
 
 
-def driver_on(store: MemoryStore, worker_id: str, calls: Calls) -> JournalDriver:
-    loop = asyncio.get_running_loop()
-    return JournalDriver(store, calls, Kernel, worker_id=worker_id, wall_clock_s=loop.time)
-
-
 PLAN = plan_with(ask("a"), ask("b", depends_on=["a"]))
 
 
@@ -97,14 +92,6 @@ async def begin_for_anybody(store: MemoryStore) -> None:
     await eve.start(PLAN, Start("x", None))
     await eve.perish()
     await store.leave("eve")
-
-
-async def a_while(seconds: float) -> None:
-    """Let virtual time pass."""
-    loop = asyncio.get_running_loop()
-    over = loop.create_future()
-    loop.call_later(seconds, over.set_result, None)
-    await over
 
 
 @pytest.mark.parametrize("lost", [["create"], ["append"], ["append"] * 2, ["claim"]])

@@ -17,7 +17,8 @@ from plait.ports.journal import IN_LANE, LET_IN, QUEUED, Search, Summary, Unknow
 from plait.stores.memory import MemoryStore
 from plait.testing.virtual_time import run_virtually
 from tests.simulation.asking import ask, plan_with
-from tests.unit.drivers.test_journal_doubt import Calls, ForgetfulStore, a_while, driver_on
+from tests.unit.drivers.test_journal_doubt import Calls, ForgetfulStore
+from tests.unit.drivers.workers import a_while, driver_on
 
 NAP: dict[str, Any] = {"id": "nap", "type": "wait", "for": "10s"}
 PER_CUSTOMER = {"key": "${input.customer}", "max": 1}

@@ -15,7 +15,8 @@ from plait.ports.leases import Claimed
 from plait.stores.memory import MemoryStore
 from plait.testing.virtual_time import run_virtually
 from tests.simulation.asking import ask, plan_with
-from tests.unit.drivers.test_journal_doubt import Calls, NeverAnswered, driver_on
+from tests.unit.drivers.test_journal_doubt import Calls, NeverAnswered
+from tests.unit.drivers.workers import driver_on
 
 WRITE_S = 1.0
 # Of virtual time: several beats.

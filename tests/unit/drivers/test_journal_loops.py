@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from plait.drivers.journal import JournalDriver, Start
-from plait.kernel import Kernel
-from plait.model.failure import Failure
-from plait.operations import Fork, Hand, fork, resume, show
+from plait.operations import Fork, fork, resume, show
 from plait.plan import Plan
-from plait.ports.calls import Call, CallHandle, CallReply, Done
 from plait.stores.memory import MemoryStore
-from plait.testing.virtual_time import run_virtually
 from tests.simulation.asking import ask, plan_with
+from tests.unit.drivers.workers import Answers, Lives, run
 
 EACH = ask("x", effect="keyed")
 
@@ -34,63 +27,13 @@ def fan(**settings: Any) -> Plan:
     return plan_with(step, output="${l.response.success_count}")
 
 
-@dataclass
-class Calls:
-    """Answers each call after 10 ms; those whose key is in `broken` with a failure."""
+class Case(Lives):
+    """One store, and workers on it."""
 
-    broken: set[str] = field(default_factory=set)
-    made: list[str] = field(default_factory=list)
-
-    def start(self, call: Call, done: Done) -> CallHandle:
-        key = str(call.idempotency_key).removeprefix("x/")
-        self.made.append(key)
-        answer: Any = CallReply(None, {})
-        if key in self.broken:
-            answer = Failure("connector.http.500", "broken")
-        return asyncio.get_running_loop().call_later(0.01, done, answer)
-
-    async def close(self) -> None:
-        """Nothing to close."""
-
-
-class Case:
-    """A store, and workers that live for a while, one after the other."""
+    calls: Answers
 
     def __init__(self) -> None:
-        self.store = MemoryStore()
-        self.calls = Calls()
-        self.count = 0
-
-    async def live(self, plan: Plan | None, *, for_s: float, dies: bool = True) -> None:
-        """Be a worker; begin `plan`; then die, or leave."""
-        self.count += 1
-        name = f"worker-{self.count}"
-        clock = asyncio.get_running_loop().time
-        driver = JournalDriver(
-            self.store, self.calls, Kernel, worker_id=name, wall_clock_s=clock
-        )
-        await driver.open()
-        if plan is not None:
-            await driver.start(plan, Start("x", None))
-        over = asyncio.get_running_loop().create_future()
-        asyncio.get_running_loop().call_later(for_s, over.set_result, None)
-        await over
-        if dies:
-            await driver.perish()
-            await self.store.leave(name)
-        else:
-            await driver.close()
-
-    async def status(self, execution_id: str = "x") -> str:
-        return (await self.store.read(execution_id)).summary.standing.status
-
-    def hand(self) -> Hand:
-        now_ms = int(asyncio.get_running_loop().time() * 1000)
-        return Hand(self.store, Kernel, f"hand-{self.count}", now_ms, {})
-
-
-def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    run_virtually(main())
+        super().__init__(MemoryStore(), Answers())
 
 
 @pytest.mark.parametrize("plan", [loop(), loop(delay="5ms"), fan()])

@@ -26,7 +26,8 @@ from plait.ports.journal import (
 from plait.stores.memory import MemoryStore
 from plait.testing.virtual_time import run_virtually
 from tests.simulation.asking import ask, plan_with
-from tests.unit.drivers.test_journal_doubt import Calls, NeverAnswered, a_while
+from tests.unit.drivers.test_journal_doubt import Calls, NeverAnswered
+from tests.unit.drivers.workers import a_while, driver_on
 
 T = TypeVar("T")
 
@@ -90,15 +91,8 @@ class MortalStore(MemoryStore):
         return written
 
 
-def driver_on(store: MemoryStore, worker_id: str, calls: Calls, kid: str) -> JournalDriver:
-    return JournalDriver(
-        store,
-        calls,
-        Kernel,
-        worker_id=worker_id,
-        workflows=lambda _: CHILDREN[kid],
-        wall_clock_s=asyncio.get_running_loop().time,
-    )
+def parent_on(store: MemoryStore, worker_id: str, calls: Calls, kid: str) -> JournalDriver:
+    return driver_on(store, worker_id, calls, workflows=lambda _: CHILDREN[kid])
 
 
 async def rows(store: MemoryStore) -> dict[str, Summary]:
@@ -116,7 +110,7 @@ def test_whenever_its_worker_dies_a_child_ends_with_the_step_that_waits_for_it(
     async def main(dies_at: int) -> bool:
         store, calls = MortalStore(), NeverAnswered([])
         store.dies_at, store.is_kept = dies_at, is_kept
-        first = driver_on(store, "first", calls, kid)
+        first = parent_on(store, "first", calls, kid)
         await first.open()
         starting = asyncio.create_task(first.start(plan, Start("x", None)))
         with suppress(TimeoutError):
@@ -126,7 +120,7 @@ def test_whenever_its_worker_dies_a_child_ends_with_the_step_that_waits_for_it(
         has_died, store.dies_at = store.died.is_set(), None
         await first.perish()
         await store.leave("first")
-        second = driver_on(store, "second", calls, kid)
+        second = parent_on(store, "second", calls, kid)
         await second.open()
         await a_while(20)
         found = await rows(store)
@@ -156,7 +150,7 @@ class SlowToBegin(MemoryStore):
 def test_a_child_that_begins_after_its_step_was_given_up_ends() -> None:
     async def main() -> str:
         store = SlowToBegin()
-        driver = driver_on(store, "w", NeverAnswered([]), "a call")
+        driver = parent_on(store, "w", NeverAnswered([]), "a call")
         await driver.open()
         await driver.start(ENDS["its step's time is over"][0], Start("x", None))
         await driver.ended("x")
@@ -170,7 +164,7 @@ def test_a_child_that_begins_after_its_step_was_given_up_ends() -> None:
 def test_a_child_that_an_overtaken_worker_begins_ends() -> None:
     async def main() -> tuple[str, str]:
         store = SlowToBegin()
-        zombie = driver_on(store, "zombie", NeverAnswered([]), "a call")
+        zombie = parent_on(store, "zombie", NeverAnswered([]), "a call")
         await zombie.open()
         await zombie.start(plan_with(KID), Start("x", None))
         await a_while(0.1)
@@ -188,14 +182,14 @@ def test_a_child_that_an_overtaken_worker_begins_ends() -> None:
 def test_a_child_ends_when_its_parent_is_cancelled_by_hand(kid: str) -> None:
     async def main() -> tuple[str, str]:
         store = MemoryStore()
-        first = driver_on(store, "first", NeverAnswered([]), kid)
+        first = parent_on(store, "first", NeverAnswered([]), kid)
         await first.open()
         await first.start(plan_with(KID), Start("x", None))
         await a_while(1)
         await first.close()
         hand = Hand(store, Kernel, "hand", first.now_ms(), {})
         ended = await cancel(hand, "x", "enough")
-        second = driver_on(store, "second", NeverAnswered([]), kid)
+        second = parent_on(store, "second", NeverAnswered([]), kid)
         await second.open()
         await a_while(5)
         await second.close()
@@ -209,7 +203,7 @@ def test_a_child_that_nobody_waits_for_outlives_its_parent() -> None:
 
     async def main() -> tuple[str, str]:
         store = MemoryStore()
-        driver = driver_on(store, "w", NeverAnswered([]), "a call")
+        driver = parent_on(store, "w", NeverAnswered([]), "a call")
         await driver.open()
         await driver.start(plan_with(loose), Start("x", None))
         await driver.ended("x")
@@ -236,7 +230,7 @@ class AwayAtMessages(MemoryStore):
 def test_a_parent_ends_when_its_children_can_be_told() -> None:
     async def main() -> tuple[str, str, int]:
         store = AwayAtMessages()
-        driver = driver_on(store, "w", NeverAnswered([]), "a call")
+        driver = parent_on(store, "w", NeverAnswered([]), "a call")
         await driver.open()
         await driver.start(ENDS["something beside it fails"][0], Start("x", None))
         await driver.ended("x")

@@ -24,7 +24,8 @@ from plait.ports.journal import (
 from plait.stores.memory import MemoryStore
 from plait.testing.virtual_time import run_virtually
 from tests.simulation.asking import ask, plan_with
-from tests.unit.drivers.test_journal_doubt import Calls, a_while, driver_on
+from tests.unit.drivers.test_journal_doubt import Calls
+from tests.unit.drivers.workers import a_while, driver_on
 
 PLAN = plan_with(ask("a"), ask("b", "${a.response}"), ask("c", "${b.response}"))
 

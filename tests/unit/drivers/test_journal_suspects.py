@@ -13,7 +13,7 @@ from plait.ports.journal import Search, Standing
 from plait.stores.memory import MemoryStore
 from plait.testing.virtual_time import run_virtually
 from tests.simulation.asking import ask, plan_with
-from tests.unit.drivers.test_journal_doubt import a_while
+from tests.unit.drivers.workers import a_while
 
 POISON = plan_with(ask("kill"), name="poison")
 SLOW = plan_with(ask("slow"), name="slow")

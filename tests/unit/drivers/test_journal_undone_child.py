@@ -7,16 +7,17 @@ from typing import Any
 
 import pytest
 
-from plait.drivers.journal import JournalDriver, Start
+from plait.drivers.journal import Start
 from plait.kernel import Kernel
 from plait.model.failure import Failure
 from plait.operations import Hand, resume
+from plait.plan import Plan
 from plait.ports.calls import Call, CallHandle, CallReply, Done, Outcome
 from plait.ports.journal import Search
 from plait.stores.memory import MemoryStore
 from plait.testing.virtual_time import run_virtually
 from tests.simulation.asking import ask, plan_with
-from tests.unit.drivers.test_journal_doubt import a_while
+from tests.unit.drivers.workers import a_while, driver_on
 
 UNDO: Any = {"type": "ask", "effect": "keyed", "request": {"play": [], "arg": None}}
 CHILD = plan_with(
@@ -50,16 +51,10 @@ class Shop:
         """Nothing to close."""
 
 
-def driver_on(store: MemoryStore, name: str, shop: Shop) -> JournalDriver:
-    clock = asyncio.get_running_loop().time
-    return JournalDriver(
-        store,
-        shop,
-        Kernel,
-        worker_id=name,
-        workflows=lambda _: CHILD,
-        wall_clock_s=clock,
-    )
+def workflows(name: str) -> Plan:
+    """Find the one child there is."""
+    assert name == CHILD.name
+    return CHILD
 
 
 async def children(store: MemoryStore) -> list[str]:
@@ -71,7 +66,7 @@ async def children(store: MemoryStore) -> list[str]:
 def test_another_child_does_it_again_under_other_keys(failures: int) -> None:
     async def main() -> None:
         store, shop = MemoryStore(), Shop(failures)
-        driver = driver_on(store, "w", shop)
+        driver = driver_on(store, "w", shop, workflows=workflows)
         await driver.open()
         await driver.start(PARENT, Start("x", None))
         for number in range(failures):
@@ -92,7 +87,7 @@ def test_another_child_does_it_again_under_other_keys(failures: int) -> None:
 def test_after_a_crash_it_is_the_same_other_child() -> None:
     async def main() -> None:
         store, shop = MemoryStore(), Shop(1)
-        driver = driver_on(store, "w", shop)
+        driver = driver_on(store, "w", shop, workflows=workflows)
         await driver.open()
         await driver.start(PARENT, Start("x", None))
         await driver.ended("x")
@@ -104,7 +99,7 @@ def test_after_a_crash_it_is_the_same_other_child() -> None:
         await driver.perish()
         await store.leave("w")
         shop.hangs = False
-        heir = driver_on(store, "heir", shop)
+        heir = driver_on(store, "heir", shop, workflows=workflows)
         await heir.open()
         assert (await heir.ended("x")).standing.status == "completed"
         assert await children(store) == ["compensated", "completed"]
@@ -116,7 +111,7 @@ def test_after_a_crash_it_is_the_same_other_child() -> None:
 def test_the_other_child_too_is_cancelled_with_its_parent() -> None:
     async def main() -> None:
         store, shop = MemoryStore(), Shop(1)
-        driver = driver_on(store, "w", shop)
+        driver = driver_on(store, "w", shop, workflows=workflows)
         await driver.open()
         await driver.start(PARENT, Start("x", None))
         await driver.ended("x")
