@@ -4,7 +4,8 @@ Rule 1. Taken between two turns, of an execution that has not ended: nothing is 
 Rule 2. A value is written once, however many names in however many frames are given to it.
         Of a frame's names those are written that the frame around it has not.
 Rule 3. Step instances that have settled are not in it: what they came to is in the names.
-        Nor are the requests of calls: they are rendered anew. Secrets are in neither.
+        Nor are the requests of calls: they are rendered anew. Secrets are in neither, but
+        for the names of those that were there when it began, or was resumed.
 Rule 4. `FORMAT` changes when old readers would misread new snapshots; they then refuse.
 
 Not here: what a machine remembers (plait.kernel.machines), when a snapshot is taken
@@ -111,6 +112,12 @@ def runs_in(saved: Mapping[str, Any]) -> Iterator[tuple[str, StepState, int]]:
             frames += run["frames"]
 
 
+def secrets_in(started: ExecutionStarted, saved: Mapping[str, Any]) -> frozenset[str]:
+    """Return the names of the secrets that were known when a snapshot was taken."""
+    # The first snapshots did not say it: then those count that were there at the start.
+    return frozenset(saved.get("secrets", started.secrets))
+
+
 def _known_values(started: ExecutionStarted, ambient: Ambient) -> list[Any]:
     """Return the values that need not be written, in the order of their numbers."""
     return [started.input, started.env, started.trigger, ambient.secrets]
@@ -137,10 +144,12 @@ class _Taking:
         undo: list[JsonValue] = [
             self._undo(key, one, x.root.names) for key, one in x.undo.items()
         ]
+        secrets: list[JsonValue] = [*sorted(x.ambient.known)]
         counts = cast("JsonObject", {name: getattr(x, name) for name in _COUNTS})
         return {
             "format": FORMAT,
             **counts,
+            "secrets": secrets,
             "root": root,
             "calls": [[path, calls[path].timeout_ms] for path in x.calls],
             "timers": [

@@ -132,6 +132,29 @@ def test_what_failed_after_its_history_began_anew_is_resumed_there() -> None:
     run(main)
 
 
+def test_a_secret_of_a_resume_is_waited_for_after_the_history_began_anew() -> None:
+    async def main() -> None:
+        case, secrets = Case(), {"token": "a-secret-token"}
+        each = ask("x", "${secrets.token}", effect="keyed")
+        plan = loop(steps=[each], delay="20ms")
+        await case.live(plan, for_s=1, dies=False)
+        assert await case.status() == "failed"
+        await resume(case.hand(**secrets), "x")
+        await case.live(for_s=0.8, secrets=secrets)  # between two iterations
+        begun = first_of(await case.store.read("x"))
+        assert ([*begun.started.secrets], begun.state["secrets"]) == ([], ["token"])
+        await case.live(for_s=3)
+        standing = (await case.store.read("x")).summary.standing
+        assert (standing.status, standing.error_code) == (
+            "running",
+            "execution.secret_missing",
+        )
+        await case.live(for_s=3, dies=False, secrets=secrets)
+        assert await case.status() == "completed"
+
+    run(main)
+
+
 def test_a_fork_is_refused_and_a_restart_begins_with_the_same_input() -> None:
     async def main() -> None:
         case = Case()

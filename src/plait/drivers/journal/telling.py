@@ -46,6 +46,7 @@ from plait.kernel.events import (
 from plait.kernel.frames import active_runs
 from plait.kernel.paths import is_within
 from plait.kernel.recorded import failures_of
+from plait.kernel.snapshot import secrets_in
 from plait.model.failure import Failure
 
 _ENDS_CALL: Final = (CallCompleted, CallFailed, OutcomeUnknown, IncidentResolved)
@@ -169,10 +170,14 @@ class Telling:
         secrets: Mapping[str, str],
         known: Iterable[str] | None = None,
     ) -> Telling:
-        """Go on from where a history began anew; `known` as for `begin`."""
+        """Go on from where a history began anew.
+
+        Args:
+            known: Names of secrets that are elsewhere at least; None: as it stood then.
+        """
         ambient = ambient_of(begun.started, secrets)
-        if known is not None:
-            ambient.known = frozenset(known)
+        stood = secrets_in(begun.started, begun.state)
+        ambient.known = stood if known is None else frozenset(known)
         state, commands = kernel.restore(begun.started, begun.state, ambient)
         told = cls(kernel, secrets, state, Outstanding(), [begun])
         told.steps.update(run.path for run in active_runs(state))
