@@ -11,6 +11,7 @@ settings stand in `[connectors.fax]` of plait.toml.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint, entry_points
 from typing import ClassVar, Final
@@ -19,6 +20,7 @@ from plait.assembly.settings import Settings
 from plait.connectors.egress import Egress
 from plait.connectors.http import HttpCalls, HttpSettings
 from plait.connectors.http.step import HttpStep
+from plait.connectors.python import Functions, PythonCalls, PythonStep
 from plait.document import Step
 from plait.model.errors import Advice, PlaitError
 from plait.model.json import JsonObject
@@ -68,9 +70,19 @@ class ConnectorUnusable(PlaitError):
         super().__init__(f"connector '{name}' cannot be used: {reason}")
 
 
+class FunctionsUnusable(PlaitError):
+    """`python.modules` names a module whose functions no step can call."""
+
+    code: ClassVar[str] = "settings.python"
+    advice: ClassVar[Advice] = Advice.FIX_REQUEST
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"python.modules: {reason}")
+
+
 def built_in_connectors() -> tuple[Connector, ...]:
     """Return the connectors that Plait brings."""
-    return (Connector(HttpStep, _http_calls),)
+    return (Connector(HttpStep, _http_calls), Connector(PythonStep, _python_calls))
 
 
 def installed_connectors(
@@ -114,6 +126,19 @@ def _loaded(entry: EntryPoint) -> Connector:
     if connector.step.machine != "call":
         raise ConnectorUnusable(entry.name, "its step's machine is not `call`")
     return connector
+
+
+def _python_calls(context: ConnectorContext) -> Calls:
+    own = context.settings.python
+    functions = Functions()
+    if own.modules and str(own.path.resolve()) not in sys.path:
+        sys.path.insert(0, str(own.path.resolve()))
+    for name in own.modules:
+        try:
+            functions.add_module(name)
+        except ValueError as error:
+            raise FunctionsUnusable(str(error)) from error
+    return PythonCalls(functions, threads_max=own.threads_max)
 
 
 def _http_calls(context: ConnectorContext) -> Calls:

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from plait.connectors.egress import EgressPolicy, ResolveMap
 from plait.connectors.http.settings import HttpSettings
+from plait.connectors.python.connector import THREADS_MAX
 from plait.document.limits import DEFAULT_LIMITS
 from plait.drivers.journal import DEATHS_MAX, HISTORY_BYTES_MAX, PAYLOAD_BYTES_MAX
 from plait.gateway.body import JSON_DEPTH_CEILING
@@ -152,6 +153,18 @@ class HttpSection(Section):
     """How long a looked-up address is kept."""
 
 
+class PythonSection(Section):
+    """Functions that `python` steps may call."""
+
+    modules: Words = []
+    """Modules whose public functions may be called, as `module.function`. In the
+    environment: words between commas."""
+    path: Path = Path()
+    """A folder to look for them first. Default: the one where the command runs."""
+    threads_max: Count = THREADS_MAX
+    """How many functions that are no coroutines run at once; more wait for a thread."""
+
+
 class DocumentSection(Section):
     """How large a document's text may be."""
 
@@ -216,6 +229,7 @@ class Settings(BaseSettings):
     PLAIT_SECRET_NAME, which becomes `secrets.name`, in lower case."""
     gateway: GatewaySection = GatewaySection()
     http: HttpSection = HttpSection()
+    python: PythonSection = PythonSection()
     document: DocumentSection = DocumentSection()
     execution: ExecutionSection = ExecutionSection()
     store: StoreSection = StoreSection()

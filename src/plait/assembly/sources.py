@@ -24,6 +24,7 @@ from plait.model.record import record
 
 FILE_NAME: Final = "plait.toml"
 SECRET_PREFIX: Final = "PLAIT_SECRET_"
+_BUILT_IN: Final = ("http", "python")
 
 
 class SettingsInvalid(PlaitError):
@@ -113,8 +114,9 @@ def _check_connectors(
 ) -> None:
     known = list(connectors()) if tables else []
     unknown = [name for name in tables if name not in known]
-    if "http" in unknown:
-        raise ValueError("'http' has its own table, [http]")
+    for name in _BUILT_IN:
+        if name in unknown:
+            raise ValueError(f"'{name}' has its own table, [{name}]")
     if unknown:
         hint = did_you_mean(unknown[0], known)
         names = ", ".join(f"'{name}'" for name in unknown)

@@ -19,6 +19,7 @@ from plait.assembly.documents import Neighbours
 from plait.assembly.sources import Configured
 from plait.assembly.stores import open_store
 from plait.cli.output import EXIT_FAILED, say, stop
+from plait.cli.performer import performer_of
 from plait.cli.stores import give_up, now_ms
 from plait.drivers.journal import (
     JournalDriver,
@@ -186,7 +187,7 @@ async def store_of(bench: Bench) -> AsyncIterator[Store]:
 async def worker(bench: Bench) -> AsyncIterator[tuple[JournalDriver, Store]]:
     """Open the store, and run whatever is due in it, until the end of the block."""
     async with store_of(bench) as store:
-        performer = compose.calls(bench.settings.settings, bench.available)
+        performer = performer_of(bench.settings.settings, bench.available)
         driver = compose.journal_driver(
             bench.settings,
             store,

@@ -23,6 +23,7 @@ from plait.cli.options import (
 )
 from plait.cli.outcome import Ended, Manner, tell_ended, tell_warnings
 from plait.cli.output import check_texts, stop
+from plait.cli.performer import performer_of
 from plait.cli.plans import load_one
 from plait.cli.stores import StoreOption, give_up
 from plait.drivers.inline import NeedsDurable, Result
@@ -180,7 +181,7 @@ def _limited(plan: Plan, timeout: str | None) -> Plan:
 async def execute(bench: Bench, plan: Plan, value: JsonValue) -> Result:
     """Run one execution of `plan`; whatever ends it, its calls are cancelled and closed."""
     settings = bench.settings
-    performer = compose.calls(settings.settings, bench.available)
+    performer = performer_of(settings.settings, bench.available)
     try:
         driver = compose.driver(settings, performer, neighbours(bench))
         execution_id = secrets.token_hex(_EXECUTION_ID_BYTES)

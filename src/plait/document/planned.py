@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 STEP_TYPES: Final = frozenset(
-    "grpc graphql sql file email notify publish llm python transform validate".split()
+    "grpc graphql sql file email notify publish llm transform validate".split()
 )
 STEP_KEYS: Final = frozenset(
     "cache rate_limit circuit_breaker bulkhead batch hedge goto max_visits".split()

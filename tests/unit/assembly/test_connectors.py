@@ -90,7 +90,7 @@ def test_a_connector_of_another_package_brings_its_step_and_its_calls(
 ) -> None:
     brought.__dict__["CONNECTOR"] = Connector(FaxStep, FaxCalls)
     connectors = installed_connectors([entry("CONNECTOR")])
-    assert [one.step.type_name() for one in connectors] == ["http", "fax"]
+    assert [one.step.type_name() for one in connectors] == ["http", "python", "fax"]
     document = b"name: n\nsteps: [{id: a, type: fax, request: {to: x}}]"
     plan = compile_text(document, name="n.yaml", catalog=compose.catalog(connectors)).plan
     assert plan.scope.nodes[0].kind == "fax"

@@ -1,0 +1,19 @@
+"""What makes the calls of a command, or why none can be made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from plait.assembly import compose
+from plait.assembly.connectors import Connector, FunctionsUnusable
+from plait.assembly.settings import Settings
+from plait.cli.output import stop
+from plait.ports.calls import Calls
+
+
+def performer_of(settings: Settings, available: Sequence[Connector]) -> Calls:
+    """Return what performs calls; ends with EXIT_INVALID when a module is unusable."""
+    try:
+        return compose.calls(settings, available)
+    except FunctionsUnusable as error:
+        stop(str(error))

@@ -1,0 +1,245 @@
+"""Registered functions: by name, with what their parameters and results are made of.
+
+Rule. Whatever can be known of a function is found out when it is registered, not when a
+step calls it: that it is callable, and what each annotation means.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Final, TypeAlias
+
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
+from pydantic.errors import PydanticSchemaGenerationError
+
+from plait.connectors.egress import InvalidRequest
+from plait.connectors.python.values import as_json
+from plait.model.diagnostic import did_you_mean
+from plait.model.json import JsonObject, JsonValue
+
+Adapter: TypeAlias = TypeAdapter[Any]
+Arguments: TypeAlias = Sequence[JsonValue] | Mapping[str, JsonValue]
+
+NAME_PATTERN: Final = r"[A-Za-z_][A-Za-z0-9_]*(?:[.\-][A-Za-z0-9_]+)*"
+NAME_CHARS_MAX: Final = 400
+_NAME: Final = re.compile(NAME_PATTERN, re.ASCII)
+# Plait's own names for JSON are texts when the program runs.
+_UNTYPED: Final = (inspect.Parameter.empty, Any, object, JsonValue, JsonObject)
+_SHOWN_MAX: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One function, ready to be called.
+
+    Attributes:
+        is_async: True when calling it gives a coroutine; else it runs in a thread.
+        signature: None for what tells none, as some built-in functions.
+        parameters: What arguments are made into, by parameter; those without an annotation
+            take JSON as it is.
+        returns: What it says that it returns; None: it does not say.
+    """
+
+    name: str
+    call: Callable[..., Any]
+    is_async: bool
+    signature: inspect.Signature | None
+    parameters: Mapping[str, Adapter]
+    returns: Adapter | None
+
+    def bound(self, arguments: Arguments) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return what to call it with: copies, made into what it is annotated with.
+
+        Raises:
+            InvalidRequest: They do not fit.
+        """
+        own = as_json(arguments)
+        positional = tuple(own) if isinstance(own, list) else ()
+        named = own if isinstance(own, dict) else {}
+        if self.signature is None:
+            return positional, named
+        try:
+            bound = self.signature.bind(*positional, **named)
+        except TypeError as error:
+            raise InvalidRequest(f"function '{self.name}': {error}") from None
+        for name, value in bound.arguments.items():
+            adapter = self.parameters.get(name)
+            if adapter is not None:
+                kind = self.signature.parameters[name].kind
+                bound.arguments[name] = self._made(name, adapter, kind, value)
+        return bound.args, bound.kwargs
+
+    def _made(self, name: str, adapter: Adapter, kind: Any, value: Any) -> Any:
+        try:
+            if kind is inspect.Parameter.VAR_POSITIONAL:
+                return tuple(adapter.validate_python(one) for one in value)
+            if kind is inspect.Parameter.VAR_KEYWORD:
+                return {key: adapter.validate_python(one) for key, one in value.items()}
+            return adapter.validate_python(value)
+        except ValidationError as error:
+            text = f"function '{self.name}': argument '{name}': {_in_short(error)}"
+            raise InvalidRequest(text) from None
+
+
+class Functions:
+    """The functions that `python` steps may call.
+
+    >>> functions = Functions()
+    >>> @functions.register
+    ... def total(prices: list[int]) -> int:
+    ...     return sum(prices)
+    >>> functions.add("shop.largest", max)
+    >>> list(functions)
+    ['total', 'shop.largest']
+    """
+
+    def __init__(self, functions: Mapping[str, Callable[..., Any]] | None = None) -> None:
+        self._known: dict[str, Function] = {}
+        for name, function in (functions or {}).items():
+            self.add(name, function)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._known
+
+    def add(self, name: str, function: Callable[..., Any]) -> None:
+        """Let steps call `function` by `name`.
+
+        Raises:
+            ValueError: The name is none, or taken; the function cannot be called, or has an
+                annotation that JSON cannot be made into.
+        """
+        if not _NAME.fullmatch(name) or len(name) > NAME_CHARS_MAX:
+            raise ValueError(
+                f"'{name}' cannot name a function: write letters, digits and '_', in words "
+                "joined by '.' or '-'"
+            )
+        known = self._known.get(name)
+        if known is not None and known.call is not function:
+            raise ValueError(f"there is another function of the name '{name}'")
+        self._known[name] = function_of(name, function)
+
+    def register(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Let steps call `function` by its own name; return it, as a decorator does."""
+        self.add(function.__name__, function)
+        return function
+
+    def add_module(self, name: str) -> None:
+        """Let steps call the public functions of a module: `shop.stock.reserve`.
+
+        These are what `__all__` names; without it, functions that the module itself defines
+        and whose names do not begin with `_`.
+
+        Raises:
+            ValueError: The module cannot be imported, or one of them cannot be called.
+        """
+        try:
+            module = import_module(name)
+        except Exception as error:  # another's code runs here, and may raise anything
+            reason = f"{type(error).__name__}: {error}"
+            raise ValueError(f"module '{name}' cannot be imported: {reason}") from error
+        for own, function in _public(module):
+            self.add(f"{name}.{own}", function)
+
+    def update(self, others: Functions) -> None:
+        """Let steps call what `others` has, too.
+
+        Raises:
+            ValueError: It has another function under a name that is taken.
+        """
+        for name, function in others._known.items():
+            self.add(name, function.call)
+
+    def named(self, name: object) -> Function:
+        """Return the function that a request names.
+
+        Raises:
+            InvalidRequest: There is none.
+        """
+        known = self._known.get(name) if isinstance(name, str) else None
+        if known is None:
+            hint = did_you_mean(str(name), self._known) or "register it, or its module"
+            raise InvalidRequest(f"no function '{name}' is registered ({hint})")
+        return known
+
+
+def function_of(name: str, function: Callable[..., Any]) -> Function:
+    """Return `function` as steps call it.
+
+    Raises:
+        ValueError: It cannot be called, or an annotation is of no use.
+    """
+    if not callable(function):
+        raise ValueError(f"'{name}' cannot be called: it is a {type(function).__name__}")
+    try:
+        signature = inspect.signature(function, eval_str=True)
+    except NameError as error:
+        raise ValueError(
+            f"function '{name}': an annotation cannot be resolved ({error}): define what "
+            "it names at the top level of the module"
+        ) from None
+    except (TypeError, ValueError):
+        return Function(name, function, _is_async(function), None, {}, None)
+    adapters = {
+        one.name: _adapter(name, f"parameter '{one.name}'", one.annotation)
+        for one in signature.parameters.values()
+        if one.annotation not in _UNTYPED
+    }
+    returns = None
+    if signature.return_annotation not in (*_UNTYPED, None):
+        returns = _adapter(name, "its result", _awaited(signature.return_annotation))
+    return Function(name, function, _is_async(function), signature, adapters, returns)
+
+
+def _adapter(name: str, what: str, annotation: Any) -> Adapter:
+    try:
+        return TypeAdapter(annotation)
+    except (PydanticSchemaGenerationError, PydanticUserError, NameError):
+        raise ValueError(
+            f"function '{name}': {what} is annotated {_said(annotation)}, which JSON "
+            "cannot be made into: use JSON types, a dataclass, a TypedDict or a pydantic "
+            "model"
+        ) from None
+
+
+def _said(annotation: Any) -> str:
+    return getattr(annotation, "__name__", None) or str(annotation)
+
+
+def _awaited(annotation: Any) -> Any:
+    """Return what awaiting gives, of a function that is annotated to return that."""
+    origin = getattr(annotation, "__origin__", None)
+    is_awaitable = isinstance(origin, type) and hasattr(origin, "__await__")
+    return annotation.__args__[-1] if is_awaitable else annotation
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    while hasattr(function, "func"):  # functools.partial
+        function = function.func
+    own = getattr(function, "__call__", None)  # noqa: B004  # the method, not whether
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(own)
+
+
+def _public(module: Any) -> Iterator[tuple[str, Callable[..., Any]]]:
+    names = getattr(module, "__all__", None)
+    for name, value in vars(module).items():
+        if not inspect.isroutine(value):
+            continue
+        is_own = value.__module__ == module.__name__ and not name.startswith("_")
+        if (names is None and is_own) or (names is not None and name in names):
+            yield name, value
+
+
+def _in_short(error: ValidationError) -> str:
+    """Return what is wrong with an argument, and where in it; never the value."""
+    told = []
+    for one in error.errors(include_url=False, include_input=False)[:_SHOWN_MAX]:
+        at = ".".join(str(part) for part in one["loc"])
+        told.append(f"{at}: {one['msg']}" if at else one["msg"])
+    return "; ".join(told)
