@@ -171,6 +171,7 @@ _STATUS_BY_CODE: Final = {
     "journal.lost_race": 503,
     "limit.payload": 413,
     "request.key_reused": 422,
+    "execution.begun_anew": 409,
     "execution.has_ended": 409,
     "execution.never_ran": 409,
     "execution.no_incident": 409,

@@ -33,6 +33,7 @@ from plait.kernel.lifecycle import InvariantBroken, StepState
 from plait.kernel.machine import Machine
 from plait.kernel.recorded import Recorded
 from plait.kernel.state import Ambient, Execution, Frame, Incident, Mailbox, Run, Undo
+from plait.kernel.views import first_names
 from plait.model.failure import Failure
 from plait.model.json import JsonObject, JsonValue
 from plait.plan import Node, Plan, Scope, all_nodes
@@ -238,6 +239,9 @@ class _Reading:
         self._saved = saved
         self._x = Execution(known.plan, started, ambient, saved["now_ms"])
         values = [*_known_values(started, ambient), *saved["values"]]
+        root = saved["names"][saved["root"]["names"]][1]
+        # A fork goes on from it under another id.
+        values[root["execution"]] = first_names(known.plan, started, ambient)["execution"]
         self._names: list[dict[str, Any]] = []
         for number, own, hidden in saved["names"]:
             names = {} if number == _NOTHING else dict(self._names[number])

@@ -11,13 +11,10 @@ from plait.operations.archive import (
 from plait.operations.bulk import Changed, change_each
 from plait.operations.course import (
     Decision,
-    Fork,
     Hand,
     HasEnded,
-    NeverRan,
     NoIncident,
     NothingToUndo,
-    fork,
     resolve,
     restart,
     resume,
@@ -31,6 +28,7 @@ from plait.operations.executions import (
     shown_json,
     steps_json,
 )
+from plait.operations.forking import BegunAnew, Fork, NeverRan, fork
 from plait.operations.journal import (
     Checked,
     NoUpkeep,
@@ -59,6 +57,7 @@ from plait.operations.retention import Keeping, Sweeper
 from plait.operations.waits import queue_of, waits
 
 __all__ = [
+    "BegunAnew",
     "Changed",
     "Checked",
     "Decision",

@@ -1,10 +1,11 @@
-"""Changing the course of an execution: resume, restart, fork.
+"""Changing the course of an execution: resume, rollback, restart, decide.
 
 Each leaves a history that is whole: whoever holds the store goes on from there, now or
 after the next crash. None of them runs anything itself.
 
-Not here: running (plait.drivers.journal), looking (plait.operations.executions), telling
-an execution something while it runs (plait.operations.messages).
+Not here: forks (plait.operations.forking), running (plait.drivers.journal), looking
+(plait.operations.executions), telling an execution something while it runs
+(plait.operations.messages).
 """
 
 from __future__ import annotations
@@ -19,25 +20,21 @@ from plait.drivers.journal import Store, Telling, chained, entry_of, replay, ver
 from plait.drivers.journal.children import running_of
 from plait.drivers.journal.messages import given_up_message
 from plait.drivers.journal.payload import searched
-from plait.drivers.journal.resuming import going_on, refuse_undone
+from plait.drivers.journal.resuming import going_on
 from plait.drivers.journal.standing import row_of, standing_of
 from plait.drivers.journal.starting import placed
 from plait.kernel import BEHAVIOUR, Kernel
 from plait.kernel.events import (
     CompensationRequested,
     ExecutionResumed,
-    ExecutionStarted,
-    HistoryBegun,
     IncidentResolved,
     OutcomeUnknown,
-    TerminalEvent,
 )
-from plait.kernel.paths import ids
 from plait.model.errors import Advice, PlaitError
 from plait.model.json import JsonValue
 from plait.model.record import record
 from plait.model.signal import InvalidDecision, check_decision
-from plait.plan import Plan, dump_plan, load_plan, scopes_of
+from plait.plan import Plan, load_plan
 from plait.ports.journal import (
     RUNNING,
     Append,
@@ -56,7 +53,7 @@ _LEASE_MS: Final = 30_000
 # differ from theirs; whom it took for dead would make every call under way once more.
 FROM_NOBODY_MS: Final = 0
 # Entries of a new execution are linked when all of its row is known.
-_UNCHAINED: Final = b""
+UNCHAINED: Final = b""
 
 
 class HasEnded(PlaitError):
@@ -69,35 +66,6 @@ class HasEnded(PlaitError):
         super().__init__(f"execution {execution_id} has ended already: {status}")
         self.execution_id = execution_id
         self.status = status
-
-
-class NeverRan(PlaitError):
-    """A fork was asked for from a step instance that the execution never had."""
-
-    code: ClassVar[str] = "execution.never_ran"
-    advice: ClassVar[Advice] = Advice.FIX_REQUEST
-
-    def __init__(self, execution_id: str, step: str, *, is_dropped: bool = False) -> None:
-        super().__init__(
-            f"execution {execution_id} has no step '{step}' that ran; "
-            f"`plait executions show {execution_id}` lists those that did"
-            if not is_dropped
-            else f"execution {execution_id} was long, and its history has begun anew since "
-            f"it ran '{step}': what came before is not kept; restart it"
-        )
-        self.execution_id = execution_id
-        self.step = step
-
-
-class UnfitDocument(PlaitError):
-    """A fork was asked for with a document that is no newer version of the workflow."""
-
-    code: ClassVar[str] = "execution.unfit_document"
-    advice: ClassVar[Advice] = Advice.FIX_REQUEST
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"nothing can be forked with this document: {reason}")
-        self.reason = reason
 
 
 class NoIncident(PlaitError):
@@ -142,22 +110,6 @@ class Hand:
     worker_id: str
     now_ms: int
     secrets: Mapping[str, str]
-
-
-@record
-class Fork:
-    """What a fork changes. None: as it was.
-
-    Attributes:
-        step: Path of the step instance to begin from: `fan[left]/charge`.
-        plan: A newer version of the workflow.
-    """
-
-    execution_id: str
-    step: str
-    input: JsonValue = None
-    has_input: bool = False
-    plan: Plan | None = None
 
 
 @record
@@ -258,78 +210,8 @@ async def restart(hand: Hand, execution_id: str, new_id: str) -> Summary:
         secrets=told.secrets_known(told.kernel),
     )
     fresh, turn = Telling.begin(told.kernel, started, hand.secrets)
-    entries = [entry_of(turn.events, _UNCHAINED)]
-    return await _create(hand, history, left(hand, fresh, entries, epoch=1), entries)
-
-
-async def fork(hand: Hand, wanted: Fork, new_id: str) -> Summary:
-    """Begin a new execution that keeps what came before a step of an old one.
-
-    Raises:
-        UnknownExecution: There is none of that id.
-        NeverRan: It has no such step instance, or its history has begun anew.
-        UnfitDocument: The plan is another workflow's, or has no such step.
-        InvalidInput: The input, this one or that of before, does not fit the schema.
-    """
-    history = await read_history(hand, wanted.execution_id)
-    told = await told_of(hand, history)
-    kernel = told.kernel
-    if isinstance(told.events[0], HistoryBegun):
-        raise NeverRan(wanted.execution_id, wanted.step, is_dropped=True)
-    if wanted.plan is not None:
-        kernel = hand.kernel_for(wanted.plan)
-    if wanted.step not in told.steps:
-        raise NeverRan(wanted.execution_id, wanted.step)
-    if wanted.plan is not None:
-        _check_fits(wanted.plan, history.summary.new.workflow, wanted.step)
-    old = told.started
-    started = replace(
-        old,
-        execution_id=new_id,
-        plan_hash=kernel.plan.content_hash,
-        input=fitted(kernel.plan, wanted.input if wanted.has_input else old.input),
-        behaviour=BEHAVIOUR,
-        secrets=told.secrets_known(kernel),
-    )
-    if wanted.plan is not None:
-        await hand.store.save_plan(wanted.plan.content_hash, dump_plan(wanted.plan))
-    fresh, entries = _forked(told, kernel, started, wanted.step)
-    refuse_undone(told, fresh, wanted.execution_id)
-    return await _create(hand, history, left(hand, fresh, entries, epoch=1), entries)
-
-
-def _forked(
-    told: Telling, kernel: Kernel, started: ExecutionStarted, step: str
-) -> tuple[Telling, list[Entry]]:
-    """Tell `told` anew without what `step` came to, nor what failed it or would now."""
-    again = [step, *_failing(told.state.end)]
-    while True:
-        recorded = told.but_for(again)
-        fresh, first = Telling.begin(kernel, started, told.secrets, recorded)
-        entries = [entry_of(first.events, _UNCHAINED)]
-        for turn in fresh.retell(told, again):
-            entries.append(entry_of(turn.events, entries[-1].digest))
-        # Another input or plan lets another of the old failures count.
-        failing = [one for one in _failing(fresh.state.end) if one not in again]
-        if not failing or failing[0] not in told.steps:
-            return fresh, entries
-        again += failing
-
-
-def _failing(end: TerminalEvent | None) -> list[str]:
-    failure = getattr(end, "failure", None)
-    return [failure.step] if failure is not None and failure.step else []
-
-
-def _check_fits(plan: Plan, workflow: str, step: str) -> None:
-    if plan.name != workflow:
-        raise UnfitDocument(f"it is workflow '{plan.name}', and this was '{workflow}'")
-    scopes = [plan.scope]
-    for name in ids(step):
-        found = [node for scope in scopes for node in scope.nodes if node.id == name]
-        if not found:
-            raise UnfitDocument(f"it has no step '{step}'")
-        scopes = [scope for node in found for scope in scopes_of(node)]
+    entries = [entry_of(turn.events, UNCHAINED)]
+    return await create_from(hand, history, left(hand, fresh, entries, epoch=1), entries)
 
 
 def left(hand: Hand, told: Telling, entries: list[Entry], *, epoch: int) -> Telling:
@@ -435,9 +317,10 @@ def _due_at_once(told: Telling) -> Standing:
     return standing
 
 
-async def _create(
+async def create_from(
     hand: Hand, source: History, told: Telling, entries: list[Entry]
 ) -> Summary:
+    """Create an execution that comes of `source`; return its row."""
     started, old = told.started, source.summary.new
     plan = told.kernel.plan
     new = NewExecution(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -16,10 +17,9 @@ from plait.kernel import Kernel
 from plait.kernel.codec import load_turn
 from plait.kernel.events import HistoryBegun
 from plait.kernel.turn import Limits
-from plait.operations import Fork, fork, restart, resume, show
+from plait.operations import BegunAnew, Fork, fork, restart, resume, show
 from plait.operations.archive import Intake, line_of
 from plait.operations.checking import Checker
-from plait.operations.course import NeverRan
 from plait.operations.requests import requests
 from plait.plan import Plan
 from plait.ports.journal import Append, History, Search
@@ -155,12 +155,91 @@ def test_a_secret_of_a_resume_is_waited_for_after_the_history_began_anew() -> No
     run(main)
 
 
-def test_a_fork_is_refused_and_a_restart_begins_with_the_same_input() -> None:
+def test_a_fork_keeps_what_came_before_also_what_is_in_the_kept_state_only() -> None:
+    async def main() -> None:
+        case = Case()
+        each = ask("x", {"of": "${execution.id}"}, effect="keyed")
+        await case.live(loop(steps=[each]), for_s=2, dies=False)
+        begun = first_of(await case.store.read("x"))
+        await fork(case.hand(), Fork("x", "l[57]/x"), "y")
+        case.calls.made.clear()
+        await case.live(None, for_s=0.015)
+        await case.live(None, for_s=2, dies=False)
+        assert await case.status("y") == "completed"
+        made = list(dict.fromkeys(case.calls.made))
+        assert made == [f"y/l[{number}]/x" for number in range(57, ROUNDS)]
+        copy = await case.store.read("y")
+        verify(copy)
+        assert show(copy, 0).output == ROUNDS
+        assert first_of(copy).started.execution_id == "y"
+        assert first_of(copy).started.at_ms == begun.started.at_ms
+        told = await requests(case.hand(), copy)
+        assert told["l[59]/x"]["arg"] == {"of": "y"}  # type: ignore[call-overload,index]
+
+    run(main)
+
+
+def test_a_fork_goes_on_beside_what_was_under_way_when_the_history_began() -> None:
+    """Of two loops one is long: the other's item is under way all the time."""
+
+    async def main() -> None:
+        case = Case()
+        case.calls.broken = {"l[59]/x"}
+        slow: dict[str, Any] = {"id": "nap", "type": "wait", "for": "700ms"}
+        other = ask("after", effect="keyed", depends_on=["nap", "l"])
+        step: dict[str, Any] = {"id": "l", "type": "while", "steps": [EACH]}
+        step["while"] = f"${{iteration < {ROUNDS}}}"
+        plan = plan_with(step, slow, other)
+        await case.live(plan, for_s=2, dies=False)
+        assert await case.status() == "failed"
+        first_of(await case.store.read("x"))
+        case.calls.broken.clear()
+        case.calls.made.clear()
+        await fork(case.hand(), Fork("x", "l[58]/x"), "y")
+        await case.live(None, for_s=2, dies=False)
+        assert await case.status("y") == "completed"
+        numbers = range(58, ROUNDS)
+        assert case.calls.made == [*(f"y/l[{one}]/x" for one in numbers), "y/after"]
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "reason"),
+    [
+        (Fork("x", "l"), "'l' began before that"),
+        (Fork("x", "l[3]/x"), "'l[3]/x' began before that"),
+        (Fork("x", "l[59]/x", {"name": "new"}, has_input=True), "another input"),
+        (Fork("x", "l[59]/x", plan=loop(delay="1s")), "another document"),
+    ],
+)
+def test_a_fork_is_refused_that_what_is_kept_cannot_tell(wanted: Fork, reason: str) -> None:
     async def main() -> None:
         case = Case()
         await case.live(loop(), for_s=2, dies=False)
-        with pytest.raises(NeverRan, match="begun anew"):
-            await fork(case.hand(), Fork("x", "l[59]/x"), "y")
+        with pytest.raises(BegunAnew, match=re.escape(reason)) as refused:
+            await fork(case.hand(), wanted, "y")
+        assert refused.value.code == "execution.begun_anew"
+        assert len(await case.store.find(Search())) == 1
+
+    run(main)
+
+
+def test_a_fork_with_the_same_document_is_the_same_fork() -> None:
+    async def main() -> None:
+        case = Case()
+        await case.live(loop(), for_s=2, dies=False)
+        await fork(case.hand(), Fork("x", "l[59]/x", plan=loop()), "y")
+        await case.live(None, for_s=2, dies=False)
+        assert await case.status("y") == "completed"
+
+    run(main)
+
+
+def test_a_restart_begins_with_the_same_input() -> None:
+    async def main() -> None:
+        case = Case()
+        await case.live(loop(), for_s=2, dies=False)
         await restart(case.hand(), "x", "z")
         assert show(await case.store.read("z"), 0).started.input == GIVEN
 

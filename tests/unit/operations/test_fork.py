@@ -12,7 +12,7 @@ from plait.cli.table import print_table
 from plait.drivers.journal import Start
 from plait.model.failure import Failure
 from plait.operations import Fork, fork
-from plait.operations.course import UnfitDocument
+from plait.operations.forking import UnfitDocument
 from plait.plan import Plan
 from plait.ports.calls import Call, CallHandle, Done
 from plait.ports.journal import Search
