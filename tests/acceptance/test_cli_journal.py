@@ -63,6 +63,25 @@ async def test_damage_is_told_with_its_code_and_what_is_whole_is_whole(
     assert (nobody.code, "execution.unknown" in nobody.err) == (2, True)
 
 
+async def test_what_a_store_derives_is_told_and_repaired(tmp_path: Path) -> None:
+    await ran(tmp_path, 2)
+    with closing(sqlite3.connect(tmp_path / ".plait/plait.db")) as db, db:
+        db.execute("UPDATE standings SET workflow = 'other' WHERE execution = 1")
+    _, wrong = await listed(tmp_path)
+    told = await plait("journal", "verify", cwd=tmp_path)
+    assert told.code == 1
+    assert told.out.startswith(f"{wrong}  store.inconsistent: ")
+    assert "--repair" in told.out
+    assert told.lines == ["2 executions checked, 1 damaged"]
+    done = await plait("journal", "verify", "--repair", "--json", cwd=tmp_path)
+    (found,) = orjson.loads(done.out)["damaged"]
+    assert (done.code, found["id"], found["repaired"]) == (0, wrong, True)
+    assert done.lines == ["2 executions checked, 0 damaged, 1 repaired"]
+    assert (await plait("journal", "verify", cwd=tmp_path)).code == 0
+    refused = await plait("journal", "verify", wrong, "--repair", cwd=tmp_path)
+    assert (refused.code, "--repair" in refused.err) == (2, True)
+
+
 async def test_a_backup_is_a_store_and_overwrites_nothing(tmp_path: Path) -> None:
     await ran(tmp_path)
     done = await plait("journal", "backup", "copy.db", cwd=tmp_path)

@@ -16,7 +16,9 @@ from plait.cli.output import EXIT_FAILED, is_terminal, json_text, say, stop, wri
 from plait.cli.stores import StoreOption, duration_ms, found, now_ms, with_store
 from plait.drivers.journal import Store
 from plait.model.errors import PlaitError
+from plait.model.json import JsonObject
 from plait.operations import Checked, Removed, Retention, removals, upkeep_of, verify_all
+from plait.ports.derived import StoreInconsistent
 from plait.ports.journal import TERMINAL, UnknownExecution
 
 JsonOption: TypeAlias = Annotated[
@@ -43,6 +45,14 @@ def verify(
         list[str] | None,
         typer.Argument(metavar="ID", help="These only. Default: everything in the store."),
     ] = None,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair",
+            help="Make anew what the store derives from executions that are whole: lists, "
+            "tags, keys, places in lanes. Never changes a row's facts or a history.",
+        ),
+    ] = False,
     as_json: JsonOption = False,
     store: StoreOption = None,
     config: ConfigOption = None,
@@ -50,23 +60,32 @@ def verify(
     """Check that histories are whole: nothing altered, lost, added or cut off.
 
     Of each execution the chain of its entries, its row and its plan are checked, and that
-    it would decide again what it decided. Without ID also the store's own file. Changes
-    nothing; other processes may go on. Give it the settings and secrets that executions
-    run with. Exit code 1: something is damaged; each is told, with its code.
+    it would decide again what it decided. Without ID also the store's own file, and
+    whether its lists, tags, keys and lanes are what the rows say. Changes nothing without
+    `--repair`; other processes may go on. Give it the settings and secrets that executions
+    run with. Exit code 1: something is damaged, and was not repaired; each is told, with
+    its code.
 
     Examples:
 
     - `plait journal verify`
 
     - `plait journal verify 7f3a --json`
+
+    - `plait journal verify --repair`
     """
+    if repair and executions:
+        stop("--repair compares the whole store: leave out the ids")
     bench = Bench(configured(config, None, None), connectors(), store)
 
     async def work(opened: Store) -> tuple[int, list[Checked]]:
         ids = [await _id(opened, one) for one in executions or ()]
         count, damaged = 0, list[Checked]()
-        async for checked in verify_all(hand_of(bench, opened), ids):
-            count += checked.execution_id is not None
+        async for checked in verify_all(hand_of(bench, opened), ids, repairs=repair):
+            is_one = (
+                checked.execution_id is not None and checked.code != StoreInconsistent.code
+            )
+            count += is_one
             if checked.code is not None:
                 damaged.append(checked)
                 _tell(checked, as_json)
@@ -76,8 +95,10 @@ def verify(
     if as_json:
         report = {"checked": count, "damaged": [_json(one) for one in damaged]}
         write(json_text(report, is_pretty=is_terminal(sys.stdout)) + "\n")
-    say(f"{count} executions checked, {len(damaged)} damaged")
-    if damaged:
+    mended = sum(one.is_mended for one in damaged)
+    repaired = f", {mended} repaired" if repair else ""
+    say(f"{count} executions checked, {len(damaged) - mended} damaged{repaired}")
+    if len(damaged) > mended:
         stop(code=EXIT_FAILED)
 
 
@@ -213,13 +234,19 @@ async def _is_damaged(opened: Store, execution: str) -> None:
 
 
 def _tell(checked: Checked, as_json: bool) -> None:
-    if not as_json:
-        write(f"{checked.execution_id or 'store'}  {checked.code}: {checked.reason}\n")
+    if as_json:
+        return
+    lane = "store" if checked.lane is None else f"lane {checked.lane}"
+    done = "repaired: " if checked.is_mended else ""
+    write(f"{checked.execution_id or lane}  {checked.code}: {done}{checked.reason}\n")
 
 
-def _json(checked: Checked) -> dict[str, str | None]:
-    return {
+def _json(checked: Checked) -> JsonObject:
+    told: JsonObject = {
         "id": checked.execution_id,
         "code": checked.code,
         "message": checked.reason,
     }
+    if checked.code == StoreInconsistent.code:
+        told |= {"lane": checked.lane, "repaired": checked.is_mended}
+    return told

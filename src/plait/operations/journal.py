@@ -1,6 +1,7 @@
 """Looking after a journal: verifying what it holds, and removing what is old.
 
-Rule 1. Verifying changes nothing, and damage in one execution hides none in another.
+Rule 1. Verifying changes nothing, unless it is to repair, and then no row or history.
+        Damage in one execution hides none in another.
 Rule 2. What is to be archived is in the archive, on the disk, before it is removed.
 
 Not here: the archive's lines (plait.operations.archive), what a store does for its own
@@ -10,7 +11,7 @@ upkeep (behind plait.ports.upkeep).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from dataclasses import replace
 from typing import ClassVar, Final, Protocol
 
@@ -20,6 +21,7 @@ from plait.model.record import record
 from plait.operations.archive import line_of
 from plait.operations.checking import Checker
 from plait.operations.course import Hand
+from plait.ports.derived import Derived, StoreInconsistent
 from plait.ports.journal import Search, StoreUnavailable, Summary, UnknownExecution
 from plait.ports.upkeep import Upkeep
 
@@ -44,11 +46,15 @@ class Checked:
         execution_id: None: this is about the store.
         code: What is wrong, as a stable code; None: nothing.
         reason: The same for people.
+        lane: Which lane this is about; None: none.
+        is_mended: Whether it was wrong, and is so no more.
     """
 
     execution_id: str | None
     code: str | None = None
     reason: str | None = None
+    lane: str | None = None
+    is_mended: bool = False
 
 
 @record
@@ -103,21 +109,41 @@ def upkeep_of(store: Store, wish: str) -> Upkeep:
     return store
 
 
-async def verify_all(hand: Hand, ids: Sequence[str] = ()) -> AsyncIterator[Checked]:
+async def verify_all(
+    hand: Hand, ids: Sequence[str] = (), *, repairs: bool = False
+) -> AsyncIterator[Checked]:
     """Yield how each execution is, damaged or not; then what is wrong with the store.
 
     Args:
         ids: These only; none: all there are, and the store itself.
+        repairs: Make anew what the store derives from the executions that are whole.
     """
-    checker = Checker(hand)
+    checker, damaged = Checker(hand), set[str]()
     async for execution_id in _each(ids) if ids else _all_ids(hand.store):
         checked = await _checked(hand.store, checker, execution_id)
+        if checked.code is not None:
+            damaged.add(execution_id)
         # What somebody has removed since they were listed is no damage.
         if ids or checked.code != UnknownExecution.code:
             yield checked
-    if not ids and isinstance(hand.store, Upkeep):
-        for problem in await hand.store.check():
+    if not ids:
+        async for problem in _problems(hand.store, damaged, repairs):
+            yield problem
+
+
+async def _problems(
+    store: Store, damaged: Collection[str], repairs: bool
+) -> AsyncIterator[Checked]:
+    """Yield what is wrong with the store around its executions."""
+    if isinstance(store, Upkeep):
+        for problem in await store.check():
             yield Checked(None, "store.damaged", problem)
+    if isinstance(store, Derived):
+        for one in await store.differences(mends=repairs, unsure=damaged):
+            found = StoreInconsistent(one)
+            reason = one.reason if one.is_mended else str(found)
+            whose = (one.lane, one.is_mended)
+            yield Checked(one.execution_id, found.code, reason, *whose)
 
 
 async def _checked(store: Store, checker: Checker, execution_id: str) -> Checked:

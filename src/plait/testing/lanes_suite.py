@@ -13,6 +13,7 @@ from random import Random
 import pytest
 
 from plait.drivers.journal import Store
+from plait.ports.derived import Derived
 from plait.ports.journal import (
     IN_LANE,
     LET_IN,
@@ -265,6 +266,8 @@ class LanesSuite:
                 inside = [one for one in queued if one.lane_state != QUEUED]
                 assert len(inside) == min(2, len(queued))
                 assert all(one.owner is not None for one in inside)
+            if isinstance(store, Derived):
+                assert await store.differences() == []
 
     # -- turns -------------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -11,23 +10,6 @@ from redis.asyncio import Redis
 from plait.resilience import Cache
 from plait.resilience.cache.redis import RedisStore
 from tests.conformance.cache.suite import Passing, StoreSuite
-from tests.conformance.journal.servers import PrivateServer, redis
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PrivateServer]:
-    """One that keeps nothing: a cache need not outlive it."""
-    with redis(appendonly="no") as server:
-        yield server
-
-
-@pytest.fixture
-async def client(server: PrivateServer) -> AsyncIterator[Any]:
-    """A client of an empty server."""
-    client: Any = Redis(port=server.port)
-    await client.flushall()
-    yield client
-    await client.aclose()
 
 
 class TestRedisStore(StoreSuite):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -11,24 +10,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from plait.resilience.idempotency.redis import RedisIdempotencyStore
 from tests.conformance.idempotency.suite import Charge, IdempotencySuite, Passing, guard
-from tests.conformance.journal.servers import PrivateServer, redis
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PrivateServer]:
-    """A server of these tests."""
-    with redis(appendonly="no") as server:
-        yield server
 
 
 class TestRedisIdempotencyStore(IdempotencySuite):
-    @pytest.fixture
-    async def client(self, server: PrivateServer) -> AsyncIterator[Any]:
-        client: Any = Redis(port=server.port)
-        await client.flushall()
-        yield client
-        await client.aclose()
-
     @pytest.fixture
     def store(self, client: Any) -> RedisIdempotencyStore:
         return RedisIdempotencyStore(client)

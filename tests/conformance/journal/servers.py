@@ -85,6 +85,21 @@ class PrivateServer:
         self._process = None
 
 
+def postgres_url(server: PrivateServer, role: str = "postgres") -> str:
+    """Return the address of a store on a PostgreSQL; nobody checks what it would lose."""
+    return f"{postgres_address(server, role)}?durability=unchecked"
+
+
+def postgres_address(server: PrivateServer, role: str = "postgres") -> str:
+    """Return the address of a PostgreSQL server's first database."""
+    return f"postgresql://{role}@127.0.0.1:{server.port}/postgres"
+
+
+def redis_url(server: PrivateServer) -> str:
+    """Return the address of a Redis server."""
+    return f"redis://127.0.0.1:{server.port}/0"
+
+
 @contextmanager
 def postgres(**options: str) -> Iterator[PrivateServer]:
     """Start PostgreSQL, durable unless the options say otherwise.

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import asyncpg
 import orjson
 import pytest
 
-from plait.drivers.journal import Store
 from plait.ports.journal import (
     Message,
     Search,
@@ -36,47 +35,22 @@ from plait.testing.journal_suite import (
     new,
 )
 from tests.conformance.journal.damage import Damage, DamageSuite
+from tests.conformance.journal.derived import DerivedSuite, Spoil
 from tests.conformance.journal.outages import GUIDE, OutageSuite, begin, work_through
-from tests.conformance.journal.servers import PASSWORD, PrivateServer, postgres
+from tests.conformance.journal.servers import (
+    PASSWORD,
+    PrivateServer,
+    postgres,
+    postgres_address,
+    postgres_url,
+)
 from tests.conformance.journal.workers import WorkersSuite
 from tests.unit.stores.histories import damages, finished
 
 
-def url_of(server: PrivateServer) -> str:
-    return f"postgresql://postgres@127.0.0.1:{server.port}/postgres"
-
-
-def unchecked(server: PrivateServer) -> str:
-    return f"{url_of(server)}?durability=unchecked"
-
-
-@pytest.fixture(scope="session")
-def shared_server() -> Iterator[PrivateServer]:
-    """Without fsync, for speed: none of its tests takes it away."""
-    with postgres(fsync="off") as server:
-        yield server
-
-
 @pytest.fixture
-async def database(shared_server: PrivateServer) -> AsyncIterator[Any]:
-    """An empty database; yields a connection to it."""
-    connection = await asyncpg.connect(url_of(shared_server))
-    await connection.execute("DROP SCHEMA IF EXISTS plait CASCADE")
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
-async def stores(database: Any, shared_server: PrivateServer) -> AsyncIterator[OpenStore]:
-    opened: list[Store] = []
-
-    async def open_store() -> Store:
-        opened.append(await PostgresStore.open(unchecked(shared_server)))
-        return opened[-1]
-
-    yield open_store
-    for store in opened:
-        await store.close()
+def stores(postgres_stores: OpenStore) -> OpenStore:
+    return postgres_stores
 
 
 class TestDamage(DamageSuite):
@@ -89,14 +63,39 @@ class TestDamage(DamageSuite):
         return damage
 
 
+class TestDerived(DerivedSuite):
+    @pytest.fixture
+    def spoil(self, database: Any) -> Spoil:
+        def number(name: str) -> str:
+            return f"(SELECT number FROM plait.executions WHERE id = '{name}')"
+
+        def stands(name: str, change: str) -> str:
+            where = f"WHERE execution = {number(name)}"
+            return f"UPDATE plait.standings SET {change} {where}"
+
+        changes = {
+            "untag": "DELETE FROM plait.tags WHERE tag = 'vip'",
+            "tag": f"INSERT INTO plait.tags VALUES ('spam', {number('x1')})",
+            "strand": stands("x2", "lane_state = 2, wake_at_ms = NULL"),
+            "overfill": stands("x2", "lane_state = 0"),
+            "ghost": stands("x1", "lane_state = 2"),
+            "unplan": stands("x3", "workflow = 'y'"),
+        }
+
+        async def spoil(name: str) -> None:
+            await database.execute(changes[name])
+
+        return spoil
+
+
 class TestPostgresStore(JournalSuite):
     pass
 
 
 class TestWorkersOnPostgres(WorkersSuite):
     @pytest.fixture
-    def place(self, shared_server: PrivateServer) -> str:
-        return unchecked(shared_server)
+    def place(self, shared_postgres: PrivateServer) -> str:
+        return postgres_url(shared_postgres)
 
 
 class TestOutagesOfPostgres(OutageSuite):
@@ -107,7 +106,7 @@ class TestOutagesOfPostgres(OutageSuite):
 
     @pytest.fixture
     def url(self, server: PrivateServer) -> str:
-        return url_of(server)
+        return postgres_address(server)
 
     @pytest.fixture
     def scheme(self) -> str:
@@ -130,22 +129,22 @@ class TestOutagesOfPostgres(OutageSuite):
 async def test_a_server_that_may_forget_is_refused_with_what_to_set(setting: str) -> None:
     with postgres(**{setting: "off"}) as server:
         with pytest.raises(StoreNotDurable, match=f"set {setting} = on$"):
-            await PostgresStore.open(url_of(server))
+            await PostgresStore.open(postgres_address(server))
         # Nothing was written, and whoever knows better may say so.
-        connection = await asyncpg.connect(url_of(server))
+        connection = await asyncpg.connect(postgres_address(server))
         assert await connection.fetchval("SELECT to_regnamespace('plait')") is None
         await connection.close()
-        store = await PostgresStore.open(unchecked(server))
+        store = await PostgresStore.open(postgres_url(server))
         await store.close()
 
 
 async def test_the_role_of_the_guide_may_do_all_that_workers_do(
-    database: Any, shared_server: PrivateServer
+    database: Any, shared_postgres: PrivateServer
 ) -> None:
     (block,) = re.findall(r"```sql\n(.*?)```", GUIDE.read_text(), re.DOTALL)
     for statement in block.replace("…", PASSWORD).strip().splitlines():
         await database.execute(statement)
-    place = f"plait:{PASSWORD}@127.0.0.1:{shared_server.port}/plait"
+    place = f"plait:{PASSWORD}@127.0.0.1:{shared_postgres.port}/plait"
     url = f"postgresql://{place}?durability=unchecked"
     await work_through(lambda: PostgresStore.open(url))
 
@@ -238,7 +237,7 @@ async def test_tables_that_do_not_agree_are_told(
     store = await stores()
     await finished(store, "x1", "x2", "x3", tags=("vip",))
     await database.execute(f"SET search_path = plait; {sql}")
-    assert (None, "store.damaged") in await damages(store)
+    assert {(None, "store.damaged"), ("x2", "store.inconsistent")} & {*await damages(store)}
 
 
 async def test_many_processes_may_open_an_empty_database_at_once(stores: OpenStore) -> None:
@@ -248,9 +247,9 @@ async def test_many_processes_may_open_an_empty_database_at_once(stores: OpenSto
 
 
 async def test_a_database_that_is_not_there_is_told_of(
-    shared_server: PrivateServer,
+    shared_postgres: PrivateServer,
 ) -> None:
-    url = f"postgresql://postgres:{PASSWORD}@127.0.0.1:{shared_server.port}/nowhere"
+    url = f"postgresql://postgres:{PASSWORD}@127.0.0.1:{shared_postgres.port}/nowhere"
     with pytest.raises(StoreUnavailable, match='database "nowhere" does not exist'):
         await PostgresStore.open(url)
 
@@ -344,11 +343,11 @@ async def test_what_cannot_be_stored_leaves_its_neighbours_alone(stores: OpenSto
 
 
 async def test_commits_wait_for_the_disk_whatever_the_servers_default(
-    database: Any, shared_server: PrivateServer
+    database: Any, shared_postgres: PrivateServer
 ) -> None:
     await database.execute("ALTER DATABASE postgres SET synchronous_commit = off")
     try:
-        other = await PostgresStore.open(unchecked(shared_server))
+        other = await PostgresStore.open(postgres_url(shared_postgres))
         async with other._server.connection() as connection:
             assert await connection.fetchval("SHOW synchronous_commit") == "on"
         await other.close()

@@ -10,7 +10,6 @@ from typing import Any, cast
 import pytest
 from redis.asyncio import Redis
 
-from plait.drivers.journal import Store
 from plait.ports.journal import (
     LostRace,
     Search,
@@ -39,42 +38,14 @@ from plait.testing.journal_suite import (
 )
 from tests.conformance.journal.damage import Damage, DamageSuite
 from tests.conformance.journal.outages import GUIDE, OutageSuite, begin, work_through
-from tests.conformance.journal.servers import PASSWORD, PrivateServer, redis
+from tests.conformance.journal.servers import PASSWORD, PrivateServer, redis, redis_url
 from tests.conformance.journal.workers import WorkersSuite
 from tests.unit.stores.histories import damages, finished
 
 
-def url_of(server: PrivateServer) -> str:
-    return f"redis://127.0.0.1:{server.port}/0"
-
-
-@pytest.fixture(scope="session")
-def shared_server() -> Iterator[PrivateServer]:
-    """A durable one."""
-    with redis() as server:
-        yield server
-
-
 @pytest.fixture
-async def client(shared_server: PrivateServer) -> AsyncIterator[Any]:
-    """A client of an empty server."""
-    client: Any = Redis(port=shared_server.port)
-    await client.flushall()
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
-async def stores(client: Any, shared_server: PrivateServer) -> AsyncIterator[OpenStore]:
-    opened: list[Store] = []
-
-    async def open_store() -> Store:
-        opened.append(await RedisStore.open(url_of(shared_server)))
-        return opened[-1]
-
-    yield open_store
-    for store in opened:
-        await store.close()
+def stores(redis_stores: OpenStore) -> OpenStore:
+    return redis_stores
 
 
 class TestRedisStore(JournalSuite):
@@ -106,8 +77,8 @@ class TestDamage(DamageSuite):
 
 class TestWorkersOnRedis(WorkersSuite):
     @pytest.fixture
-    def place(self, shared_server: PrivateServer) -> str:
-        return url_of(shared_server)
+    def place(self, shared_redis: PrivateServer) -> str:
+        return redis_url(shared_redis)
 
 
 class TestOutagesOfRedis(OutageSuite):
@@ -119,7 +90,7 @@ class TestOutagesOfRedis(OutageSuite):
 
     @pytest.fixture
     def url(self, server: PrivateServer) -> str:
-        return url_of(server)
+        return redis_url(server)
 
     @pytest.fixture
     def scheme(self) -> str:
@@ -336,7 +307,9 @@ async def test_lists_that_do_not_agree_with_rows_are_told(
     store = await stores()
     await finished(store, "x1", "x2", "x3", tags=("vip",))
     await client.execute_command(*command.split())
-    assert (None, "store.damaged") in await damages(store)
+    code = "store.damaged" if command.startswith("DEL") else "store.inconsistent"
+    whose = None if command.startswith("DEL") else "x2"
+    assert (whose, code) in await damages(store)
 
 
 async def test_a_schema_that_is_no_number_is_told(stores: OpenStore, client: Any) -> None:
@@ -382,16 +355,16 @@ async def test_a_server_that_may_forget_is_refused_with_what_to_set(
 ) -> None:
     with redis(**settings) as server:
         with pytest.raises(StoreNotDurable, match=remedy):
-            await RedisStore.open(url_of(server))
+            await RedisStore.open(redis_url(server))
         # Nothing was written, and whoever knows better may say so.
         async with Redis(port=server.port) as client:
             assert await client.dbsize() == 0
-        store = await RedisStore.open(f"{url_of(server)}?durability=unchecked")
+        store = await RedisStore.open(f"{redis_url(server)}?durability=unchecked")
         await store.close()
 
 
 async def test_a_server_that_cannot_be_asked_is_refused_with_what_to_do(
-    client: Any, shared_server: PrivateServer
+    client: Any, shared_redis: PrivateServer
 ) -> None:
     await client.acl_setuser(
         "modest",
@@ -401,7 +374,7 @@ async def test_a_server_that_cannot_be_asked_is_refused_with_what_to_do(
         channels=["*"],
         commands=["+@all", "-config", "-client|list"],
     )
-    url = f"redis://modest:{PASSWORD}@127.0.0.1:{shared_server.port}/0"
+    url = f"redis://modest:{PASSWORD}@127.0.0.1:{shared_redis.port}/0"
     with pytest.raises(StoreNotDurable, match="allow CONFIG GET") as caught:
         await RedisStore.open(url)
     assert PASSWORD not in str(caught.value)
@@ -421,12 +394,12 @@ async def test_a_server_that_cannot_be_asked_is_refused_with_what_to_do(
 
 
 async def test_the_user_of_the_guide_may_do_all_that_workers_do(
-    client: Any, shared_server: PrivateServer
+    client: Any, shared_redis: PrivateServer
 ) -> None:
     (rules,) = re.findall(r"^user plait (.+)$", GUIDE.read_text(), re.MULTILINE)
     words = rules.replace("PASSWORD", PASSWORD).split()
     await client.execute_command("ACL SETUSER", "plait", "reset", *words)
-    url = f"redis://plait:{PASSWORD}@127.0.0.1:{shared_server.port}/0"
+    url = f"redis://plait:{PASSWORD}@127.0.0.1:{shared_redis.port}/0"
     await work_through(lambda: RedisStore.open(url))
 
 
@@ -446,11 +419,11 @@ async def test_a_full_memory_refuses_writes_whole_and_goes_on_reading(
 
 
 async def test_a_server_that_is_too_old_is_refused(
-    shared_server: PrivateServer, monkeypatch: pytest.MonkeyPatch
+    shared_redis: PrivateServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("plait.stores.redis.server._VERSION_MIN", 999)
     with pytest.raises(StoreUnavailable, match="999 or newer is needed"):
-        await RedisStore.open(url_of(shared_server))
+        await RedisStore.open(redis_url(shared_redis))
 
 
 # -- leases ----------------------------------------------------------------------------

@@ -15,9 +15,8 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import asyncpg
 import pytest
 from redis.asyncio import Redis
 
@@ -27,9 +26,9 @@ from plait.ports.journal import Entry, StoreFull, StoreUnavailable
 from plait.stores.faults import StoreReadOnly
 from plait.stores.postgres import PostgresStore
 from plait.stores.redis import RedisStore
-from plait.testing.journal_suite import append_to
+from plait.testing.journal_suite import OpenStore, append_to
 from tests.conformance.journal.outages import begin
-from tests.conformance.journal.servers import PrivateServer, postgres, redis
+from tests.conformance.journal.servers import PrivateServer, postgres_url, redis, redis_url
 from tests.faults.disks import SmallDisk, small_disk
 from tests.simulation.asking import plan_of
 from tests.unit.stores.histories import STEPS, Answers, running
@@ -128,12 +127,9 @@ async def _completed(driver: JournalDriver, calls: Held) -> None:
 
 @pytest.fixture
 def server() -> Iterator[PrivateServer]:
+    """One to be changed."""
     with redis() as server:
         yield server
-
-
-def redis_url(server: PrivateServer) -> str:
-    return f"redis://127.0.0.1:{server.port}/0"
 
 
 @pytest.fixture
@@ -190,32 +186,9 @@ async def test_a_replica_of_redis_is_refused_at_opening(
 # -- PostgreSQL ------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[PrivateServer]:
-    with postgres(fsync="off") as server:
-        yield server
-
-
-def postgres_url(server: PrivateServer, role: str = "postgres") -> str:
-    place = f"{role}@127.0.0.1:{server.port}/postgres"
-    return f"postgresql://{place}?durability=unchecked"
-
-
 @pytest.fixture
-async def database(shared: PrivateServer) -> AsyncIterator[Any]:
-    place = f"postgresql://postgres@127.0.0.1:{shared.port}/postgres"
-    connection = await asyncpg.connect(place)
-    await connection.execute("DROP SCHEMA IF EXISTS plait CASCADE")
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
-async def rows(database: Any, shared: PrivateServer) -> AsyncIterator[PostgresStore]:
-    del database
-    store = await PostgresStore.open(postgres_url(shared))
-    yield store
-    await store.close()
+async def rows(postgres_stores: OpenStore) -> PostgresStore:
+    return cast("PostgresStore", await postgres_stores())
 
 
 async def test_no_step_fails_while_postgresql_takes_no_writes(
@@ -244,13 +217,13 @@ async def end_sessions(database: Any) -> None:
 
 
 async def test_a_server_that_takes_no_writes_is_told_of_with_its_code(
-    rows: PostgresStore, database: Any, shared: PrivateServer
+    rows: PostgresStore, database: Any, shared_postgres: PrivateServer
 ) -> None:
     summary = await begin(rows, "x1")
     role = "ALTER ROLE postgres {} default_transaction_read_only"
     await database.execute(f"{role.format('SET')} = on")
     try:
-        other = await PostgresStore.open(postgres_url(shared))
+        other = await PostgresStore.open(postgres_url(shared_postgres))
         assert (await other.read("x1")).summary == summary
         with pytest.raises(StoreReadOnly, match="name the server that does") as caught:
             await other.append(append_to(summary, "two"))
@@ -274,16 +247,16 @@ async def test_no_step_fails_when_an_operator_ends_all_sessions(
 
 
 async def test_a_server_without_a_connection_left_is_told_of_with_what_to_do(
-    rows: PostgresStore, database: Any, shared: PrivateServer
+    rows: PostgresStore, database: Any, shared_postgres: PrivateServer
 ) -> None:
     del rows
     await database.execute(
         "DROP ROLE IF EXISTS lone; CREATE ROLE lone LOGIN CONNECTION LIMIT 1;"
         "GRANT ALL ON SCHEMA plait TO lone; GRANT ALL ON ALL TABLES IN SCHEMA plait TO lone"
     )
-    first = await PostgresStore.open(postgres_url(shared, "lone"))
+    first = await PostgresStore.open(postgres_url(shared_postgres, "lone"))
     with pytest.raises(StoreUnavailable, match="raise max_connections, or the role's"):
-        await PostgresStore.open(postgres_url(shared, "lone"))
+        await PostgresStore.open(postgres_url(shared_postgres, "lone"))
     # Whoever has one goes on.
     await begin(first, "x1")
     await first.close()

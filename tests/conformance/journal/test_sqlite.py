@@ -20,6 +20,7 @@ from plait.testing.journal_suite import (
     new,
 )
 from tests.conformance.journal.damage import Damage, DamageSuite
+from tests.conformance.journal.derived import DerivedSuite, Spoil
 from tests.unit.stores.histories import tamper
 
 
@@ -66,3 +67,28 @@ class TestDamage(DamageSuite):
             tamper(tmp_path / "plait.db", request.param, execution_id)
 
         return damage
+
+
+class TestDerived(DerivedSuite):
+    @pytest.fixture
+    def spoil(self, tmp_path: Path) -> Spoil:
+        def number(name: str) -> str:
+            return f"(SELECT number FROM executions WHERE id = '{name}')"
+
+        def stands(name: str, change: str) -> str:
+            where = f"WHERE execution = {number(name)}"
+            return f"UPDATE standings SET {change} {where}"
+
+        changes = {
+            "untag": "DELETE FROM tags WHERE tag = 'vip'",
+            "tag": f"INSERT INTO tags VALUES ('spam', {number('x1')})",
+            "strand": stands("x2", "lane_state = 2, wake_at_ms = NULL"),
+            "overfill": stands("x2", "lane_state = 0"),
+            "ghost": stands("x1", "lane_state = 2"),
+            "unplan": stands("x3", "workflow = 'y'"),
+        }
+
+        async def spoil(name: str) -> None:
+            tamper(tmp_path / "plait.db", changes[name])
+
+        return spoil

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
+from plait.ports.derived import Difference
 from plait.ports.journal import History, NewExecution, Summary
 from plait.ports.upkeep import BackupElsewhere
 from plait.stores.parents import may_go, parents_may_go
@@ -34,6 +35,13 @@ class MemoryUpkeep:
 
     async def check(self) -> list[str]:
         """See plait.ports.upkeep.Upkeep."""
+        return []
+
+    async def differences(
+        self, *, mends: bool = False, unsure: Collection[str] = ()
+    ) -> list[Difference]:
+        """See plait.ports.derived.Derived. There are no lists: rows are looked through."""
+        del mends, unsure
         return []
 
     async def backup(self, target: Path) -> None:

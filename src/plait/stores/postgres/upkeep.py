@@ -6,15 +6,18 @@ as that takes, and nobody wants those any more; all others go on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
+from plait.ports.derived import Difference
 from plait.ports.journal import Summary
 from plait.ports.upkeep import BackupElsewhere
 from plait.stores.damaged import filled, whole_of
+from plait.stores.derived import compared
 from plait.stores.parents import DEPTH_MAX
+from plait.stores.postgres import derived
 from plait.stores.postgres.appends import columns
 from plait.stores.postgres.rows import SELECT, summary_of
 from plait.stores.postgres.server import Server, fetch
@@ -76,25 +79,16 @@ _SIZE: Final = (
     "SELECT sum(pg_total_relation_size(t::regclass))::bigint FROM unnest($1::text[]) t"
 )
 _NOT_THERE: Final = "NOT EXISTS (SELECT FROM executions e WHERE e.number = {}.execution)"
-# Anything but a list would end the whole check.
-_TAGS: Final = "CASE jsonb_typeof(e.tags) WHEN 'array' THEN e.tags ELSE '[]' END"
 _CHECKS: Final = {
-    "SELECT e.id FROM executions e LEFT JOIN standings s ON s.execution = e.number"
-    " WHERE s.workflow IS DISTINCT FROM e.workflow": (
-        "it stands under another workflow, or nowhere"
-    ),
+    "SELECT e.id FROM executions e WHERE NOT EXISTS"
+    " (SELECT FROM standings s WHERE s.execution = e.number)": "it stands nowhere",
     f"SELECT s.execution FROM standings s WHERE {_NOT_THERE.format('s')}": (
         "a row of no execution"
     ),
     f"SELECT DISTINCT n.execution FROM entries n WHERE {_NOT_THERE.format('n')}": (
         "entries of no execution"
     ),
-    f"SELECT e.id FROM executions e, jsonb_array_elements_text({_TAGS}) AS j (tag) WHERE"
-    " NOT EXISTS (SELECT FROM tags t WHERE t.tag = j.tag AND t.execution = e.number)": (
-        "it is not found by one of its tags"
-    ),
-    "SELECT t.execution || ' ' || t.tag FROM tags t WHERE NOT EXISTS (SELECT"
-    " FROM executions e WHERE e.number = t.execution AND jsonb_exists(e.tags, t.tag))": (
+    f"SELECT t.execution || ' ' || t.tag FROM tags t WHERE {_NOT_THERE.format('t')}": (
         "a tag of no execution"
     ),
 }
@@ -118,6 +112,17 @@ class PostgresUpkeep:
             rows = await self._long(f"{query} LIMIT {_PROBLEMS_MAX}")
             found += [f"{row[0]}: {text}" for row in rows]
         return found
+
+    async def differences(
+        self, *, mends: bool = False, unsure: Collection[str] = ()
+    ) -> list[Difference]:
+        """See plait.ports.derived.Derived."""
+        return await compared(
+            lambda: derived.tell(self._long),
+            lambda found: derived.mend(self._server, found),
+            mends=mends,
+            unsure=unsure,
+        )
 
     async def backup(self, target: Path) -> None:
         """See plait.ports.upkeep.Upkeep."""

@@ -7,23 +7,22 @@ long, is freed beside the commands of others.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Final
 
-from plait.ports.journal import RUNNING, Summary
+from plait.ports.derived import Difference
+from plait.ports.journal import Summary
 from plait.ports.upkeep import BackupElsewhere
-from plait.stores.faults import StoreDamaged
 from plait.stores.parents import may_go, parents_may_go
-from plait.stores.redis.rows import PREFIX, key_field, summary_of
+from plait.stores.redis.derived import Comparer
+from plait.stores.redis.rows import PREFIX, key_field
 from plait.stores.redis.scripting import Scripts
 from plait.stores.redis.search import holds_something_else, known, rows_of
 from plait.stores.redis.server import Server
 
 _PAGE: Final = 200
-# One that changes each time somebody looks is alive.
-_LOOKS: Final = 3
 
 
 class RedisUpkeep:
@@ -43,39 +42,22 @@ class RedisUpkeep:
         async for page in self._pages():
             rows = await self._rows(page)
             for (execution_id, _), row in zip(page, rows, strict=True):
-                if wrong := await self._wrong(execution_id, row):
-                    found.append(f"{execution_id}: {wrong}")
+                if not row and await self._is_listed(execution_id):
+                    found.append(f"{execution_id}: its row is gone")
         return found
 
-    async def _wrong(self, execution_id: str, row: dict[bytes, bytes]) -> str:
-        """Return what is wrong with an execution, and is so still when looked at again."""
-        wrong = ""
-        for _ in range(_LOOKS):
-            misplaced = await self._misplaced(execution_id, row) if row else ""
-            wrong = f"its row is not that of {misplaced}" if misplaced else ""
-            if row and not misplaced:
-                return ""
-            # It may have been removed, or have changed, between two looks.
-            with self._server.errors():
-                score = await self._server.client.zscore(f"{PREFIX}all", execution_id)
-            if score is None and not row:
-                return ""
-            (row,) = await self._rows([(execution_id, 0.0)])
-        return wrong or "its row is gone"
-
-    async def _misplaced(self, execution_id: str, row: dict[bytes, bytes]) -> str:
-        """Return the lists in which an execution does not stand as its row says."""
-        try:
-            places = _places_of(summary_of(row))
-        except StoreDamaged:  # whoever reads it is told
-            return ""
+    async def _is_listed(self, execution_id: str) -> bool:
+        """Whether it is no execution that was removed between two looks."""
         with self._server.errors():
-            pipeline = self._server.client.pipeline(transaction=False)
-            for key in places:
-                pipeline.zscore(key, execution_id)
-            scores = await pipeline.execute()
-        pairs = zip(places.items(), scores, strict=True)
-        return ", ".join(key for (key, wanted), score in pairs if score != wanted)
+            score = await self._server.client.zscore(f"{PREFIX}all", execution_id)
+        return score is not None
+
+    async def differences(
+        self, *, mends: bool = False, unsure: Collection[str] = ()
+    ) -> list[Difference]:
+        """See plait.ports.derived.Derived."""
+        comparer = Comparer(self._server, self._scripts, mends, unsure)
+        return await comparer.compare()
 
     async def backup(self, target: Path) -> None:
         """See plait.ports.upkeep.Upkeep."""
@@ -173,16 +155,3 @@ class RedisUpkeep:
                 pipeline.hgetall(f"{PREFIX}x:{execution_id}")
             rows = await pipeline.execute(raise_on_error=False)
             return [{} if holds_something_else(row) else known(row) for row in rows]
-
-
-def _places_of(summary: Summary) -> dict[str, float]:
-    """Return where an execution is listed, and under which number there."""
-    new, standing = summary.new, summary.standing
-    names = ["all", f"w:{new.workflow}", f"s:{standing.status}"]
-    names += [f"t:{tag}" for tag in new.tags]
-    names += [f"p:{new.parent}"] * (new.parent is not None)
-    names += [f"e:{standing.error_code}"] * (standing.error_code is not None)
-    places: dict[str, float] = {f"{PREFIX}{name}": summary.number for name in names}
-    if standing.status != RUNNING:
-        places[f"{PREFIX}ended"] = standing.at_ms
-    return places

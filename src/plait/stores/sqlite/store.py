@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
 from plait.ports.blobs import BlobDamaged
+from plait.ports.derived import Difference
 from plait.ports.journal import (
     Append,
     Created,
@@ -31,7 +32,8 @@ from plait.ports.journal import (
 )
 from plait.ports.leases import Claimed
 from plait.stores.damaged import filled
-from plait.stores.sqlite import jobs, searches, upkeep
+from plait.stores.derived import compared
+from plait.stores.sqlite import derived, jobs, searches, upkeep
 from plait.stores.sqlite.backup import backup
 from plait.stores.sqlite.database import connect, migrate
 from plait.stores.sqlite.faults import fault
@@ -183,6 +185,17 @@ class SqliteStore:
     async def check(self) -> list[str]:
         """See plait.ports.upkeep.Upkeep."""
         return await asyncio.to_thread(upkeep.check, self._path)
+
+    async def differences(
+        self, *, mends: bool = False, unsure: Collection[str] = ()
+    ) -> list[Difference]:
+        """See plait.ports.derived.Derived."""
+        return await compared(
+            lambda: asyncio.to_thread(derived.tell, self._path),
+            lambda found: self._piece(partial(derived.mend, found=found)),
+            mends=mends,
+            unsure=unsure,
+        )
 
     async def backup(self, target: Path) -> None:
         """See plait.ports.upkeep.Upkeep."""

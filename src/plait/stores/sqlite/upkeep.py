@@ -21,21 +21,14 @@ from plait.stores.sqlite.database import connect
 from plait.stores.sqlite.faults import fault
 from plait.stores.sqlite.rows import SELECT, rows_of, summary_of
 
-# Text that is no JSON would end the whole check.
-_TAGS: Final = "iif(json_valid(e.tags), e.tags, '[]')"
 _CHECKS: Final = {
-    "SELECT e.id FROM executions e LEFT JOIN standings s ON s.execution = e.number"
-    " WHERE s.workflow IS NOT e.workflow": "it stands under another workflow, or nowhere",
+    "SELECT id FROM executions WHERE number NOT IN (SELECT execution FROM standings)": (
+        "it stands nowhere"
+    ),
     "SELECT execution FROM standings"
     " WHERE execution NOT IN (SELECT number FROM executions)": "a row of no execution",
-    f"SELECT e.id FROM executions e, json_each({_TAGS}) j WHERE NOT EXISTS"
-    " (SELECT 1 FROM tags t WHERE t.tag = j.value AND t.execution = e.number)": (
-        "it is not found by one of its tags"
-    ),
-    "SELECT t.execution || ' ' || t.tag FROM tags t WHERE t.tag NOT IN (SELECT value"
-    f" FROM json_each((SELECT {_TAGS} FROM executions e WHERE number = t.execution)))": (
-        "a tag of no execution"
-    ),
+    "SELECT execution || ' ' || tag FROM tags"
+    " WHERE execution NOT IN (SELECT number FROM executions)": "a tag of no execution",
 }
 
 REMOVED_MAX: Final = 20
