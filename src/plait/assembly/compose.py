@@ -9,7 +9,7 @@ Not here: the gateway around it (plait.assembly.serving).
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -25,10 +25,11 @@ from plait.document.source import SourceLimits
 from plait.drivers.children import Workflows
 from plait.drivers.inline import InlineDriver, WithInlineChildren
 from plait.drivers.journal import JournalDriver, Store
+from plait.drivers.policies import PolicedCalls
 from plait.kernel import Kernel, Limits
 from plait.operations import Keeping, Sweeper
 from plait.plan import Plan
-from plait.ports.calls import Calls
+from plait.ports.calls import Call, Calls
 
 
 def catalog(connectors: Iterable[Connector] | None = None) -> Catalog:
@@ -46,16 +47,29 @@ def egress(settings: Settings) -> Egress:
     return Egress(policy, ResolveMap(settings.resolve), resolver)
 
 
-def calls(settings: Settings, connectors: Iterable[Connector] | None = None) -> Calls:
-    """Return what performs the calls of every kind. Close it when done."""
+def calls(
+    settings: Settings, connectors: Iterable[Connector] | None = None
+) -> PolicedCalls:
+    """Return what performs the calls of every kind, under their policies.
+
+    It holds the policies of the process. Close it when done.
+    """
     chosen = installed_connectors() if connectors is None else connectors
     made: dict[str, Calls] = {}
+    upstreams: dict[str, Callable[[Mapping[str, object]], str]] = {}
     for connector in chosen:
         name = connector.step.type_name()
+        if connector.upstream is not None:
+            upstreams[name] = connector.upstream
         options: dict[str, Any] = settings.connectors.get(name, {})
         context = ConnectorContext(settings, options, egress(settings))
         made[name] = connector.calls(context)
-    return CallsByKind(made)
+
+    def upstream_of(call: Call) -> str:
+        own = upstreams.get(call.kind)
+        return call.kind if own is None else own(call.request)
+
+    return PolicedCalls(CallsByKind(made), upstream_of)
 
 
 def source_limits(settings: Settings) -> SourceLimits:

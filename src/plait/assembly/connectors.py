@@ -12,7 +12,7 @@ settings stand in `[connectors.fax]` of plait.toml.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import ClassVar, Final
 
@@ -20,6 +20,7 @@ from plait.assembly.settings import Settings
 from plait.connectors.egress import Egress
 from plait.connectors.http import HttpCalls, HttpSettings
 from plait.connectors.http.step import HttpStep
+from plait.connectors.http.upstream import upstream_of
 from plait.connectors.python import Functions, PythonCalls, PythonStep
 from plait.document import Step
 from plait.model.errors import Advice, PlaitError
@@ -54,10 +55,14 @@ class Connector:
         step: The model of the step type; its machine is `call`.
         calls: Makes what performs the calls. It is called once, before the event loop
             runs, and closed when the loop ends.
+        upstream: Tells of a rendered request to whom it goes, which is whose policies it
+            is under: `http://orders:80`; empty: it goes nowhere. None: to one upstream,
+            that of the type.
     """
 
     step: type[Step]
     calls: Callable[[ConnectorContext], Calls]
+    upstream: Callable[[Mapping[str, object]], str] | None = None
 
 
 class ConnectorUnusable(PlaitError):
@@ -82,7 +87,10 @@ class FunctionsUnusable(PlaitError):
 
 def built_in_connectors() -> tuple[Connector, ...]:
     """Return the connectors that Plait brings."""
-    return (Connector(HttpStep, _http_calls), Connector(PythonStep, _python_calls))
+    return (
+        Connector(HttpStep, _http_calls, upstream_of),
+        Connector(PythonStep, _python_calls, _function_of),
+    )
 
 
 def installed_connectors(
@@ -139,6 +147,11 @@ def _python_calls(context: ConnectorContext) -> Calls:
         except ValueError as error:
             raise FunctionsUnusable(str(error)) from error
     return PythonCalls(functions, threads_max=own.threads_max)
+
+
+def _function_of(request: Mapping[str, object]) -> str:
+    """A function is an upstream of its own: what it calls is not seen from here."""
+    return f"python:{request.get('function', '')}"
 
 
 def _http_calls(context: ConnectorContext) -> Calls:

@@ -59,6 +59,7 @@ def gateway(
         kernel_for=partial(compose.kernel, configured.settings),
         keeper=keeper,
         on_close=performer.close,
+        policies=performer.snapshot,
     )
     return made
 

@@ -87,11 +87,18 @@ def _note(line: Line) -> str:
     note = str(line["status"])
     if line["attempt"] > 1:
         note += f", {line['attempt']} attempts"
+    for attempt in line["attempts"]:
+        note += "".join(f", {_said(one)}" for one in attempt.get("policies", ()))
     if line.get("by_fallback"):
         note += ", by fallback"
     if "error" in line:
         note += f": {line['error']['code']}"
     return note
+
+
+def _said(note: dict[str, Any]) -> str:
+    """Return what a policy did on the way of an attempt."""
+    return f"waited {note['waited_ms']} ms for {note['policy']}"
 
 
 def _cut(text: str, cells: int) -> str:

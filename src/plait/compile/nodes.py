@@ -10,6 +10,7 @@ from typing import Any, Final
 from plait.compile.drafts import Draft, ScopeDraft
 from plait.compile.names import merged_headers
 from plait.compile.order import reversed_edges
+from plait.compile.policies import budget_of, policies_of
 from plait.compile.templates import StepTemplates, inherits
 from plait.document.retry import Retry
 from plait.document.step import Effect, Step, StepSettings
@@ -82,6 +83,7 @@ class NodeBuilder:
             on_unknown=model.on_unknown or "pause",
             idempotency_key=templates.idempotency_key,
             output=templates.output,
+            policies=policies_of(model, defaults, templates),
             templates=templates.own,
             scopes={name: self.scope(inner) for name, inner in draft.scopes.items()},
             options=step.parts.options or {},
@@ -115,4 +117,5 @@ def _retry_policy(retry: Retry, templates: StepTemplates) -> RetryPolicy:
         jitter=retry.jitter,
         on=retry.on if isinstance(retry.on, tuple) else None,
         when=templates.retry_when,
+        budget=budget_of(retry),
     )

@@ -19,6 +19,7 @@ from plait.compile.endless import check_end
 from plait.compile.findings import Findings
 from plait.compile.names import NameChecker, View, Visible, visible
 from plait.compile.ordering import check_order
+from plait.compile.policies import PolicyChecker
 from plait.compile.repeats import check_repeats
 from plait.compile.templates import StepTemplateCompiler, parse
 from plait.document.nearest import nearest_hint
@@ -36,6 +37,7 @@ class ScopeCompiler:
         self._findings = findings
         self._names = names
         self._defaults = defaults
+        self._policies = PolicyChecker(findings, defaults)
 
     def compile(self, tree: ScopeTree, around: View) -> tuple[ScopeDraft, set[str]]:
         """Return the scope, and the ids of steps outside it that anything in it reads."""
@@ -51,6 +53,7 @@ class ScopeCompiler:
         for node in draft.nodes:
             check_repeats(node.tree, self._defaults, self._findings)
             check_end(node.tree, self._findings)
+            self._policies.check(node.tree)
             reads |= node.reads
         return draft, reads - draft.own.keys()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from plait.compile.findings import Findings
 from plait.compile.names import NameChecker, View, visible
@@ -23,6 +23,9 @@ from plait.model.json import JsonValue
 from plait.model.place import Place, pointer_to, segments_of
 from plait.model.record import record
 
+# Settings that may have a `key`, which is a template: each stands around attempts.
+POLICIES: Final = ("circuit_breaker", "rate_limit", "bulkhead")
+
 # Raises what is wrong with the value of a template that reads nothing.
 Check: TypeAlias = Callable[[Template], object]
 
@@ -37,6 +40,7 @@ class StepTemplates:
     output: Template | None = None
     retry_when: Template | None = None
     own: dict[str, Template] = field(default_factory=dict)
+    policy_keys: dict[str, Template] = field(default_factory=dict)
     reads: set[str] = field(default_factory=set)
 
 
@@ -111,6 +115,7 @@ class StepTemplateCompiler:
         if "fallback" in raw and step.fallback is None:
             found.fallback = self._setting("fallback", view.with_extra("error"))
         found.retry_when = self._retry_when(view)
+        self._policy_keys(view)
         return self.parts(step.parts.templates)
 
     def parts(self, parts: Iterable[TemplatePart]) -> StepTemplates:
@@ -129,6 +134,18 @@ class StepTemplateCompiler:
         if retry is None or not isinstance(retry.on, str):
             return None
         return self._checked(retry.on, path, view.with_extra("error"), check=_as_bool)
+
+    def _policy_keys(self, view: View) -> None:
+        for name in POLICIES:
+            is_inherited = inherits(self._step.model, self._defaults, name)
+            owner = self._defaults if is_inherited else self._step.model
+            key = getattr(getattr(owner, name, None), "key", None)
+            if key is None:
+                continue
+            path = ("defaults",) if is_inherited else self._step.path
+            template = self._checked(key, (*path, name, "key"), view)
+            if template is not None:
+                self._found.policy_keys[name] = template
 
     def _setting(
         self, key: str, view: View, *, check: Check | None = None

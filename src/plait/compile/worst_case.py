@@ -193,18 +193,33 @@ def _attempt_ms(node: Node, slowest: Bound | None) -> tuple[float, str]:
     if node.machine == "fail":
         return 0, "takes no time"
     if node.machine == "call":
-        if node.attempt_timeout_ms is not None:
-            return node.attempt_timeout_ms, "attempt_timeout"
-        if node.timeout_ms is not None:
-            return node.timeout_ms, "timeout"
-        if "timeout_ms_default" in node.options:
-            return UNBOUNDED, f"'{node.kind}' has no time limit of its own"
-        return CALL_TIMEOUT_MS_DEFAULT, "the default time limit of a call"
+        ms, why = _call_ms(node)
+        waits_ms = _in_line_ms(node)
+        return (ms + waits_ms, f"{why} and waiting in line") if waits_ms else (ms, why)
     if node.machine == "approval":
         return UNBOUNDED, "it waits for a person"
     if node.machine in _WAITS:
         return _wait_ms(node)
     return UNBOUNDED, f"'{node.kind}' has no bound of its own"
+
+
+def _call_ms(node: Node) -> tuple[float, str]:
+    """Return the longest that a call can take once it is made, and why."""
+    if node.attempt_timeout_ms is not None:
+        return node.attempt_timeout_ms, "attempt_timeout"
+    if node.timeout_ms is not None:
+        return node.timeout_ms, "timeout"
+    if "timeout_ms_default" in node.options:
+        return UNBOUNDED, f"'{node.kind}' has no time limit of its own"
+    return CALL_TIMEOUT_MS_DEFAULT, "the default time limit of a call"
+
+
+def _in_line_ms(node: Node) -> int:
+    """Return the longest that a call can wait for its policies to let it through."""
+    if node.policies is None:
+        return 0
+    lines = (node.policies.rate_limit, node.policies.bulkhead)
+    return sum(one.queue_ms for one in lines if one is not None and one.queue_max)
 
 
 def _wait_ms(node: Node) -> tuple[float, str]:
@@ -248,7 +263,8 @@ class _Attempts:
         """Return the longest time of all attempts and the waits between them."""
         node = self._node
         if node.attempt_timeout_ms is not None:
-            one_ms = min(one_ms, node.attempt_timeout_ms)
+            # Of a call waiting in line comes before, and is part of `one_ms`.
+            one_ms = min(one_ms, node.attempt_timeout_ms + _in_line_ms(node))
         total_ms = one_ms * self.count_max + self._waits_ms(asked=asked)
         return total_ms if node.timeout_ms is None else min(total_ms, node.timeout_ms)
 

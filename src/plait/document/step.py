@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 from pydantic import Field, WithJsonSchema
 
 from plait.document.fields import Condition, DurationMs, Identifier, Strict, Templated
+from plait.document.policies import Bulkhead, CircuitBreaker, RateLimit
 from plait.document.retry import Retry
 from plait.expression import Escape
 from plait.model.json import JsonObject, JsonValue
@@ -112,17 +113,28 @@ class StepSettings(Strict):
     """Each attempt."""
     retry: Retry | None = None
     """When and how often a failed attempt is made again."""
+    circuit_breaker: CircuitBreaker | None = None
+    """When attempts are refused because too many have failed."""
+    rate_limit: RateLimit | None = None
+    """How many attempts may begin in a stretch of time."""
+    bulkhead: Bulkhead | None = None
+    """How many attempts may be under way at a time."""
     on_error: Literal["fail", "continue"] | None = None
     """`continue`: when the step fails for good, its value reads as null and the workflow
     goes on. Default `fail`."""
 
 
 class Step(StepSettings):
-    """What steps of every type have."""
+    """What steps of every type have.
+
+    Attributes:
+        has_upstream: Of calls: whether there is somebody outside to be protected.
+    """
 
     machine: ClassVar[str]
     facts: ClassVar[tuple[str, ...]] = ()
     takes_defaults: ClassVar[bool] = False
+    has_upstream: ClassVar[bool] = True
     ends_scope: ClassVar[bool] = False
     inner_names: ClassVar[tuple[str, ...]] = ()
     keys_after: ClassVar[tuple[str, ...]] = ()

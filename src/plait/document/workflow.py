@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic.config import JsonDict
 
+from plait.document.error_words import WORDS, error_word
 from plait.document.fields import DurationMs, Steps, Strict, Templated, is_one_expression
-from plait.document.retry import WORDS, error_word
 from plait.document.step import StepSettings
 
 _PATH = re.compile(r"/(?:[A-Za-z0-9_.~!$&'()*+,;=:@%-]+|\{[A-Za-z_]\w*\})?", re.ASCII)

@@ -28,11 +28,13 @@ from plait.gateway.layers import Exchange, Room, is_keepable
 from plait.gateway.message import Reply, Request
 from plait.gateway.metrics import Metrics
 from plait.gateway.pipeline import Shared
+from plait.gateway.policy_metrics import PolicyMetrics
 from plait.gateway.refusal import Malformed, MethodNotAllowed, NotFound, Refused
 from plait.gateway.routes import Found
 from plait.gateway.snapshot import Route, Snapshot, build_snapshot
 from plait.kernel import Kernel
 from plait.model.errors import PlaitError
+from plait.model.json import JsonObject
 from plait.model.record import record
 from plait.plan import Plan
 
@@ -72,6 +74,7 @@ class Gateway:
         kernel_for: Makes the kernel of a plan.
         keeper: Keeps durable executions; None: durable workflows are not served.
         on_close: Awaited once, after the last request: closes connections, say.
+        policies: What the policies around calls tell of themselves, for the metrics.
 
     Attributes:
         state: `starting`, `ready` or `draining`.
@@ -87,12 +90,15 @@ class Gateway:
         kernel_for: Callable[[Plan], Kernel] = Kernel,
         keeper: Keeper | None = None,
         on_close: Callable[[], Awaitable[None]] | None = None,
+        policies: Callable[[], JsonObject] | None = None,
     ) -> None:
         settings = settings or GatewaySettings()
         room = Room(settings.in_flight_max)
         self.state = "starting"
         self.refused: tuple[str, ...] = ()
         self.metrics = Metrics(lambda: room.taken)
+        if policies is not None:
+            self.metrics.registry.register(PolicyMetrics(policies))
         self._nowhere = self.metrics.for_route("", "", "")
         self._cache = ReplyCache(
             clock=time.monotonic,

@@ -4,7 +4,7 @@
 |---|---|
 | class `timeout` (`connector.timeout`, `step.timeout`, `execution.timeout`) | 504 |
 | `reply.invalid_header` of what the caller alone said | 400 |
-| `circuit.…`, `limit.overload`, `limit.rate`, `limit.bulkhead` | 503 |
+| `resilience.…` (circuit open, rate limited, bulkhead full), `limit.overload` | 503 |
 | `connector.invalid_request` and its like, nothing sent: the input is at fault | 400 |
 | the same, of a request that reads neither the input nor another step | 500 |
 | the same after something was sent: an upstream's redirect is at fault | 502 |
@@ -37,19 +37,17 @@ _INPUT_AT_FAULT: Final = (
 )
 _BY_CODE: Final = {
     "execution.cancelled": 503,
-    "limit.bulkhead": 503,
     "limit.overload": 503,
-    "limit.rate": 503,
     "request.timeout": 504,
 }
 _BY_PREFIX: Final = {
-    "circuit": 503,
     "connector": 502,
     "execution": 500,
     "expression": 500,
     "internal": 500,
     "limit": 500,
     "reply": 500,
+    "resilience": 503,
     "step": 500,
 }
 _OWN_FAILURE: Final = 422

@@ -5,7 +5,14 @@ The host (a driver) owns: the clock, timers, making calls, recording events.
 Contract of one turn: decide, record, act.
 """
 
-from plait.kernel.commands import CancelCall, CancelTimer, Command, StartCall, StartTimer
+from plait.kernel.commands import (
+    CallPolicies,
+    CancelCall,
+    CancelTimer,
+    Command,
+    StartCall,
+    StartTimer,
+)
 from plait.kernel.kernel import Kernel
 from plait.kernel.recorded import Recorded, recorded
 from plait.kernel.state import Ambient, Execution
@@ -15,6 +22,7 @@ __all__ = [
     "BEHAVIOUR",
     "Ambient",
     "BehaviourUnknown",
+    "CallPolicies",
     "CancelCall",
     "CancelTimer",
     "Command",

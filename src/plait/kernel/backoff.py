@@ -20,6 +20,7 @@ _UNSENDABLE = frozenset(
         "connector.invalid_request",
         "connector.forbidden_address",
         "step.idempotency_key",
+        "step.policy_key",
         "wait.duration",
         "foreach.items",
     }
@@ -77,13 +78,16 @@ def is_retryable(failure: Failure, policy: RetryPolicy, effect: str) -> bool:
     """Tell whether `policy` wants another attempt after `failure`.
 
     A wrong expression, a used-up limit or a request that cannot be sent is the same every
-    time and never retried; nor is an unsafe call that may have been carried out. Otherwise
-    what the document names wins over what the failure advises: `on: [404]` is for systems
-    that answer 404 for a while. `policy.when` is not looked at: it needs names.
+    time and never retried; nor is an unsafe call that may have been carried out, nor what
+    is to be given up. Otherwise what the document names wins over what the failure
+    advises: `on: [404]` is for systems that answer 404 for a while. `policy.when` is not
+    looked at: it needs names.
     """
     if failure.code.startswith(_HOPELESS) or failure.code in _UNSENDABLE:
         return False
     if effect == "unsafe" and failure.sent:
+        return False
+    if failure.advice is Advice.GIVE_UP:
         return False
     if policy.on is None:
         return policy.when is not None or failure.advice is Advice.RETRY

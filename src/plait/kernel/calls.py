@@ -14,6 +14,7 @@ from plait.kernel.commands import StartCall
 from plait.kernel.compensation import times_undone
 from plait.kernel.failures import out_of_time
 from plait.kernel.paths import without_rounds
+from plait.kernel.policies import policies_of
 from plait.kernel.state import Execution, Run
 from plait.model.errors import Advice
 from plait.model.failure import Failure
@@ -40,6 +41,9 @@ def call_of(x: Execution, run: Run, timeout_ms: int | None = None) -> StartCall 
     key = _idempotency_key(x, run)
     if isinstance(key, Failure):
         return key
+    policies = policies_of(x, run)
+    if isinstance(policies, Failure):
+        return policies
     request, lacking = _request(x, run)
     return StartCall(
         node.kind,
@@ -54,6 +58,7 @@ def call_of(x: Execution, run: Run, timeout_ms: int | None = None) -> StartCall 
         x.ambient.trace,
         node.effect,
         lacking,
+        policies,
     )
 
 

@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeAlias
 
 from plait.model.record import record
-from plait.plan.nodes import Effect
+from plait.plan.nodes import Effect, RetryPolicy
+from plait.plan.policies import Policies
+
+
+@record
+class CallPolicies:
+    """What stands around one attempt.
+
+    Attributes:
+        policies: Those of the step; None: it has none of its own.
+        keys: Of those that have a key, by the policy's name in documents.
+        retry: Whether and when another attempt follows; None: none does.
+        left_ms: Until the time of all attempts together is over; None: it has no end.
+        is_again: Whether a group around it is tried again, so that the call is a retry
+            even in its first attempt.
+    """
+
+    policies: Policies | None
+    keys: Mapping[str, str]
+    retry: RetryPolicy | None
+    left_ms: int | None
+    is_again: bool = False
 
 
 @record
@@ -28,6 +50,7 @@ class StartCall:
             tells (`keyed`), or nobody knows (`unsafe`).
         lacking: Names of secrets that its request reads and this process does not have:
             nobody here may make it, and `request` says nothing then.
+        policies: What stands around it; None: nothing does.
     """
 
     kind: str
@@ -42,6 +65,7 @@ class StartCall:
     trace: tuple[tuple[str, str], ...] = ()
     effect: Effect = "keyed"
     lacking: tuple[str, ...] = ()
+    policies: CallPolicies | None = None
 
 
 @record

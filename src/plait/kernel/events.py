@@ -61,6 +61,7 @@ class CallCompleted:
     """An attempt's call was answered. `facts` are the connector's extra keys.
 
     `passed_over` is the first failure that the response goes without; None: it is whole.
+    `notes` is what policies did on the way; None: nothing.
     """
 
     step: str
@@ -69,6 +70,7 @@ class CallCompleted:
     facts: JsonObject
     at_ms: int
     passed_over: Failure | None = None
+    notes: list[JsonValue] | None = None
 
 
 @record

@@ -9,6 +9,8 @@ from typing import ClassVar
 class Advice(StrEnum):
     """What should happen next with an error. Retry policy reads this, never the text."""
 
+    # Not again, even where a document names the error as one to retry.
+    GIVE_UP = "give_up"
     RETRY = "retry"
     FIX_REQUEST = "fix_request"
     REPORT = "report"

@@ -15,14 +15,28 @@ from plait.plan.nodes import (
     all_nodes,
     scopes_of,
 )
+from plait.plan.policies import (
+    BreakerPolicy,
+    BulkheadPolicy,
+    Policies,
+    RateLimitPolicy,
+    RateStrategy,
+    RetryBudget,
+)
 
 __all__ = [
     "CREDENTIAL_HEADERS",
+    "BreakerPolicy",
+    "BulkheadPolicy",
     "Endpoint",
     "Lane",
     "Node",
     "Plan",
     "PlanUnreadable",
+    "Policies",
+    "RateLimitPolicy",
+    "RateStrategy",
+    "RetryBudget",
     "RetryPolicy",
     "Scope",
     "all_nodes",

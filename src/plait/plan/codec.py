@@ -19,6 +19,13 @@ from plait.model.errors import Advice, PlaitError
 from plait.model.json import JsonValue, canonical_bytes
 from plait.model.place import Place
 from plait.plan.nodes import Endpoint, Lane, Node, Plan, RetryPolicy, Scope
+from plait.plan.policies import (
+    BreakerPolicy,
+    BulkheadPolicy,
+    Policies,
+    RateLimitPolicy,
+    RetryBudget,
+)
 
 FORMAT: Final = 1
 
@@ -125,6 +132,11 @@ def _required_template(content: Mapping[str, Any]) -> Template:
     return Template.load(content["template"])
 
 
+def _part(kind: type) -> Callable[[Any], Any]:
+    """Return what reads a part of the given kind, which may not be there."""
+    return lambda content: None if content is None else _load(kind, content)
+
+
 def _scope(content: Mapping[str, Any] | None) -> Any:
     return None if content is None else _load(Scope, content)
 
@@ -146,28 +158,51 @@ def _raw(content: Any) -> Any:
 
 _SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 _DEFAULTS: Final = {
-    kind: _defaults_of(kind) for kind in (Plan, Scope, Node, Endpoint, Lane, RetryPolicy)
+    kind: _defaults_of(kind)
+    for kind in (
+        Plan,
+        Scope,
+        Node,
+        Endpoint,
+        Lane,
+        RetryPolicy,
+        RetryBudget,
+        Policies,
+        BreakerPolicy,
+        RateLimitPolicy,
+        BulkheadPolicy,
+    )
 }
 
 _READERS: Final[dict[type, dict[str, Callable[[Any], Any]]]] = {
     Plan: {
         "scope": _scope,
         "input_schema": _raw,
-        "endpoint": lambda c: None if c is None else _load(Endpoint, c),
-        "lane": lambda c: None if c is None else _load(Lane, c),
+        "endpoint": _part(Endpoint),
+        "lane": _part(Lane),
         "priority_from": _template,
     },
     Lane: {"key": _template},
     Scope: {"nodes": _nodes, "output": _template},
     Endpoint: {"status": _status, "headers": _template},
-    RetryPolicy: {"when": _template},
+    RetryPolicy: {"when": _template, "budget": _part(RetryBudget)},
+    RetryBudget: {},
+    Policies: {
+        "circuit_breaker": _part(BreakerPolicy),
+        "rate_limit": _part(RateLimitPolicy),
+        "bulkhead": _part(BulkheadPolicy),
+    },
+    BreakerPolicy: {},
+    RateLimitPolicy: {"key": _template},
+    BulkheadPolicy: {"key": _template},
     Node: {
         "place": lambda c: Place(*c),
         "condition": _template,
-        "retry": lambda c: None if c is None else _load(RetryPolicy, c),
+        "retry": _part(RetryPolicy),
         "fallback_value": _template,
         "fallback_scope": _scope,
         "compensate_scope": _scope,
+        "policies": _part(Policies),
         "idempotency_key": _template,
         "output": _template,
         "templates": lambda c: {k: _required_template(v) for k, v in c.items()},

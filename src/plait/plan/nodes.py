@@ -17,11 +17,14 @@ from typing import Final, Literal
 from plait.expression import Template
 from plait.model.json import JsonObject, JsonValue
 from plait.model.place import Place
+from plait.plan.policies import Policies, RetryBudget
 
 Order = Literal["graph", "sequence"]
 Backoff = Literal["fixed", "linear", "exponential", "random"]
 Effect = Literal["read", "keyed", "unsafe"]
 OnUnknown = Literal["pause", "retry", "fail"]
+
+_BUDGET: Final = RetryBudget()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class RetryPolicy:
             (`connector.closed`), a status (`503`, `5xx`), `any`. None: what the error
             itself advises.
         when: An expression over `error` that must be true; None: no such condition.
+        budget: What the upstream can bear of retries; None: any number.
     """
 
     attempts_max: int
@@ -46,6 +50,7 @@ class RetryPolicy:
     jitter: float
     on: tuple[str, ...] | None
     when: Template | None
+    budget: RetryBudget | None = _BUDGET
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,7 @@ class Node:
             most one is set. The scope holds one node.
         on_unknown: What to do when it is unknown whether an `unsafe` call was made.
         compensate_scope: What undoes the step after it has completed; holds one node.
+        policies: What stands around each attempt of its call; None: nothing.
         templates, scopes, options: The kind's own settings.
     """
 
@@ -91,6 +97,7 @@ class Node:
     idempotency_key: Template | None = None
     output: Template | None = None
     compensate_scope: Scope | None = None
+    policies: Policies | None = None
     templates: Mapping[str, Template] = field(default_factory=dict)
     scopes: Mapping[str, Scope] = field(default_factory=dict)
     options: Mapping[str, JsonValue] = field(default_factory=dict)

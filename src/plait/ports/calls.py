@@ -19,11 +19,14 @@ class CallReply:
 
     For HTTP: `{"status_code": 200, "headers": {"etag": "…"}}`. `passed_over` is the first
     failure that the response goes without: another workflow's, that went on all the same.
+    `notes` is what policies did on the way, for the timeline:
+    `({"policy": "rate_limit", "waited_ms": 12},)`.
     """
 
     response: JsonValue
     facts: dict[str, JsonValue]
     passed_over: Failure | None = None
+    notes: tuple[JsonValue, ...] = ()
 
 
 Outcome: TypeAlias = CallReply | Failure

@@ -18,7 +18,7 @@ EXAMPLES = Path(__file__).parents[3] / "examples" / "language"
 STEP: dict[str, Any] = {"id": "a", "type": "set", "value": 1}
 
 LATER_TYPES = "grpc graphql sql file email notify publish llm python transform validate"
-LATER_STEP_KEYS = "cache rate_limit circuit_breaker bulkhead goto max_visits"
+LATER_STEP_KEYS = "cache batch goto max_visits"
 LATER_DOCUMENT_KEYS = "states initial triggers"
 LATER_ENDPOINT_KEYS = "rate_limit auth prefer_async"
 
@@ -49,7 +49,7 @@ def test_d101_an_unknown_key_with_the_nearest_known_one() -> None:
 def test_d101_without_a_near_key_all_are_named() -> None:
     (line,) = lines_of_steps("- {id: a, type: set, value: 1, retry: {zzz: 3}}")
     assert line.endswith(
-        "(known keys: backoff, delay, factor, jitter, max_attempts, max_delay, on)"
+        "(known keys: backoff, budget, delay, factor, jitter, max_attempts, max_delay, on)"
     )
 
 

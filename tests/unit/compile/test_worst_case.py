@@ -77,6 +77,17 @@ def test_services_that_ask_for_longer_waits_are_counted_apart() -> None:
     assert (bound.ms, bound.asked_ms) == (2_000, 2_000)
 
 
+def test_waiting_in_line_counts_as_long_as_the_time_of_all_attempts_allows() -> None:
+    line = {
+        "rate_limit": {"limit": 1, "per": "1s", "queue_timeout": "2s"},
+        "bulkhead": {"max_concurrency": 1, "max_queue": 1, "queue_timeout": "3s"},
+    }
+    assert step({**EACH_1S, **line}).ms == 6_000
+    assert step({**EACH_1S, **line, "timeout": "4s"}).ms == 4_000
+    nobody_waits = {"bulkhead": {"max_concurrency": 1}}
+    assert step({**EACH_1S, **nobody_waits}).ms == 1_000
+
+
 def test_how_a_bound_comes_about_is_said() -> None:
     settings = {"attempt_timeout": "1s", "timeout": "2s", "retry": {"max_attempts": 3}}
     assert step(settings).why == (

@@ -74,7 +74,7 @@ async def test_a_failed_step_that_is_needed_fails_the_reply() -> None:
         ("connector.http.404", 502),
         ("connector.unknown_host", 502),
         ("connector.timeout", 504),
-        ("circuit.open", 503),
+        ("resilience.circuit_open", 503),
         ("limit.overload", 503),
         ("limit.steps", 500),
         ("expression.no_such_key", 500),

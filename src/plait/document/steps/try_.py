@@ -7,8 +7,8 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from plait.document.error_words import ErrorMatch
 from plait.document.fields import IDENTIFIER_SCHEMA, Steps, identifier
-from plait.document.retry import ErrorMatch
 from plait.document.step import Parts, ScopePart, Step, TemplatePart, condition_part
 from plait.document.steps.switch import Way
 from plait.model.json import JsonObject, JsonValue

@@ -29,6 +29,7 @@ class WorkflowStep(Step):
     """Run another workflow; the response is its output."""
 
     machine: ClassVar[str] = "call"
+    has_upstream: ClassVar[bool] = False
 
     type: Literal["workflow"]
     request: WorkflowRequest

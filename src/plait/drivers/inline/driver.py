@@ -223,8 +223,9 @@ class _Running:
             at_ms = self.at_ms(time.monotonic())
             if isinstance(outcome, CallReply):
                 response, missing = outcome.response, outcome.passed_over
+                notes = [*outcome.notes] if outcome.notes else None
                 event: Any = CallCompleted(
-                    step, attempt, response, outcome.facts, at_ms, missing
+                    step, attempt, response, outcome.facts, at_ms, missing, notes
                 )
             else:
                 failure = redacted(outcome, self.state.ambient.secrets)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, get_args
 
 from plait.kernel.events import (
+    CallCompleted,
     CallFailed,
     Event,
     ExecutionResumed,
@@ -30,7 +31,7 @@ from plait.kernel.lifecycle import StepState
 from plait.kernel.paths import in_document, is_within, without_rounds
 from plait.kernel.snapshot import runs_in
 from plait.model.failure import Failure
-from plait.model.json import JsonObject
+from plait.model.json import JsonObject, JsonValue
 
 # A line takes 0.5 KB; nobody reads ten thousand.
 LINES_MAX: Final = 10_000
@@ -45,6 +46,7 @@ class StepTrace:
         status: `running`, `in doubt`, `completed`, `skipped`, `failed` or `cancelled`.
         attempts: When each attempt began and ended, and why it failed, if it did; the end
             is None while it runs.
+        notes: What policies did on the way of an attempt that was answered, by its number.
     """
 
     step: str
@@ -54,6 +56,7 @@ class StepTrace:
     attempts: list[tuple[float, float | None, Failure | None]] = field(default_factory=list)
     by_fallback: bool = False
     failure: Failure | None = None
+    notes: dict[int, list[JsonValue]] | None = None
 
 
 @dataclass(slots=True)
@@ -95,13 +98,19 @@ class Trace:
         return [self._line(step) for step in self.steps.values()]
 
     def _line(self, step: StepTrace) -> JsonObject:
+        attempts: list[JsonValue] = [self._attempt(*attempt) for attempt in step.attempts]
+        for number, notes in (step.notes or {}).items():
+            attempts[number - 1] = {
+                **self._attempt(*step.attempts[number - 1]),
+                "policies": notes,
+            }
         line: JsonObject = {
             "step": step.step,
             "status": step.status,
             "attempt": len(step.attempts),
             "started_ms": self.ms(step.started_s),
             "ended_ms": self.ms(self._end_of(step.ended_s)),
-            "attempts": [self._attempt(*attempt) for attempt in step.attempts],
+            "attempts": attempts,
         }
         if step.by_fallback:
             line["by_fallback"] = True
@@ -118,6 +127,9 @@ class Trace:
         }
         if failure is not None:
             told["error"] = {"code": failure.code, "message": failure.message}
+            notes = (failure.details or {}).get("policies")
+            if notes:
+                told["policies"] = notes
         return told
 
     def _end_of(self, ended_s: float | None) -> float:
@@ -143,6 +155,12 @@ def _end_attempt(trace: Trace, event: RetryScheduled | CallFailed, now_s: float)
     step = trace.steps[event.step]
     step.failure = event.failure
     _close_attempt(step, now_s, event.failure)
+
+
+def _answer(trace: Trace, event: CallCompleted, _: float) -> None:
+    if event.notes:
+        step = trace.steps[event.step]
+        step.notes = {**(step.notes or {}), len(step.attempts): event.notes}
 
 
 def _doubt(trace: Trace, event: IncidentRaised, now_s: float) -> None:
@@ -251,6 +269,7 @@ def _end_all(trace: Trace, _: TerminalEvent, now_s: float) -> None:
 _NOTES: Final[dict[type, Callable[[Trace, Any, float], None]]] = {
     StepStarted: _begin,
     StepSkipped: _skip,
+    CallCompleted: _answer,
     CallFailed: _end_attempt,
     RetryScheduled: _end_attempt,
     RetryStarted: _retry,

@@ -442,7 +442,8 @@ class Live:
         assert isinstance(facts, dict)
         missing = outcome.passed_over
         missing = redacted(missing, secrets) if missing is not None else None
-        return CallCompleted(step, attempt, response, facts, now_ms, missing)
+        notes = [*outcome.notes] if outcome.notes else None
+        return CallCompleted(step, attempt, response, facts, now_ms, missing, notes)
 
     def _cancel_call(self, step: str) -> None:
         handle = self.handles.pop(step, None)

@@ -1,0 +1,142 @@
+"""Policies of calls: where they may stand, and what the plan keeps of them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from plait.compile.findings import Findings
+from plait.compile.templates import POLICIES, StepTemplates, inherits
+from plait.document.policies import Bulkhead, CircuitBreaker, RateLimit
+from plait.document.retry import Retry
+from plait.document.step import Step, StepSettings
+from plait.document.tree import Path, StepTree
+from plait.expression import Template
+from plait.plan import (
+    BreakerPolicy,
+    BulkheadPolicy,
+    Policies,
+    RateLimitPolicy,
+    RetryBudget,
+)
+
+# What each step that shares a policy says for itself.
+_OF_ONE_STEP: Final = {"key", "weight", "queue_timeout"}
+
+
+class PolicyChecker:
+    """Reports policies that stand where they can do nothing, or contradict each other."""
+
+    def __init__(self, findings: Findings, defaults: StepSettings | None) -> None:
+        self._findings = findings
+        self._defaults = defaults
+        self._named: dict[tuple[str, str], tuple[dict[str, Any], Path]] = {}
+
+    def check(self, step: StepTree) -> None:
+        """Look at the policies of one step."""
+        model = step.model
+        if step.is_broken:
+            return
+        if model.machine != "call" or not model.has_upstream:
+            self._refuse(step)
+            return
+        for key in POLICIES:
+            is_inherited = inherits(model, self._defaults, key)
+            policy = getattr(self._defaults if is_inherited else model, key)
+            path = ("defaults", key) if is_inherited else (*step.path, key)
+            if policy is not None and policy.name is not None:
+                self._compare(key, policy, path)
+
+    def _refuse(self, step: StepTree) -> None:
+        kind = step.model.type_name()
+        for key in POLICIES:
+            if step.raw.get(key) is not None:
+                text = f"'{key}' protects an upstream, and '{kind}' steps call none"
+                hint = "give it to the calls inside, or to all under `defaults`"
+                self._findings.error("P023", text, hint, (*step.path, key), key=True)
+        for key in ("retry", "item_retry"):
+            retry = getattr(step.model, key, None)
+            if isinstance(retry, Retry) and "budget" in retry.model_fields_set:
+                text = f"a budget is of an upstream, and '{kind}' steps call none"
+                hint = "give it to the `retry` of the calls inside"
+                path = (*step.path, key, "budget")
+                self._findings.error("P023", text, hint, path, key=True)
+
+    def _compare(self, key: str, policy: Any, path: Path) -> None:
+        said = policy.model_dump(exclude=_OF_ONE_STEP)
+        before, where = self._named.setdefault((key, policy.name), (said, path))
+        if said == before:
+            return
+        other = next(one for one in said if said[one] != before[one])
+        line = self._findings.document.place(where).line
+        text = f"{key} '{policy.name}' has another '{other}' in line {line}"
+        hint = "one name, one policy: give both the same settings, or another name"
+        self._findings.error("P024", text, hint, path)
+
+
+def policies_of(
+    model: Step, defaults: StepSettings | None, templates: StepTemplates
+) -> Policies | None:
+    """Return what stands around the attempts of a call; None: nothing."""
+
+    def own(name: str) -> Any:
+        return getattr(defaults if inherits(model, defaults, name) else model, name)
+
+    breaker, limit, bulkhead = (own(name) for name in POLICIES)
+    if breaker is None and limit is None and bulkhead is None:
+        return None
+    keys = templates.policy_keys
+    return Policies(
+        circuit_breaker=None if breaker is None else _breaker(breaker),
+        rate_limit=None if limit is None else _limit(limit, keys.get("rate_limit")),
+        bulkhead=None if bulkhead is None else _bulkhead(bulkhead, keys.get("bulkhead")),
+    )
+
+
+def budget_of(retry: Retry) -> RetryBudget | None:
+    """Return what the upstream can bear of the retries; None: any number."""
+    budget = retry.budget
+    if budget is None:
+        return None
+    return RetryBudget(budget.ratio, budget.min_retries, budget.window)
+
+
+def _breaker(given: CircuitBreaker) -> BreakerPolicy:
+    return BreakerPolicy(
+        failure_threshold=given.failure_threshold,
+        failure_rate=given.failure_rate,
+        slow_call_ms=given.slow_call,
+        slow_rate=given.slow_rate,
+        window_calls=given.window_calls,
+        window_ms=given.window,
+        calls_min=given.min_calls,
+        success_threshold=given.success_threshold,
+        open_ms=given.open_time,
+        half_open_calls_max=given.max_half_open_calls,
+        half_open_ms=given.half_open_time,
+        on=given.on,
+        name=given.name or "",
+    )
+
+
+def _limit(given: RateLimit, key: Template | None) -> RateLimitPolicy:
+    return RateLimitPolicy(
+        limit=given.limit,
+        period_ms=given.per,
+        strategy=given.strategy,
+        burst=given.burst,
+        weight=given.weight,
+        queue_max=given.max_queue,
+        queue_ms=given.queue_timeout,
+        name=given.name or "",
+        key=key,
+    )
+
+
+def _bulkhead(given: Bulkhead, key: Template | None) -> BulkheadPolicy:
+    return BulkheadPolicy(
+        concurrency_max=given.max_concurrency,
+        queue_max=given.max_queue,
+        queue_ms=given.queue_timeout,
+        name=given.name or "",
+        key=key,
+    )

@@ -1,0 +1,162 @@
+"""The settings of what stands around each attempt of a call: `circuit_breaker`,
+`rate_limit`, `bulkhead`, and the `budget` of `retry`.
+
+Not here: where they may stand (plait.compile.policies), what they do
+(plait.drivers.policies).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+
+from plait.document.error_words import WordMatch
+from plait.document.fields import DurationMs, Strict, Templated
+
+_CALLS_MAX = 1_000_000_000
+_CALLERS_MAX = 1_000_000
+
+
+def _more_than_nothing(value: int) -> int:
+    if value < 1:
+        raise ValueError("should be a millisecond or more")
+    return value
+
+
+def _share(value: Any) -> float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 < value <= 1:
+        raise ValueError("should be a share, above 0 and at most 1")
+    return float(value)
+
+
+Span: TypeAlias = Annotated[DurationMs, AfterValidator(_more_than_nothing)]
+Share: TypeAlias = Annotated[
+    float,
+    BeforeValidator(_share),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": 1}),
+]
+Calls: TypeAlias = Annotated[int, Field(ge=1, le=_CALLS_MAX)]
+Callers: TypeAlias = Annotated[int, Field(ge=0, le=_CALLERS_MAX)]
+SharedName: TypeAlias = Annotated[
+    str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_.:/-]+$")
+]
+
+
+class Budget(Strict):
+    """How many retries the upstream can bear, all callers of this process together."""
+
+    ratio: Share = 0.2
+    """Retries per request, in the window and since the last success."""
+    min_retries: Annotated[int, Field(ge=0, le=_CALLS_MAX)] = 10
+    """So many are granted per window, however few requests there are."""
+    window: Span = 10_000
+    """Over which requests and retries are counted."""
+
+
+class CircuitBreaker(Strict):
+    """When calls are refused because too many before them have failed."""
+
+    failure_threshold: Calls | None = 5
+    """Opens after so many failures in a row; null: not for that."""
+    failure_rate: Share | None = None
+    """Opens when this share of the window's calls has failed."""
+    slow_call: Span | None = None
+    """A call that takes so long is slow, and counts as a failure."""
+    slow_rate: Share | None = None
+    """Opens when this share of the window's calls was slow, which then is no failure."""
+    window_calls: Annotated[int, Field(ge=1, le=100_000)] = 100
+    """The window is the last so many calls…"""
+    window: Span | None = None
+    """…or, when given, those of the last so much time."""
+    min_calls: Annotated[int, Field(ge=1, le=100_000)] = 10
+    """No rate opens the breaker before so many calls are in the window."""
+    success_threshold: Calls = 1
+    """Closes after so many calls that succeeded while it was half open."""
+    open_time: Span = 30_000
+    """How long it refuses calls before it lets some through to see how they fare."""
+    max_half_open_calls: Calls = 1
+    """How many of those are under way at a time."""
+    half_open_time: Span = 60_000
+    """One that has not ended for so long counts as failed: who made it may be gone."""
+    on: WordMatch | None = None
+    """What counts as a failure: classes, statuses, codes. Default: whatever speaks against
+    the upstream, which is all but the statuses 400 to 499 without 408 and 429."""
+    name: SharedName | None = None
+    """Share it with all that name it so. Default: with all calls of the upstream."""
+
+    @model_validator(mode="after")
+    def _can_open(self) -> CircuitBreaker:
+        rates = (self.failure_rate, self.slow_rate)
+        if self.failure_threshold is None and rates == (None, None):
+            raise ValueError(
+                "the breaker would never open: give a failure_threshold, a failure_rate "
+                "or a slow_rate"
+            )
+        if self.slow_rate is not None and self.slow_call is None:
+            raise ValueError("no call is slow: a slow_rate needs a slow_call, such as 2s")
+        is_counted = self.window is None and rates != (None, None)
+        if is_counted and self.min_calls > self.window_calls:
+            raise ValueError(
+                f"the rates would never count: min_calls, {self.min_calls}, is more than "
+                f"window_calls, {self.window_calls}"
+            )
+        return self
+
+
+class RateLimit(Strict):
+    """How many calls may begin in a stretch of time."""
+
+    limit: Calls
+    """So many calls…"""
+    per: Span
+    """…in so much time."""
+    strategy: Literal[
+        "token_bucket",
+        "fixed_window",
+        "sliding_window",
+        "leaky_bucket",
+        "leaky_bucket_meter",
+    ] = "token_bucket"
+    """How they are counted: see docs/patterns/rate-limit.md."""
+    burst: Calls | None = None
+    """How many at once, of a token_bucket or leaky_bucket_meter. Default: `limit`."""
+    weight: Calls = 1
+    """How many of the limit one call takes."""
+    max_queue: Callers = 1_000
+    """How many calls may wait for their turn."""
+    queue_timeout: DurationMs = 5_000
+    """How long one may wait; `0s`: not at all."""
+    name: SharedName | None = None
+    """Share it with all that name it so. Default: with all calls of the upstream."""
+    key: Templated = None
+    """Each value has a limit of its own: `${input.user_id}`."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> RateLimit:
+        has_bucket = self.strategy in ("token_bucket", "leaky_bucket_meter")
+        if self.burst is not None and not has_bucket:
+            raise ValueError(f"a {self.strategy} has no burst: leave it out")
+        at_once = self.burst or self.limit
+        if self.weight > at_once:
+            raise ValueError(
+                f"a call of weight {self.weight} would never be let through: at most "
+                f"{at_once} at once"
+            )
+        return self
+
+
+class Bulkhead(Strict):
+    """How many calls may be under way at a time."""
+
+    max_concurrency: Annotated[int, Field(ge=1, le=_CALLERS_MAX)]
+    """So many at a time."""
+    max_queue: Callers = 0
+    """How many more may wait for a place; the rest is refused."""
+    queue_timeout: Span = 5_000
+    """How long one may wait."""
+    name: SharedName | None = None
+    """Share it with all that name it so. Default: with all calls of the upstream."""
+    key: Templated = None
+    """Each value has places of its own: `${input.tenant}`."""

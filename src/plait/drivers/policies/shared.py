@@ -1,0 +1,151 @@
+"""What is shared: one gate per upstream (or name, or key), and one retry budget.
+
+Rule 1. Gates are shared by all workflows of the process that say the same of one upstream;
+        what is said otherwise is another gate.
+Rule 2. Their number is bounded. A gate that is in use is never dropped for another: who
+        comes with more upstreams or keys than there is room for is refused.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, Final, TypeAlias
+
+from plait.drivers.policies.gates import (
+    BreakerGate,
+    BulkheadGate,
+    Gate,
+    Given,
+    LimitGate,
+)
+from plait.kernel import CallPolicies
+from plait.model.json import JsonObject, JsonValue
+from plait.plan import BreakerPolicy, BulkheadPolicy, RateLimitPolicy
+from plait.plan import RetryBudget as BudgetPolicy
+from plait.resilience import RateLimited, RetryBudget
+
+# A gate takes 1 to 2 KB, so all of them 20 MB.
+GATES_MAX: Final = 10_000
+# Looked at for each new gate, the longest unused first: so the idle go faster than new ones
+# come, and a few busy ones do not hide them.
+_LOOKED_AT: Final = 8
+
+# Policy, name, key, and what is said of it.
+_Id: TypeAlias = tuple[Any, ...]
+
+
+class Shared:
+    """The gates and budgets of one process."""
+
+    def __init__(self, gates_max: int = GATES_MAX) -> None:
+        self._gates_max = gates_max
+        self._gates: OrderedDict[_Id, Gate] = OrderedDict()
+        self._budgets: OrderedDict[tuple[str, BudgetPolicy], RetryBudget] = OrderedDict()
+
+    def gates(self, upstream: str, asked: CallPolicies) -> Iterator[tuple[Gate, Given]]:
+        """Yield the gates around a call, outermost first, with what its step says of each.
+
+        Raises:
+            RateLimited: There is no room for another gate.
+        """
+        policies, keys = asked.policies, asked.keys
+        if policies is None:
+            return
+        breaker, limit, bulkhead = (
+            policies.circuit_breaker,
+            policies.rate_limit,
+            policies.bulkhead,
+        )
+        if breaker is not None:
+            yield self._gate(BreakerGate, breaker.name or upstream, "", breaker), breaker
+        if limit is not None:
+            key = keys.get("rate_limit", "")
+            yield self._gate(LimitGate, limit.name or upstream, key, limit), limit
+        if bulkhead is not None:
+            key = keys.get("bulkhead", "")
+            name = bulkhead.name or upstream
+            yield self._gate(BulkheadGate, name, key, bulkhead), bulkhead
+
+    def budget(self, upstream: str, given: BudgetPolicy) -> RetryBudget:
+        """Return what pays for the retries of an upstream."""
+        budget = self._budgets.get((upstream, given))
+        if budget is not None:
+            self._budgets.move_to_end((upstream, given))
+            return budget
+        while len(self._budgets) >= self._gates_max:
+            self._budgets.popitem(last=False)
+        made = self._budgets[upstream, given] = RetryBudget(
+            ratio=given.ratio,
+            min_retries=given.retries_min,
+            window_s=given.window_ms / 1000,
+        )
+        return made
+
+    def snapshot(self) -> JsonObject:
+        """Return what all policies hold and did, by policy and name.
+
+        Those of several keys, or of several settings, are added up; `count` says of how
+        many.
+        """
+        told: dict[str, dict[str, JsonObject]] = {}
+        for (kind, name, *_), gate in self._gates.items():
+            _add(told.setdefault(kind.policy, {}), name, gate.snapshot())
+        for (name, _), budget in self._budgets.items():
+            now = budget.snapshot()
+            counts: JsonObject = {
+                "requests": now.requests,
+                "retries": now.retries,
+                "refused": now.refused,
+            }
+            _add(told.setdefault("retry_budget", {}), name, counts)
+        whole: dict[str, JsonValue] = {kind: {**named} for kind, named in told.items()}
+        return whole
+
+    def _gate(self, kind: Any, name: str, key: str, given: Given) -> Gate:
+        gate_id = (kind, name, key, *_said(given))
+        gate = self._gates.get(gate_id)
+        if gate is not None:
+            self._gates.move_to_end(gate_id)
+            return gate
+        self._drop_idle()
+        if len(self._gates) >= self._gates_max:
+            text = f"{self._gates_max} upstreams and keys are in use already"
+            raise RateLimited(text, name=name)
+        made: Gate = kind(name, given)
+        self._gates[gate_id] = made
+        return made
+
+    def _drop_idle(self) -> None:
+        if len(self._gates) < self._gates_max:
+            return
+        oldest = list(islice(self._gates.items(), _LOOKED_AT))
+        for gate_id, gate in oldest:
+            if gate.is_idle:
+                del self._gates[gate_id]
+
+
+def _said(given: Given) -> tuple[Any, ...]:
+    """Return what makes two policies one, beside their name."""
+    match given:
+        case BreakerPolicy():
+            return (given,)
+        case RateLimitPolicy():
+            size = given.limit, given.period_ms, given.strategy, given.burst
+            return *size, given.queue_max
+        case BulkheadPolicy():
+            return given.concurrency_max, given.queue_max, given.queue_ms
+
+
+def _add(named: dict[str, JsonObject], name: str, found: JsonObject) -> None:
+    known = named.get(name)
+    if known is None:
+        named[name] = {**found, "count": 1}
+        return
+    for key, value in {**found, "count": 1}.items():
+        before = known[key]
+        if isinstance(value, int) and isinstance(before, int):
+            known[key] = before + value
+        elif value != before:
+            known[key] = "several"

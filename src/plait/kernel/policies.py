@@ -1,0 +1,59 @@
+"""What stands around an attempt: the policies of its step, their keys rendered.
+
+Rule. A call that no policy, no retry and no further round has anything to do with carries
+      none of it: it costs one comparison.
+
+Not here: asking policies: they know what other executions did (plait.drivers.policies).
+"""
+
+from __future__ import annotations
+
+from plait.kernel.commands import CallPolicies
+from plait.kernel.state import Execution, Run
+from plait.model.errors import Advice
+from plait.model.failure import Failure
+from plait.model.json import canonical_bytes
+from plait.plan import BulkheadPolicy, Policies, RateLimitPolicy
+
+
+def policies_of(x: Execution, run: Run) -> CallPolicies | Failure | None:
+    """Return what stands around the attempt that `run` begins; None: nothing.
+
+    Raises:
+        ExpressionError: A key has no value.
+    """
+    node = run.node
+    is_again = "~" in run.path  # the sign of a round (plait.kernel.paths)
+    retries = node.retry is not None and node.retry.attempts_max > 1
+    if node.policies is None and not retries and not is_again:
+        return None
+    keys = {} if node.policies is None else _keys(node.policies, run)
+    if isinstance(keys, Failure):
+        return keys
+    deadline_at_ms = run.deadline_at_ms
+    left_ms = None if deadline_at_ms is None else deadline_at_ms - x.now_ms
+    return CallPolicies(node.policies, keys, node.retry, left_ms, is_again)
+
+
+def _keys(policies: Policies, run: Run) -> dict[str, str] | Failure:
+    keys: dict[str, str] = {}
+    for name in ("rate_limit", "bulkhead"):
+        key = _key(name, getattr(policies, name), run)
+        if isinstance(key, Failure):
+            return key
+        if key is not None:
+            keys[name] = key
+    return keys
+
+
+def _key(
+    name: str, policy: RateLimitPolicy | BulkheadPolicy | None, run: Run
+) -> str | Failure | None:
+    if policy is None or policy.key is None:
+        return None
+    value = policy.key.render(run.frame.names)
+    if value is None or value == "":
+        # As a text it would be one key of all executions that lack one.
+        text = f"the key of '{name}' is empty"
+        return Failure("step.policy_key", text, advice=Advice.FIX_REQUEST)
+    return canonical_bytes(value).decode()

@@ -1,0 +1,71 @@
+"""Workflows under policies: run by the real driver, through the real client."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache
+from typing import Any
+
+from plait.assembly import compose
+from plait.assembly.settings import Settings
+from plait.assembly.sources import Configured
+from plait.compile.compiler import compile_text
+from plait.drivers.inline import InlineDriver, Result, Start
+from plait.drivers.policies import PolicedCalls
+from plait.kernel import Kernel
+from plait.plan import Plan
+from plait.testing.upstream import Upstream
+
+
+class Bench:
+    """One process's policies, and workflows that run under them.
+
+    Attributes:
+        calls: The calls, with all policies of the process.
+    """
+
+    def __init__(self, calls: PolicedCalls, driver: InlineDriver) -> None:
+        self.calls = calls
+        self._driver = driver
+        self._count = 0
+
+    async def run(self, text: str, **given: Any) -> Result:
+        """Run a document once, in express mode."""
+        self._count += 1
+        start = Start(f"e{self._count}", given)
+        return await self._driver.run(Kernel(plan_of(text)), start)
+
+    def told(self, policy: str, name: str = "http://service:80") -> dict[str, Any]:
+        """Return what a policy tells of itself."""
+        snapshot: Any = self.calls.snapshot()
+        found: dict[str, Any] = snapshot[policy][name]
+        return found
+
+
+@cache
+def plan_of(text: str) -> Plan:
+    """Return a document's plan."""
+    return compile_text(text.encode(), name="w.yaml", catalog=compose.catalog()).plan
+
+
+@asynccontextmanager
+async def bench(*upstreams: Upstream, **settings: Any) -> AsyncIterator[Bench]:
+    """Give a process, to which `upstreams` are `service`, `service2`, …"""
+    names = ("service", "service2", "service3")
+    resolve = {name: one.address for name, one in zip(names, upstreams, strict=False)}
+    own = Settings(resolve=resolve, **settings)
+    calls = compose.calls(own)
+    try:
+        yield Bench(calls, compose.driver(Configured(own, {}), calls))
+    finally:
+        await calls.close()
+
+
+def step(policies: str, *, host: str = "service", more: str = "") -> str:
+    """Return a document of one call with `policies`, which are lines of YAML."""
+    lines = "\n".join(f"    {line}" for line in policies.splitlines())
+    return (
+        f"name: w\nmode: express\n{more}steps:\n  - id: get\n    type: http\n"
+        f"    request: {{url: http://{host}/x}}\n{lines}\n"
+    )
