@@ -9,16 +9,19 @@ Not here: reading and shapes (plait.document), what a read may name
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from plait.compile.endpoint import compile_endpoint
 from plait.compile.findings import Findings
 from plait.compile.input_schema import InputShape
 from plait.compile.input_validity import check_input_schema
 from plait.compile.lane import compile_place
 from plait.compile.mode import check_credentials, check_mode
-from plait.compile.names import NameChecker, View, whole_view
+from plait.compile.names import NameChecker, whole_view
 from plait.compile.nodes import NodeBuilder
 from plait.compile.pause import collector_paused
 from plait.compile.scopes import ScopeCompiler
+from plait.compile.states import check_states, root_view, set_output
 from plait.document import Catalog, Document, DocumentErrors, parse_document
 from plait.document.source import SourceErrors, SourceLimits, read_as_meant
 from plait.model.diagnostic import Diagnostic
@@ -73,9 +76,12 @@ def compile_document(document: Document) -> Compiled:
     is_valid = check_input_schema(schema, findings)
     names = NameChecker(findings, InputShape(schema if is_valid else None))
     compiler = ScopeCompiler(findings, names, document.model.defaults)
-    draft, _ = compiler.compile(document.root, View({}, extra=document.unsure))
+    around = root_view(document)
+    draft, _ = compiler.compile(document.root, around)
+    set_output(document, draft, findings)
+    check_states(document, findings)
     check_mode(document, findings)
-    view = whole_view(document.root).with_extra(*document.unsure)
+    view = replace(around, steps=whole_view(document.root).steps)
     endpoint = compile_endpoint(document, findings, names, view)
     place = compile_place(document, findings, names)
     check_credentials(document, names.credentials, findings)

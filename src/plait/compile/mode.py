@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from plait.compile.findings import Findings
+from plait.document.states import StatesStep
 from plait.document.tree import Document, ScopeTree, StepTree
 from plait.model.place import Place
 
@@ -22,6 +23,8 @@ def check_mode(document: Document, findings: Findings) -> None:
     for step in _steps(document.root):
         if step.parts.waits_outside:
             text = f"step '{step.model.id}' waits for somebody outside the workflow"
+            if isinstance(step.model, StatesStep):
+                text = "the state machine waits for events from outside"
             hint = "set `mode: durable`, or give its endpoint a `wait`"
             findings.error("P018", text, hint, step.path)
 

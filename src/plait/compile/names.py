@@ -49,6 +49,8 @@ class View:
         extra: Names that only this spot sees: `error`, `item`, `secrets`.
         elsewhere: Steps that exist but inside another step: id → that step's id.
         inside: Steps that this spot is inside of.
+        context: Steps that may have run before, in a state machine; nothing waits for
+            them.
     """
 
     steps: Mapping[str, Visible]
@@ -57,6 +59,7 @@ class View:
     extra: frozenset[str] = frozenset()
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     inside: Set[str] = frozenset()
+    context: Mapping[str, Visible] = field(default_factory=dict)
     _wider: dict[tuple[str, ...], View] = field(default_factory=dict, init=False)
 
     def with_extra(self, *names: str) -> View:
@@ -100,6 +103,8 @@ class NameChecker:
                 elif root in view.steps and root not in view.later:
                     self._check_step_read(view.steps[root], read, info)
                     ids.add(root)
+                elif root in view.context:
+                    self._check_step_read(view.context[root], read, info)
                 else:
                     self._check_fixed_read(root, read, info, view)
         return ids
@@ -170,7 +175,7 @@ class NameChecker:
                 hint += ", after it has run"
             self._findings.error_at("P012", text, hint, place)
         else:
-            known = [*FIXED_NAMES, *view.steps, *view.extra]
+            known = [*FIXED_NAMES, *view.steps, *view.extra, *view.context]
             text = f"'{root}' is neither a step that can be read here nor a known name"
             hint = nearest_hint(root, known)
             self._findings.error_at("P001", text, hint, place)

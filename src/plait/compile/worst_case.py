@@ -109,8 +109,11 @@ def _step(node: Node, path: str, found: dict[str, Bound]) -> Bound:
     inside = [_repeated(node, bound) for is_fallback, bound in inner if not is_fallback]
     bound = Bound(0, 0, 0, (path,), (path,), "disabled")
     if not node.disabled:
-        if built_in_machines()[node.machine].is_in_turn:
+        machine = built_in_machines()[node.machine]
+        if machine.is_in_turn:
             inside = [_in_turn(inside)]
+        if machine.is_endless:
+            inside = [_endless(one) for one in inside]
         bound = _own(node, path, inside)
         for is_fallback, fallback in inner:
             bound = _with_fallback(bound, fallback) if is_fallback else bound
@@ -127,6 +130,13 @@ def _in_turn(inside: list[Bound]) -> Bound:
         tuple(path for one in inside for path in one.slowest),
         tuple(path for one in inside for path in one.deepest),
     )
+
+
+def _endless(inside: Bound) -> Bound:
+    """Return the bound of what runs whenever somebody outside says so."""
+    calls = UNBOUNDED if inside.calls else 0
+    why = "it waits for events, as often as they come"
+    return Bound(UNBOUNDED, UNBOUNDED, calls, inside.slowest, inside.deepest, why)
 
 
 def _own(node: Node, path: str, inside: list[Bound]) -> Bound:

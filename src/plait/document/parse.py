@@ -22,6 +22,7 @@ from plait.document.catalog import Catalog
 from plait.document.faults import shown
 from plait.document.fields import keys_of
 from plait.document.found import Found
+from plait.document.machine import machine_scope
 from plait.document.nearest import nearest_hint, surely_meant
 from plait.document.source import Source
 from plait.document.step import ScopePart, Step, TemplatePart
@@ -68,12 +69,24 @@ class _Parser:
     def document(self) -> Document:
         raw = self.source.value
         assert isinstance(raw, dict)
-        model = self._validated(WorkflowModel, raw, ())
-        order = "sequence" if raw.get("order") == "sequence" else "graph"
-        root = self._scope(raw, (), order, (), "output")
+        model = self.validated(WorkflowModel, raw, ())
+        root = self._root(raw)
         unsure = frozenset(self.unsure)
         model = model or salvage.workflow_model(raw)
         return Document(model, raw, root, self.source, self.found, unsure)
+
+    def _root(self, raw: JsonObject) -> ScopeTree:
+        if "states" in raw:
+            return machine_scope(raw, self)
+        if "initial" in raw:
+            text = "`initial` names the state in which `states` begin; there are none"
+            self.report("D103", text, "", ("initial",), key=True)
+        if "steps" not in raw:
+            self.report("D102", "missing key 'steps'", "", ())
+        elif raw["steps"] is None:
+            self.report("D103", "'steps': should be a list", "", ("steps",))
+        order = "sequence" if raw.get("order") == "sequence" else "graph"
+        return self._scope(raw, (), order, (), "output")
 
     def _scope(
         self,
@@ -85,17 +98,20 @@ class _Parser:
         after: tuple[TemplatePart, ...] = (),
     ) -> ScopeTree:
         key = salvage.steps_key(raw)
-        items = raw.get(key)
+        known = self.steps_at(raw.get(key), (*path, key))
+        return ScopeTree(order, known, path, raw, names, output_key, after)
+
+    def steps_at(self, items: Any, path: Path) -> tuple[StepTree, ...]:
+        """Return the steps of the list that stands at `path`."""
         steps = [
-            self._step(item, (*path, key, index))
+            self._step(item, (*path, index))
             for index, item in enumerate(items if isinstance(items, list) else ())
         ]
-        known = tuple(step for step in steps if step is not None)
-        return ScopeTree(order, known, path, raw, names, output_key, after)
+        return tuple(step for step in steps if step is not None)
 
     def _step(self, raw: Any, path: Path, *, default_id: str = "") -> StepTree | None:
         if not isinstance(raw, dict):
-            self._report("D103", "a step is a mapping with `id` and `type`", "", path)
+            self.report("D103", "a step is a mapping with `id` and `type`", "", path)
             return None
         is_unnamed = bool(default_id) and "id" not in raw
         if is_unnamed:
@@ -109,7 +125,7 @@ class _Parser:
             return self._broken(kind, raw, path)
         if raw.get("type") != kind.type_name():
             raw = {**raw, "type": kind.type_name()}
-        model = self._validated(kind, raw, path)
+        model = self.validated(kind, raw, path)
         if model is None or self._has_problems(model, path):
             return self._broken(kind, raw, path)
         parts = model.parts(raw)
@@ -120,7 +136,7 @@ class _Parser:
     def _has_problems(self, model: Step, path: Path) -> bool:
         problems = list(model.problems())
         for where, text in problems:
-            self._report("D103", text, "", (*path, *where))
+            self.report("D103", text, "", (*path, *where))
         return bool(problems)
 
     def _nested(self, raw: Any, path: Path, part: ScopePart) -> ScopeTree:
@@ -167,7 +183,7 @@ class _Parser:
         models, name = self.catalog.models, raw.get("type")
         if name is None:
             hint = "for example `type: http`"
-            self._report("D102", "missing key 'type'", hint, path)
+            self.report("D102", "missing key 'type'", hint, path)
             meant = raw.get(salvage.meant_key(raw, "type"))
             return models.get(meant) if isinstance(meant, str) else None
         if isinstance(name, str) and name in models:
@@ -180,13 +196,14 @@ class _Parser:
     def _report_kind(self, name: Any, path: Path) -> None:
         if isinstance(name, str) and name in planned.STEP_TYPES:
             text = f"step type '{name}' is not available in this version"
-            self._report("D105", text, "", path)
+            self.report("D105", text, "", path)
             return
         known = sorted(self.catalog.models)
         hint = nearest_hint(str(name), known) or f"known types: {', '.join(known)}"
-        self._report("D104", f"unknown step type '{shown(str(name))}'", hint, path)
+        self.report("D104", f"unknown step type '{shown(str(name))}'", hint, path)
 
-    def _validated(self, model: type[Any], raw: Any, path: Path) -> Any:
+    def validated(self, model: type[Any], raw: Any, path: Path) -> Any:
+        """Return `raw` as a `model`; None, and findings, when it is none."""
         try:
             return model.model_validate(raw)
         except ValidationError as error:
@@ -214,29 +231,30 @@ class _Parser:
         if details["type"] == "extra_forbidden":
             self._report_unknown(model, found, where)
         elif is_missing:
-            self._report("D102", f"missing key '{last}'", "", where)
+            self.report("D102", f"missing key '{last}'", "", where)
         elif found and details["input"] in planned.VALUES.get(str(found[-1]), ()):
             text = f"'{found[-1]}: {details['input']}' is not available in this version"
-            self._report("D105", text, "", where)
+            self.report("D105", text, "", where)
         else:
             is_key = details["loc"][-1:] == ("[key]",)
             description = _description(model, found)
             wrong = _wrong_value(details, found, description)
-            self._report("D103", *wrong, where, key=is_key)
+            self.report("D103", *wrong, where, key=is_key)
 
     def _report_unknown(self, model: type[BaseModel], found: Path, where: Path) -> None:
         name = str(found[-1])
         known = _keys_at(model, found[:-1])
         if name in planned.WORDS:
             text = f"'{name}' is not available in this version"
-            self._report("D105", text, "", where, key=True)
+            self.report("D105", text, "", where, key=True)
             return
         hint = nearest_hint(name, known) or f"known keys: {', '.join(sorted(known))}"
-        self._report("D101", f"unknown key '{name}'", hint, where, key=True)
+        self.report("D101", f"unknown key '{name}'", hint, where, key=True)
 
-    def _report(
+    def report(
         self, code: str, message: str, hint: str, path: Path, *, key: bool = False
     ) -> None:
+        """Add a finding about what stands at `path`."""
         span = self.source.span_of(path, key=key)
         self.found.add(Diagnostic(code, message, hint, span))
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from plait.document.catalog import Catalog
+from plait.document.states import State, Transition
 from plait.document.workflow import WorkflowModel
 from plait.model.json import JsonObject
 
@@ -16,7 +17,12 @@ SCHEMA_ID: Final = "urn:plait:schema:workflow:1"
 
 def workflow_schema(catalog: Catalog) -> JsonObject:
     """Return the JSON Schema of a workflow document with the step types of `catalog`."""
-    models: list[type[BaseModel]] = [WorkflowModel, *catalog.models.values()]
+    models: list[type[BaseModel]] = [
+        WorkflowModel,
+        State,
+        Transition,
+        *catalog.models.values(),
+    ]
     _, defs = models_json_schema(
         [(model, "validation") for model in models], ref_template="#/$defs/{model}"
     )

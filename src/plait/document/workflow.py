@@ -6,11 +6,13 @@ import re
 from collections import Counter
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.config import JsonDict
+from pydantic.json_schema import SkipJsonSchema
 
 from plait.document.error_words import WORDS, error_word
 from plait.document.fields import DurationMs, Steps, Strict, Templated, is_one_expression
+from plait.document.states import StateName
 from plait.document.step import StepSettings
 
 _PATH = re.compile(r"/(?:[A-Za-z0-9_.~!$&'()*+,;=:@%-]+|\{[A-Za-z_]\w*\})?", re.ASCII)
@@ -121,8 +123,24 @@ class Concurrency(Strict):
     """How many run side by side; the others wait for their turn."""
 
 
+_States = Annotated[
+    dict[StateName, Any],
+    Field(
+        min_length=1,
+        max_length=1_000,
+        json_schema_extra={"additionalProperties": {"$ref": "#/$defs/State"}},
+    ),
+]
+
+
 class WorkflowModel(Strict):
     """A workflow document."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"required": ["steps"]}, {"required": ["states", "initial"]}]
+        }
+    )
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=200)]
     """Letters, digits, `-`, `_`, `.`."""
@@ -138,8 +156,12 @@ class WorkflowModel(Strict):
     """Settings of every call that does not give its own."""
     order: Literal["graph", "sequence"] = "graph"
     """`graph`: each step starts as soon as what it reads has settled."""
-    steps: Steps
+    steps: Steps | SkipJsonSchema[None] = None
     """What to do."""
+    states: _States | SkipJsonSchema[None] = None
+    """In the place of `steps`: the states of a state machine, by name."""
+    initial: StateName | SkipJsonSchema[None] = None
+    """Of `states`: the one in which an execution begins."""
     output: Templated = None
     """The result. Default: a mapping from step id to response."""
     timeout: DurationMs | None = None

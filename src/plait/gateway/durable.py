@@ -27,7 +27,7 @@ from plait.gateway.trigger import TriggerReads, kept_trigger, trigger_reads
 from plait.kernel import Kernel
 from plait.model.errors import PlaitError
 from plait.model.json import JsonObject
-from plait.operations import KeyReused, check_same
+from plait.operations import KeyReused, NotTaken, check_same
 from plait.plan import Plan
 from plait.ports.journal import StoreFull, StoreUnavailable, UnknownExecution
 
@@ -141,7 +141,7 @@ def with_store_errors(handler: Handler) -> Handler:
 
 def store_error_reply(error: PlaitError) -> Reply:
     """Return the reply to a request that the store, or what is in it, stood against."""
-    details = error.details if isinstance(error, KeyReused) else None
+    details = error.details if isinstance(error, KeyReused | NotTaken) else None
     reply = error_reply(
         _status_of(error), code=error.code, message=str(error), details=details
     )
@@ -181,6 +181,7 @@ _STATUS_BY_CODE: Final = {
     "execution.unplaceable": 422,
     "workflow.invalid_input": 422,
     "signal.invalid": 400,
+    "signal.not_taken": 409,
     "signal.too_many": 429,
 }
 

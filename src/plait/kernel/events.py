@@ -134,12 +134,17 @@ class HistoryRefused:
 
 @record
 class SignalReceived:
-    """Somebody outside tells something. Of several with one id the first counts."""
+    """Somebody outside tells something. Of several with one id the first counts.
+
+    `is_refused`: whoever sent it has been told already that nothing takes it; it is only
+    recorded.
+    """
 
     signal_id: str
     name: str
     payload: JsonValue
     at_ms: int
+    is_refused: bool = False
 
 
 @record
@@ -354,10 +359,28 @@ class SignalTaken:
 
 @record
 class SignalRefused:
-    """A signal that nobody waits for is not kept: too many are (`reason` is a code)."""
+    """A signal is not kept: nothing takes it, or too many are (`reason` is a code)."""
 
     signal_id: str
     reason: str
+    at_ms: int
+
+
+@record
+class StateEntered:
+    """A state machine is in another state, or in the same one anew.
+
+    Attributes:
+        step: The machine's address.
+        previous: The state that it was in; None: it has just begun.
+        cause: The event that led here, `after 30m` for a time that was over; empty: it
+            has just begun.
+    """
+
+    step: str
+    state: str
+    previous: str | None
+    cause: str
     at_ms: int
 
 
@@ -429,9 +452,12 @@ StepEvent: TypeAlias = (
     | StepCancelled
 )
 WaitEvent: TypeAlias = SignalAwaited | SignalTaken | SignalRefused | ApprovalRequested
+MachineEvent: TypeAlias = StateEntered
 CompensationEvent: TypeAlias = CompensationStarted | CompensationEnded
 TerminalEvent: TypeAlias = (
     ExecutionCompleted | ExecutionFailed | ExecutionCancelled | ExecutionCompensated
 )
-DerivedEvent: TypeAlias = StepEvent | WaitEvent | CompensationEvent | TerminalEvent
+DerivedEvent: TypeAlias = (
+    StepEvent | WaitEvent | MachineEvent | CompensationEvent | TerminalEvent
+)
 Event: TypeAlias = OutsideEvent | DerivedEvent

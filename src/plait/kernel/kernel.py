@@ -52,7 +52,7 @@ from plait.kernel.frames import (
 )
 from plait.kernel.incidents import go_on, outcome_unknown, pause, take_up
 from plait.kernel.lifecycle import InvariantBroken
-from plait.kernel.mailbox import is_new, keep
+from plait.kernel.mailbox import is_new, keep, refuse
 from plait.kernel.recorded import Recorded
 from plait.kernel.snapshot import Snapshots
 from plait.kernel.state import Ambient, Execution, Run
@@ -73,8 +73,8 @@ class Kernel(Engine):
     @cached_property
     def has_loops(self) -> bool:
         """True when a step of the plan runs what is inside it many times."""
-        nodes = all_nodes(self.plan.scope)
-        return any(self._machines[node.machine].repeats for node in nodes)
+        machines = [self._machines[node.machine] for node in all_nodes(self.plan.scope)]
+        return any(machine.repeats or machine.is_endless for machine in machines)
 
     def is_long(self, x: Execution) -> bool:
         """Tell whether the history of `x` is so long that it should begin anew."""
@@ -283,6 +283,9 @@ class Kernel(Engine):
         if not is_new(x, event):
             return False
         self._accept(x, event)
+        if event.is_refused:
+            refuse(x, event)
+            return True
         for run in list(x.waiting.values()):
             if self._machines[run.node.machine].hears(self, x, run, event):
                 return True

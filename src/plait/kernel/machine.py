@@ -94,6 +94,8 @@ class Machine:
     undoes: ClassVar[bool] = False
     repeats: ClassVar[str] = ""
     is_in_turn: ClassVar[bool] = False
+    # Nobody knows before it runs how often what is inside it runs.
+    is_endless: ClassVar[bool] = False
 
     def suffix(self, name: str) -> str:
         """Return what the addresses in the scope `name` have behind the step's own.

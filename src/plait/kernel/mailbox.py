@@ -19,6 +19,7 @@ from plait.kernel.turn import Limits
 from plait.model.json import canonical_bytes
 
 TOO_MANY: Final = "signal.too_many"
+NOT_TAKEN: Final = "signal.not_taken"
 
 
 def is_new(x: Execution, signal: SignalReceived) -> bool:
@@ -52,6 +53,17 @@ def take(x: Execution, run: Run, signal: SignalReceived) -> None:
     if mailbox.kept.pop(signal.signal_id, None) is not None:
         mailbox.bytes -= len(canonical_bytes(signal.payload))
     x.events.append(SignalTaken(run.path, run.attempt, signal.signal_id, x.now_ms))
+
+
+def refuse(x: Execution, signal: SignalReceived) -> None:
+    """Note that nothing takes `signal`. Sent anew under its id it is looked at again.
+
+    One that was kept for its turn has counted: its sender was told so.
+    """
+    mailbox = x.mailbox
+    if mailbox is not None and mailbox.kept.pop(signal.signal_id, None) is not None:
+        mailbox.bytes -= len(canonical_bytes(signal.payload))
+    x.events.append(SignalRefused(signal.signal_id, NOT_TAKEN, x.now_ms))
 
 
 def _mailbox(x: Execution) -> Mailbox:

@@ -20,9 +20,9 @@ def start_timer(x: Execution, run: Run, purpose: str, due_at_ms: int) -> int:
     """Ask for a timer of `run`; return its number.
 
     Args:
-        purpose: One of DEADLINES, `retry`, `item_retry` or `machine`; behind those of an
-            item its number: `item_timeout 3`. `patience` is a machine's own limit: how
-            long it waits for somebody outside.
+        purpose: One of DEADLINES, `retry`, `machine`, or `item_retry`, `item_after`;
+            behind those of an item its number: `item_timeout 3`. `patience` is a machine's
+            own limit: how long it waits for somebody outside.
     """
     number = _ask(x, run, due_at_ms, run.path)
     run.timers[number] = purpose

@@ -44,6 +44,7 @@ from plait.operations.keys import KeyReused, check_same
 from plait.operations.messages import (
     NotAnApprover,
     NothingToDecide,
+    NotTaken,
     Signal,
     TooManySignals,
     Verdict,
@@ -74,6 +75,7 @@ __all__ = [
     "NoUpkeep",
     "NotAnApprover",
     "NotResumable",
+    "NotTaken",
     "NothingToDecide",
     "NothingToUndo",
     "Removed",

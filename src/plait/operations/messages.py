@@ -9,13 +9,14 @@ Not here: what an ended execution can be told (plait.operations.course).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, TypeAlias, cast
 
 from plait.drivers.journal import (
     Telling,
     cancel_message,
     decision_message,
     entry_of,
+    refused_message,
     signal_message,
 )
 from plait.drivers.journal.standing import standing_of
@@ -28,9 +29,9 @@ from plait.kernel.events import (
     SignalReceived,
     SignalRefused,
 )
-from plait.kernel.mailbox import is_new
+from plait.kernel.mailbox import NOT_TAKEN, is_new
 from plait.model.errors import Advice, PlaitError
-from plait.model.json import JsonValue
+from plait.model.json import JsonObject, JsonValue
 from plait.model.record import record
 from plait.model.signal import InvalidSignal, check_decision, check_signal, is_signal_name
 from plait.operations.course import (
@@ -43,7 +44,14 @@ from plait.operations.course import (
     told_of,
     written,
 )
-from plait.ports.journal import IN_LANE, RUNNING, LostRace, Message, Summary
+from plait.ports.journal import (
+    IN_LANE,
+    RUNNING,
+    Append,
+    LostRace,
+    Message,
+    Summary,
+)
 
 
 class TooManySignals(PlaitError):
@@ -58,6 +66,25 @@ class TooManySignals(PlaitError):
             "send this one when it waits for it"
         )
         self.execution_id = execution_id
+
+
+class NotTaken(PlaitError):
+    """A state machine is in a state that does not take this event."""
+
+    code: ClassVar[str] = "signal.not_taken"
+    advice: ClassVar[Advice] = Advice.FIX_REQUEST
+
+    def __init__(self, execution_id: str, name: str, machine: JsonObject) -> None:
+        taken = cast("list[str]", machine.get("events", []))
+        why = f"it takes {', '.join(taken)}" if taken else "it takes none"
+        if name in taken:
+            why = "no guard lets it pass now"
+        super().__init__(
+            f"execution {execution_id} is in state '{machine.get('state')}', which does "
+            f"not take the event '{name}': {why}"
+        )
+        self.execution_id = execution_id
+        self.details: JsonObject = {"state": machine.get("state"), "events": [*taken]}
 
 
 class NothingToDecide(PlaitError):
@@ -169,6 +196,8 @@ async def signal(hand: Hand, execution_id: str, sent: Signal) -> Summary:
         InvalidSignal: No signal can have this name, id or payload.
         UnknownExecution: There is none of that id.
         HasEnded: Nobody would ever take it.
+        NotTaken: It is a state machine in a state without a transition for it; that it
+            was sent is recorded.
         TooManySignals: It keeps as many as it may.
     """
     check_signal(sent.name, sent.payload)
@@ -246,8 +275,15 @@ async def _tell(
             raise HasEnded(execution_id, status)
         event, message = said
         is_calling = bool(told.outstanding.calls)
+        wanted = [told.kernel.wanted(run) for run in told.state.waiting.values()]
         turn = told.tell(event)
-        _check(execution_id, turn)
+        refused = _refusal(execution_id, event, turn, wanted)
+        if refused is not None and is_held:
+            await _record(hand, history.summary, told, turn)
+        elif refused is not None:
+            await hand.store.post(_refused_message(hand, execution_id, event))
+        if refused is not None:
+            raise refused
         is_early = history.summary.lane_state != IN_LANE
         ends = isinstance(event, CancelRequested | CompensationRequested)
         if not is_held or (is_early and not ends):
@@ -271,7 +307,39 @@ async def _take(hand: Hand, execution_id: str) -> bool:
     return True
 
 
-def _check(execution_id: str, turn: Turn) -> None:
-    """Refuse what the execution itself would: whoever sent it can still be told."""
-    if any(isinstance(event, SignalRefused) for event in turn.events):
-        raise TooManySignals(execution_id)
+def _refusal(
+    execution_id: str, event: OutsideEvent, turn: Turn, wanted: list[JsonObject]
+) -> PlaitError | None:
+    """Return why the execution refuses a signal: whoever sent it can still be told.
+
+    Args:
+        wanted: What it waited for before.
+    """
+    if not isinstance(event, SignalReceived):
+        return None
+    reasons = {
+        one.signal_id: one.reason for one in turn.events if isinstance(one, SignalRefused)
+    }
+    reason = reasons.get(event.signal_id)
+    if reason != NOT_TAKEN:
+        return None if reason is None else TooManySignals(execution_id)
+    machine = next((one for one in wanted if "state" in one), {})
+    return NotTaken(execution_id, event.name, machine)
+
+
+def _refused_message(hand: Hand, execution_id: str, event: OutsideEvent) -> Message:
+    assert isinstance(event, SignalReceived)
+    message_id = f"refused:{hand.worker_id}"
+    return refused_message(
+        execution_id, event.name, event.payload, event.signal_id, message_id
+    )
+
+
+async def _record(hand: Hand, held: Summary, told: Telling, turn: Turn) -> None:
+    """Write down a turn that changes nothing, and give the execution back as it was."""
+    entries = [entry_of(turn.events, held.head)]
+    standing = standing_of(told.state, told.outstanding)
+    execution_id = held.new.execution_id
+    await hand.store.append(
+        Append(execution_id, entries, standing, held.length, held.epoch, is_released=True)
+    )

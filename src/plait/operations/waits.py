@@ -15,7 +15,13 @@ from plait.operations.course import Hand, told_of
 from plait.ports.journal import QUEUED, RUNNING, History, Search, Summary
 
 _BEHIND_MAX: Final = 1_000
-_TIMERS: Final = {"retry": "retry", "machine": "time"}
+# For what it waits for; behind a purpose may stand the number of an item.
+_TIMERS: Final = {
+    "retry": "retry",
+    "item_retry": "retry",
+    "machine": "time",
+    "item_after": "time",
+}
 
 
 async def waits(hand: Hand, history: History) -> list[JsonObject]:
@@ -59,8 +65,9 @@ def _of(told: Telling, run: Run) -> Iterator[JsonObject]:
         until = next((_due(told, one) for one in limits), None)
         yield {"step": run.path, **told.kernel.wanted(run), "until": until}
     for timer, purpose in run.timers.items():
-        if purpose not in DEADLINES:
-            yield {"step": run.path, "for": _TIMERS[purpose], "until": _due(told, timer)}
+        kind = purpose.partition(" ")[0]
+        if kind not in DEADLINES:
+            yield {"step": run.path, "for": _TIMERS[kind], "until": _due(told, timer)}
 
 
 def _due(told: Telling, timer: int) -> str:

@@ -19,7 +19,7 @@ STEP: dict[str, Any] = {"id": "a", "type": "set", "value": 1}
 
 LATER_TYPES = "grpc graphql sql file email notify publish llm python transform validate"
 LATER_STEP_KEYS = "cache batch goto max_visits"
-LATER_DOCUMENT_KEYS = "states initial triggers"
+LATER_DOCUMENT_KEYS = "triggers"
 LATER_ENDPOINT_KEYS = "rate_limit auth prefer_async"
 
 

@@ -14,6 +14,7 @@ from plait.drivers.journal.history import (
 from plait.drivers.journal.messages import (
     cancel_message,
     decision_message,
+    refused_message,
     signal_message,
 )
 from plait.drivers.journal.payload import (
@@ -52,6 +53,7 @@ __all__ = [
     "entry_of",
     "is_at_rest",
     "origin_of",
+    "refused_message",
     "replay",
     "signal_message",
     "started_of",

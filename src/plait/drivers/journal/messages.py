@@ -33,7 +33,8 @@ def event_of(message: Message, now_ms: int) -> OutsideEvent:
     match content.pop("verb"):
         case "signal":
             signal_id, name = content["id"], content["name"]
-            return SignalReceived(signal_id, name, content["payload"], now_ms)
+            is_refused = content.get("refused", False)
+            return SignalReceived(signal_id, name, content["payload"], now_ms, is_refused)
         case "compensate":
             return CompensationRequested(content["reason"], False, now_ms)
         case "decide":
@@ -73,6 +74,17 @@ def signal_message(
     """Return the message that brings a signal; of one id it is the same message."""
     told: dict[str, JsonValue] = {"id": signal_id, "name": name, "payload": payload}
     return _message(f"signal:{signal_id}", execution_id, verb="signal", **told)
+
+
+def refused_message(
+    execution_id: str, name: str, payload: JsonValue, signal_id: str, message_id: str
+) -> Message:
+    """Return the message that lets a signal be recorded whose sender was refused.
+
+    The id is another one than the signal's message has: that may still be sent and taken.
+    """
+    told: dict[str, JsonValue] = {"id": signal_id, "name": name, "payload": payload}
+    return _message(message_id, execution_id, verb="signal", refused=True, **told)
 
 
 def decision_message(

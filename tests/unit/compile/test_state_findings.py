@@ -1,0 +1,135 @@
+"""State machines: what `plait validate` finds in them, each with its place."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.compile.reading import lines_of
+
+HEAD = "name: t\ninitial: a\nstates:\n"
+
+
+def found(states: str) -> list[str]:
+    """Return what is wrong with these states; the first stands in line 4."""
+    return lines_of(HEAD + states)
+
+
+@pytest.mark.parametrize(
+    ("states", "lines"),
+    [
+        (
+            "  a: {on: {go: shiped}}\n  shipped: {final: true}",
+            ["4:16: P030 there is no state 'shiped' to go to (did you mean 'shipped'?)"],
+        ),
+        (
+            "  a: {after: {5m: {target: z}}}\n  b: {final: true}",
+            ["4:28: P030 there is no state 'z' to go to (there are a, b)"],
+        ),
+        (
+            "  a: {on: {go: [{target: b}, {target: a}]}}\n  b: {final: true}",
+            [
+                "4:17: P034 this answers every `on go`: those behind it are never taken "
+                "(give it a guard, or put it last)"
+            ],
+        ),
+        (
+            "  a: {on: {go: b}}\n  b: {final: true, on: {go: a}}",
+            [
+                "5:24: P033 state 'b' is final: nothing leaves it, so `on` never counts "
+                "(drop `on`, or `final`)"
+            ],
+        ),
+        (
+            "  a: {on: {go: {target: b, guard: '${event.x ==}'}}}\n  b: {final: true}",
+            ["E004"],
+        ),
+        (
+            "  a: {on: {go: {target: b, guard: '${usr.response}'}}}\n  b: {final: true}",
+            ["P001"],
+        ),
+        (
+            "  a: {after: {soon: b}}\n  b: {final: true}",
+            ["4:15: D103"],
+        ),
+        (
+            "  a: {on: {go: {tarjet: b}}}\n  b: {final: true}",
+            ["4:17: D101 unknown key 'tarjet' (did you mean 'target'?)"],
+        ),
+        (
+            "  a: {onn: {go: b}}\n  b: {final: true}",
+            ["4:7: D101 unknown key 'onn' (did you mean 'on'?)"],
+        ),
+        (
+            "  a: {on: {go: {target: b, actions: [{id: x, type: htp}]}}}\n"
+            "  b: {final: true}",
+            ["D104"],
+        ),
+        (
+            "  a: {on: {go: b}, entry: [{id: states, type: set, value: 1}]}\n"
+            "  b: {final: true}",
+            [
+                "4:33: P005 'states' is the id of the state machine itself "
+                "(choose another id)"
+            ],
+        ),
+        (
+            "  a: {on: {go: b}, entry: [{id: event, type: set, value: 1}]}\n"
+            "  b: {final: true}",
+            ["P005"],
+        ),
+    ],
+)
+def test_a_table_that_cannot_run_is_refused(states: str, lines: list[str]) -> None:
+    shown = found(states)
+    assert len(shown) >= len(lines), shown
+    assert all(told in line for told, line in zip(lines, shown, strict=False)), shown
+
+
+def test_a_state_that_nothing_reaches_and_one_that_is_never_left_are_told() -> None:
+    states = "  a: {on: {go: b}}\n  b: {on: {note: {}}}\n  c: {on: {go: a}}"
+    assert found(states) == [
+        "5:6: warning P032 state 'b' is never left and not final: an execution waits "
+        "for ever (set `final: true`, or give it a transition)",
+        "6:6: warning P031 no transition leads to state 'c'",
+    ]
+
+
+def test_a_state_whose_actions_end_the_workflow_is_no_dead_end() -> None:
+    states = "  a: {on: {go: {actions: [{id: done, type: return, value: 1}]}}}"
+    assert found(states) == []
+
+
+def test_a_machine_needs_to_know_where_it_begins() -> None:
+    assert lines_of("name: t\nstates: {a: {final: true}}") == [
+        "2:1: D102 missing key 'initial' (name the state in which an execution begins)"
+    ]
+    assert lines_of("name: t\ninitial: b\nstates: {a: {final: true}}") == [
+        "2:10: P030 there is no state 'b' to begin in"
+    ]
+
+
+def test_a_document_has_steps_or_states() -> None:
+    steps = "\nsteps: [{id: x, type: set, value: 1}]"
+    assert lines_of("name: t\ninitial: a\nstates: {a: {final: true}}" + steps) == [
+        "4:1: D103 a document has `steps` or `states`, not both"
+    ]
+    (line,) = lines_of("name: t\ninitial: a" + steps)
+    assert line.startswith("2:1: D103 `initial` names the state")
+    (line,) = lines_of(HEAD + "  a: {final: true}\norder: sequence")
+    assert line.startswith("5:1: D103 actions run one after the other")
+
+
+def test_an_express_machine_is_refused_unless_its_endpoint_can_promote_it() -> None:
+    states = "  a: {final: true}\nmode: express\n"
+    (line,) = found(states)
+    assert "P018 the state machine waits for events from outside" in line
+    assert found(states + "endpoint: {path: /x, wait: 1s}") == []
+
+
+def test_every_broken_state_is_told_and_names_in_the_others_are_checked() -> None:
+    states = (
+        "  a: {on: 5}\n"
+        "  b: {entry: [{id: x, type: set, value: '${nope}'}], on: {go: c}}\n"
+        "  c: {final: perhaps}\n"
+    )
+    assert [line.split()[1] for line in found(states)] == ["D103", "P001", "D103"]
