@@ -17,7 +17,7 @@ from tests.unit.compile.reading import findings_in, lines_of, lines_of_steps
 EXAMPLES = Path(__file__).parents[3] / "examples" / "language"
 STEP: dict[str, Any] = {"id": "a", "type": "set", "value": 1}
 
-LATER_TYPES = "grpc graphql sql file email notify publish llm python transform validate"
+LATER_TYPES = "grpc graphql sql file email notify publish llm transform validate"
 LATER_STEP_KEYS = "cache batch goto max_visits"
 LATER_DOCUMENT_KEYS = "triggers"
 LATER_ENDPOINT_KEYS = "rate_limit auth prefer_async"
