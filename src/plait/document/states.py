@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic.config import JsonDict
 
 from plait.document.fields import DURATION_PATTERN, Condition, Steps, Strict
 from plait.document.step import Parts, ScopePart, Step, TemplatePart, condition_part
@@ -20,6 +21,7 @@ from plait.document.steps.wait import EventName
 from plait.model.duration import parse_duration_ms
 from plait.model.json import JsonObject, JsonValue
 from plait.model.record import record
+from plait.model.signal import SIGNAL_NAME_CHARS_MAX, SIGNAL_NAME_PATTERN
 
 MACHINE_ID: Final = "states"
 # A failed action is told to the machine by this name; nobody outside can send it.
@@ -54,22 +56,13 @@ def _as_ways(value: Any) -> Any:
     return [value] if isinstance(value, dict) else value
 
 
-StateName = Annotated[
-    str,
-    BeforeValidator(_state_name),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "pattern": _STATE.pattern.join("^$"),
-            "maxLength": _STATE_CHARS_MAX,
-        }
-    ),
-]
-AfterKey = Annotated[
-    str,
-    BeforeValidator(_after_key),
-    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN}),
-]
+STATE_NAME_SCHEMA: Final[JsonDict] = {
+    "type": "string",
+    "pattern": _STATE.pattern.join("^$"),
+    "maxLength": _STATE_CHARS_MAX,
+}
+StateName = Annotated[str, BeforeValidator(_state_name), WithJsonSchema(STATE_NAME_SCHEMA)]
+AfterKey = Annotated[str, BeforeValidator(_after_key)]
 
 
 class Transition(Strict):
@@ -95,7 +88,7 @@ Ways = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "string", "pattern": _STATE.pattern.join("^$")},
+                STATE_NAME_SCHEMA,
                 {"$ref": "#/$defs/Transition"},
                 {
                     "type": "array",
@@ -116,10 +109,27 @@ class State(Strict):
 
     description: str | None = None
     """For people."""
-    on: Annotated[dict[EventName, Ways], Field(default_factory=dict)]
+    on: Annotated[
+        dict[EventName, Ways],
+        Field(
+            default_factory=dict,
+            json_schema_extra={
+                "propertyNames": {
+                    "pattern": SIGNAL_NAME_PATTERN,
+                    "maxLength": SIGNAL_NAME_CHARS_MAX,
+                }
+            },
+        ),
+    ]
     """Which event leads where. The event `error` comes from the machine itself: an action
     of the state has failed for good."""
-    after: Annotated[dict[AfterKey, Ways], Field(default_factory=dict)]
+    after: Annotated[
+        dict[AfterKey, Ways],
+        Field(
+            default_factory=dict,
+            json_schema_extra={"propertyNames": {"pattern": DURATION_PATTERN}},
+        ),
+    ]
     """Where it goes by itself, so long after the state was entered."""
     entry: Steps | None = None
     """Steps that run, one after the other, when the state is entered."""

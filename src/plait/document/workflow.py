@@ -12,7 +12,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from plait.document.error_words import WORDS, error_word
 from plait.document.fields import DurationMs, Steps, Strict, Templated, is_one_expression
-from plait.document.states import StateName
+from plait.document.states import STATE_NAME_SCHEMA, StateName
 from plait.document.step import StepSettings
 
 _PATH = re.compile(r"/(?:[A-Za-z0-9_.~!$&'()*+,;=:@%-]+|\{[A-Za-z_]\w*\})?", re.ASCII)
@@ -123,14 +123,22 @@ class Concurrency(Strict):
     """How many run side by side; the others wait for their turn."""
 
 
+_STATES_MAX = 1_000
 _States = Annotated[
     dict[StateName, Any],
-    Field(
-        min_length=1,
-        max_length=1_000,
-        json_schema_extra={"additionalProperties": {"$ref": "#/$defs/State"}},
+    Field(min_length=1, max_length=_STATES_MAX),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "minProperties": 1,
+            "maxProperties": _STATES_MAX,
+            "propertyNames": STATE_NAME_SCHEMA,
+            "additionalProperties": {"$ref": "#/$defs/State"},
+        }
     ),
 ]
+_STEPS_ONLY: JsonDict = {"initial": False, "states": False}
+_STATES_ONLY: JsonDict = {"steps": False, "order": False}
 
 
 class WorkflowModel(Strict):
@@ -138,7 +146,10 @@ class WorkflowModel(Strict):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "oneOf": [{"required": ["steps"]}, {"required": ["states", "initial"]}]
+            "anyOf": [
+                {"required": ["steps"], "properties": _STEPS_ONLY},
+                {"required": ["states", "initial"], "properties": _STATES_ONLY},
+            ]
         }
     )
 

@@ -121,6 +121,15 @@ def with_document(**changes: Any) -> dict[str, Any]:
     return {"name": "n", "steps": [HTTP], **changes}
 
 
+def with_states(*parts: dict[str, Any], **document: Any) -> dict[str, Any]:
+    """Return a machine whose first state `a` has these keys too."""
+    first = {"on": {"go": "b"}}
+    for one in parts:
+        first |= one
+    states = {"a": first, "b": {"final": True}}
+    return {"name": "n", "initial": "a", "states": states, **document}
+
+
 def with_retry(**changes: Any) -> dict[str, Any]:
     return with_step(retry=changes)
 
@@ -146,6 +155,23 @@ GOOD: dict[str, dict[str, Any]] = {
     "form": with_request(form={"a": ["b", "c"], "d": None}),
     "multipart list": with_request(multipart=[{"name": "f", "content": "x"}]),
     "multipart mapping": with_request(multipart={"f": {"filename": "x", "content": "y"}}),
+    "machine": with_states(),
+    "machine in full": with_states(
+        {
+            "description": "d",
+            "annotations": {},
+            "entry": [HTTP],
+            "exit": [SET],
+            "after": {"30m": "b", "PT1S": {"target": "a", "guard": True}},
+            "on": {
+                "order/17:go.now-1": [
+                    {"target": "b", "guard": "${event.payload}", "actions": [SET]},
+                    {"actions": [SET], "description": "d"},
+                    {},
+                ]
+            },
+        }
+    ),
     "wait by template": with_only(type="wait", **{"for": "${input.w}"}),
     "null settings": with_step(timeout=None, retry=None, on_error=None, description=None),
 }
@@ -153,6 +179,22 @@ GOOD: dict[str, dict[str, Any]] = {
 BAD: dict[str, dict[str, Any]] = {
     "no name": {"steps": [HTTP]},
     "no steps": {"name": "n"},
+    "machine without a beginning": {"name": "n", "states": {"a": {"final": True}}},
+    "beginning without a machine": with_document(initial="a"),
+    "steps and states": with_document(initial="a", states={"a": {"final": True}}),
+    "no states": {"name": "n", "initial": "a", "states": {}},
+    "state as list": {"name": "n", "initial": "a", "states": {"a": []}},
+    "state with a dash": with_states(states={"a": {"on": {"go": "b-c"}}, "b-c": {}}),
+    "state of an unknown key": with_states({"onn": {}}),
+    "event with a space": with_states({"on": {"go on": "b"}}),
+    "event without a way": with_states({"on": {"go": []}}),
+    "transition with an unknown key": with_states({"on": {"go": {"tarjet": "b"}}}),
+    "guard that is text": with_states({"on": {"go": {"guard": "yes"}}}),
+    "actions of none": with_states({"on": {"go": {"actions": []}}}),
+    "action that is no step": with_states({"entry": [{"id": "x"}]}),
+    "after no duration": with_states({"after": {"soon": "b"}}),
+    "final that is text": with_states({"final": "yes"}),
+    "machine with an order": with_states(order="sequence"),
     "url that is none": with_request(url="users/1"),
     "empty steps": {"name": "n", "steps": []},
     "steps as mapping": {"name": "n", "steps": {"a": HTTP}},
@@ -266,7 +308,7 @@ ONLY_MODELS_TELL: dict[str, dict[str, Any]] = {
 BEYOND_SCHEMA = re.compile(
     "needs more branches|longer than a century|stands twice in the path|no path segment"
     "|the URL|so that templates can read it|is no status|a name that templates use"
-    "|or one expression"
+    "|or one expression|there is no state '"
 )
 
 
@@ -316,14 +358,18 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return found
 
 
+MACHINE = GOOD["machine in full"]
 PLACES = places(FULL)
+STATE_PLACES = places(MACHINE)
 REPLACEMENTS: list[Any] = [None, True, 0, 1, -1, 1.5, 503, "", "x", "1s", "${input.x}", []]
-KEYS = [*sorted({str(path[-1]) for path in PLACES}), "unknown", "for"]
+KEYS = [*sorted({str(path[-1]) for path in PLACES + STATE_PLACES}), "unknown", "for"]
 
 
-def changed(path: tuple[Any, ...], how: str, value: Any, key: str) -> dict[str, Any]:
-    """Return FULL with one change at `path`."""
-    document: Any = copy.deepcopy(FULL)
+def changed(
+    whole: dict[str, Any], path: tuple[Any, ...], how: str, value: Any, key: str
+) -> dict[str, Any]:
+    """Return `whole` with one change at `path`."""
+    document: Any = copy.deepcopy(whole)
     holder = document
     for step in path[:-1]:
         holder = holder[step]
@@ -350,7 +396,24 @@ def changed(path: tuple[Any, ...], how: str, value: Any, key: str) -> dict[str, 
 def test_both_agree_on_documents_with_one_change(
     path: tuple[Any, ...], how: str, value: Any, key: str
 ) -> None:
-    document = changed(path, how, value, key)
+    agree_on(changed(FULL, path, how, value, key))
+
+
+@pytest.mark.slow
+@settings(max_examples=2_000)
+@given(
+    st.sampled_from(STATE_PLACES),
+    st.sampled_from(["replace", "remove", "add", "rename"]),
+    st.sampled_from(REPLACEMENTS),
+    st.sampled_from(KEYS),
+)
+def test_both_agree_on_machines_with_one_change(
+    path: tuple[Any, ...], how: str, value: Any, key: str
+) -> None:
+    agree_on(changed(MACHINE, path, how, value, key))
+
+
+def agree_on(document: dict[str, Any]) -> None:
     found = findings(document)
     if VALIDATOR.is_valid(document):
         assert not found or any(BEYOND_SCHEMA.search(text) for text in found)
