@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from plait.testing import Decided, Sent
 from plait.testing.simulator import STARTED_AT_MS
+from tests.simulation.jumping import add_jump
 
 Json = Any
 STARTED_AT = datetime.fromtimestamp(STARTED_AT_MS / 1000, UTC)
@@ -190,7 +191,11 @@ class _Writer:
             step = self.step(seen, own, depth)
             steps.append(step)
             own = (*own, step["id"])
-        return self.lot.sample(steps, len(steps)) if order == "graph" else steps
+        if order == "graph":
+            return self.lot.sample(steps, len(steps))
+        if self.perhaps(2) and '"event"' not in json.dumps(steps):
+            add_jump(steps, self.lot, self.next_number)
+        return steps
 
     # -- steps ---------------------------------------------------------------------------
 

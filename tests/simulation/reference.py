@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -31,6 +32,7 @@ from tests.simulation.reckoning import (
     answer,
     decided,
     duration,
+    either,
     first_missed,
     is_retried,
     join,
@@ -44,6 +46,8 @@ from tests.simulation.reckoning import (
 )
 
 Json = Any
+# Stands among the names of a sequence: how often each of its steps has begun.
+VISITS = " visits"
 
 
 @dataclass
@@ -140,14 +144,30 @@ class Reference:
     def sequence(
         self, steps: list[Json], names: dict[str, Json], now: int, prefix: str
     ) -> tuple[dict[str, Any], list[End]]:
+        places = {step["id"]: place for place, step in enumerate(steps)}
         settled: dict[str, tuple[End, Json]] = {}
-        for step in steps:
-            ends = self.step(step, names, now, prefix)
+        visits = Counter[str]()
+        if any(step["type"] == "goto" for step in steps):
+            skipped = view(None, "skipped", None, 0)
+            settled = {name: (End("settled", now, skipped), skipped) for name in places}
+            names |= {**dict.fromkeys(places, skipped), VISITS: visits}
+        place = 0
+        while place < len(steps):
+            step = steps[place]
+            name = step["id"]
+            visits[name] += 1
+            ends = self.step(step, names, now, prefix, visits[name])
             if ends[0].kind != "settled":
                 return settled, ends
-            settled[step["id"]] = (ends[0], ends[0].payload)
-            names[step["id"]] = ends[0].payload
-            now = ends[0].at
+            end = ends[0]
+            before = settled.get(name)
+            if before is not None:
+                end = replace(end, missed=either(before[0].missed, end.missed))
+            settled[name] = (end, end.payload)
+            names[name] = end.payload
+            now = end.at
+            is_jump = step["type"] == "goto" and end.payload["status"] == "completed"
+            place = places[step["to"]] if is_jump else place + 1
         return settled, []
 
     def graph(
@@ -172,9 +192,11 @@ class Reference:
 
     # -- steps ---------------------------------------------------------------------------
 
-    def step(self, raw: Json, names: dict[str, Json], now: int, prefix: str) -> list[End]:
+    def step(
+        self, raw: Json, names: dict[str, Json], now: int, prefix: str, visit: int = 1
+    ) -> list[End]:
         """Return how a step ends that became ready at `now`."""
-        path = prefix + raw["id"]
+        path = prefix + raw["id"] + (f"#{visit}" if visit > 1 else "")
         if raw.get("disabled"):
             return [self.settle(path, "skipped", now, None, None, 0)]
         try:
@@ -293,6 +315,11 @@ class Reference:
                 return [self.approval(raw, names, now, path, attempt)]
             case "return":
                 return [End("returned", now, render(raw["value"], names))]
+            case "goto":
+                begun = names[VISITS][raw["to"]]
+                if begun >= raw.get("max_visits", 100):
+                    return [End("failed", now, Error("limit.visits", path, attempt))]
+                return [End("settled", now, {"to": raw["to"], "visit": begun + 1})]
             case "fail":
                 render(raw.get("details"), names)
                 return [End("failed", now, Error(raw["code"], path, attempt))]

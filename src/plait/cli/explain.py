@@ -72,10 +72,14 @@ def _step_lines(step: StepExplanation) -> Iterator[str]:
 
 
 def _wait_lines(reasons: Sequence[Reason], margin: str) -> Iterator[str]:
-    if not reasons:
+    waits = [reason for reason in reasons if reason.why != "goto"]
+    if not waits:
         yield f"{margin}    waits for nothing"
-    for reason in reasons:
+    for reason in waits:
         yield f"{margin}    waits for {reason.step}: {reason.text()}"
+    for reason in reasons:
+        if reason.why == "goto":
+            yield f"{margin}    begins again, or at once, when {reason.step} jumps to it"
 
 
 def _bound_text(bound: Bound) -> str:

@@ -34,6 +34,7 @@ class ScopeDraft:
 
     Attributes:
         edges: For each step, the steps of the scope that it waits for.
+        again: Steps that a `goto` may let run again: they see each other and themselves.
     """
 
     tree: ScopeTree
@@ -44,3 +45,4 @@ class ScopeDraft:
     nodes: list[Draft] = field(default_factory=list)
     edges: list[list[int]] = field(default_factory=list)
     output: Template | None = None
+    again: set[str] = field(default_factory=set)

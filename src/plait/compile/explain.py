@@ -15,7 +15,7 @@ from typing import Final
 from plait.compile.inside import inner_scopes, waits_of
 from plait.compile.iterations import UNBOUNDED
 from plait.compile.layers import bits, levels, overlaps
-from plait.compile.reasons import Reason, reasons_in
+from plait.compile.reasons import Reason, jumps_to, reasons_in
 from plait.compile.worst_case import Bound, worst_cases
 from plait.kernel.machines import built_in_machines
 from plait.model.json import JsonObject, JsonValue
@@ -35,7 +35,8 @@ class StepExplanation:
         line: Where it stands in the document, from 1; 0 if unknown.
         depth: How many steps it is inside of.
         wave: How many steps of its scope must settle before it, one after the other.
-        waits_for: Why it waits, for each step of its scope that it waits for.
+        waits_for: Why it waits, for each step of its scope that it waits for; and which
+            ones jump to it.
         beside: Steps and branches that may run at the same time, the first
             BESIDE_COUNT_MAX of them; what is inside them is meant too.
         beside_count: How many there are.
@@ -131,7 +132,7 @@ class _Explainer:
         """
         deps = waits_of(scope)
         wave_of, beside = levels(deps), overlaps(deps)
-        reasons = reasons_in(scope, prefix)
+        reasons, jumps = reasons_in(scope, prefix), jumps_to(scope, prefix)
         for index, node in enumerate(scope.nodes):
             path = prefix + node.id
             named = bits(beside[index], BESIDE_COUNT_MAX)
@@ -144,7 +145,7 @@ class _Explainer:
                 node.place.line,
                 depth,
                 wave_of[index],
-                tuple(reasons[index]),
+                tuple(reasons[index] + jumps[index]),
                 seen,
                 seen_count,
                 self._bounds[path],

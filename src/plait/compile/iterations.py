@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from plait.compile.jumps import rounds_of
 from plait.kernel.machines import built_in_machines
 from plait.model.duration import format_ms, parse_duration_ms
 from plait.model.record import record
-from plait.plan import Node
+from plait.plan import Node, Scope
 
 UNBOUNDED: Final = math.inf
 
@@ -49,6 +50,47 @@ def iterations_of(node: Node) -> Iterations | None:
     delay_ms = _total_delay_ms(node, "delay", count - 1)
     text = f"at most {count} iterations"
     return Iterations(count, count, delay_ms, _with_delay(text, delay_ms))
+
+
+def visits_in(scope: Scope) -> list[int]:
+    """Return, for each step of a sequence, how often it begins at most.
+
+    Each jump back begins one round more; it is made so often as its target may begin again.
+    """
+    visits = [1] * len(scope.nodes)
+    for one in rounds_of(_jumps(scope)):
+        # In a round each step may be a target: whatever leads back, leads into it.
+        again = sum(
+            _max_visits(scope.nodes[at]) - 1
+            for at, to in _jumps(scope)
+            if at in one and to <= at
+        )
+        for at in one:
+            visits[at] += again
+    return visits
+
+
+def jump_text(node: Node) -> str:
+    """Return where a `goto` leads, and how often at most; of another step nothing."""
+    if not built_in_machines()[node.machine].jumps:
+        return ""
+    return (
+        f"goes on with {node.options['to']}, which begins {_max_visits(node)} times at most"
+    )
+
+
+def _jumps(scope: Scope) -> list[tuple[int, int]]:
+    return [
+        (node.index, scope.jumps[str(node.options["to"])])
+        for node in scope.nodes
+        if built_in_machines()[node.machine].jumps
+    ]
+
+
+def _max_visits(node: Node) -> int:
+    most = node.options["max_visits"]
+    assert isinstance(most, int)
+    return most
 
 
 def _of_items(node: Node) -> Iterations:

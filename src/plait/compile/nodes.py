@@ -8,6 +8,7 @@ from itertools import chain, count
 from typing import Any, Final
 
 from plait.compile.drafts import Draft, ScopeDraft
+from plait.compile.jumps import targets_in
 from plait.compile.names import merged_headers
 from plait.compile.order import reversed_edges
 from plait.compile.policies import budget_of, policies_of
@@ -43,7 +44,10 @@ class NodeBuilder:
         edges = draft.edges if is_graph else [[] for _ in draft.nodes]
         build = partial(self._node, standing_for)
         nodes = tuple(map(build, count(), draft.nodes, edges, reversed_edges(edges)))
-        return Scope("graph" if is_graph else "sequence", nodes, draft.output)
+        if is_graph:
+            return Scope("graph", nodes, draft.output)
+        jumps = targets_in(draft.tree.steps)
+        return Scope("sequence", nodes, draft.output, jumps)
 
     def _node(
         self,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from plait.compile.findings import Findings
+from plait.compile.jumps import check_ways_out, never_reached
 from plait.compile.order import Edges, behind, find_circles
 from plait.document.tree import ScopeTree, StepTree
 
@@ -25,13 +26,15 @@ def check_order(tree: ScopeTree, edges: Edges, findings: Findings) -> None:
     ends = [index for index, step in enumerate(steps) if _always_ends(step)]
     if tree.order == "sequence":
         _check_sequence(steps, edges, findings)
-        never = list(range(ends[0] + 1, len(steps))) if ends else []
+        never = never_reached(steps, ends, _is_certain)
+        check_ways_out(steps, _is_certain, findings)
     else:
         for circle in find_circles(edges):
             _report_circle([steps[index] for index in circle], findings)
         never = behind(edges, ends) if ends else []
+    why = "the workflow ends before it" if ends else "no way leads to it"
     for index in never:
-        _warn_unreachable(steps[index], findings)
+        _warn_unreachable(steps[index], why, findings)
 
 
 def _report_circle(circle: Sequence[StepTree], findings: Findings) -> None:
@@ -46,15 +49,16 @@ def _report_circle(circle: Sequence[StepTree], findings: Findings) -> None:
 def _check_sequence(steps: Sequence[StepTree], edges: Edges, findings: Findings) -> None:
     for index, deps in enumerate(edges):
         for dep in deps:
-            if dep > index:
-                step, name = steps[index], steps[dep].model.id
+            step, name = steps[index], steps[dep].model.id
+            # In a round of jumps a step reads what stands behind it without waiting for it.
+            if dep > index and name in step.model.depends_on:
                 position = step.model.depends_on.index(name)
                 path = (*step.path, "depends_on", position)
                 findings.error("P008", f"step '{name}' runs only later", "move it up", path)
 
 
-def _warn_unreachable(step: StepTree, findings: Findings) -> None:
-    text = f"step '{step.model.id}' never runs: the workflow ends before it"
+def _warn_unreachable(step: StepTree, why: str, findings: Findings) -> None:
+    text = f"step '{step.model.id}' never runs: {why}"
     hint = "give the step that ends it a condition"
     if step.model.id:
         findings.warning("P009", text, hint, step.path)
@@ -75,6 +79,10 @@ def _always_ends(step: StepTree) -> bool:
     scopes = step.scopes.values()
     going_on = sum(not any(map(_always_ends, scope.steps)) for scope in scopes)
     return going_on < step.parts.scopes_needed
+
+
+def _is_certain(step: StepTree) -> bool:
+    return _always_runs(step.model.condition)
 
 
 def _always_runs(condition: object) -> bool:

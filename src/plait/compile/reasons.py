@@ -7,11 +7,12 @@ from typing import Literal
 
 from plait.compile.inside import inner_scopes, undoing_scope, waits_of
 from plait.expression import ExpressionInfo, Template, format_path
+from plait.kernel.machines import built_in_machines
 from plait.model.json import JsonObject
 from plait.model.record import record
 from plait.plan import Node, Scope
 
-Why = Literal["reads", "depends_on", "order"]
+Why = Literal["reads", "depends_on", "order", "goto"]
 
 
 @record
@@ -21,7 +22,8 @@ class Reason:
     Attributes:
         step: Path of the step that is waited for.
         why: `reads`: a template does; `depends_on`: the document says so; `order`: it is
-            the step before, in a sequence.
+            the step before, in a sequence; `goto`: it does not wait, but may begin again,
+            or at once, when that step jumps.
         read: What is read: `user.response.vip`; empty unless `why` is `reads`.
         where: Which of the step's keys reads it: `condition`, `request.url`.
         by: Path of the step inside, when it is not the step itself that reads.
@@ -42,7 +44,8 @@ class Reason:
         if self.why == "reads":
             by = f" of {self.by}" if self.by else ""
             return f"reads {self.read} in {self.where}{by}"
-        return "depends_on" if self.why == "depends_on" else "runs after it in the sequence"
+        texts = {"depends_on": "depends_on", "order": "runs after it in the sequence"}
+        return texts.get(self.why, "may begin after it jumps here")
 
     def as_json(self) -> JsonObject:
         """Return the reason as an object; empty fields are left out."""
@@ -68,6 +71,16 @@ def reasons_in(scope: Scope, prefix: str) -> list[list[Reason]]:
             own = [Reason(prefix + other, "reads", *read) for read in known or ()]
             reasons.extend(own or [Reason(prefix + other, why)])
         found.append(reasons)
+    return found
+
+
+def jumps_to(scope: Scope, prefix: str) -> list[list[Reason]]:
+    """Return, for each step of `scope`, the steps that jump to it."""
+    found: list[list[Reason]] = [[] for _ in scope.nodes]
+    for node in scope.nodes if scope.jumps else ():
+        if built_in_machines()[node.machine].jumps:
+            target = scope.jumps[str(node.options["to"])]
+            found[target].append(Reason(prefix + node.id, "goto"))
     return found
 
 

@@ -17,6 +17,7 @@ from plait.compile.compensation import check_compensation
 from plait.compile.drafts import Draft, ScopeDraft
 from plait.compile.endless import check_end
 from plait.compile.findings import Findings
+from plait.compile.jumps import check_jumps, together
 from plait.compile.names import NameChecker, View, Visible, visible
 from plait.compile.ordering import check_order
 from plait.compile.policies import PolicyChecker
@@ -42,7 +43,13 @@ class ScopeCompiler:
     def compile(self, tree: ScopeTree, around: View) -> tuple[ScopeDraft, set[str]]:
         """Return the scope, and the ids of steps outside it that anything in it reads."""
         draft = self._opened(tree, around)
-        for step in tree.steps:
+        check_jumps(tree, draft.view.elsewhere, self._findings)
+        rounds = together(tree)
+        for index, step in enumerate(tree.steps):
+            for name in rounds.get(index, ()):
+                draft.again.add(name)
+                draft.seen[name] = draft.own[name]
+                draft.ahead.discard(name)
             draft.nodes.append(self._draft(step, draft.view))
             if not step.is_unnamed:
                 draft.seen[step.model.id] = draft.own[step.model.id]
@@ -173,8 +180,9 @@ class ScopeCompiler:
                 elif name and name not in draft.view.extra:
                     self._report_dependency(node.tree, position, name, index_of)
             if index in needed:
-                self._report_self(node.tree)
                 needed.discard(index)
+                if node.tree.model.id not in draft.again:
+                    self._report_self(node.tree)
             edges.append(sorted(needed))
         return edges
 

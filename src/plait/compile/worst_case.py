@@ -11,10 +11,11 @@ counts as a join of all: in the worst case those it waits for are the slowest.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from plait.compile.inside import inner_scopes, waits_of
-from plait.compile.iterations import UNBOUNDED, iterations_of
+from plait.compile.iterations import UNBOUNDED, iterations_of, jump_text, visits_in
 from plait.compile.layers import topological
 from plait.kernel.calls import CALL_TIMEOUT_MS_DEFAULT
 from plait.kernel.machines import built_in_machines
@@ -26,7 +27,7 @@ from plait.plan import Node, Plan, RetryPolicy, Scope
 _WAITS: Final = frozenset({"wait", "wait_event"})
 # A failed `set` or `return` is an expression's failure, which nothing tries again. A `fail`
 # is tried again if `retry.on` says so, and waits in between.
-_INSTANT: Final = frozenset({"set", "return"})
+_INSTANT: Final = frozenset({"set", "return", "goto"})
 _ASKS_FOR_NO_WAIT: Final = _WAITS | {"fail"}
 
 
@@ -65,6 +66,8 @@ def worst_cases(plan: Plan) -> tuple[Bound, Mapping[str, Bound]]:
 def _scope(scope: Scope, prefix: str, found: dict[str, Bound]) -> Bound:
     """Return the bound of `scope`: its longest paths, by time and by number of steps."""
     bounds = [_step(node, prefix + node.id, found) for node in scope.nodes]
+    if scope.jumps:
+        bounds = [*map(_visited, bounds, visits_in(scope))]
     deps = waits_of(scope)
     ms = [bound.ms for bound in bounds]
     slowest_end, slowest = _longest(deps, ms)
@@ -76,6 +79,16 @@ def _scope(scope: Scope, prefix: str, found: dict[str, Bound]) -> Bound:
         sum(bound.calls for bound in bounds),
         tuple(path for node in slowest for path in bounds[node].slowest),
         tuple(path for node in deepest for path in bounds[node].deepest),
+    )
+
+
+def _visited(bound: Bound, visits: int) -> Bound:
+    """Return the bound of a step that a `goto` may let run again, all visits together."""
+    return replace(
+        bound,
+        ms=bound.ms * visits,
+        asked_ms=bound.asked_ms * visits,
+        calls=bound.calls * visits,
     )
 
 
@@ -142,7 +155,7 @@ def _endless(inside: Bound) -> Bound:
 def _own(node: Node, path: str, inside: list[Bound]) -> Bound:
     """Return the bound of the step's own attempts."""
     if node.machine in _INSTANT:
-        return Bound(0, 0, 0, (path,), (path,), "takes no time")
+        return Bound(0, 0, 0, (path,), (path,), jump_text(node) or "takes no time")
     tries = _Attempts(node)
     slowest = max(inside, key=lambda bound: bound.ms, default=None)
     deepest = max(inside, key=lambda bound: len(bound.deepest), default=None)

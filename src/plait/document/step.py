@@ -177,6 +177,11 @@ class Step(StepSettings):
         """Yield what is wrong between keys: where, from the step, and in words."""
         yield from ()
 
+    @property
+    def jumps_to(self) -> str:
+        """The id of the step of the same scope that it leads to; empty: to none."""
+        return ""
+
     def parts(self, raw: JsonObject) -> Parts:
         """Return what the step is made of. `raw` is its mapping as the document has it."""
         raise NotImplementedError

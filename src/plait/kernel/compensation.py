@@ -51,7 +51,11 @@ def note_completed(x: Execution, run: Run) -> None:
             del x.undo[inner]
     # In again at the end: a later round has completed later.
     x.undo.pop(key, None)
-    x.undo[key] = Undo(run.node, run.path, run.frame.names, x.undo_count)
+    names = run.frame.names
+    if run.frame.scope.jumps:
+        # Another visit will have other values under the same names.
+        names = dict(names)
+    x.undo[key] = Undo(run.node, run.path, names, x.undo_count)
     x.undo_count += 1
 
 

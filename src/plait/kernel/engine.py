@@ -50,6 +50,7 @@ from plait.kernel.failures import (
 )
 from plait.kernel.frames import (
     Openings,
+    address,
     leave,
     pass_over,
     passed_over_around,
@@ -174,7 +175,7 @@ class Engine:
 
     def _begin(self, x: Execution, frame: Frame, index: int) -> None:
         node = frame.scope.nodes[index]
-        run = frame.runs[index] = Run(node, frame, frame.prefix + node.id)
+        run = frame.runs[index] = Run(node, frame, address(frame, node))
         run.undo_from = x.undo_count
         if node.disabled:
             self._skip(x, run, "disabled")

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from plait.kernel.paths import visited
 from plait.kernel.state import Execution, Frame, Run
+from plait.kernel.views import absent_view
 from plait.model.failure import Failure
-from plait.plan import Scope
+from plait.plan import Node, Scope
 
 # Stands in `Execution.ready` where a node's index would: all of the frame has settled.
 FRAME_DONE: Final = -1
@@ -47,6 +49,10 @@ class Openings:
     ) -> Frame:
         """Start `scope`: what waits for nothing is ready (see `Frame` for the rest)."""
         waits, ready = self.of(scope)
+        if scope.jumps:
+            # What has not run, as it was jumped over or stands further down, is skipped.
+            blank = {node.id: absent_view(node, "skipped", 0, None) for node in scope.nodes}
+            names = {**names, **blank}
         frame = Frame(scope, parent, name, prefix, names, waits.copy(), len(scope.nodes))
         if parent is not None:
             parent.frames[name] = frame
@@ -86,6 +92,21 @@ def active_runs(x: Execution) -> Iterator[Run]:
                 waiting.extend(run.frames.values())
 
 
+def address(frame: Frame, node: Node) -> str:
+    """Return the address of the instance of `node` that begins now, and count it."""
+    path = frame.prefix + node.id
+    if not frame.scope.jumps:
+        return path
+    visit = frame.visits[node.id] = frame.visits.get(node.id, 0) + 1
+    return visited(path, visit)
+
+
+def jump(frame: Frame, to: str) -> None:
+    """Let the step `to` of a sequence begin when the one under way has settled."""
+    # That one counts as unsettled still: `settle` counts it off.
+    frame.unsettled = len(frame.waits) - frame.scope.jumps[to] + 1
+
+
 def settle(x: Execution, run: Run) -> None:
     """Note that `run` has settled, and which steps have become ready by that."""
     frame = run.frame
@@ -93,7 +114,7 @@ def settle(x: Execution, run: Run) -> None:
     if not frame.unsettled:
         x.ready.append((frame, FRAME_DONE))
     elif frame.scope.order == "sequence":
-        x.ready.append((frame, run.node.index + 1))
+        x.ready.append((frame, len(frame.waits) - frame.unsettled))
     else:
         waits = frame.waits
         for index in run.node.dependents:

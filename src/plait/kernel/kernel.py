@@ -72,9 +72,9 @@ class Kernel(Engine):
 
     @cached_property
     def has_loops(self) -> bool:
-        """True when a step of the plan runs what is inside it many times."""
+        """True when a step of the plan runs what is inside it, or before it, many times."""
         machines = [self._machines[node.machine] for node in all_nodes(self.plan.scope)]
-        return any(machine.repeats or machine.is_endless for machine in machines)
+        return any(one.repeats or one.is_endless or one.jumps for one in machines)
 
     def is_long(self, x: Execution) -> bool:
         """Tell whether the history of `x` is so long that it should begin anew."""

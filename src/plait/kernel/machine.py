@@ -96,6 +96,7 @@ class Machine:
     is_in_turn: ClassVar[bool] = False
     # Nobody knows before it runs how often what is inside it runs.
     is_endless: ClassVar[bool] = False
+    jumps: ClassVar[bool] = False
 
     def suffix(self, name: str) -> str:
         """Return what the addresses in the scope `name` have behind the step's own.

@@ -4,7 +4,9 @@ Rule 1. An address is unique in an execution: what a group runs again, it runs u
         another one. Its second attempt puts `~2` behind the group's own name
         (`fan~2[left]/charge`); the first puts nothing, which is what nearly all make.
 Rule 2. Without the rounds an address says where the step stands in the document.
-Rule 3. Ids and names of branches have letters, digits and `_` only, so the signs between
+Rule 3. A step of a sequence that a `goto` leads to again is another instance of it, with a
+        number of its own: `check`, `check#2`.
+Rule 4. Ids and names of branches have letters, digits and `_` only, so the signs between
         them mean one thing each. In the place of a branch's name stands the number of an
         iteration, or of an item: `poll[3]/fetch`; an id begins with no digit.
 
@@ -18,6 +20,7 @@ from collections.abc import Iterator
 
 _ROUND = re.compile(r"~\d+", re.ASCII)
 _NUMBER = re.compile(r"\[\d+\]", re.ASCII)
+_VISIT = re.compile(r"#\d+", re.ASCII)
 _ENDS = re.compile(r"[/\[~.]", re.ASCII)
 _ID = re.compile(r"\w*", re.ASCII)
 
@@ -29,6 +32,15 @@ def inside(path: str, attempt: int) -> str:
     ('fan', 'fan~2')
     """
     return path if attempt == 1 else f"{path}~{attempt}"
+
+
+def visited(path: str, visit: int) -> str:
+    """Return the address of a step's instance number `visit`, from 1.
+
+    >>> visited("check", 1), visited("check", 2)
+    ('check', 'check#2')
+    """
+    return path if visit == 1 else f"{path}#{visit}"
 
 
 def beside(path: str) -> str:
@@ -52,10 +64,11 @@ def without_rounds(path: str) -> str:
 def in_document(path: str) -> str:
     """Return where the step at `path` stands in the document, in whichever iteration.
 
-    >>> in_document("outer~2/fan[13]~2/charge")
-    'outer/fan[*]/charge'
+    >>> in_document("outer~2/fan[13]~2/charge"), in_document("poll#3/fetch")
+    ('outer/fan[*]/charge', 'poll/fetch')
     """
-    return _NUMBER.sub("[*]", without_rounds(path))
+    found = _NUMBER.sub("[*]", without_rounds(path))
+    return _VISIT.sub("", found) if "#" in found else found
 
 
 def is_within(path: str, group: str) -> bool:

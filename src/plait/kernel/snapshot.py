@@ -176,6 +176,7 @@ class _Taking:
             "waits": list(frame.waits),
             "unsettled": frame.unsettled,
             "passed_over": _failure_json(frame.passed_over),
+            "visits": dict(frame.visits),
             "runs": [self._run(run) for run in frame.runs.values() if run.is_active],
         }
 
@@ -291,6 +292,7 @@ class _Reading:
             list(saved["waits"]),
             saved["unsettled"],
             passed_over=_failure(saved["passed_over"]),
+            visits=dict(saved.get("visits", {})),
         )
         for one in saved["runs"]:
             frame.runs[one["node"]] = self._run(one, frame)

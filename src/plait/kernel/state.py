@@ -67,6 +67,7 @@ class Frame:
             is over, so that nothing refers in a circle and memory is free at once.
         is_open: False once it has completed, failed or was cancelled.
         passed_over: The first failure that its output goes without.
+        visits: How often each step has begun, by id; only where a `goto` stands.
     """
 
     scope: Scope
@@ -79,6 +80,7 @@ class Frame:
     runs: dict[int, Run] = field(default_factory=dict)
     is_open: bool = True
     passed_over: Failure | None = None
+    visits: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)

@@ -113,11 +113,14 @@ class Scope:
         nodes: In document order.
         output: What the scope yields; None: a mapping from step id to the response of
             each completed step.
+        jumps: Of a sequence, the steps that a `goto` leads to: id → position. Where there
+            are any, a step that has not run reads as skipped, and one may run again.
     """
 
     order: Order
     nodes: tuple[Node, ...]
     output: Template | None = None
+    jumps: Mapping[str, int] = field(default_factory=dict)
 
 
 # Headers of a request that let their bearer in: no store ever holds one.

@@ -18,7 +18,7 @@ EXAMPLES = Path(__file__).parents[3] / "examples" / "language"
 STEP: dict[str, Any] = {"id": "a", "type": "set", "value": 1}
 
 LATER_TYPES = "grpc graphql sql file email notify publish llm transform validate"
-LATER_STEP_KEYS = "cache batch goto max_visits"
+LATER_STEP_KEYS = "cache batch hedge"
 LATER_DOCUMENT_KEYS = "triggers"
 LATER_ENDPOINT_KEYS = "rate_limit auth prefer_async"
 
@@ -213,8 +213,8 @@ def test_d103_steps_that_are_none(steps: str) -> None:
 
 def test_d104_an_unknown_step_type() -> None:
     known = (
-        "approval, ask, fail, foreach, parallel, repeat, return, saga, sequence, set, "
-        "switch, try, wait, while, workflow"
+        "approval, ask, fail, foreach, goto, parallel, repeat, return, saga, sequence, "
+        "set, switch, try, wait, while, workflow"
     )
     assert lines_of_steps("""
         - {id: a, type: paralel, branches: {b: {steps: [{id: x, type: set, value: 1}]}}}

@@ -24,7 +24,7 @@ from plait.operations.requests import requests
 from plait.plan import Plan
 from plait.ports.journal import Append, History, Search
 from plait.stores.memory import MemoryStore
-from tests.simulation.asking import ask, plan_with
+from tests.simulation.asking import ask, give, plan_with
 from tests.unit.drivers.workers import Answers, Lives, run
 
 EACH = ask("x", {"at": "${iteration}", "of": "${input.name}"}, effect="keyed")
@@ -41,6 +41,15 @@ def loop(**settings: Any) -> Plan:
     step: dict[str, Any] = {"id": "l", "type": "while", "steps": [EACH]}
     step |= {"while": f"${{iteration < {ROUNDS}}}", **settings}
     return plan_with(step, output="${l.response.iterations}")
+
+
+def circle() -> Plan:
+    """The same as a sequence that jumps back."""
+    count = "${(n.response == null ? 0 : int(n.response)) + 1}"
+    back: dict[str, Any] = {"id": "g", "type": "goto", "to": "n"}
+    back["condition"] = f"${{n.response < {ROUNDS}}}"
+    steps = (give("n", count), ask("x", "${input.name}", effect="keyed"), back)
+    return plan_with(*steps, order="sequence", output="${n.response}")
 
 
 class CountingStore(MemoryStore):
@@ -91,6 +100,20 @@ def test_a_loop_ends_as_ever_with_a_history_that_stays_short() -> None:
         assert len(history.entries) < KEPT < history.summary.length
         assert first_of(history).number == history.summary.length - len(history.entries) + 1
         assert case.calls.made == [f"l[{number}]/x" for number in range(ROUNDS)]
+
+    run(main)
+
+
+def test_a_sequence_that_jumps_back_begins_its_history_anew_and_keeps_count() -> None:
+    async def main() -> None:
+        case = Case()
+        await case.live(circle(), for_s=0.205)
+        await case.live(None, for_s=2, dies=False)
+        shown = show(await case.store.read("x"), 0)
+        assert (shown.status, shown.output) == ("completed", ROUNDS)
+        assert case.store.begun_count >= 3
+        made = list(dict.fromkeys(case.calls.made))
+        assert made == ["x", *(f"x#{number}" for number in range(2, ROUNDS + 1))]
 
     run(main)
 

@@ -9,7 +9,7 @@ import pytest
 from plait.operations import Fork, fork, resume, show
 from plait.plan import Plan
 from plait.stores.memory import MemoryStore
-from tests.simulation.asking import ask, plan_with
+from tests.simulation.asking import ask, give, plan_with
 from tests.unit.drivers.workers import Answers, Lives, run
 
 EACH = ask("x", effect="keyed")
@@ -89,5 +89,50 @@ def test_the_timeline_of_a_loop_shows_each_iteration() -> None:
         await case.live(loop(), for_s=1, dies=False)
         shown = show(await case.store.read("x"), 10**9)
         assert list(shown.trace.steps) == ["l", *(f"l[{n}]/x" for n in range(6))]
+
+    run(main)
+
+
+COUNT = "${(n.response == null ? 0 : int(n.response)) + 1}"
+VISITS = ["x", *(f"x#{number}" for number in range(2, 7))]
+
+
+def circle() -> Plan:
+    back = {"id": "g", "type": "goto", "to": "n", "condition": "${n.response < 6}"}
+    steps = (give("n", COUNT), EACH, back)
+    return plan_with(*steps, order="sequence", output="${n.response}")
+
+
+@pytest.mark.parametrize("for_s", [0.015, 0.025])
+def test_whoever_takes_over_goes_on_in_the_same_visit(for_s: float) -> None:
+    async def main() -> None:
+        case = Case()
+        await case.live(circle(), for_s=for_s)
+        for _ in range(20):
+            if await case.status() != "running":
+                break
+            await case.live(None, for_s=for_s)
+        assert await case.status() == "completed"
+        assert list(dict.fromkeys(case.calls.made)) == VISITS
+        assert case.count > 1
+
+    run(main)
+
+
+def test_a_visit_that_failed_is_resumed_and_any_visit_can_be_forked_from() -> None:
+    async def main() -> None:
+        case = Case()
+        case.calls.broken = {"x#3"}
+        await case.live(circle(), for_s=1, dies=False)
+        assert await case.status() == "failed"
+        case.calls.broken = set()
+        await resume(case.hand(), "x")
+        await case.live(None, for_s=1, dies=False)
+        assert await case.status() == "completed"
+        assert case.calls.made == [*VISITS[:3], *VISITS[2:]]
+        await fork(case.hand(), Fork("x", "x#5"), "y")
+        await case.live(None, for_s=1, dies=False)
+        assert await case.status("y") == "completed"
+        assert [key.removeprefix("y/") for key in case.calls.made[7:]] == VISITS[4:]
 
     run(main)

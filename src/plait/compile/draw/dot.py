@@ -23,6 +23,7 @@ def draw_dot(graph: Graph) -> str:
     lines = [f"digraph {_quote(graph.name)} {{", f"    label={_quote(graph.title)};", _HEAD]
     lines.extend(_scope(graph.root, "    "))
     lines.extend(f"    {_edge(edge, containers)}" for edge in graph.edges())
+    lines.extend(f"    {_edge(edge, containers)}" for edge in graph.jumps())
     return "\n".join([*lines, "}", ""])
 
 
@@ -62,6 +63,8 @@ def _edge(edge: GraphEdge, containers: set[str]) -> str:
     settings = [f"tooltip={_quote(', '.join(reason.text() for reason in edge.reasons))}"]
     if edge.reasons[0].why == "depends_on":
         settings.append("style=dashed")
+    if edge.reasons[0].why == "goto":
+        settings += ["style=dashed", "constraint=false", 'color="#b45309"', 'label="goto"']
     if edge.source in containers:
         settings.append(f"ltail={_quote('cluster ' + edge.source)}")
     if edge.target in containers:

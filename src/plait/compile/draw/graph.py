@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from plait.compile.draw.choices import group_label
 from plait.compile.draw.loops import loop_notes
 from plait.compile.inside import Inner, inner_scopes, undoing_scope
-from plait.compile.reasons import Reason, reasons_in
+from plait.compile.iterations import jump_text
+from plait.compile.reasons import Reason, jumps_to, reasons_in
 from plait.model.duration import format_ms
 from plait.model.record import record
 from plait.plan import Node, Plan, Scope
@@ -67,10 +68,11 @@ class GraphNode:
 
 @record
 class GraphScope:
-    """Steps that see each other, and the edges between them."""
+    """Steps that see each other, and the edges between them; `jumps` may lead back."""
 
     nodes: tuple[GraphNode, ...]
     edges: tuple[GraphEdge, ...]
+    jumps: tuple[GraphEdge, ...] = ()
 
 
 @record
@@ -87,10 +89,18 @@ class Graph:
 
     def edges(self) -> Iterator[GraphEdge]:
         """Yield every edge."""
-        yield from self.root.edges
+        for scope in self._scopes():
+            yield from scope.edges
+
+    def jumps(self) -> Iterator[GraphEdge]:
+        """Yield where each `goto` leads: there the order of the edges does not hold."""
+        for scope in self._scopes():
+            yield from scope.jumps
+
+    def _scopes(self) -> Iterator[GraphScope]:
+        yield self.root
         for node, _ in self.nodes():
-            for group in node.groups:
-                yield from group.graph.edges
+            yield from (group.graph for group in node.groups)
 
 
 def _walk(scope: GraphScope, group: str) -> Iterator[tuple[GraphNode, str]]:
@@ -114,7 +124,12 @@ def _scope(scope: Scope, prefix: str) -> GraphScope:
         for node, reasons in zip(nodes, reasons_in(scope, prefix), strict=True)
         for edge in _edges_to(node.id, reasons)
     )
-    return GraphScope(nodes, edges)
+    jumps = tuple(
+        GraphEdge(reason.step, node.id, (reason,))
+        for node, reasons in zip(nodes, jumps_to(scope, prefix), strict=True)
+        for reason in reasons
+    )
+    return GraphScope(nodes, edges, jumps)
 
 
 def _edges_to(target: str, reasons: list[Reason]) -> Iterator[GraphEdge]:
@@ -154,6 +169,8 @@ def _notes(node: Node) -> Iterator[str]:
     if node.machine == "approval":
         yield _approvers_note(node)
     yield from loop_notes(node)
+    if jump_text(node):
+        yield f"to {node.options['to']}, {node.options['max_visits']} visits at most"
     join = node.options.get("join_count")
     if isinstance(join, int) and join < len(node.scopes):
         yield f"{join} of {len(node.scopes)}"

@@ -8,7 +8,8 @@ Shape, all keys always there:
      "groups": [{"id", "label", "step", "is_fallback"}]}
 
 `group` names the group that a node stands in, null at the top; `step` is the node that a
-group is inside of; an edge's `kind` is `reads`, `depends_on` or `order`. A reason that
+group is inside of; an edge's `kind` is `reads`, `depends_on`, `order` or `goto`: those
+may lead back. A reason that
 reads says what (`read`), in which key (`where`), and in which inner step (`by`).
 """
 
@@ -26,7 +27,7 @@ def graph_json(graph: Graph) -> JsonObject:
         "name": graph.name,
         "title": graph.title,
         "nodes": [_node(node, group) for node, group in graph.nodes()],
-        "edges": [_edge(edge) for edge in graph.edges()],
+        "edges": [_edge(edge) for edge in (*graph.edges(), *graph.jumps())],
         "groups": [
             {
                 "id": group.id,

@@ -23,6 +23,10 @@ def draw_mermaid(graph: Graph) -> str:
     lines = ["---", f"title: {_title(graph.title)}", "---", "flowchart TD"]
     lines.extend(_scope(graph.root, names, "    "))
     lines.extend(f"    {_edge(edge, names)}" for edge in graph.edges())
+    lines.extend(
+        f"    {names[edge.source]} -. goto .-> {names[edge.target]}"
+        for edge in graph.jumps()
+    )
     conditional = [names[node.id] for node, _ in graph.nodes() if node.condition]
     if conditional:
         lines.append("    classDef conditional stroke-dasharray: 5 4")
