@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from benchmarks import compile, kernel, memory
+from benchmarks import compile, fan_out, kernel, memory
 from benchmarks.aggregate import race
 from benchmarks.aggregate.peers import PEERS
 from benchmarks.durable import peers as durable_peers
@@ -24,6 +24,7 @@ BENCHMARKS: Final[dict[str, Callable[[argparse.Namespace], None]]] = {
     "durable-restart": restart.run,
     "limiters": limiters.run,
     "kernel": kernel.run,
+    "fan-out": fan_out.run,
     "compile": compile.run,
     "memory": memory.run,
     "resilience": resilience_race.run,

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import fan_out as fan_outs
 from benchmarks import plot
 from benchmarks.documents import (
     CONDITION,
@@ -49,6 +50,13 @@ def test_chain_waits_for_every_step_and_fan_out_for_none(condition: str | None) 
     assert edges(at_once) == [(), (), (), ()]
     assert execution_s(in_a_row) > 0
     assert execution_s(at_once) > 0
+
+
+@pytest.mark.parametrize("step", fan_outs.STEPS.values(), ids=["computed", "called"])
+def test_a_fan_out_is_measured_to_its_end(step: dict[str, Any]) -> None:
+    taken_s = fan_outs.measured(step, 20)
+    assert len(taken_s) == fan_outs.RUNS
+    assert min(taken_s) > 0
 
 
 def test_yaml_and_json_of_a_document_give_the_same_graph() -> None:

@@ -46,8 +46,15 @@ def as_json(value: Any, *, at: str = "", depth: int = 0) -> JsonValue:
     """
     if depth > _DEPTH_MAX:
         raise NoJson(f"something nested deeper than {_DEPTH_MAX} levels")
-    if value is None or value is True or value is False:
-        return bool(value) if value is not None else None
+    kind = type(value)
+    if value is None or kind is bool:
+        return value  # type: ignore[no-any-return]
+    # By type first: most values are what JSON has, and asking each whether it is an enum
+    # doubles the cost of a small one.
+    if kind is str:
+        return _text(value, at)
+    if kind is int or kind is float:
+        return _number(value, at)
     if isinstance(value, str) and not isinstance(value, Enum):
         return _text(value, at)
     if isinstance(value, (int, float)) and not isinstance(value, Enum):
