@@ -1,0 +1,216 @@
+"""Journals of patterns: a worker that runs what is kept in one store.
+
+Rule. A worker makes the calls of those functions that it knows, and leaves all others to
+whoever knows them: what it holds of theirs it gives back when it ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, ClassVar, Final, Protocol, Self, TypeAlias
+
+from plait.connectors.python import Functions, PythonCalls
+from plait.drivers.inline import Result
+from plait.drivers.journal import JournalDriver, Start, Store, is_at_rest, started_of
+from plait.kernel import Kernel
+from plait.kernel.codec import load_turn
+from plait.model.errors import Advice, PlaitError
+from plait.model.json import JsonValue, canonical_bytes
+from plait.plan import Plan
+from plait.ports.calls import Call, CallHandle, Done
+from plait.ports.journal import RUNNING
+from plait.stores.sqlite import SqliteStore
+
+Place: TypeAlias = str | Path | Store
+
+_ID_BYTES: Final = 16
+_PREFIX: Final = "sqlite:"
+
+logger = logging.getLogger("plait.patterns")
+
+
+class RunKeyReused(PlaitError):
+    """A key came again with another value."""
+
+    code: ClassVar[str] = "pattern.key_reused"
+    advice: ClassVar[Advice] = Advice.FIX_REQUEST
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"key '{key}' named a run with another value; take another key")
+        self.key = key
+
+
+class RunStuck(PlaitError):
+    """A run cannot go on by itself: somebody has to look at it.
+
+    Attributes:
+        reason: `execution.quarantined` or `step.outcome_unknown`.
+    """
+
+    code: ClassVar[str] = "pattern.stuck"
+    advice: ClassVar[Advice] = Advice.REPORT
+
+    def __init__(self, execution_id: str, reason: str) -> None:
+        super().__init__(
+            f"run {execution_id} waits for somebody ({reason}): see `plait executions show "
+            f"{execution_id}`"
+        )
+        self.execution_id = execution_id
+        self.reason = reason
+
+
+class Runnable(Protocol):
+    """A pattern, as a journal sees it."""
+
+    name: str
+    plan: Plan
+    functions: Functions
+
+
+class Journal:
+    """A worker in a store, for as long as its block lasts.
+
+    On entering it takes up whatever runs of its patterns somebody has left unfinished.
+
+    Args:
+        place: A store, or the path of an SQLite file, which is made if need be.
+        patterns: Those whose runs it shall go on with; one that is run in it is added.
+
+    Raises:
+        ValueError: Two patterns have one name, or the place is none.
+    """
+
+    def __init__(self, place: Place, *patterns: Runnable) -> None:
+        self._place = _place_of(place)
+        self._known: dict[str, Runnable] = {}
+        self._functions = Functions()
+        for pattern in patterns:
+            self.add(pattern)
+        self._store: Store | None = None
+        self._driver: JournalDriver | None = None
+
+    def add(self, pattern: Runnable) -> None:
+        """Go on with the runs of this pattern, too.
+
+        Raises:
+            ValueError: There is another one of its name.
+        """
+        known = self._known.setdefault(pattern.name, pattern)
+        if known is not pattern and known.plan.content_hash != pattern.plan.content_hash:
+            raise ValueError(f"there is another pattern of the name '{pattern.name}'")
+        if known is pattern:
+            self._functions.update(pattern.functions)
+
+    async def __aenter__(self) -> Self:
+        place = self._place
+        store = await SqliteStore.open(place) if isinstance(place, Path) else place
+        self._store = store
+        self._calls = _Known(self._functions)
+        worker_id = secrets.token_hex(_ID_BYTES)
+        self._driver = JournalDriver(store, self._calls, Kernel, worker_id=worker_id)
+        try:
+            await self._driver.open()
+        except BaseException:
+            await self._close_store()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        driver, self._driver = self._driver, None
+        try:
+            if driver is not None:
+                await driver.close()
+                await self._calls.close()
+        finally:
+            await self._close_store()
+
+    async def _close_store(self) -> None:
+        store, self._store = self._store, None
+        if store is not None and isinstance(self._place, Path):
+            await store.close()
+
+    async def finish(self, pattern: Runnable, value: JsonValue, key: str | None) -> Result:
+        """Run a pattern to its end, or the run that has this key already.
+
+        Raises:
+            RunKeyReused: That one was given another value.
+            RunStuck: It waits for somebody.
+        """
+        driver, store = self._driver, self._store
+        if driver is None or store is None:
+            raise ValueError("journal: it is not open: `async with Journal(…) as journal`")
+        self.add(pattern)
+        start = Start(secrets.token_hex(_ID_BYTES), value, key=key)
+        summary = await driver.start(pattern.plan, start)
+        execution_id = summary.new.execution_id
+        if execution_id != start.execution_id:
+            first = started_of(
+                load_turn((await store.read(execution_id)).entries[0].body)[0]
+            )
+            if canonical_bytes(first.input) != canonical_bytes(value):
+                raise RunKeyReused(str(key))
+        ended = await driver.ended(execution_id, is_at_rest)
+        if ended.standing.status == RUNNING:
+            raise RunStuck(execution_id, ended.standing.error_code or "")
+        return await driver.result(execution_id)
+
+
+@asynccontextmanager
+async def opened(journal: Place | Journal, pattern: Runnable) -> AsyncIterator[Journal]:
+    """Yield an open journal: the given one, or one for as long as this lasts."""
+    if isinstance(journal, Journal):
+        yield journal
+        return
+    async with Journal(journal, pattern) as own:
+        yield own
+
+
+def _place_of(place: Any) -> Path | Store:
+    if isinstance(place, Path):
+        return place
+    if isinstance(place, str):
+        if "://" in place:
+            raise ValueError(
+                f"journal: '{place.partition('://')[0]}' is opened by its own class: "
+                "`journal=await PostgresStore.open(…)`"
+            )
+        return Path(place.removeprefix(_PREFIX))
+    store: Store = place
+    return store
+
+
+class _Known:
+    """Makes the calls of functions that are known here."""
+
+    def __init__(self, functions: Functions) -> None:
+        self._functions = functions
+        self._calls = PythonCalls(functions)
+
+    def start(self, call: Call, done: Done) -> CallHandle:
+        """See plait.ports.calls.Calls."""
+        name = call.request.get("function")
+        if call.kind == "python" and name in self._functions:
+            return self._calls.start(call, done)
+        logger.warning(
+            "step %s of execution %s waits for a worker that knows how to call %s %s",
+            call.step,
+            call.execution_id,
+            call.kind,
+            name or "",
+        )
+        return _Left()
+
+    async def close(self) -> None:
+        """See plait.ports.calls.Calls."""
+        await self._calls.close()
+
+
+class _Left:
+    """The handle of a call that somebody else has to make."""
+
+    def cancel(self) -> None:
+        """Nothing is under way."""
