@@ -14,6 +14,7 @@ import pytest
 
 from plait.compile import CompileErrors, compile_text
 from plait.connectors.http.step import HttpStep
+from plait.connectors.python import PythonStep
 from plait.document import Catalog
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,7 +33,7 @@ def complaints(kind: str, text: str) -> list[str]:
     """Return what the compiler has against the document `text`."""
     name = f"shown.{kind}"
     try:
-        compile_text(text.encode(), name=name, catalog=Catalog([HttpStep]))
+        compile_text(text.encode(), name=name, catalog=Catalog([HttpStep, PythonStep]))
     except CompileErrors as error:
         return [finding.render(name) for finding in error.diagnostics]
     return []

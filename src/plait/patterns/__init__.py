@@ -11,20 +11,31 @@ from plait.connectors.python import FunctionCall, StepError, current_call
 from plait.patterns.base import Pattern
 from plait.patterns.checks import Retry
 from plait.patterns.context import Context, ErrorInfo
+from plait.patterns.fan_out import FanOutcome, FanOutFanIn, Task, TaskReport
 from plait.patterns.journal import Journal, RunKeyReused, RunStuck
 from plait.patterns.outcome import Outcome, PatternFailed, StepReport
+from plait.patterns.pipeline import Pipeline, PipelineOutcome
+from plait.patterns.router import Branch, Route, Router, RouterOutcome
 from plait.patterns.saga import Compensation, Saga, SagaOutcome, SagaStep
 
 __all__ = [
+    "Branch",
     "Compensation",
     "Context",
     "ErrorInfo",
+    "FanOutFanIn",
+    "FanOutcome",
     "FunctionCall",
     "Journal",
     "Outcome",
     "Pattern",
     "PatternFailed",
+    "Pipeline",
+    "PipelineOutcome",
     "Retry",
+    "Route",
+    "Router",
+    "RouterOutcome",
     "RunKeyReused",
     "RunStuck",
     "Saga",
@@ -32,5 +43,7 @@ __all__ = [
     "SagaStep",
     "StepError",
     "StepReport",
+    "Task",
+    "TaskReport",
     "current_call",
 ]

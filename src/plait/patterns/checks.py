@@ -117,8 +117,8 @@ def check_name(what: str, name: str) -> str:
         raise ValueError(f"{what}: '{name}' cannot be its name: {error}") from None
 
 
-def check_names(what: str, names: Iterable[str]) -> None:
-    """Refuse names that stand twice.
+def check_names(what: str, names: Iterable[str], own: Iterable[str] = ()) -> None:
+    """Refuse names that stand twice, and those that the pattern gives itself.
 
     Raises:
         ValueError: One does.
@@ -126,6 +126,8 @@ def check_names(what: str, names: Iterable[str]) -> None:
     seen: set[str] = set()
     for name in names:
         check_name(what, name)
+        if name in own:
+            raise ValueError(f"{what}: '{name}' is what a step of its own is called")
         if name in seen:
             raise ValueError(f"{what}: there are two of the name '{name}'")
         seen.add(name)

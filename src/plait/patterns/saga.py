@@ -16,7 +16,8 @@ from plait.patterns.outcome import Outcome, StepReport
 C = TypeVar("C")
 
 _UNDO_RETRY: Final = Retry(max_attempts=5, backoff="exponential", max_delay_s=10)
-_UNDOING: Final = ".compensate/undo"
+_UNDO: Final = "undo"
+_UNDOING: Final = f".compensate/{_UNDO}"
 _ERROR: Final[JsonObject] = {
     "code": "${error.code}",
     "message": "${error.message}",
@@ -138,7 +139,7 @@ class Saga(Pattern[C, dict[str, Any]]):
         if not self.saga_steps:
             raise ValueError(f"saga '{name}': it has no steps")
         names = [step.name for step in self.saga_steps]
-        check_names(f"saga '{name}'", names)
+        check_names(f"saga '{name}'", names, (_UNDO,))
         written: list[JsonValue] = [
             self._step(step, names[:index]) for index, step in enumerate(self.saga_steps)
         ]
@@ -178,7 +179,7 @@ class Saga(Pattern[C, dict[str, Any]]):
             timeout_s=step.backward_timeout_s,
             retry=step.backward_retry,
         )
-        undo = with_keys(call("undo", back, *values), times)
+        undo = with_keys(call(_UNDO, back, *values), times)
         return {**written, "compensate": undo}
 
     def _told(self, result: Result) -> SagaOutcome:

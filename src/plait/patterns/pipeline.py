@@ -1,0 +1,289 @@
+"""Pipeline: stages one after the other, each taking what the one before returned."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Final, Generic, TypedDict, TypeVar, Unpack, overload
+
+from plait.drivers.inline import Result
+from plait.model.json import JsonObject, JsonValue
+from plait.patterns.base import Pattern
+from plait.patterns.build import call, context, either, limits
+from plait.patterns.checks import Retry, check_name, check_names
+from plait.patterns.context import Context
+from plait.patterns.outcome import Outcome, StepReport
+
+In = TypeVar("In")
+Mid = TypeVar("Mid")
+Out = TypeVar("Out")
+Next = TypeVar("Next")
+
+_ERROR: Final[JsonObject] = {
+    "code": "${error.code}",
+    "message": "${error.message}",
+    "details": "${error.details}",
+}
+# What a stage's own steps are called. They stand at `summarize/work`.
+_WORK: Final = "work"
+_RECOVER: Final = "recover"
+_AGAIN: Final = "again"
+_OWN: Final = ("before", _WORK, "after", "on_error", _RECOVER, _AGAIN)
+
+
+class StageSettings(TypedDict, total=False):
+    """How a stage runs, beside its function.
+
+    Attributes:
+        name: For people, paths and `Context.results`; default: the function's name.
+        before: Called with the value, before the stage's function.
+        after: Called with what the function returned, and as a second value with the
+            stage's own.
+        on_error: Called with an `ErrorInfo` when the stage has failed for good.
+        recover: Called with an `ErrorInfo` then, and as a second value with that of the
+            stage; what it returns is the stage's result.
+        skip_when: Called with the value; true skips the stage, and the value goes on as it
+            is.
+        timeout_s, attempt_timeout_s, retry: Of the stage's function, as in `SagaStep`.
+        effect: The same.
+    """
+
+    name: str
+    before: Callable[[Any], Any] | None
+    after: Callable[..., Any] | None
+    on_error: Callable[[Any], Any] | None
+    recover: Callable[..., Any] | None
+    skip_when: Callable[[Any], Any] | None
+    timeout_s: float | None
+    attempt_timeout_s: float | None
+    retry: Retry | int | None
+    effect: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage, as it was given."""
+
+    name: str
+    function: Callable[..., Any]
+    settings: StageSettings
+
+
+@dataclass(frozen=True)
+class PipelineOutcome(Outcome[Out], Generic[Out]):
+    """How a pipeline ended.
+
+    Attributes:
+        stages: What each stage came to, by name: `completed`, `skipped`, `failed` or
+            `pending`; its result, attempts and times.
+    """
+
+    stages: Mapping[str, StepReport]
+
+
+class Pipeline(Pattern[In, Out]):
+    """Takes a value through stages. Make it with `Pipeline.begin`, and add stages with
+    `then`; each call gives another pipeline, and leaves the one before as it is.
+
+    >>> import asyncio
+    >>> def words(text: str) -> list[str]:
+    ...     return text.split()
+    >>> async def count(found: list[str]) -> int:
+    ...     return len(found)
+    >>> counting = Pipeline.begin("counting", words).then(count)
+    >>> outcome = asyncio.run(counting.run("as it is"))
+    >>> outcome.output, outcome.stages["words"].result
+    (3, ['as', 'it', 'is'])
+    """
+
+    kind: ClassVar[str] = "pipeline"
+
+    def __init__(self, name: str, stages: tuple[Stage, ...]) -> None:
+        super().__init__(name)
+        self.pipeline_stages = stages
+        names = [stage.name for stage in stages]
+        skips = [_skip_of(one.name) for one in stages if one.settings.get("skip_when")]
+        check_names(f"pipeline '{name}'", [*names, *skips], _OWN)
+        value, steps = "input", list[JsonValue]()
+        for index, stage in enumerate(stages):
+            steps += self._steps(stage, value, names[:index])
+            own = f"{stage.name}.response"
+            if stage.settings.get("skip_when") is not None:
+                own = f"({stage.name}.status == 'skipped' ? {value} : {own})"
+            value = own
+        self._compile({"order": "sequence", "steps": steps, "output": f"${{{value}}}"})
+
+    # -- making ------------------------------------------------------------------------
+
+    @overload
+    @classmethod
+    def begin(
+        cls,
+        name: str,
+        function: Callable[[Mid], Awaitable[Next]],
+        /,
+        **settings: Unpack[StageSettings],
+    ) -> Pipeline[Mid, Next]: ...
+    @overload
+    @classmethod
+    def begin(
+        cls,
+        name: str,
+        function: Callable[[Mid], Next],
+        /,
+        **settings: Unpack[StageSettings],
+    ) -> Pipeline[Mid, Next]: ...
+    @classmethod
+    def begin(
+        cls,
+        name: str,
+        function: Callable[..., Any],
+        /,
+        **settings: Unpack[StageSettings],
+    ) -> Pipeline[Any, Any]:
+        """Return a pipeline of one stage.
+
+        Args:
+            name: Of the pipeline: under which a journal keeps its runs.
+
+        Raises:
+            ValueError: The function, a hook or a setting is of no use.
+        """
+        return Pipeline(name, (_stage(function, settings),))
+
+    @overload
+    def then(
+        self,
+        function: Callable[[Context[In]], Awaitable[Next]],
+        **settings: Unpack[StageSettings],
+    ) -> Pipeline[In, Next]: ...
+    @overload
+    def then(
+        self, function: Callable[[Context[In]], Next], **settings: Unpack[StageSettings]
+    ) -> Pipeline[In, Next]: ...
+    @overload
+    def then(
+        self, function: Callable[[Out], Awaitable[Next]], **settings: Unpack[StageSettings]
+    ) -> Pipeline[In, Next]: ...
+    @overload
+    def then(
+        self, function: Callable[[Out], Next], **settings: Unpack[StageSettings]
+    ) -> Pipeline[In, Next]: ...
+    def then(
+        self, function: Callable[..., Any], **settings: Unpack[StageSettings]
+    ) -> Pipeline[In, Any]:
+        """Return this pipeline with one stage more: it takes what the last one returns, or
+        a `Context` with the pipeline's input and the results of all stages so far.
+
+        Raises:
+            ValueError: The function, a hook or a setting is of no use.
+        """
+        return Pipeline(self.name, (*self.pipeline_stages, _stage(function, settings)))
+
+    def __or__(self, other: Pipeline[Out, Next]) -> Pipeline[In, Next]:
+        """Return both as one, under this one's name."""
+        return Pipeline(self.name, (*self.pipeline_stages, *other.pipeline_stages))
+
+    def renamed(self, name: str) -> Pipeline[In, Out]:
+        """Return the same stages under another name."""
+        return Pipeline(name, self.pipeline_stages)
+
+    # -- compiling ---------------------------------------------------------------------
+
+    def _steps(self, stage: Stage, value: str, before: list[str]) -> list[JsonValue]:
+        """Return the steps of a stage: whether it is skipped, and itself."""
+        skip = stage.settings.get("skip_when")
+        own = self._stage(stage, f"${{{value}}}", before)
+        if skip is None:
+            return [own]
+        name = _skip_of(stage.name)
+        given = either(f"${{{value}}}", context("${input}", before))
+        test = call(name, self._callee(name, skip), given)
+        return [test, {**own, "condition": f"${{!{name}.response}}"}]
+
+    def _stage(self, stage: Stage, value: str, before: list[str]) -> JsonObject:
+        settings, seen = stage.settings, context("${input}", before)
+        given = either(value, seen)
+        callee = self._callee(stage.name, stage.function)
+        self._adapter = callee.function.returns
+        own = limits(
+            f"pipeline '{self.name}': {stage.name}",
+            timeout_s=settings.get("timeout_s"),
+            attempt_timeout_s=settings.get("attempt_timeout_s"),
+            retry=settings.get("retry"),
+        )
+        own["effect"] = settings.get("effect", "keyed")
+        hooks = [settings.get(one) for one in ("before", "after", "on_error", "recover")]
+        if not any(hooks):
+            return {**call(stage.name, callee, given), **own}
+        work: JsonObject = {**call(_WORK, callee, given), **own}
+        steps = [
+            *self._hook(stage, "before", given),
+            work,
+            *self._hook(stage, "after", f"${{{_WORK}.response}}", value),
+        ]
+        return self._with_hooks(stage, steps, value)
+
+    def _with_hooks(
+        self, stage: Stage, steps: list[JsonValue], value: JsonValue
+    ) -> JsonObject:
+        name, work = stage.name, f"{stage.name}.response.{_WORK}"
+        if not (stage.settings.get("on_error") or stage.settings.get("recover")):
+            output = f"${{{work}}}"
+            return {"id": name, "type": "sequence", "steps": steps, "output": output}
+        answer: list[JsonValue] = [
+            *self._hook(stage, "on_error", _ERROR),
+            *self._hook(stage, _RECOVER, _ERROR, value),
+        ]
+        if stage.settings.get("recover") is None:
+            answer.append({"id": _AGAIN, "type": "fail", **_ERROR})
+        recovered = f"{name}.response.?{_RECOVER}.orValue(null)"
+        return {
+            "id": name,
+            "type": "try",
+            "order": "sequence",
+            "steps": steps,
+            "catch": [{"order": "sequence", "steps": answer}],
+            "output": f"${{{name}.caught == null ? {work} : {recovered}}}",
+        }
+
+    def _hook(self, stage: Stage, name: str, *values: JsonValue) -> list[JsonValue]:
+        hook: Callable[..., Any] | None = stage.settings.get(name)  # type: ignore[assignment]
+        if hook is None:
+            return []
+        callee = self._callee(f"{stage.name}.{name}", hook, values=len(values))
+        return [call(name, callee, *values)]
+
+    # -- running -----------------------------------------------------------------------
+
+    def _told(self, result: Result) -> PipelineOutcome[Out]:
+        facts = self._facts(result)
+        steps: Mapping[str, StepReport] = facts["steps"]
+        stages = {one.name: _told_of(one.name, steps) for one in self.pipeline_stages}
+        return PipelineOutcome(**facts, stages=stages)
+
+    async def run(self, value: In, **where: Any) -> PipelineOutcome[Out]:
+        """See `Pattern.run`."""
+        outcome = await super().run(value, **where)
+        assert isinstance(outcome, PipelineOutcome)
+        return outcome
+
+
+def _told_of(name: str, steps: Mapping[str, StepReport]) -> StepReport:
+    """Return the report of a stage; its attempts are those of its function."""
+    own, work = steps[name], steps.get(f"{name}/{_WORK}")
+    return own if work is None else replace(own, attempts=work.attempts)
+
+
+def _stage(function: Callable[..., Any], settings: StageSettings) -> Stage:
+    name = str(settings.get("name") or getattr(function, "__name__", ""))
+    if name == "<lambda>":
+        raise ValueError("pipeline: a lambda has no name to go by: give the stage one")
+    unknown = [one for one in settings if one not in StageSettings.__annotations__]
+    if unknown:
+        raise ValueError(f"pipeline: stage '{name}' has no setting '{unknown[0]}'")
+    return Stage(check_name("pipeline", name), function, settings)
+
+
+def _skip_of(name: str) -> str:
+    return f"skip_{name}"

@@ -1,0 +1,242 @@
+"""Pipeline: stages, hooks, skip rules; and that its types compose."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, assert_type
+
+import pytest
+from mypy import api
+
+from plait.patterns import Context, ErrorInfo, PatternFailed, Pipeline, Retry
+from plait.patterns.pipeline import PipelineOutcome
+
+
+@dataclass
+class Article:
+    title: str
+    text: str
+
+
+@dataclass
+class Summary:
+    title: str
+    words: int
+
+
+def parse(raw: str) -> Article:
+    title, _, text = raw.partition(":")
+    return Article(title, text)
+
+
+async def summarize(article: Article) -> Summary:
+    return Summary(article.title, len(article.text.split()))
+
+
+def shout(summary: Summary) -> str:
+    return f"{summary.title}! ({summary.words})"
+
+
+async def test_each_stage_takes_what_the_one_before_returned() -> None:
+    pipeline = Pipeline.begin("summary", parse).then(summarize).then(shout)
+    outcome = await pipeline.run("Tea: is a drink")
+    assert outcome.output == "Tea! (3)"
+    told = {name: (one.status, one.result) for name, one in outcome.stages.items()}
+    assert told == {
+        "parse": ("completed", {"title": "Tea", "text": " is a drink"}),
+        "summarize": ("completed", {"title": "Tea", "words": 3}),
+        "shout": ("completed", "Tea! (3)"),
+    }
+
+
+async def test_the_output_is_what_the_last_stage_says_that_it_returns() -> None:
+    outcome = await Pipeline.begin("summary", parse).then(summarize).run("Tea: is")
+    assert outcome.output == Summary("Tea", 1)
+
+
+async def test_two_pipelines_make_one() -> None:
+    reading = Pipeline.begin("reading", parse)
+    telling = Pipeline.begin("telling", summarize).then(shout)
+    outcome = await (reading | telling).renamed("both").run("Tea: a b")
+    assert (outcome.pattern, outcome.output) == ("both", "Tea! (2)")
+
+
+def test_its_types_compose() -> None:
+    """What mypy proves of it: `make types` reads this file."""
+    first = assert_type(Pipeline.begin("a", parse), Pipeline[str, Article])
+    second = assert_type(first.then(summarize), Pipeline[str, Summary])
+    assert_type(second.then(shout), Pipeline[str, str])
+    assert_type(first | Pipeline.begin("b", summarize), Pipeline[str, Summary])
+    assert_type(second.then(with_context), Pipeline[str, int])
+    assert_type(first.then(summarize, retry=3), Pipeline[str, Summary])
+
+
+async def output_type(pipeline: Pipeline[str, Summary]) -> None:
+    outcome = assert_type(await pipeline.run("a"), PipelineOutcome[Summary])
+    assert_type(outcome.output, Summary)
+
+
+def with_context(context: Context[str]) -> int:
+    return len(context.input) + context.result("summarize", Summary).words
+
+
+async def test_a_stage_can_see_the_input_and_all_results_so_far() -> None:
+    pipeline = Pipeline.begin("summary", parse).then(summarize).then(with_context)
+    assert (await pipeline.run("Tea: a b")).output == len("Tea: a b") + 2
+
+
+async def test_hooks_see_what_goes_in_and_what_comes_out() -> None:
+    seen: list[Any] = []
+
+    async def before(article: Article) -> None:
+        seen.append(("before", article.title))
+
+    def after(summary: Summary, article: Article) -> None:
+        seen.append(("after", summary.words, article.title))
+
+    pipeline = Pipeline.begin("summary", parse).then(
+        summarize, before=before, after=after, on_error=lambda error: seen.append(error)
+    )
+    outcome = await pipeline.run("Tea: a b")
+    assert outcome.output == Summary("Tea", 2)
+    assert seen == [("before", "Tea"), ("after", 2, "Tea")]
+    assert outcome.stages["summarize"].result == {"title": "Tea", "words": 2}
+
+
+def refuse(article: Article) -> Summary:
+    raise LookupError(f"nothing of {article.title}")
+
+
+async def test_a_failed_stage_tells_its_hook_and_fails_the_pipeline() -> None:
+    seen: list[tuple[str, str]] = []
+
+    def on_error(error: ErrorInfo) -> None:
+        seen.append((error.code, error.message))
+
+    pipeline = (
+        Pipeline.begin("summary", parse)
+        .then(refuse, on_error=on_error, retry=Retry(2, delay_s=0))
+        .then(shout)
+    )
+    outcome = await pipeline.run("Tea: a")
+    assert seen == [("python.LookupError", "LookupError: nothing of Tea")]
+    assert outcome.failure is not None
+    assert outcome.failure.code == "python.LookupError"
+    told = {name: (one.status, one.attempts) for name, one in outcome.stages.items()}
+    assert told == {
+        "parse": ("completed", 1),
+        "refuse": ("failed", 2),
+        "shout": ("pending", 0),
+    }
+    assert outcome.stages["parse"].result == {"title": "Tea", "text": " a"}
+    with pytest.raises(PatternFailed, match="nothing of Tea"):
+        _ = outcome.output
+
+
+async def test_a_stage_that_failed_can_be_recovered_from() -> None:
+    def recover(error: ErrorInfo, article: Article) -> Summary:
+        assert error.code == "python.LookupError"
+        return Summary(article.title, 0)
+
+    pipeline = Pipeline.begin("summary", parse).then(refuse, recover=recover).then(shout)
+    outcome = await pipeline.run("Tea: a")
+    assert outcome.output == "Tea! (0)"
+    assert outcome.stages["refuse"].status == "completed"
+
+
+async def test_a_skipped_stage_lets_the_value_through() -> None:
+    def clip(article: Article) -> Article:
+        return Article(article.title, article.text[:4])
+
+    pipeline = (
+        Pipeline.begin("summary", parse)
+        .then(clip, skip_when=lambda article: len(article["text"]) < 5)
+        .then(summarize)
+    )
+    short, long = await pipeline.run("Tea: a"), await pipeline.run("Tea: a b c d e f")
+    assert (short.output.words, long.output.words) == (1, 2)
+    assert short.stages["clip"].status == "skipped"
+    assert long.stages["clip"].status == "completed"
+
+
+async def test_stages_that_are_skipped_one_after_the_other_let_the_value_through() -> None:
+    def add(n: int) -> int:
+        return n + 1
+
+    pipeline = Pipeline.begin("adding", add, name="a", skip_when=lambda n: n > 5)
+    for name in ("b", "c"):
+        pipeline = pipeline.then(add, name=name, skip_when=lambda n: n > 6)
+    assert [(await pipeline.run(n)).output for n in (4, 5, 6, 7)] == [7, 7, 7, 7]
+
+
+async def test_a_pipeline_is_durable_in_a_journal(tmp_path: Any) -> None:
+    pipeline = Pipeline.begin("summary", parse).then(summarize)
+    path = tmp_path / "j.db"
+    first = await pipeline.run("Tea: a", journal=path, key="a")
+    again = await pipeline.run("Tea: a", journal=path, key="a")
+    assert again.execution_id == first.execution_id
+    assert again.output == first.output == Summary("Tea", 1)
+    assert again.stages["parse"].result == first.stages["parse"].result
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Pipeline.begin("p", lambda x: x), "a lambda has no name to go by"),
+        (lambda: Pipeline.begin("p", parse).then(parse), "two of the name 'parse'"),  # type: ignore[arg-type]
+        (
+            lambda: Pipeline.begin("p", parse, name="work"),
+            "'work' is what a step of its own",
+        ),
+        (lambda: Pipeline.begin("p", parse, befor=parse), "has no setting 'befor'"),  # type: ignore[call-overload]
+        (lambda: Pipeline.begin("p", parse, timeout_s=-1), "parse: timeout_s: seconds"),
+        (lambda: Pipeline.begin("p", parse, before="log"), "parse.before: a function is"),  # type: ignore[call-overload]
+        (lambda: Pipeline.begin("p", "parse"), "pipeline: it has no name"),  # type: ignore[call-overload]
+    ],
+)
+def test_misuse_fails_when_the_pipeline_is_made(make: Callable[[], Any], said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        make()
+
+
+ROOT = Path(__file__).parents[3]
+WRONG = """
+from plait.patterns import Pipeline
+
+def parse(raw: str) -> list[str]:
+    return raw.split()
+
+async def double(count: int) -> int:
+    return 2 * count
+
+async def use() -> None:
+    pipeline = Pipeline.begin("p", parse).then({stage})
+    await pipeline.run({value})
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("stage", "value", "is_right"),
+    [
+        ("len", "'a b'", True),
+        ("double", "'a b'", False),
+        ("len", "3", False),
+    ],
+)
+def test_mypy_refuses_a_stage_that_does_not_fit(
+    stage: str, value: str, is_right: bool, tmp_path: Path
+) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(WRONG.format(stage=stage, value=value))
+    out, err, code = api.run(
+        ["--no-error-summary", "--config-file", str(ROOT / "pyproject.toml"), str(program)]
+    )
+    assert not err
+    assert (code == 0) is is_right, out
+    if not is_right:
+        line = 12 if value == "3" else 11
+        assert out.startswith(f"{program}:{line}: error: "), out
