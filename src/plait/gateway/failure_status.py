@@ -51,7 +51,8 @@ _BY_PREFIX: Final = {
     "step": 500,
 }
 _OWN_FAILURE: Final = 422
-_CONNECTOR_DETAILS: Final = ("status_code",)
+# What was undone is the workflow's own: it says nothing of what upstreams answered.
+_CONNECTOR_DETAILS: Final = ("status_code", "compensation")
 _PHRASES: Final = {int(status): status.phrase for status in HTTPStatus}
 
 

@@ -19,7 +19,7 @@ import struct
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Final, TypeAlias
+from typing import Final, Self, TypeAlias
 
 from plait.model.record import record
 
@@ -150,12 +150,12 @@ class Upstream:
         self._transports: set[asyncio.WriteTransport] = set()
         self._changed = asyncio.Condition()
 
-    def on(self, path: str, script: Script) -> Upstream:
+    def on(self, path: str, script: Script) -> Self:
         """Answer requests for `path` (without query) with `script`."""
         self._routes[path] = script
         return self
 
-    async def __aenter__(self) -> Upstream:
+    async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(
             self._accept,
             "127.0.0.1",

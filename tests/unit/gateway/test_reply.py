@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from typing import Any
@@ -154,6 +155,13 @@ async def test_an_upstream_s_body_and_url_stay_here() -> None:
     assert seen.error["message"] == "step 'user': the upstream answered 404 Not Found"
     assert seen.error["details"]["status_code"] == 404
     assert "secret" not in seen.reply.body.decode()
+
+
+def test_a_caller_is_told_what_was_undone() -> None:
+    undone: Any = {"outcome": "compensated", "undone": ["order/hold"], "not_undone": []}
+    failure = Failure("connector.http.409", "…", {"body": "x", "compensation": undone})
+    told = json.loads(failure_reply(failure, 409).body)["error"]
+    assert told["details"] == {"compensation": undone}
 
 
 def test_a_wish_to_wait_is_passed_on_where_it_has_a_meaning() -> None:

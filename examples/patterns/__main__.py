@@ -1,0 +1,86 @@
+"""Run one example: start its services and a gateway, ask, show, stop everything.
+
+python -m examples.patterns                     lists the examples
+python -m examples.patterns order_saga          runs one
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from typing import Any
+
+from children import Children, StartFailed
+from demo import heading, request
+from drawing import draw_timeline, paint, pretty, read_server_timing
+
+from examples.patterns.example import Example, load, names
+
+
+async def run(example: Example) -> None:
+    """Ask an example all that its scenes ask, and print what comes of it."""
+    print(paint("dim", example.about))
+    async with AsyncExitStack() as stack:
+        services = [await stack.enter_async_context(s) for s in example.services()]
+        data = stack.enter_context(tempfile.TemporaryDirectory(prefix="plait-patterns-"))
+        children = stack.enter_context(Children())
+        addresses = {service.host: service.address for service in services}
+        gateway = start_gateway(children, example, addresses, data)
+        await asyncio.to_thread(gateway.wait_until_ready)
+        seen = services[0].seen
+        for title, inputs in example.scenes.items():
+            heading(title)
+            for given in inputs:
+                seen.clear()
+                await show(example, gateway.url, given)
+                print(paint("dim", "  called   ") + f"\n{'':11}".join(seen or ["nobody"]))
+
+
+def start_gateway(
+    children: Children, example: Example, addresses: Mapping[str, str], data: str
+) -> Any:
+    """Start `plait serve` for one document; it may not be ready yet."""
+    os.environ.update(example.environment)
+    command = ["-m", "plait.cli", "serve", str(example.document), "--port", "0"]
+    command += ["--store", f"{data}/plait.db"]
+    for host, address in addresses.items():
+        command += ["--resolve", f"{host}={address}"]
+    return children.start("gateway", command)
+
+
+async def show(example: Example, gateway_url: str, given: dict[str, Any]) -> None:
+    """Make one request; print it, the reply, and its timeline."""
+    method, target, body = example.request(given)
+    reply = await asyncio.to_thread(request, gateway_url, method, target, body)
+    print(paint("dim", "  request  ") + f"{method} {target}")
+    if body is not None:
+        print(pretty(body, margin=" " * 11))
+    print(paint("dim", "  answer   ") + f"{reply.status} in {reply.took_ms:.0f} ms")
+    print(pretty(reply.body, margin=" " * 11))
+    bars = read_server_timing(reply.headers.get("server-timing", ""))
+    print("\n".join(draw_timeline(bars)))
+
+
+def main() -> int:
+    """Run the example that the command line names; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m examples.patterns")
+    parser.add_argument("name", nargs="?", choices=names(), metavar="NAME")
+    name = parser.parse_args().name
+    if name is None:
+        print("\n".join(names()))
+        return 0
+    try:
+        asyncio.run(run(load(name)))
+    except StartFailed as error:
+        print(f"{paint('red', 'It failed:')} {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,127 @@
+"""The patterns of the examples, through a real gateway, and their twins in Python.
+
+Each scene of an example is asked as a user would; status, body and the calls that the
+services saw are compared with what stands here. Where an example has a twin, it answers the
+same scenes, against services of its own, and has to do the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import subprocess
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from examples.patterns.calling import services_at
+from examples.patterns.example import Example, load, names
+from examples.patterns.serving import Service
+from tests.acceptance.cli import ROOT, plait
+from tests.acceptance.gateways import serving
+from tests.acceptance.patterns_told import TOLD, Told
+
+TWINS = [name for name in names() if load(name).run is not None]
+
+
+async def started(example: Example, stack: AsyncExitStack) -> dict[str, Service]:
+    services = [await stack.enter_async_context(s) for s in example.services()]
+    return {service.host: service for service in services}
+
+
+async def told_by_document(example: Example, folder: Path) -> dict[str, list[Told]]:
+    """Return what the document answers, by scene."""
+    settings = {"PLAIT_STORE_URL": str(folder / "plait.db"), **example.environment}
+    told: dict[str, list[Told]] = {}
+    async with AsyncExitStack() as stack:
+        services = await started(example, stack)
+        gateway = await stack.enter_async_context(
+            serving(example.document, upstreams=services, settings=settings)
+        )
+        seen = next(iter(services.values())).seen
+        for title, inputs in example.scenes.items():
+            for given in inputs:
+                seen.clear()
+                method, target, body = example.request(given)
+                answer = await gateway.ask(target, method, body=body)
+                said = json.loads(answer.body)
+                if answer.status >= 400:
+                    said = said["error"]["code"]
+                told.setdefault(title, []).append(Told(answer.status, said, list(seen)))
+    return told
+
+
+async def told_by_twin(example: Example) -> dict[str, list[Told]]:
+    """Return what the twin answers, by scene; the status is 200 or, if it raised, 0."""
+    told: dict[str, list[Told]] = {}
+    async with AsyncExitStack() as stack:
+        services = await started(example, stack)
+        seen = next(iter(services.values())).seen
+        addresses = {host: service.address for host, service in services.items()}
+        stack.enter_context(services_at(addresses))
+        for title, inputs in example.scenes.items():
+            for given in inputs:
+                seen.clear()
+                status, said = await asked(example, given)
+                told.setdefault(title, []).append(Told(status, said, list(seen)))
+    return told
+
+
+async def asked(example: Example, given: dict[str, Any]) -> tuple[int, Any]:
+    assert example.run is not None
+    try:
+        if inspect.iscoroutinefunction(example.run):
+            return 200, await example.run(given)
+        return 200, await asyncio.to_thread(example.run, given)
+    except Exception as error:
+        return 0, type(error).__name__
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", names())
+async def test_document_answers_each_scene_as_told(name: str, tmp_path: Path) -> None:
+    example = load(name)
+    assert list(TOLD[name]) == list(example.scenes)
+    told = await told_by_document(example, tmp_path)
+    for title, expected in TOLD[name].items():
+        assert [
+            one.comparable(e) for one, e in zip(told[title], expected, strict=True)
+        ] == [e.comparable(e) for e in expected], title
+
+
+@pytest.mark.parametrize("name", TWINS)
+async def test_twin_in_python_gives_what_the_document_gives(name: str) -> None:
+    told = await told_by_twin(load(name))
+    for title, expected in TOLD[name].items():
+        assert [one.as_twin(e) for one, e in zip(told[title], expected, strict=True)] == [
+            e.as_twin(e) for e in expected
+        ], title
+
+
+@pytest.mark.parametrize("name", names())
+async def test_document_is_fine_and_can_be_drawn(name: str) -> None:
+    document = load(name).document
+    checked = await plait("validate", document)
+    assert (checked.code, checked.out + checked.err) == (0, "1 document: 1 fine\n")
+    drawn = await plait("graph", document, "--format", "svg")
+    assert (drawn.code, drawn.err, drawn.out[:4]) == (0, "", "<svg")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", names())
+def test_example_runs_with_one_command_and_leaves_nothing(name: str) -> None:
+    command = [sys.executable, "-m", "examples.patterns", name]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    example = load(name)
+    for title in example.scenes:
+        assert title in done.stdout
+    count = sum(len(inputs) for inputs in example.scenes.values())
+    assert done.stdout.count("  request  ") == done.stdout.count("  answer   ") == count
+    assert not list(example.document.parent.glob(".plait"))
