@@ -15,6 +15,7 @@ wire (plait.testing.upstream).
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -90,7 +91,7 @@ class Service(Upstream):
         self.seen.append(f"{request.method} {self.host}{request.target}")
         await asyncio.sleep(self.latency_ms / 1000)
         try:
-            answer = self._answer(request)
+            answer = await self._answer(request)
         except LostAnswer:
             return peer.reset()
         except Refusal as refusal:
@@ -99,21 +100,22 @@ class Service(Upstream):
         body = json.dumps(answer.body).encode()
         return await peer.send(reply_bytes(answer.status, body, headers=headers))
 
-    def _answer(self, request: Request) -> Reply:
+    async def _answer(self, request: Request) -> Reply:
         target = urlsplit(request.target)
-        for handler in vars(type(self)).values():
+        for _, handler in inspect.getmembers(type(self), inspect.isfunction):
             method, pattern = getattr(handler, "answers", ("", None))
             found = pattern and pattern.fullmatch(target.path)
             if found and method == request.method:
-                params = {name: unquote(text) for name, text in found.groupdict().items()}
-                answer = handler(
-                    self,
-                    Call(
-                        params=params,
-                        query=dict(parse_qsl(target.query)),
-                        headers=request.headers,
-                        body=json.loads(request.body) if request.body else None,
-                    ),
-                )
-                return answer if isinstance(answer, Reply) else Reply(answer)
+                reply = handler(self, _call_of(request, found.groupdict()))
+                answer: Reply = await reply if inspect.isawaitable(reply) else reply
+                return answer
         raise Refusal(404, "not_found", f"nothing answers {request.method} {target.path}")
+
+
+def _call_of(request: Request, params: Mapping[str, str]) -> Call:
+    return Call(
+        params={name: unquote(text) for name, text in params.items()},
+        query=dict(parse_qsl(urlsplit(request.target).query)),
+        headers=request.headers,
+        body=json.loads(request.body) if request.body else None,
+    )
