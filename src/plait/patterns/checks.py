@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, get_args
 
+from plait.document.error_words import error_word
 from plait.document.fields import identifier
-from plait.document.retry import error_word
 from plait.model.duration import DURATION_MS_MAX
 from plait.model.json import JsonObject, JsonValue
 
