@@ -1,7 +1,8 @@
 """Fan-out: 10,000 items that do nothing, through the express driver as the gateway runs it.
 
 Once with a step that is computed, which has a time to reach; and once with one that calls a
-coroutine function (`python`), to see what a task for each costs. Processor time, so that what else runs on the machine does not count.
+coroutine function (`python`), to see what a task for each costs. Processor time, so that
+what else runs on the machine does not count.
 """
 
 from __future__ import annotations
