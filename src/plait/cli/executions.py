@@ -181,11 +181,15 @@ def wait_text(wait: JsonObject) -> str:
 
     >>> wait_text({"step": "pay", "for": "event", "name": "paid", "until": None})
     'pay: event paid'
+    >>> wait_text({"step": "pay", "for": "secret", "secrets": ["token"]})
+    'pay: a worker that has secrets.token'
     >>> wait_text({"for": "lane", "lane": "shop", "behind": ["x1", "x2", "x3", "x4"]})
     'for its turn: lane shop is full, behind x1, x2, x3 and 1 more'
     """
     if wait["for"] == "lane":
         return _queue_text(wait)
+    if wait["for"] == "secret":
+        return _secret_text(wait)
     told = [f"{wait['step']}: {wait['for']}"]
     told += [str(wait[key]) for key in ("name", "title") if wait.get(key)]
     approvers = wait.get("approvers")
@@ -194,6 +198,13 @@ def wait_text(wait: JsonObject) -> str:
     if wait.get("until"):
         told.append(f"until {wait['until']}")
     return " ".join(told)
+
+
+def _secret_text(wait: JsonObject) -> str:
+    names = wait["secrets"]
+    assert isinstance(names, list)
+    listed = ", ".join(f"secrets.{name}" for name in names)
+    return f"{wait['step']}: a worker that has {listed}"
 
 
 def _queue_text(wait: JsonObject) -> str:

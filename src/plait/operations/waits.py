@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
-from plait.drivers.journal import Store, Telling
+from plait.drivers.journal import Store, Telling, waits_for_secret
 from plait.kernel.frames import active_runs
 from plait.kernel.state import Run
 from plait.kernel.timers import DEADLINES
@@ -27,9 +28,9 @@ _TIMERS: Final = {
 async def waits(hand: Hand, history: History) -> list[JsonObject]:
     """Return what it waits for, an object each, in the order in which the steps began.
 
-    Each has `step`, `for` (`call`, `time`, `retry`, `event` or `approval`), `until` where
-    there is a limit, and what else is to be known. One that has not begun waits `for` its
-    `lane` only, `behind` the executions that go first.
+    Each has `step`, `for` (`call`, `secret`, `time`, `retry`, `event` or `approval`),
+    `until` where there is a limit, and what else is to be known. One that has not begun
+    waits `for` its `lane` only, `behind` the executions that go first.
 
     Raises:
         HistoryMismatch: This version cannot tell the history again.
@@ -39,7 +40,10 @@ async def waits(hand: Hand, history: History) -> list[JsonObject]:
     told = await told_of(hand, history)
     if told.state.end is not None:
         return []
-    return [wait for run in active_runs(told.state) for wait in _of(told, run)]
+    lacking: dict[str, Sequence[str]] = {}
+    if waits_for_secret(history.summary.standing):
+        lacking = await _lacking(hand, history, told)
+    return [wait for run in active_runs(told.state) for wait in _of(told, run, lacking)]
 
 
 async def queue_of(store: Store, queued: Summary) -> JsonObject:
@@ -57,8 +61,12 @@ async def queue_of(store: Store, queued: Summary) -> JsonObject:
     return {"for": "lane", "lane": lane, "behind": behind}
 
 
-def _of(told: Telling, run: Run) -> Iterator[JsonObject]:
-    if run.path in told.outstanding.calls:
+def _of(
+    told: Telling, run: Run, lacking: Mapping[str, Sequence[str]]
+) -> Iterator[JsonObject]:
+    if run.path in lacking:
+        yield {"step": run.path, "for": "secret", "secrets": [*lacking[run.path]]}
+    elif run.path in told.outstanding.calls:
         yield {"step": run.path, "for": "call"}
     if run.path in told.state.waiting:
         limits = (one for one, why in run.timers.items() if why == "patience")
@@ -68,6 +76,18 @@ def _of(told: Telling, run: Run) -> Iterator[JsonObject]:
         kind = purpose.partition(" ")[0]
         if kind not in DEADLINES:
             yield {"step": run.path, "for": _TIMERS[kind], "until": _due(told, timer)}
+
+
+async def _lacking(hand: Hand, history: History, told: Telling) -> dict[str, Sequence[str]]:
+    """Return the names of the secrets that calls wait for, by step path.
+
+    Those that are not here, or all that the call reads if all are: another worker has
+    looked, and has not made it.
+    """
+    here = told.outstanding.calls
+    nowhere = (await told_of(replace(hand, secrets={}), history)).outstanding.calls
+    names = {step: here[step].lacking or call.lacking for step, call in nowhere.items()}
+    return {step: lacking for step, lacking in names.items() if lacking}
 
 
 def _due(told: Telling, timer: int) -> str:
