@@ -22,6 +22,7 @@ from plait.ports.calls import Call, CallHandle, CallReply, Done
 from plait.ports.journal import (
     Append,
     Entry,
+    Message,
     NewExecution,
     Search,
     Standing,
@@ -41,6 +42,7 @@ from tests.unit.stores.histories import Answers, finished, hand, running
 from tests.unit.stores.test_files import files_of_at_most
 
 RUNNING = Standing("running", 1, 0)
+LATER_MS = 10_000
 
 
 def entry(text: bytes = b"x" * 5_000) -> Entry:
@@ -403,6 +405,55 @@ async def test_a_damaged_page_stops_only_those_that_stand_on_it(path: Path) -> N
     for execution_id, outcome in zip(ids, outcomes, strict=True):
         if outcome is None:
             assert len((await store.read(execution_id)).entries) == 1
+    await store.close()
+
+
+@pytest.mark.parametrize("table", ["standings", "executions", "standings_free"])
+async def test_a_damaged_page_keeps_nobody_else_from_being_claimed(
+    path: Path, table: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    ids = [f"x{number:03}" for number in range(600)]
+    store = await SqliteStore.open(path)
+    await asyncio.gather(*(begin(store, one) for one in ids))
+    await store.release("w", ids)
+    await store.close()
+    damage(path, table)
+    store = await SqliteStore.open(path)
+    claimed: list[str] = []
+    while found := (await store.claim("w", LATER_MS, 200)).executions:
+        claimed += [one.new.execution_id for one in found]
+    assert len(claimed) == len(set(claimed))
+    # A page of the index has some 300 of them, and what is beside it is in its hands too.
+    assert (300 if table != "standings_free" else 200) < len(claimed) < 600
+    for one in claimed:
+        assert len((await store.read(one)).entries) == 1
+    # Each that is damaged was told once, and nobody looks for it again and again.
+    assert len([one for one in caplog.records if "is damaged" in one.message]) < 400
+    again = await store.claim("w", LATER_MS, 200)
+    assert (again.executions, again.next_wake_at_ms) == ([], None)
+    await store.close()
+
+
+@pytest.mark.parametrize("table", ["standings", "executions"])
+async def test_a_damaged_page_keeps_no_worker_from_what_a_dead_one_held(
+    path: Path, table: str
+) -> None:
+    ids = [f"x{number:03}" for number in range(600)]
+    store = await SqliteStore.open(path)
+    await asyncio.gather(*(begin(store, one) for one in ids))
+    for one in ids[::7]:
+        await store.post(Message("m", one, b"hear"))
+    await store.close()
+    damage(path, table)
+    store = await SqliteStore.open(path)
+    for _ in range(3):
+        assert await store.beat("heir", LATER_MS, LATER_MS + 1_000) == []
+    claimed: list[str] = []
+    while found := (await store.claim("heir", LATER_MS, 200)).executions:
+        claimed += [one.new.execution_id for one in found]
+    assert 300 < len(claimed) < 600
+    told = await store.beat("heir", LATER_MS, LATER_MS + 1_000)
+    assert {one.execution_id for one in told} == {*ids[::7]} & {*claimed}
     await store.close()
 
 

@@ -31,6 +31,7 @@ from plait.model.duration import format_ms
 from plait.model.json import JsonObject
 from plait.operations import (
     Shown,
+    aside_json,
     requests,
     row_json,
     show,
@@ -172,6 +173,9 @@ def _print_shown(shown: Shown, *, is_whole: bool) -> None:
     print_timeline(shown.trace.as_json(), title=title)
     for wait in shown.waits:
         write(f"waits      {wait_text(wait)}\n")
+    for message in shown.aside:
+        told = json_text(aside_json(message), is_pretty=False)
+        write(f"unreadable {told}\n")
     for line in step_lines(steps_json(shown), is_whole=is_whole):
         write(line + "\n")
 

@@ -14,7 +14,7 @@ from plait.cli.durable import Bench, hand_of
 from plait.cli.options import ConfigOption, configured, connectors
 from plait.cli.output import EXIT_FAILED, is_terminal, json_text, say, stop, write
 from plait.cli.stores import StoreOption, duration_ms, found, now_ms, with_store
-from plait.drivers.journal import Store
+from plait.drivers.journal import MessageUnreadable, Store
 from plait.model.errors import PlaitError
 from plait.model.json import JsonObject
 from plait.operations import Checked, Removed, Retention, removals, upkeep_of, verify_all
@@ -62,7 +62,8 @@ def verify(
     Of each execution the chain of its entries, its row and its plan are checked, and that
     it would decide again what it decided. Without ID also the store's own file, and
     whether its lists, tags, keys and lanes are what the rows say. Changes nothing without
-    `--repair`; other processes may go on. Give it the settings and secrets that executions
+    `--repair`; other processes may go on. Messages that nobody could read are told, and
+    are no damage. Give it the settings and secrets that executions
     run with. Exit code 1: something is damaged, and was not repaired; each is told, with
     its code.
 
@@ -86,8 +87,9 @@ def verify(
                 checked.execution_id is not None and checked.code != StoreInconsistent.code
             )
             count += is_one
-            if checked.code is not None:
+            if checked.code not in (None, MessageUnreadable.code):
                 damaged.append(checked)
+            if checked.code is not None:
                 _tell(checked, as_json)
         return count, damaged
 

@@ -22,6 +22,7 @@ from plait.operations.course import (
 )
 from plait.operations.executions import (
     Shown,
+    aside_json,
     event_json,
     row_json,
     show,
@@ -88,6 +89,7 @@ __all__ = [
     "Verdict",
     "WasUndone",
     "WhichApproval",
+    "aside_json",
     "cancel",
     "change_each",
     "check_same",

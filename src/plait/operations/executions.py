@@ -29,7 +29,7 @@ from plait.kernel.views import moment_text
 from plait.model.failure import Failure
 from plait.model.json import JsonObject, JsonValue
 from plait.model.record import record
-from plait.ports.journal import QUEUED, RUNNING, History, Summary
+from plait.ports.journal import QUEUED, RUNNING, History, Message, Summary
 
 
 @record
@@ -45,6 +45,7 @@ class Shown:
         is_degraded: True when the output goes without a step that failed.
         waits: What it waits for (plait.operations.waits).
         requests: What each call was asked, by step path (plait.operations.requests).
+        aside: Messages that nobody could read.
     """
 
     summary: Summary
@@ -56,6 +57,7 @@ class Shown:
     is_degraded: bool
     waits: Sequence[JsonObject] = ()
     requests: Mapping[str, JsonValue] = field(default_factory=dict)
+    aside: Sequence[Message] = ()
 
     @property
     def execution_id(self) -> str:
@@ -93,7 +95,8 @@ def show(history: History, now_ms: int) -> Shown:
     last = turns[-1][-1]
     output, failure = _outcome(last)
     is_degraded = isinstance(last, ExecutionCompleted) and last.passed_over is not None
-    return Shown(history.summary, started, output, failure, trace, responses, is_degraded)
+    said = (started, output, failure, trace, responses, is_degraded)
+    return Shown(history.summary, *said, aside=history.aside)
 
 
 def _outcome(last: object) -> tuple[JsonValue, Failure | None]:
@@ -148,7 +151,13 @@ def shown_json(shown: Shown) -> JsonObject:
         "error": error,
         "waits": list(shown.waits),
         "steps": [*steps_json(shown)],
+        "unreadable": [aside_json(one) for one in shown.aside],
     }
+
+
+def aside_json(message: Message) -> JsonObject:
+    """Return a message that nobody could read, as far as it is text."""
+    return {"id": message.message_id, "body": message.body.decode(errors="replace")}
 
 
 def steps_json(shown: Shown) -> list[JsonObject]:

@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from dataclasses import replace
 from typing import ClassVar, Final, Protocol
 
-from plait.drivers.journal import Store, verify
+from plait.drivers.journal import MessageUnreadable, Store, verify
 from plait.model.errors import Advice, PlaitError
 from plait.model.record import record
 from plait.operations.archive import line_of
@@ -121,7 +121,7 @@ async def verify_all(
     checker, damaged = Checker(hand), set[str]()
     async for execution_id in _each(ids) if ids else _all_ids(hand.store):
         checked = await _checked(hand.store, checker, execution_id)
-        if checked.code is not None:
+        if checked.code not in (None, MessageUnreadable.code):
             damaged.add(execution_id)
         # What somebody has removed since they were listed is no damage.
         if ids or checked.code != UnknownExecution.code:
@@ -148,7 +148,10 @@ async def _problems(
 
 async def _checked(store: Store, checker: Checker, execution_id: str) -> Checked:
     try:
-        await checker.check(await store.read(execution_id))
+        history = await store.read(execution_id)
+        await checker.check(history)
+        if history.aside:
+            raise MessageUnreadable(history.aside[0])
     except StoreUnavailable:
         raise
     except PlaitError as error:

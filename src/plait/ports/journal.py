@@ -124,10 +124,15 @@ class Message:
 
 @record
 class History:
-    """All of an execution: its row, and its entries from the first on that is kept."""
+    """All of an execution: its row, and its entries from the first on that is kept.
+
+    Attributes:
+        aside: The messages that were put aside, by their ids.
+    """
 
     summary: Summary
     entries: list[Entry]
+    aside: tuple[Message, ...] = ()
 
 
 @record
@@ -152,6 +157,8 @@ class Append:
         begins_history: True when the first of these entries takes the place of all that
             came before: those are dropped, in the same write. They go on counting in
             `Summary.length`.
+        put_aside: Ids of messages that nobody could read: told to nobody any more, and
+            kept in `History.aside` for as long as the execution is.
     """
 
     execution_id: str
@@ -163,6 +170,7 @@ class Append:
     is_released: bool = False
     is_begun: bool = False
     begins_history: bool = False
+    put_aside: tuple[str, ...] = ()
 
 
 @record

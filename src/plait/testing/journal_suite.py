@@ -16,7 +16,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from itertools import count
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import pytest
 
@@ -398,6 +398,37 @@ class JournalSuite(AnewSuite, LanesSuite, UpkeepSuite):
         with pytest.raises(LostRace):
             await store.append(append_to(summary, "two", expected_length=9, heard=("m1",)))
         assert len(await store.beat(ANN, NOW_MS, LATER_MS)) == 1
+
+    @pytest.mark.parametrize("standing", [AT_ONCE, COMPLETED], ids=["goes on", "ends"])
+    async def test_a_message_that_is_put_aside_is_told_no_more_and_kept(
+        self, store: KeptStore, standing: Standing
+    ) -> None:
+        summary = await self.begin(store, "x1")
+        odd, heard = Message("odd", "x1", b"\xff odd"), Message("m1", "x1", b"one")
+        for message in (odd, heard):
+            await store.post(message)
+        given: Any = {"put_aside": ("odd",), "heard": ("m1",), "is_released": True}
+        await store.append(append_to(summary, "two", standing=standing, **given))
+        assert (await store.read("x1")).aside == (odd,)
+        # Nobody is woken for it any more.
+        later = Standing("running", NOW_MS, None)
+        taken = await store.take(ANN, NOW_MS, "x1")
+        assert await store.beat(ANN, NOW_MS, LATER_MS) == []
+        await store.append(append_to(taken, standing=later, is_released=True))
+        assert (await store.claim(BOB, NOW_MS, 10)).executions == []
+        assert (await store.read("x1")).aside == (odd,)
+
+    async def test_what_was_put_aside_goes_with_its_execution(
+        self, store: KeptStore
+    ) -> None:
+        summary = await self.begin(store, "x1")
+        await store.post(Message("odd", "x1", b"odd"))
+        given: Any = {"put_aside": ("odd",), "is_released": True}
+        await store.append(append_to(summary, "two", standing=COMPLETED, **given))
+        await store.remove([(await store.read("x1")).summary])
+        await self.begin(store, "x1")
+        assert (await store.read("x1")).aside == ()
+        assert await store.check() == []
 
     async def test_a_message_to_nobody_is_refused(self, store: Store) -> None:
         with pytest.raises(UnknownExecution):

@@ -10,6 +10,7 @@ import pytest
 from plait.drivers.journal import HistoryDamaged, JournalDriver, Start
 from plait.kernel import Execution, Kernel, Turn
 from plait.kernel.events import CallCompleted, CallFailed, OutsideEvent, TimerFired
+from plait.operations import show, shown_json, verify_all
 from plait.plan import Plan
 from plait.ports.journal import Append, History, Message
 from plait.stores.memory import MemoryStore
@@ -17,6 +18,7 @@ from plait.testing.virtual_time import run_virtually
 from tests.simulation.asking import ask, plan_with
 from tests.unit.drivers.test_journal_doubt import Calls
 from tests.unit.drivers.workers import a_while
+from tests.unit.stores.histories import hand
 
 PAID: Any = {"id": "paid", "type": "wait", "event": {"name": "paid"}}
 LONG: Any = {"id": "long", "type": "wait", "for": "50ms"}
@@ -165,3 +167,38 @@ def test_a_child_that_plait_fails_to_start_fails_its_step() -> None:
         return summary.standing.error_code
 
     assert run_virtually(main()) == "internal"
+
+
+ODD = Message("odd", "x", b'{"verb": "dance", "reason": "new words"}')
+
+
+def test_a_message_that_nobody_can_read_is_put_aside_and_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> tuple[str, int]:
+        store = MemoryStore()
+        driver = driver_on(store, Kernel)
+        await driver.open()
+        await driver.start(plan_with(PAID), Start("x", None))
+        await a_while(5.0)
+        await store.post(ODD)
+        await a_while(60.0)
+        epoch = (await store.read("x")).summary.epoch
+        await driver.signal("x", "paid", 1, "s")
+        summary = await driver.ended("x")
+        await driver.close()
+        history = await store.read("x")
+        assert history.aside == (ODD,)
+        checked = [one async for one in verify_all(hand(store), ["x"])]
+        assert [one.code for one in checked] == ["journal.message_unreadable"]
+        assert shown_json(show(history, 0))["unreadable"] == [
+            {"id": "odd", "body": ODD.body.decode()}
+        ]
+        return summary.standing.status, epoch
+
+    status, epoch = run_virtually(main())
+    assert status == "completed"
+    # It was claimed for the message, once, and not again and again.
+    assert epoch == 2
+    told = [one for one in caplog.records if "message odd" in one.getMessage()]
+    assert len(told) == 1

@@ -126,7 +126,7 @@ async def test_rows_are_looked_at_some_at_a_time(
             (0, "shop", 1),
             ["(priority=? AND workflow=? AND wake_at_ms>? AND wake_at_ms<?)"],
         ),
-        (claims.NEXT_WAKE, (), ["standings USING INDEX standings_open"]),
+        (claims.NEXT_WAKES, (), ["standings USING INDEX standings_open"]),
         (claims.TOLD, (1,), ["messages_waiting", "s USING INTEGER PRIMARY KEY (rowid=?)"]),
         (lanes.IS_FULL, ("shop", 0), ["standings_by_lane (lane=? AND lane_state<?)"]),
         (lanes.NEXT, ("shop",), ["standings_by_lane (lane=? AND lane_state=?)"]),

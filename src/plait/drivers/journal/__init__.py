@@ -12,6 +12,7 @@ from plait.drivers.journal.history import (
     verify,
 )
 from plait.drivers.journal.messages import (
+    MessageUnreadable,
     cancel_message,
     decision_message,
     refused_message,
@@ -38,6 +39,7 @@ __all__ = [
     "HistoryDamaged",
     "HistoryMismatch",
     "JournalDriver",
+    "MessageUnreadable",
     "PayloadTooLarge",
     "Quarantined",
     "SecretMissing",

@@ -30,7 +30,6 @@ from plait.drivers.journal.lost import row_in
 from plait.drivers.journal.messages import (
     cancel_message,
     decision_message,
-    event_of,
     signal_message,
 )
 from plait.drivers.journal.payload import (
@@ -254,7 +253,7 @@ class JournalDriver:
         await self._worker.store.post(message)
         live = self._holding.lives.get(message.execution_id)
         if live is not None:
-            live.hear(message.message_id, event_of(message, self.now_ms()))
+            live.hear(message)
         else:
             self.stir()
 

@@ -25,7 +25,6 @@ from plait.drivers.journal.children import Children
 from plait.drivers.journal.deaths import Deaths
 from plait.drivers.journal.history import is_untouched
 from plait.drivers.journal.live import Live
-from plait.drivers.journal.messages import readable
 from plait.drivers.journal.refused import BACK_OFF_S, is_given_up, pause_after
 from plait.drivers.journal.standing import standing_of, waits_for_secret
 from plait.drivers.journal.starting import after, begun
@@ -106,12 +105,11 @@ class Holding:
         """Return what lets one at a time bring an execution into memory."""
         return self._locks.setdefault(execution_id, asyncio.Lock())
 
-    def hear(self, message: Message, now_ms: int) -> None:
+    def hear(self, message: Message) -> None:
         """Tell an execution what a message says, if it is in memory."""
         live = self.lives.get(message.execution_id)
-        event = None if live is None else readable(message, now_ms)
-        if live is not None and event is not None:
-            live.hear(message.message_id, event)
+        if live is not None:
+            live.hear(message)
 
     # -- leaving the memory ------------------------------------------------------------
 

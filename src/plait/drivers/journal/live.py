@@ -27,6 +27,7 @@ from plait.drivers.children import KIND
 from plait.drivers.journal.anew import begun_anew
 from plait.drivers.journal.children import Children
 from plait.drivers.journal.history import entry_of
+from plait.drivers.journal.messages import readable
 from plait.drivers.journal.payload import PayloadTooLarge, history_full
 from plait.drivers.journal.standing import SecretMissing, row_of
 from plait.drivers.journal.telling import Outstanding, Telling
@@ -53,7 +54,7 @@ from plait.kernel.events import (
 from plait.model.errors import Advice, PlaitError
 from plait.model.failure import Failure
 from plait.ports.calls import CallHandle, CallReply, Calls, Outcome
-from plait.ports.journal import RUNNING, Append, Entry, Standing, Summary
+from plait.ports.journal import RUNNING, Append, Entry, Message, Standing, Summary
 
 logger = logging.getLogger("plait.journal")
 
@@ -114,6 +115,7 @@ class Live:
         inbox: Events to be decided, each with the message that brought it, if one did;
             None: the event is passed over, and the message counts as heard.
         messages: The messages that it has been told of already.
+        aside: Those among them that cannot be read.
         unrecorded: Events decided on whose record has not been acknowledged.
         passed_over: Timers, and attempts of steps, whose event could not be decided.
         history_bytes: How much its entries come to.
@@ -143,6 +145,7 @@ class Live:
     # Asked for each time it would be a system call each time.
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     messages: set[str] = field(default_factory=set)
+    aside: set[str] = field(default_factory=set)
     history_bytes: int = 0
     long_from: int = 0
     refusals: int = 0
@@ -150,17 +153,24 @@ class Live:
     is_stalled: bool = False
     is_over: bool = False
 
-    def feed(self, event: OutsideEvent, message_id: str | None = None) -> None:
+    def feed(self, event: OutsideEvent | None, message_id: str | None = None) -> None:
         """Take in an event; it is decided as soon as what is being recorded is recorded."""
         if self.is_over:
             return
         self.inbox.append((event, message_id))
         self._wake()
 
-    def hear(self, message_id: str, event: OutsideEvent) -> None:
-        """Take in a message, once: it is told again until it is recorded."""
+    def hear(self, message: Message) -> None:
+        """Take in a message, once: it is told again until it is recorded.
+
+        One that cannot be read is put aside with the next record.
+        """
+        message_id = message.message_id
         if message_id not in self.messages:
             self.messages.add(message_id)
+            event = readable(message, self.host.now_ms())
+            if event is None:
+                self.aside.add(message_id)
             self.feed(event, message_id)
 
     def rest(self) -> None:
@@ -336,9 +346,10 @@ class Live:
             standing,
             summary.length,
             summary.epoch,
-            heard,
+            tuple(one for one in heard if one not in self.aside),
             is_released,
             begins_history=begins_history,
+            put_aside=tuple(one for one in heard if one in self.aside),
         )
 
     def _recorded(self, append: Append) -> None:

@@ -6,7 +6,7 @@ A message is JSON with a `verb`.
 from __future__ import annotations
 
 import logging
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import orjson
 
@@ -17,6 +17,7 @@ from plait.kernel.events import (
     OutsideEvent,
     SignalReceived,
 )
+from plait.model.errors import PlaitError
 from plait.model.json import JsonValue
 from plait.ports.journal import Message
 
@@ -25,6 +26,20 @@ NOT_WANTED: Final = "the workflow that it belongs to went on without it"
 logger = logging.getLogger("plait.journal")
 
 _DECISION: Final = ("step", "decision", "by", "comment", "roles")
+
+
+class MessageUnreadable(PlaitError):
+    """Nobody could read a message to an execution: it was put aside, and is kept."""
+
+    code: ClassVar[str] = "journal.message_unreadable"
+
+    def __init__(self, message: Message) -> None:
+        name = message.execution_id
+        super().__init__(
+            f"message {message.message_id} to execution {name} cannot be read and is put "
+            f"aside; `plait executions show {name}` shows it: say once more what it said"
+        )
+        self.message = message
 
 
 def event_of(message: Message, now_ms: int) -> OutsideEvent:
@@ -39,19 +54,24 @@ def event_of(message: Message, now_ms: int) -> OutsideEvent:
             return CompensationRequested(content["reason"], False, now_ms)
         case "decide":
             return ApprovalDecided(**content, at_ms=now_ms)
-        case _:
+        case "cancel":
             return CancelRequested(content["reason"], now_ms)
+        case verb:
+            raise ValueError(f"nobody here knows the verb {verb!r}")
 
 
 def readable(message: Message, now_ms: int) -> OutsideEvent | None:
     """Return the event that a message is; None: this version cannot read it.
 
-    A newer version may have sent it: it stays in the store for who can.
+    A newer version may have sent it. It is told in the log; where it is kept, see
+    plait.ports.journal.Append.put_aside.
     """
     try:
         return event_of(message, now_ms)
-    except Exception:
-        logger.exception("message %s cannot be read", message.message_id)
+    except Exception as error:
+        unreadable = MessageUnreadable(message)
+        reason = f"{type(error).__name__}: {error}"
+        logger.error("%s: %s (%s)", unreadable.code, unreadable, reason)
         return None
 
 

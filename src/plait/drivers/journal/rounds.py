@@ -97,7 +97,7 @@ class Rounds:
         until_ms = now_ms + worker.times.lease_ms
         idle = list(holding.idle)
         for message in await worker.store.beat(worker.name, now_ms, until_ms):
-            holding.hear(message, now_ms)
+            holding.hear(message)
         del holding.idle[: len(idle)]
         for live in idle:
             live.rest()

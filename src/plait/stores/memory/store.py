@@ -50,6 +50,7 @@ class MemoryStore(MemoryUpkeep):
         self._workers: dict[str, int] = {}
         self._waiting: dict[str, dict[str, Message]] = {}
         self._posted: set[tuple[str, str]] = set()
+        self._aside: dict[str, dict[str, Message]] = defaultdict(dict)
         self._change = asyncio.Event()
         self._came_last = ""
 
@@ -100,6 +101,10 @@ class MemoryStore(MemoryUpkeep):
         waiting = self._waiting.get(append.execution_id, {})
         for message_id in append.heard:
             waiting.pop(message_id, None)
+        for message_id in append.put_aside:
+            if message_id in waiting:
+                aside = self._aside[append.execution_id]
+                aside[message_id] = waiting.pop(message_id)
         if append.standing.status != RUNNING:
             self._hear_all(append.execution_id)
         if append.standing.status != RUNNING or summary.lane_state == QUEUED:
@@ -108,7 +113,9 @@ class MemoryStore(MemoryUpkeep):
     async def read(self, execution_id: str) -> History:
         """See plait.ports.journal.Journal."""
         history = self._known(execution_id)
-        return History(history.summary, list(history.entries))
+        aside = self._aside.get(execution_id, {})
+        kept = tuple(aside[one] for one in sorted(aside))
+        return History(history.summary, list(history.entries), kept)
 
     async def find(self, search: Search) -> list[Summary]:
         """See plait.ports.journal.Journal."""
@@ -202,6 +209,7 @@ class MemoryStore(MemoryUpkeep):
         del self._histories[new.execution_id]
         if new.key is not None:
             del self._keys[new.workflow, new.key]
+        self._aside.pop(new.execution_id, None)
         self._hear_all(new.execution_id)
 
     def _hear_all(self, execution_id: str) -> None:

@@ -46,15 +46,22 @@ WITH wanted AS (
     FROM unnest($12::bigint[], $13::bigint[], $14::bytea[], $15::bytea[])
         AS n (place, number, body, digest)
     JOIN done d ON d.place = n.place
+), told AS (
+    SELECT d.number, d.status, h.id, h.is_aside
+    FROM unnest($16::bigint[], $17::text[], $19::boolean[]) AS h (place, id, is_aside)
+    JOIN done d ON d.place = h.place
 ), heard AS (
-    UPDATE messages m SET is_heard = true, body = ''
-    FROM unnest($16::bigint[], $17::text[]) AS h (place, id)
-    JOIN done d ON d.place = h.place AND d.status = 'running'
-    WHERE m.execution = ANY (ARRAY(SELECT number FROM done))
-        AND m.execution = d.number AND m.id = h.id
+    UPDATE messages m SET is_heard = true, is_aside = t.is_aside,
+        body = CASE WHEN t.is_aside THEN m.body ELSE '' END
+    FROM told t WHERE (t.status = 'running' OR t.is_aside)
+        AND m.execution = ANY (ARRAY(SELECT number FROM done))
+        AND m.execution = t.number AND m.id = t.id
 ), cleared AS (
     DELETE FROM messages m
     WHERE m.execution = ANY (ARRAY(SELECT number FROM done WHERE status <> 'running'))
+        AND NOT m.is_aside AND NOT EXISTS (
+            SELECT FROM told t WHERE t.is_aside AND t.number = m.execution AND t.id = m.id
+        )
 )
 SELECT w.number IS NOT NULL AS is_known, d.place IS NOT NULL AS is_done
 FROM wanted w LEFT JOIN done d ON d.place = w.place ORDER BY w.place
@@ -66,8 +73,9 @@ Refusal: TypeAlias = LostRace | UnknownExecution
 
 async def append_all(connection: Any, appends: Sequence[Append]) -> list[Refusal | None]:
     """Do the appends, each to another execution; return what each is refused with."""
-    values = [*_standings(appends), *_entries(appends), *_heard(appends)]
-    values.append([one.begins_history for one in appends])
+    places, heard, are_aside = _heard(appends)
+    values = [*_standings(appends), *_entries(appends), places, heard]
+    values += [[one.begins_history for one in appends], are_aside]
     rows = await fetch(connection, _APPEND, *values)
     return [_answer(one, *row) for one, row in zip(appends, rows, strict=True)]
 
@@ -102,8 +110,13 @@ def _entries(appends: Sequence[Append]) -> list[list[Any]]:
 
 
 def _heard(appends: Sequence[Append]) -> list[list[Any]]:
-    rows = [(place, id_) for place, one in enumerate(appends, start=1) for id_ in one.heard]
-    return columns(rows, 2)
+    rows = [
+        (place, id_, is_aside)
+        for place, one in enumerate(appends, start=1)
+        for ids, is_aside in ((one.heard, False), (one.put_aside, True))
+        for id_ in ids
+    ]
+    return columns(rows, 3)
 
 
 def _answer(append: Append, is_known: bool, is_done: bool) -> Refusal | None:

@@ -33,7 +33,7 @@ from plait.stores.doubts import Doubts
 from plait.stores.postgres import leases
 from plait.stores.postgres.appends import Refusal, append_all
 from plait.stores.postgres.creates import Start, create_all
-from plait.stores.postgres.rows import SELECT, summary_of
+from plait.stores.postgres.rows import COLUMNS, SELECT, summary_of
 from plait.stores.postgres.searches import find
 from plait.stores.postgres.server import Server, fetch
 from plait.stores.postgres.session import CHANNEL, Session
@@ -141,7 +141,9 @@ class PostgresStore(PostgresUpkeep):
     async def read(self, execution_id: str) -> History:
         """See plait.ports.journal.Journal."""
         statement = (
-            f"{SELECT} WHERE e.id = $1",
+            f"SELECT {COLUMNS}, EXISTS (SELECT FROM messages m"
+            " WHERE m.execution = e.number AND m.is_aside) FROM executions e"
+            " JOIN standings s ON s.execution = e.number WHERE e.id = $1",
             "SELECT n.body, n.digest FROM entries n"
             " JOIN executions e ON e.number = n.execution"
             " WHERE e.id = $1 AND n.number < $2 ORDER BY n.number",
@@ -156,7 +158,9 @@ class PostgresStore(PostgresUpkeep):
                 # What was appended since is left out: entries never change.
                 rows = await connection.fetch(statement[1], execution_id, summary.length)
                 if rows or summary.length == length:
-                    return History(summary, [Entry(*row) for row in rows])
+                    entries = [Entry(*entry) for entry in rows]
+                    aside = await _aside(connection, execution_id) if row[-1] else ()
+                    return History(summary, entries, aside)
                 # Between the two the history began anew: none of those is left.
                 length = summary.length
 
@@ -255,6 +259,15 @@ class PostgresStore(PostgresUpkeep):
     async def _publish(self, name: str) -> None:
         async with self._server.connection() as connection:
             await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, name)
+
+
+async def _aside(connection: Any, execution_id: str) -> tuple[Message, ...]:
+    rows = await connection.fetch(
+        "SELECT m.id, m.body FROM messages m JOIN executions e ON e.number = m.execution"
+        ' WHERE e.id = $1 AND m.is_aside ORDER BY m.id COLLATE "C"',
+        execution_id,
+    )
+    return tuple(Message(id_, execution_id, body) for id_, body in rows)
 
 
 def _bytes_of(entries: Sequence[Entry]) -> int:

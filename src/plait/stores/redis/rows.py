@@ -6,11 +6,20 @@ from typing import Any, Final
 
 import orjson
 
-from plait.ports.journal import IN_LANE, Entry, NewExecution, Search, Standing, Summary
+from plait.ports.journal import (
+    IN_LANE,
+    Entry,
+    Message,
+    NewExecution,
+    Search,
+    Standing,
+    Summary,
+)
 from plait.stores.faults import StoreDamaged
 from plait.stores.unstorable import tags_json
 
 PREFIX: Final = "{plait}:"
+NUMBER_BYTES: Final = 16
 
 
 def row_of(
@@ -135,6 +144,14 @@ def unpacked(data: bytes) -> Entry:
     """Return the entry in an element of a list."""
     end = 1 + data[0]
     return Entry(data[end:], data[1:end])
+
+
+def messages_of(execution_id: str, kept: dict[bytes, bytes]) -> tuple[Message, ...]:
+    """Return messages as a hash has them: each body behind its number of 16 digits."""
+    return tuple(
+        Message(id_.decode(), execution_id, kept[id_][NUMBER_BYTES:])
+        for id_ in sorted(kept)
+    )
 
 
 def key_field(workflow: str, key: str | None) -> str:

@@ -19,13 +19,12 @@ from typing import Any, Final
 from redis import exceptions
 
 from plait.ports.journal import Message, StoreUnavailable
-from plait.stores.redis.rows import PREFIX
+from plait.stores.redis.rows import NUMBER_BYTES, PREFIX
 from plait.stores.redis.scripting import Scripts
 from plait.stores.redis.server import Server
 
 CHANNEL: Final = f"{PREFIX}news"
 _BACK_OFF_S: Final = (0.05, 0.2, 0.5, 1.0)
-_NUMBER_BYTES: Final = 16
 # What one script frees: some 30 ms, in which the server does nothing else.
 SLICE: Final = 1_000
 # What one beat frees takes no second, or it would come late: the next does the rest.
@@ -71,9 +70,9 @@ class Session:
         while is_more and slices < _SLICES_MAX:
             is_more = await self._scripts.run("bury", "", SLICE)
             slices += 1
-        found.sort(key=lambda message: message[2][:_NUMBER_BYTES])
+        found.sort(key=lambda message: message[2][:NUMBER_BYTES])
         return [
-            Message(id_.decode(), execution_id.decode(), body[_NUMBER_BYTES:])
+            Message(id_.decode(), execution_id.decode(), body[NUMBER_BYTES:])
             for id_, execution_id, body in found
         ]
 

@@ -33,6 +33,7 @@ from plait.stores.redis.rows import (
     PREFIX,
     fields_of,
     key_field,
+    messages_of,
     name_of,
     packed,
     row_of,
@@ -145,7 +146,9 @@ class RedisStore(RedisUpkeep):
             int(append.is_begun),
             int(append.begins_history),
             len(entries),
+            len(append.put_aside),
             *map(packed, entries),
+            *append.put_aside,
             *append.heard,
         )
         self._news.tell_of(append)
@@ -160,13 +163,15 @@ class RedisStore(RedisUpkeep):
                 pipeline.hgetall(row)
                 pipeline.lrange(entries, 0, -1)
                 pipeline.hgetall(row)
-                before, listed, after = await pipeline.execute()
+                pipeline.hgetall(f"{PREFIX}a:{execution_id}")
+                before, listed, after, aside = await pipeline.execute()
                 if not before:
                     raise UnknownExecution(execution_id)
                 summary = summary_of(before)
                 # Else something was appended meanwhile, or the history began anew.
                 if after and summary_of(after).length == summary.length:
-                    return History(summary, [unpacked(one) for one in listed])
+                    kept = messages_of(execution_id, aside)
+                    return History(summary, [unpacked(one) for one in listed], kept)
 
     async def find(self, search: Search) -> list[Summary]:
         """See plait.ports.journal.Journal."""

@@ -5,7 +5,7 @@ Rule. A job refuses before its first write, or does all of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from operator import itemgetter
 from sqlite3 import Connection, Cursor
 from typing import Final
@@ -31,6 +31,9 @@ from plait.stores.sqlite import claims, lanes
 from plait.stores.sqlite.payloads import Stored
 from plait.stores.sqlite.rows import SELECT, rows_of, summary_of
 
+# What `is_heard` says of a message that was put aside; 0: it waits, 1: it was heard.
+ASIDE: Final = 2
+
 # Its number is one that no execution has, and none whose entries are still there.
 _BEGIN: Final = (
     "INSERT INTO executions"
@@ -54,6 +57,11 @@ _CHANGE: Final = (
 _FREE_OF_NOBODY: Final = (
     "UPDATE standings SET owner = NULL WHERE owner IN (SELECT DISTINCT owner FROM standings"
     " WHERE owner IS NOT NULL EXCEPT SELECT id FROM workers)"
+)
+_MESSAGES: Final = (
+    "SELECT m.id, e.id, m.body FROM messages m"
+    " JOIN standings s ON s.execution = m.execution AND s.owner = ?"
+    " JOIN executions e ON e.number = m.execution WHERE m.is_heard = 0"
 )
 _ENTRY: Final = (
     "INSERT INTO entries (execution, number, body, digest, blob) VALUES (?, ?, ?, ?, ?)"
@@ -173,8 +181,15 @@ def _hear(cursor: Cursor, number: int, wanted: Append) -> None:
             "UPDATE messages SET is_heard = 1 WHERE execution = ? AND id = ?",
             (number, message_id),
         )
+    for message_id in wanted.put_aside:
+        cursor.execute(
+            "UPDATE messages SET is_heard = ? WHERE execution = ? AND id = ?",
+            (ASIDE, number, message_id),
+        )
     if wanted.standing.status != RUNNING:
-        cursor.execute("DELETE FROM messages WHERE execution = ?", (number,))
+        cursor.execute(
+            "DELETE FROM messages WHERE execution = ? AND is_heard <> ?", (number, ASIDE)
+        )
 
 
 def post(connection: Connection, message: Message) -> None:
@@ -199,44 +214,99 @@ def beat(
     connection: Connection, worker_id: str, now_ms: int, until_ms: int, dead: list[str]
 ) -> list[Message]:
     """Prolong the worker's life, end the lives of `dead`, return the worker's messages."""
+    prolong(connection, worker_id, until_ms)
+    for one in _dead(connection, worker_id, now_ms, dead):
+        leave(connection, one)
+    connection.execute(_FREE_OF_NOBODY)
+    return [Message(*row) for row in connection.execute(_MESSAGES, (worker_id,))]
+
+
+def prolong(connection: Connection, worker_id: str, until_ms: int) -> None:
+    """Let the worker live until that moment."""
     connection.execute(
         "INSERT INTO workers (id, until_ms) VALUES (?, ?)"
         " ON CONFLICT (id) DO UPDATE SET until_ms = excluded.until_ms",
         (worker_id, until_ms),
     )
+
+
+def _dead(connection: Connection, worker_id: str, now_ms: int, dead: list[str]) -> set[str]:
     expired = connection.execute(
         "SELECT id FROM workers WHERE until_ms < ? AND id <> ?", (now_ms, worker_id)
     )
-    for one in {*dead, *(row[0] for row in expired)}:
-        leave(connection, one)
-    connection.execute(_FREE_OF_NOBODY)
+    return {*dead, *(row[0] for row in expired)}
+
+
+def held_by_dead(
+    connection: Connection, worker_id: str, now_ms: int, dead: list[str]
+) -> list[int]:
+    """End the lives of the dead; return what they hold, by an index alone."""
+    for one in _dead(connection, worker_id, now_ms, dead):
+        connection.execute("DELETE FROM workers WHERE id = ?", (one,))
     rows = connection.execute(
-        "SELECT m.id, e.id, m.body FROM messages m"
-        " JOIN standings s ON s.execution = m.execution AND s.owner = ?"
-        " JOIN executions e ON e.number = m.execution WHERE m.is_heard = 0",
-        (worker_id,),
+        "SELECT execution FROM standings INDEXED BY standings_held"
+        " WHERE owner IS NOT NULL AND owner NOT IN (SELECT id FROM workers)"
     )
-    return [Message(*row) for row in rows]
+    return [row[0] for row in rows]
+
+
+def free_one(connection: Connection, number: int) -> None:
+    """Let nobody hold an execution whose holder is dead."""
+    connection.execute(
+        "UPDATE standings SET owner = NULL WHERE execution = ?"
+        " AND owner NOT IN (SELECT id FROM workers)",
+        (number,),
+    )
+
+
+def told(connection: Connection) -> list[int]:
+    """Return the executions that have a message, by an index alone."""
+    return [row[0] for row in connection.execute(claims.WITH_MESSAGES)]
+
+
+def messages_of(connection: Connection, number: int, worker_id: str) -> list[Message]:
+    """Return the messages for an execution, if the worker holds it."""
+    statement = f"{_MESSAGES} AND m.execution = ?"
+    return [Message(*row) for row in connection.execute(statement, (worker_id, number))]
 
 
 def claim(
-    connection: Connection, worker_id: str, now_ms: int, limit: int, after: str
+    connection: Connection,
+    worker_id: str,
+    now_ms: int,
+    limit: int,
+    after: str,
+    left_out: Collection[int] = (),
 ) -> tuple[Claimed, str]:
     """See plait.ports.leases.Leases.claim.
 
     Args:
         after: The workflow that the claim before ended with.
+        left_out: Executions that cannot be read.
 
     Returns:
         What was claimed, and the workflow that the next claim goes on behind.
     """
     held = []
-    for workflow, number in claims.due(connection, now_ms, limit, after):
+    for workflow, number in claims.due(connection, now_ms, limit, after, left_out):
         _hold(connection, worker_id, number)
         after = workflow
         held += _whole(connection, number)
-    next_wake_at_ms: int | None = connection.execute(claims.NEXT_WAKE).fetchone()[0]
-    return Claimed(held, next_wake_at_ms), after
+    return Claimed(held, claims.next_wake(connection, left_out)), after
+
+
+def claim_one(
+    connection: Connection, number: int, worker_id: str, now_ms: int
+) -> list[Summary]:
+    """Claim an execution if it is due and nobody holds it by now; none: it is not."""
+    _enrol(connection.cursor(), worker_id)
+    held = connection.execute(
+        "UPDATE standings SET owner = ?, epoch = epoch + 1 WHERE execution = ?"
+        " AND status = 'running' AND owner IS NULL AND lane_state < 2 AND (wake_at_ms <= ?"
+        f" OR execution IN ({claims.WITH_MESSAGES} AND execution = ?))",
+        (worker_id, number, now_ms, number),
+    )
+    return _whole(connection, number) if held.rowcount else []
 
 
 def _whole(connection: Connection, number: int) -> list[Summary]:

@@ -33,11 +33,13 @@ from plait.ports.journal import (
 from plait.ports.leases import Claimed
 from plait.stores.damaged import filled
 from plait.stores.derived import compared
+from plait.stores.faults import StoreDamaged
 from plait.stores.sqlite import derived, jobs, searches, upkeep
 from plait.stores.sqlite.backup import backup
 from plait.stores.sqlite.database import connect, migrate
 from plait.stores.sqlite.faults import fault
 from plait.stores.sqlite.payloads import Payloads
+from plait.stores.sqlite.piecemeal import Piecemeal
 from plait.stores.sqlite.readers import Readers
 from plait.stores.sqlite.rows import SELECT, summary_of
 from plait.stores.sqlite.workers import WorkerLocks
@@ -62,6 +64,7 @@ class SqliteStore:
         self._readers = readers
         self._payloads = Payloads(path, writer)
         self._locks = WorkerLocks(path)
+        self._piecemeal = Piecemeal(writer)
         self._seen = 0
         # The workflow that the latest claim ended with.
         self._came_last = ""
@@ -136,7 +139,10 @@ class SqliteStore:
         job = partial(
             jobs.beat, worker_id=worker_id, now_ms=now_ms, until_ms=until_ms, dead=dead
         )
-        return await self._writer.submit(job)
+        try:
+            return await self._writer.submit(job)
+        except StoreDamaged:
+            return await self._piecemeal.beat(worker_id, now_ms, until_ms, dead)
 
     async def claim(self, worker_id: str, now_ms: int, limit: int) -> Claimed:
         """See plait.ports.leases.Leases."""
@@ -146,8 +152,12 @@ class SqliteStore:
             now_ms=now_ms,
             limit=limit,
             after=self._came_last,
+            left_out=frozenset(self._piecemeal.unreadable),
         )
-        claimed, self._came_last = await self._writer.submit(job)
+        try:
+            claimed, self._came_last = await self._writer.submit(job)
+        except StoreDamaged:
+            return await self._piecemeal.claim(worker_id, now_ms, limit)
         return claimed
 
     async def take(self, worker_id: str, now_ms: int, execution_id: str) -> Summary:
@@ -275,7 +285,13 @@ def _history(
         " WHERE execution = (SELECT number FROM executions WHERE id = ?) ORDER BY number",
         (execution_id,),
     )
-    return History(summary_of(row), [entry_of(*entry) for entry in entries])
+    told = connection.execute(
+        "SELECT id, body FROM messages WHERE is_heard = ? AND execution ="
+        " (SELECT number FROM executions WHERE id = ?) ORDER BY id",
+        (jobs.ASIDE, execution_id),
+    )
+    aside = tuple(Message(id_, execution_id, body) for id_, body in told)
+    return History(summary_of(row), [entry_of(*entry) for entry in entries], aside)
 
 
 def _plan(connection: sqlite3.Connection, plan_hash: str) -> bytes:

@@ -1,6 +1,6 @@
 -- id, expected length, epoch, '1' when released, status, at_ms, wake_at_ms, error_code,
--- head or '', '1' when begun, '1' when the history begins anew, count of entries,
--- entries..., ids of messages heard...
+-- head or '', '1' when begun, '1' when the history begins anew, count of entries, count of
+-- messages put aside, entries..., ids of messages put aside..., of messages heard...
 local id, count = ARGV[1], tonumber(ARGV[12])
 local x = P .. 'x:' .. id
 local row = call('HMGET', x, 'length', 'epoch', 'owner', 'status', 'number', 'lane',
@@ -18,7 +18,7 @@ if ARGV[11] == '1' then
   call('DEL', P .. 'h:' .. id)
 end
 if count > 0 then
-  add_entries(id, 13, 12 + count)
+  add_entries(id, 14, 13 + count)
   call('HSET', x, 'head', ARGV[9])
   call('HINCRBY', x, 'length', count)
 end
@@ -29,7 +29,11 @@ end
 if status ~= 'running' or ARGV[5] ~= 'running' or row[9] ~= ARGV[8] then
   classify(id, row[5], ARGV[5], ARGV[6], row[9], ARGV[8])
 end
-for at = 13 + count, #ARGV do
+for at = 14 + count, #ARGV do
+  local body = at < 14 + count + tonumber(ARGV[13]) and call('HGET', P .. 'm:' .. id, ARGV[at])
+  if body then
+    call('HSET', P .. 'a:' .. id, ARGV[at], body)
+  end
   call('HDEL', P .. 'm:' .. id, ARGV[at])
   call('SADD', P .. 'd:' .. id, ARGV[at])
 end

@@ -6,6 +6,7 @@
 --                     the request by which the owner has it (plait.stores.doubts)
 --   h:ID              list: its history, entry by entry
 --   m:ID, d:ID        hash: messages that wait; set: ids of those that were heard
+--   a:ID              hash: messages that nobody could read, put aside
 --   keys              hash: workflow and idempotency key -> id
 --   all, w:W, s:S, p:P, t:T, e:E  sorted sets of ids by number: all, of a workflow, status,
 --                     parent, tag, error

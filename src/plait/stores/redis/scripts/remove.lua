@@ -22,5 +22,5 @@ call('ZREM', P .. 'ended', id)
 call('ZREM', P .. 'all', id)
 call('SREM', P .. 'waiting', id)
 -- A long history is freed beside the commands of others.
-call('UNLINK', x, P .. 'h:' .. id, P .. 'm:' .. id, P .. 'd:' .. id)
+call('UNLINK', x, P .. 'h:' .. id, P .. 'm:' .. id, P .. 'd:' .. id, P .. 'a:' .. id)
 return 1
