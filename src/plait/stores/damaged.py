@@ -12,13 +12,16 @@ from functools import lru_cache
 from typing import Final, TypeVar
 
 from plait.model.errors import PlaitError
-from plait.ports.journal import Summary
+from plait.ports.journal import NewExecution, Summary
+from plait.stores.faults import StoreDamaged
 
 logger = logging.getLogger("plait.stores")
 
 R = TypeVar("R")
 
 _TOLD_MAX: Final = 10_000
+# A key whose execution was removed is free by the next look, or the one after that.
+KEY_LOOKS_MAX: Final = 20
 
 
 @lru_cache(_TOLD_MAX)
@@ -48,6 +51,14 @@ def whole_of(
         except (ValueError, PlaitError) as error:
             tell_damaged(str(name(row)), str(error))
     return whole
+
+
+def key_of_nobody(place: str, new: NewExecution) -> StoreDamaged:
+    """Return the error of a key that leads to what is not there, however often one looks.
+
+    Whether its execution ran is unknown, so the key is given to no other.
+    """
+    return StoreDamaged(place, f"the key {new.key!r} leads to an execution without a row")
 
 
 async def filled(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeAlias
 
 import pytest
@@ -14,6 +16,7 @@ from plait.model.errors import PlaitError
 from plait.ports.journal import Search, Standing
 from plait.ports.upkeep import Upkeep
 from plait.stores.damaged import tell_damaged
+from plait.stores.faults import StoreDamaged
 from plait.testing.journal_suite import (
     ANN,
     AT_ONCE,
@@ -76,6 +79,16 @@ class DamageSuite:
         await store.beat(BOB, LATER_MS + 1, LATER_MS + 2)
         claimed = await store.claim(BOB, LATER_MS, 10)
         assert [one.new.execution_id for one in claimed.executions] == ["x2", "x3"]
+
+    async def test_a_start_with_its_key_comes_to_an_end(
+        self, store: Store, damage: Damage
+    ) -> None:
+        await store.create(new("y1", key="k"), [entry()], AT_ONCE, ANN)
+        await damage("y1")
+        async with asyncio.timeout(20):
+            # Of what is gone with its workflow or key nothing is known: it begins anew.
+            with suppress(StoreDamaged):
+                await store.create(new("y2", key="k"), [entry()], AT_ONCE, ANN)
 
     async def test_lists_show_the_others(self, store: Store, damage: Damage) -> None:
         await damage("x2")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -20,6 +21,7 @@ from plait.ports.journal import (
     StoreUnavailable,
 )
 from plait.stores.durability import StoreNotDurable
+from plait.stores.faults import StoreDamaged
 from plait.stores.postgres import PostgresStore, leases
 from plait.stores.postgres.searches import search_sql
 from plait.stores.postgres.server import migrations
@@ -53,14 +55,64 @@ def stores(postgres_stores: OpenStore) -> OpenStore:
     return postgres_stores
 
 
-class TestDamage(DamageSuite):
-    @pytest.fixture(params=["7", "{}", "[1]"])
-    def damage(self, request: pytest.FixtureRequest, database: Any) -> Damage:
-        async def damage(execution_id: str) -> None:
-            change = "UPDATE plait.executions SET tags = $2 WHERE id = $1"
-            await database.execute(change, execution_id, request.param)
+# Bytes that are no text, which the server would take from nobody.
+NO_TEXT = r"('\xff'::bytea)::text"
 
-        return damage
+
+class TestDamage(DamageSuite):
+    @pytest.fixture(
+        params=[
+            "executions SET tags = '7'",
+            "executions SET tags = '{}'",
+            "executions SET tags = '[1]'",
+            f"executions SET input = {NO_TEXT}",
+            f"executions SET plan_hash = {NO_TEXT}",
+            f"standings SET error_code = {NO_TEXT}",
+        ]
+    )
+    async def damage(
+        self, request: pytest.FixtureRequest, database: Any
+    ) -> AsyncIterator[Damage]:
+        number = "(SELECT number FROM plait.executions WHERE id = '{}')"
+        column = "execution" if request.param.startswith("standings") else "number"
+
+        async def damage(execution_id: str) -> None:
+            where = f"{column} = {number.format(execution_id)}"
+            await database.execute(f"UPDATE plait.{request.param} WHERE {where}")
+
+        await database.execute("CREATE CAST (bytea AS text) WITHOUT FUNCTION")
+        yield damage
+        await database.execute("DROP CAST (bytea AS text)")
+
+
+async def test_a_lost_page_of_large_values_stops_only_whose_they_are() -> None:
+    with postgres(fsync="off") as server:
+        connection = await asyncpg.connect(postgres_address(server))
+        store = await PostgresStore.open(postgres_url(server))
+        await store.join(ANN)
+        large = random.Random(1).randbytes(50_000).hex()
+        for name, text in (("x1", "{}"), ("x2", large), ("x3", "{}")):
+            await store.create(new(name, input=text), [entry()], AT_ONCE, ANN)
+        await store.release(ANN, ["x1", "x2", "x3"])
+        await store.close()
+        query = "SELECT pg_relation_filepath(reltoastrelid) FROM pg_class"
+        file = await connection.fetchval(
+            f"{query} WHERE oid = 'plait.executions'::regclass"
+        )
+        folder = Path(await connection.fetchval("SHOW data_directory"))
+        await connection.close()
+        server.stop()
+        (folder / file).write_bytes(b"")
+        server.start()
+        store = await PostgresStore.open(postgres_url(server))
+        await store.join(ANN)
+        claimed = await store.claim(ANN, NOW_MS, 10)
+        assert [one.new.execution_id for one in claimed.executions] == ["x1", "x3"]
+        again = await store.claim(ANN, NOW_MS, 10)
+        assert (again.executions, again.next_wake_at_ms) == ([], None)
+        with pytest.raises(StoreDamaged):
+            await store.read("x2")
+        await store.close()
 
 
 class TestDerived(DerivedSuite):

@@ -6,9 +6,11 @@ from collections import defaultdict
 from operator import itemgetter
 from typing import Any, Final
 
+import asyncpg
+
 from plait.ports.journal import LostRace, Message, Summary, UnknownExecution
 from plait.ports.leases import Claimed
-from plait.stores.damaged import whole_of
+from plait.stores.damaged import tell_damaged, whole_of
 from plait.stores.postgres.rows import COLUMNS, SELECT, summary_of
 from plait.stores.postgres.server import fetch
 from plait.stores.postgres.session import lock_of
@@ -53,6 +55,9 @@ WHERE NOT m.is_heard AND m.execution = ANY (ARRAY(SELECT execution FROM told))
 ORDER BY m.number
 """
 
+# What is read of a page that is not as it was written.
+_DAMAGED: Final = (asyncpg.DataError, asyncpg.DataCorruptedError)
+
 _IS_FREE: Final = "s.status = 'running' AND s.owner IS NULL AND s.lane_state < 2"
 # The priorities and workflows of what is free: one look into the index for each.
 _GROUPS: Final = f"""
@@ -70,7 +75,7 @@ WITH RECURSIVE groups (priority, workflow) AS (
 # the two kinds of due are read apart, and no row is of both. The second asks for the owner
 # in words that keep the planner from the index of all that is free: it has the numbers
 # already. $5: the workflow that the claim before ended with (plait.stores.turns).
-_CLAIM: Final = f"""
+_HELD: Final = f"""
 {_GROUPS}, due AS (
     SELECT timed.* FROM groups g CROSS JOIN LATERAL (
         SELECT s.execution, s.priority, s.workflow, s.wake_at_ms FROM standings s
@@ -99,6 +104,9 @@ _CLAIM: Final = f"""
     UPDATE standings s SET owner = $1, epoch = s.epoch + 1, token = $4
     WHERE s.execution = ANY (ARRAY(SELECT execution FROM first)) RETURNING s.*
 )
+"""
+_CLAIM: Final = f"""
+{_HELD}
 SELECT {COLUMNS} FROM held s JOIN executions e ON e.number = s.execution
     AND e.number = ANY (ARRAY(SELECT execution FROM held))
 ORDER BY coalesce(s.wake_at_ms, 0), s.execution
@@ -163,7 +171,11 @@ async def claim(
     Returns:
         What was claimed, and the workflow that the next claim goes on behind.
     """
-    rows = await fetch(connection, _CLAIM, worker_id, now_ms, limit, token, after)
+    wanted = (worker_id, now_ms, limit, token, after)
+    try:
+        rows = await fetch(connection, _CLAIM, *wanted)
+    except _DAMAGED:
+        rows = await _claim_and_read(connection, wanted)
     due: dict[int, dict[str, list[Summary]]] = defaultdict(lambda: defaultdict(list))
     for one in whole_of(rows, summary_of, itemgetter(0)):
         due[one.new.priority][one.new.workflow].append(one)
@@ -171,6 +183,21 @@ async def claim(
     executions = [one for _, one in held]
     next_wake_at_ms = await connection.fetchval(_NEXT)
     return Claimed(executions, next_wake_at_ms), held[-1][0] if held else after
+
+
+async def _claim_and_read(connection: Any, wanted: tuple[Any, ...]) -> list[Any]:
+    """Claim without a look at what may be damaged, then read row by row.
+
+    As any damaged row, one that cannot be read is held and nobody runs it.
+    """
+    held = await fetch(connection, f"{_HELD} SELECT execution FROM held", *wanted)
+    rows: list[Any] = []
+    for (number,) in held:
+        try:
+            rows += await connection.fetch(f"{SELECT} WHERE e.number = $1", number)
+        except _DAMAGED as error:
+            tell_damaged(f"number {number}", str(error))
+    return rows
 
 
 async def take(

@@ -15,6 +15,8 @@ COLUMNS: Final = (
     " e.parent, s.lane, s.lane_max, s.status, s.at_ms, s.wake_at_ms, s.error_code,"
     " s.length, s.head, s.epoch, s.owner, s.lane_state, e.number"
 )
+# Of the columns, those of text: id to parent, lane, status, error code, owner.
+_TEXTS: Final = (0, 1, 2, 4, 5, 6, 8, 9, 11, 14, 18)
 SELECT: Final = (
     f"SELECT {COLUMNS} FROM executions e JOIN standings s ON s.execution = e.number"
 )
@@ -24,12 +26,14 @@ def summary_of(row: Sequence[Any]) -> Summary:
     """Return the summary in a row that begins with `COLUMNS`.
 
     Raises:
-        StoreDamaged: Its tags are not what was written; the server keeps the kinds of all
-            other columns.
+        StoreDamaged: Its texts or tags are not what was written; the server keeps the kinds
+            of all other columns.
     """
+    place = f"the row of execution {row[0]} in PostgreSQL"
+    if any(isinstance(row[at], bytes) for at in _TEXTS):
+        raise StoreDamaged(place, "it holds bytes that are no text")
     tags = orjson.loads(row[6])
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-        place = f"the row of execution {row[0]} in PostgreSQL"
         raise StoreDamaged(place, "its tags are no list of texts")
     new: list[Any] = [*row[:6], tuple(tags), *row[7:11]]
     return Summary(NewExecution(*new), Standing(*row[11:15]), *row[15:21])

@@ -158,6 +158,7 @@ class Server:
                 command_timeout=ANSWER_TIMEOUT_S,
                 server_settings=SETTINGS,
             )
+            await _read_damaged_text(connection)
         except (*_GONE, ValueError, OverflowError) as error:
             pause_s = _PAUSE_S[min(self._failures, len(_PAUSE_S) - 1)]
             self._failures += 1
@@ -179,6 +180,27 @@ class Server:
             raise StoreDamaged(f"PostgreSQL at {self.place}", str(error)) from error
         except _GONE as error:
             raise unavailable(self.place, error) from error
+
+
+async def _read_damaged_text(connection: Any) -> None:
+    """Have text that is none read as bytes: it would end all of a claim, once that is done.
+
+    Rows are looked through for such values one by one (plait.stores.postgres.rows).
+    """
+    await connection.set_type_codec(
+        "text",
+        schema="pg_catalog",
+        encoder=str.encode,
+        decoder=_text_or_bytes,
+        format="binary",
+    )
+
+
+def _text_or_bytes(data: bytes) -> str | bytes:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return bytes(data)
 
 
 @asynccontextmanager

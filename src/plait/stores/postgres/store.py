@@ -29,6 +29,7 @@ from plait.ports.journal import (
 )
 from plait.ports.leases import Claimed
 from plait.stores.batches import Batches, News
+from plait.stores.damaged import KEY_LOOKS_MAX, key_of_nobody
 from plait.stores.doubts import Doubts
 from plait.stores.postgres import leases
 from plait.stores.postgres.appends import Refusal, append_all
@@ -103,7 +104,7 @@ class PostgresStore(PostgresUpkeep):
         self, new: NewExecution, entries: Sequence[Entry], standing: Standing, owner: str
     ) -> Created:
         """See plait.ports.journal.Journal."""
-        while True:
+        for _ in range(KEY_LOOKS_MAX):
             with self._doubts.about(owner) as token:
                 start = Start(new, entries, standing, owner, token)
                 lane_state = await self._creates.submit(start)
@@ -116,6 +117,7 @@ class PostgresStore(PostgresUpkeep):
             first = await self._first_of(new)
             if first is not None:
                 return Created(first, is_new=False)
+        raise key_of_nobody(f"PostgreSQL at {self._server.place}", new)
 
     async def _first_of(self, new: NewExecution) -> Summary | None:
         """Return the execution that was begun with the same key; None: it is gone again.

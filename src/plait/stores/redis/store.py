@@ -27,7 +27,7 @@ from plait.ports.journal import (
 )
 from plait.ports.leases import Claimed
 from plait.stores.batches import News
-from plait.stores.damaged import tell_damaged, whole_of
+from plait.stores.damaged import KEY_LOOKS_MAX, key_of_nobody, tell_damaged, whole_of
 from plait.stores.doubts import Doubts
 from plait.stores.redis.rows import (
     PREFIX,
@@ -91,10 +91,11 @@ class RedisStore(RedisUpkeep):
         self, new: NewExecution, entries: Sequence[Entry], standing: Standing, owner: str
     ) -> Created:
         """See plait.ports.journal.Journal."""
-        while True:
+        for _ in range(KEY_LOOKS_MAX):
             created = await self._created(new, entries, standing, owner)
             if created is not None:
                 return created
+        raise key_of_nobody(f"Redis at {self._server.place}", new)
 
     async def _created(
         self, new: NewExecution, entries: Sequence[Entry], standing: Standing, owner: str

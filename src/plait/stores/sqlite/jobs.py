@@ -34,12 +34,15 @@ from plait.stores.sqlite.rows import SELECT, rows_of, summary_of
 # What `is_heard` says of a message that was put aside; 0: it waits, 1: it was heard.
 ASIDE: Final = 2
 
-# Its number is one that no execution has, and none whose entries are still there.
+# Its number is one that no execution has, and none whose rows are still there: those of a
+# damaged one that has lost its first would refuse every start.
 _BEGIN: Final = (
     "INSERT INTO executions"
     " (number, id, workflow, plan_hash, created_at_ms, input, key, tags, parent)"
     " VALUES (1 + max(coalesce((SELECT max(number) FROM executions), 0),"
-    " coalesce((SELECT max(execution) FROM leftovers), 0)), ?, ?, ?, ?, ?, ?, ?, ?)"
+    " coalesce((SELECT max(execution) FROM leftovers), 0),"
+    " coalesce((SELECT max(execution) FROM standings), 0),"
+    " coalesce((SELECT max(execution) FROM entries), 0)), ?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (id) DO NOTHING"
 )
 _HELD: Final = (
