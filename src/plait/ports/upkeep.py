@@ -93,6 +93,8 @@ class Upkeep(Protocol):
     async def remove(self, ended: Sequence[Summary]) -> list[str]:
         """Remove executions that are still as their rows say; return their ids.
 
+        Those stay of which somebody has resumed, or taken, what they belong to.
+
         Their space is given back by `tidy`.
         """
         ...

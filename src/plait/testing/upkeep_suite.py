@@ -147,6 +147,21 @@ class UpkeepSuite:
 
     # -- removing ----------------------------------------------------------------------
 
+    @pytest.mark.parametrize("is_running", [True, False], ids=["running", "held"])
+    async def test_a_child_whose_parent_was_resumed_meanwhile_stays(
+        self, store: KeptStore, is_running: bool
+    ) -> None:
+        await _end(store, "mother", status="failed")
+        await _end(store, "child", parent="mother")
+        await _end(store, "grandchild", parent="child")
+        page = await store.ended(_LATER_MS, TERMINAL, 10)
+        assert len(page) == 3
+        taken = await store.take(_ANN, _NOW_MS, "mother")
+        if is_running:
+            await _append(store, taken, replace(_DUE, at_ms=_NOW_MS + 1))
+        assert await store.remove([one for one in page if one.new.parent]) == []
+        assert await store.ids() == ["child", "grandchild", "mother"]
+
     async def test_nothing_is_left_of_what_was_removed(self, store: KeptStore) -> None:
         fields: Any = {"key": "k", "tags": ("vip", "vip", "new"), "parent": "p"}
         gone = await _end(store, "gone", **fields)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Final
 
 from plait.ports.derived import Difference
-from plait.ports.journal import History, NewExecution, Summary
+from plait.ports.journal import TERMINAL, History, NewExecution, Summary
 from plait.ports.upkeep import BackupElsewhere
 from plait.stores.parents import may_go, parents_may_go
+
+# Ended at any time, in any way.
+_EVER: Final = (sys.maxsize, TERMINAL)
 
 
 class MemoryUpkeep:
@@ -84,7 +89,8 @@ class MemoryUpkeep:
             found = await self._row(new.execution_id)
             if found is None or found.length != wanted.length:
                 continue
-            if may_go(found, found.standing.at_ms + 1, (found.standing.status,)):
+            has_ended = may_go(found, *_EVER)
+            if has_ended and await parents_may_go(found, self._row, *_EVER):
                 self._forget(new)
                 removed.append(new.execution_id)
         return removed

@@ -59,6 +59,16 @@ WITH wanted AS (
     DELETE FROM standings s USING wanted w
     WHERE s.execution = ANY (ARRAY(SELECT number FROM wanted)) AND s.execution = w.number
         AND s.length = w.length AND s.status <> 'running' AND s.owner IS NULL
+        AND NOT EXISTS (
+            WITH RECURSIVE up (id, depth) AS (
+                SELECT e.parent, 1 FROM executions e WHERE e.number = s.execution
+                UNION ALL SELECT p.parent, depth + 1 FROM up
+                JOIN executions p ON p.id = up.id WHERE depth < {DEPTH_MAX}
+            )
+            SELECT FROM up JOIN executions p ON p.id = up.id
+            JOIN standings t ON t.execution = p.number
+            WHERE t.status = 'running' OR t.owner IS NOT NULL
+        )
     RETURNING s.execution, w.id, w.place
 ), entries_gone AS (DELETE FROM entries WHERE execution {_GONE}),
 messages_gone AS (DELETE FROM messages WHERE execution {_GONE}),

@@ -120,7 +120,9 @@ def remove(connection: Connection, ended: Sequence[Summary]) -> list[str]:
         row = connection.execute(
             "SELECT e.number FROM executions e JOIN standings s ON s.execution = e.number"
             " WHERE e.id = ? AND s.status <> 'running' AND s.owner IS NULL"
-            " AND s.length = ?",
+            " AND s.length = ?"
+            f" AND NOT EXISTS ({_PARENTS}"
+            " WHERE t.status = 'running' OR t.owner IS NOT NULL)",
             (execution_id, summary.length),
         ).fetchone()
         if row is not None:

@@ -6,6 +6,17 @@ local row = call('HMGET', x, 'length', 'owner', 'status', 'error_code')
 if row[1] ~= ARGV[2] or row[2] ~= '' or row[3] == 'running' then
   return 0
 end
+-- As deep as plait.stores.parents goes.
+local parent = ARGV[5]
+for _ = 1, 16 do
+  local above = parent ~= '' and call('HMGET', P .. 'x:' .. parent, 'status', 'owner', 'parent')
+  if not above or not above[1] then
+    break
+  elseif above[1] == 'running' or above[2] ~= '' then
+    return 0
+  end
+  parent = above[3] or ''
+end
 for at = 6, #ARGV do
   call('ZREM', P .. 't:' .. ARGV[at], id)
 end
