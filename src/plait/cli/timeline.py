@@ -15,6 +15,8 @@ from typing import Any, Final, TypeAlias
 from rich.console import Console
 from rich.text import Text
 
+from plait.model.duration import format_ms
+
 Line: TypeAlias = "dict[str, Any]"
 
 _COLOURS: Final = {
@@ -23,6 +25,11 @@ _COLOURS: Final = {
     "cancelled": "yellow",
     "skipped": "bright_black",
     "running": "cyan",
+}
+_CACHED: Final = {
+    "hit": "cached",
+    "stale": "cached, stale",
+    "failed_over": "cached, as the call failed",
 }
 _BAR_CELLS_MIN: Final = 12
 _BAR_CELLS_MAX: Final = 60
@@ -98,7 +105,10 @@ def _note(line: Line) -> str:
 
 def _said(note: dict[str, Any]) -> str:
     """Return what a policy did on the way of an attempt."""
-    return f"waited {note['waited_ms']} ms for {note['policy']}"
+    if note["policy"] != "cache":
+        return f"waited {note['waited_ms']} ms for {note['policy']}"
+    said = _CACHED[note["did"]]
+    return said if "age_ms" not in note else f"{said}, {format_ms(note['age_ms'])} old"
 
 
 def _cut(text: str, cells: int) -> str:

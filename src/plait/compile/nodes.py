@@ -8,14 +8,16 @@ from itertools import chain, count
 from typing import Any, Final
 
 from plait.compile.drafts import Draft, ScopeDraft
+from plait.compile.effects import effect_of
 from plait.compile.jumps import targets_in
 from plait.compile.names import merged_headers
 from plait.compile.order import reversed_edges
 from plait.compile.policies import budget_of, policies_of
 from plait.compile.templates import StepTemplates, inherits
 from plait.document.retry import Retry
-from plait.document.step import Effect, Step, StepSettings
+from plait.document.step import Step, StepSettings
 from plait.document.tree import Document, StepTree
+from plait.model.place import pointer_to
 from plait.plan import Node, RetryPolicy, Scope
 
 NOBODY: Final[frozenset[str]] = frozenset()
@@ -87,23 +89,18 @@ class NodeBuilder:
             on_unknown=model.on_unknown or "pause",
             idempotency_key=templates.idempotency_key,
             output=templates.output,
-            policies=policies_of(model, defaults, templates),
+            policies=policies_of(step, defaults, templates, self._scope_of(step)),
             templates=templates.own,
             scopes={name: self.scope(inner) for name, inner in draft.scopes.items()},
             options=step.parts.options or {},
         )
 
+    def _scope_of(self, step: StepTree) -> str:
+        return f"{self._document.model.name}{pointer_to(*step.path)}"
+
     def _headers_read(self, model: Step, ids: frozenset[str]) -> tuple[str, ...]:
         read = chain.from_iterable(self._headers.get(step_id, ()) for step_id in ids)
         return merged_headers(read) if model.facts else ()
-
-
-def effect_of(step: StepTree) -> Effect:
-    """Return the effect of a step: its own, or that of the call that it makes."""
-    model = step.model
-    if step.is_broken:
-        return model.effect or "read"
-    return model.effect or model.own_effect(step.raw)
 
 
 def setting(model: Step, defaults: StepSettings | None, name: str) -> Any:

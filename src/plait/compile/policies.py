@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
+from plait.compile.effects import effect_of
 from plait.compile.findings import Findings
 from plait.compile.templates import POLICIES, StepTemplates, inherits
-from plait.document.policies import Bulkhead, CircuitBreaker, RateLimit
+from plait.document.policies import Bulkhead, Cache, CircuitBreaker, RateLimit
 from plait.document.retry import Retry
-from plait.document.step import Step, StepSettings
+from plait.document.step import StepSettings
 from plait.document.tree import Path, StepTree
 from plait.expression import Template
 from plait.plan import (
     BreakerPolicy,
     BulkheadPolicy,
+    CachePolicy,
     Policies,
     RateLimitPolicy,
     RetryBudget,
 )
 
+_Keys: TypeAlias = "dict[tuple[str, str], Template]"
+
 # What each step that shares a policy says for itself.
-_OF_ONE_STEP: Final = {"key", "weight", "queue_timeout"}
+_OF_ONE_STEP: Final = {"key", "user", "weight", "queue_timeout"}
 
 
 class PolicyChecker:
@@ -39,6 +43,10 @@ class PolicyChecker:
         if model.machine != "call" or not model.has_upstream:
             self._refuse(step)
             return
+        if model.cache is not None and effect_of(step) != "read":
+            text = f"'{model.id}' may change something: an answer of before is not enough"
+            hint = "give `cache` to calls that only read; if this does, say `effect: read`"
+            self._findings.error("P026", text, hint, (*step.path, "cache"), key=True)
         for key in POLICIES:
             is_inherited = inherits(model, self._defaults, key)
             policy = getattr(self._defaults if is_inherited else model, key)
@@ -74,21 +82,29 @@ class PolicyChecker:
 
 
 def policies_of(
-    model: Step, defaults: StepSettings | None, templates: StepTemplates
+    step: StepTree, defaults: StepSettings | None, templates: StepTemplates, scope: str
 ) -> Policies | None:
-    """Return what stands around the attempts of a call; None: nothing."""
+    """Return what stands around the attempts of a call; None: nothing.
+
+    Args:
+        scope: Names the step, among all of all workflows.
+    """
+    model = step.model
 
     def own(name: str) -> Any:
         return getattr(defaults if inherits(model, defaults, name) else model, name)
 
-    breaker, limit, bulkhead = (own(name) for name in POLICIES)
-    if breaker is None and limit is None and bulkhead is None:
+    cache, breaker, limit, bulkhead = (own(name) for name in POLICIES)
+    if effect_of(step) != "read":
+        cache = None  # a default, which is for those that it fits
+    if cache is None and breaker is None and limit is None and bulkhead is None:
         return None
     keys = templates.policy_keys
     return Policies(
+        cache=None if cache is None else _cache(cache, keys, scope),
         circuit_breaker=None if breaker is None else _breaker(breaker),
-        rate_limit=None if limit is None else _limit(limit, keys.get("rate_limit")),
-        bulkhead=None if bulkhead is None else _bulkhead(bulkhead, keys.get("bulkhead")),
+        rate_limit=None if limit is None else _limit(limit, keys),
+        bulkhead=None if bulkhead is None else _bulkhead(bulkhead, keys),
     )
 
 
@@ -98,6 +114,17 @@ def budget_of(retry: Retry) -> RetryBudget | None:
     if budget is None:
         return None
     return RetryBudget(budget.ratio, budget.min_retries, budget.window)
+
+
+def _cache(given: Cache, keys: _Keys, scope: str) -> CachePolicy:
+    return CachePolicy(
+        ttl_ms=given.ttl,
+        stale_ms=given.stale_while_revalidate,
+        error_ms=given.stale_if_error,
+        scope=given.name or scope,
+        key=keys.get(("cache", "key")),
+        user=keys.get(("cache", "user")),
+    )
 
 
 def _breaker(given: CircuitBreaker) -> BreakerPolicy:
@@ -118,7 +145,7 @@ def _breaker(given: CircuitBreaker) -> BreakerPolicy:
     )
 
 
-def _limit(given: RateLimit, key: Template | None) -> RateLimitPolicy:
+def _limit(given: RateLimit, keys: _Keys) -> RateLimitPolicy:
     return RateLimitPolicy(
         limit=given.limit,
         period_ms=given.per,
@@ -128,15 +155,15 @@ def _limit(given: RateLimit, key: Template | None) -> RateLimitPolicy:
         queue_max=given.max_queue,
         queue_ms=given.queue_timeout,
         name=given.name or "",
-        key=key,
+        key=keys.get(("rate_limit", "key")),
     )
 
 
-def _bulkhead(given: Bulkhead, key: Template | None) -> BulkheadPolicy:
+def _bulkhead(given: Bulkhead, keys: _Keys) -> BulkheadPolicy:
     return BulkheadPolicy(
         concurrency_max=given.max_concurrency,
         queue_max=given.max_queue,
         queue_ms=given.queue_timeout,
         name=given.name or "",
-        key=key,
+        key=keys.get(("bulkhead", "key")),
     )

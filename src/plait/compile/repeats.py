@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from plait.compile.effects import effect_of
 from plait.compile.findings import Findings
-from plait.compile.nodes import effect_of, setting
+from plait.compile.nodes import setting
 from plait.document.step import StepSettings
 from plait.document.tree import ScopeTree, StepTree
 

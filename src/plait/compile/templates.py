@@ -23,8 +23,10 @@ from plait.model.json import JsonValue
 from plait.model.place import Place, pointer_to, segments_of
 from plait.model.record import record
 
-# Settings that may have a `key`, which is a template: each stands around attempts.
-POLICIES: Final = ("circuit_breaker", "rate_limit", "bulkhead")
+# Settings that stand around attempts, outermost first.
+POLICIES: Final = ("cache", "circuit_breaker", "rate_limit", "bulkhead")
+# Their keys that are templates.
+_KEYS: Final = ("key", "user")
 
 # Raises what is wrong with the value of a template that reads nothing.
 Check: TypeAlias = Callable[[Template], object]
@@ -40,7 +42,7 @@ class StepTemplates:
     output: Template | None = None
     retry_when: Template | None = None
     own: dict[str, Template] = field(default_factory=dict)
-    policy_keys: dict[str, Template] = field(default_factory=dict)
+    policy_keys: dict[tuple[str, str], Template] = field(default_factory=dict)
     reads: set[str] = field(default_factory=set)
 
 
@@ -139,13 +141,14 @@ class StepTemplateCompiler:
         for name in POLICIES:
             is_inherited = inherits(self._step.model, self._defaults, name)
             owner = self._defaults if is_inherited else self._step.model
-            key = getattr(getattr(owner, name, None), "key", None)
-            if key is None:
-                continue
             path = ("defaults",) if is_inherited else self._step.path
-            template = self._checked(key, (*path, name, "key"), view)
-            if template is not None:
-                self._found.policy_keys[name] = template
+            for key in _KEYS:
+                value = getattr(getattr(owner, name, None), key, None)
+                if value is None:
+                    continue
+                template = self._checked(value, (*path, name, key), view)
+                if template is not None:
+                    self._found.policy_keys[name, key] = template
 
     def _setting(
         self, key: str, view: View, *, check: Check | None = None

@@ -1,5 +1,5 @@
-"""The settings of what stands around each attempt of a call: `circuit_breaker`,
-`rate_limit`, `bulkhead`, and the `budget` of `retry`.
+"""The settings of what stands around each attempt of a call: `cache`,
+`circuit_breaker`, `rate_limit`, `bulkhead`, and the `budget` of `retry`.
 
 Not here: where they may stand (plait.compile.policies), what they do
 (plait.drivers.policies).
@@ -53,6 +53,25 @@ class Budget(Strict):
     """So many are granted per window, however few requests there are."""
     window: Span = 10_000
     """Over which requests and retries are counted."""
+
+
+class Cache(Strict):
+    """How long an answer may be given again, of calls that only read."""
+
+    ttl: Span
+    """It is fresh for so long, and given without a call."""
+    stale_while_revalidate: DurationMs = 0
+    """For so long after that it is still given, while another one is fetched."""
+    stale_if_error: DurationMs = 0
+    """For so long after that it is given where the call fails."""
+    key: Templated = None
+    """What an answer is kept under, in place of the request. A call whose key is null or
+    empty is not cached."""
+    user: Templated = None
+    """Whose answer it is: nobody else gets it. A call of nobody is not cached."""
+    name: SharedName | None = None
+    """Share the answers under a `key` with all that name it so. Default: the step has its
+    own."""
 
 
 class CircuitBreaker(Strict):

@@ -16,7 +16,8 @@ class CallPolicies:
 
     Attributes:
         policies: Those of the step; None: it has none of its own.
-        keys: Of those that have a key, by the policy's name in documents.
+        keys: Of those that have a key, by the policy's name in documents; `cache.user` for
+            whose answer it is. A cache's empty key: this answer is not kept.
         retry: Whether and when another attempt follows; None: none does.
         left_ms: Until the time of all attempts together is over; None: it has no end.
         is_again: Whether a group around it is tried again, so that the call is a retry

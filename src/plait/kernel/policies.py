@@ -12,8 +12,8 @@ from plait.kernel.commands import CallPolicies
 from plait.kernel.state import Execution, Run
 from plait.model.errors import Advice
 from plait.model.failure import Failure
-from plait.model.json import canonical_bytes
-from plait.plan import BulkheadPolicy, Policies, RateLimitPolicy
+from plait.model.json import JsonValue, canonical_bytes
+from plait.plan import BulkheadPolicy, CachePolicy, Policies, RateLimitPolicy
 
 
 def policies_of(x: Execution, run: Run) -> CallPolicies | Failure | None:
@@ -36,7 +36,7 @@ def policies_of(x: Execution, run: Run) -> CallPolicies | Failure | None:
 
 
 def _keys(policies: Policies, run: Run) -> dict[str, str] | Failure:
-    keys: dict[str, str] = {}
+    keys = {} if policies.cache is None else _cache_keys(policies.cache, run)
     for name in ("rate_limit", "bulkhead"):
         key = _key(name, getattr(policies, name), run)
         if isinstance(key, Failure):
@@ -46,13 +46,28 @@ def _keys(policies: Policies, run: Run) -> dict[str, str] | Failure:
     return keys
 
 
+def _cache_keys(cache: CachePolicy, run: Run) -> dict[str, str]:
+    """Return the keys of a call's answer; an empty one: it is not kept."""
+    templates = {"cache": cache.key, "cache.user": cache.user}
+    return {
+        name: "" if _is_empty(value) else canonical_bytes(value).decode()
+        for name, template in templates.items()
+        if template is not None
+        for value in (template.render(run.frame.names),)
+    }
+
+
+def _is_empty(value: JsonValue) -> bool:
+    return value is None or value == ""
+
+
 def _key(
     name: str, policy: RateLimitPolicy | BulkheadPolicy | None, run: Run
 ) -> str | Failure | None:
     if policy is None or policy.key is None:
         return None
     value = policy.key.render(run.frame.names)
-    if value is None or value == "":
+    if _is_empty(value):
         # As a text it would be one key of all executions that lack one.
         text = f"the key of '{name}' is empty"
         return Failure("step.policy_key", text, advice=Advice.FIX_REQUEST)

@@ -18,6 +18,7 @@ from plait.plan.nodes import (
 from plait.plan.policies import (
     BreakerPolicy,
     BulkheadPolicy,
+    CachePolicy,
     Policies,
     RateLimitPolicy,
     RateStrategy,
@@ -28,6 +29,7 @@ __all__ = [
     "CREDENTIAL_HEADERS",
     "BreakerPolicy",
     "BulkheadPolicy",
+    "CachePolicy",
     "Endpoint",
     "Lane",
     "Node",

@@ -22,6 +22,7 @@ from plait.plan.nodes import Endpoint, Lane, Node, Plan, RetryPolicy, Scope
 from plait.plan.policies import (
     BreakerPolicy,
     BulkheadPolicy,
+    CachePolicy,
     Policies,
     RateLimitPolicy,
     RetryBudget,
@@ -168,6 +169,7 @@ _DEFAULTS: Final = {
         RetryPolicy,
         RetryBudget,
         Policies,
+        CachePolicy,
         BreakerPolicy,
         RateLimitPolicy,
         BulkheadPolicy,
@@ -188,10 +190,12 @@ _READERS: Final[dict[type, dict[str, Callable[[Any], Any]]]] = {
     RetryPolicy: {"when": _template, "budget": _part(RetryBudget)},
     RetryBudget: {},
     Policies: {
+        "cache": _part(CachePolicy),
         "circuit_breaker": _part(BreakerPolicy),
         "rate_limit": _part(RateLimitPolicy),
         "bulkhead": _part(BulkheadPolicy),
     },
+    CachePolicy: {"key": _template, "user": _template},
     BreakerPolicy: {},
     RateLimitPolicy: {"key": _template},
     BulkheadPolicy: {"key": _template},

@@ -95,9 +95,31 @@ class BulkheadPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class CachePolicy:
+    """How long an answer may be given again.
+
+    Attributes:
+        ttl_ms: It is fresh for so long.
+        stale_ms: For so long after that it is given while another is fetched.
+        error_ms: For so long after that it is given where the call fails.
+        scope: What `key` tells answers apart in: the step, or the name that it shares.
+        key: What an answer is kept under; None: the request.
+        user: Whose answer it is; None: everybody's.
+    """
+
+    ttl_ms: int
+    stale_ms: int = 0
+    error_ms: int = 0
+    scope: str = ""
+    key: Template | None = None
+    user: Template | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Policies:
     """What stands around each attempt of one step's call; None: nothing of the kind."""
 
+    cache: CachePolicy | None = None
     circuit_breaker: BreakerPolicy | None = None
     rate_limit: RateLimitPolicy | None = None
     bulkhead: BulkheadPolicy | None = None

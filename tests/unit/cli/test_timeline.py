@@ -95,3 +95,26 @@ def test_it_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("completed in 1ms\n  a  ")
+
+
+@pytest.mark.parametrize(
+    ("notes", "said"),
+    [
+        ([{"policy": "rate_limit", "waited_ms": 12}], "waited 12 ms for rate_limit"),
+        ([{"policy": "cache", "did": "hit", "age_ms": 1500}], "cached, 1.5s old"),
+        ([{"policy": "cache", "did": "hit"}], "cached"),
+        (
+            [{"policy": "cache", "did": "stale", "age_ms": 70}],
+            "cached, stale, 70ms old",
+        ),
+        (
+            [{"policy": "cache", "did": "failed_over", "age_ms": 70}],
+            "cached, as the call failed, 70ms old",
+        ),
+    ],
+)
+def test_what_policies_did_is_said(notes: list[dict[str, Any]], said: str) -> None:
+    line = step("a", 0, 10)
+    line["attempts"][0]["policies"] = notes
+    (text,) = texts(line, width=140)
+    assert text.endswith(f"completed, {said}")

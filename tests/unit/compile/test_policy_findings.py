@@ -9,6 +9,7 @@ from plait.compile import CompileErrors, compile_text
 from plait.plan import (
     BreakerPolicy,
     BulkheadPolicy,
+    CachePolicy,
     Plan,
     Policies,
     RateLimitPolicy,
@@ -55,6 +56,10 @@ def lines(policy: str) -> list[str]:
         ),
         ("rate_limit: {limit: 5, per: 1s, weight: 6}", "would never be let through"),
         ("rate_limit: {limit: 5, per: 1s, key: '${nobody.x}'}", "P001"),
+        ("cache: {}", "missing key 'ttl'"),
+        ("cache: {ttl: 0s}", "a millisecond or more"),
+        ("cache: {ttl: 5}", "a duration is text"),
+        ("cache: {ttl: 5s, stale_if_error: -1s}", "'stale_if_error': "),
         ("bulkhead: {}", "missing key 'max_concurrency'"),
         ("bulkhead: {max_concurrency: 0}", "'max_concurrency': should be greater"),
         ("bulkhead: {max_concurrency: 1, max_queue: -1}", "'max_queue': should be greater"),
@@ -69,10 +74,11 @@ def test_a_policy_that_can_never_work(policy: str, expected: str) -> None:
     assert line.startswith("3:")
 
 
-@pytest.mark.parametrize("key", ["circuit_breaker", "rate_limit", "bulkhead"])
+@pytest.mark.parametrize("key", ["cache", "circuit_breaker", "rate_limit", "bulkhead"])
 def test_p023_only_calls_have_an_upstream(key: str) -> None:
     settings = {
         "circuit_breaker": "{}",
+        "cache": "{ttl: 1s}",
         "rate_limit": "{limit: 1, per: 1s}",
         "bulkhead": "{max_concurrency: 1}",
     }[key]
@@ -88,6 +94,35 @@ def test_p023_a_budget_is_of_an_upstream() -> None:
     group = "type: sequence, retry: {budget: null}, steps: [{id: v, type: set, value: 1}]"
     (line,) = lines_of_steps(f"- {{id: s, {group}}}")
     assert line.startswith("3:35: P023 a budget is of an upstream, and 'sequence' steps")
+
+
+@pytest.mark.parametrize("more", ["method: POST", "method: '${input.method}'"])
+def test_p026_only_what_reads_is_cached(more: str) -> None:
+    text = (
+        "name: w\nsteps:\n  - id: a\n    type: http\n    cache: {ttl: 5s}\n"
+        f"    request: {{{more}, url: http://h/x}}\n"
+    )
+    with pytest.raises(CompileErrors) as raised:
+        plan_of(text)
+    (found,) = raised.value.diagnostics
+    assert found.render("").startswith(":5:5: P026 'a' may change something")
+    said = plan_of(f"{text}    effect: read\n").scope.nodes[0].policies
+    assert said is not None
+    assert said.cache == CachePolicy(5_000, scope="w/steps/0")
+
+
+def test_a_default_cache_is_for_those_calls_that_read() -> None:
+    text = """\
+name: w
+defaults: {cache: {ttl: 5s}}
+steps:
+  - {id: a, type: http, request: {url: http://h/a}}
+  - {id: b, type: http, request: {method: POST, url: http://h/b}}
+"""
+    assert [node.policies is not None for node in plan_of(text).scope.nodes] == [
+        True,
+        False,
+    ]
 
 
 def test_p024_one_name_has_one_meaning() -> None:
@@ -135,7 +170,7 @@ steps:
     first, second = plan.scope.nodes
     breaker = BreakerPolicy(failure_threshold=7, slow_call_ms=2_000, on=("5xx", "timeout"))
     bulkhead = BulkheadPolicy(3, queue_max=4, queue_ms=1_000)
-    assert first.policies == Policies(breaker, None, bulkhead)
+    assert first.policies == Policies(circuit_breaker=breaker, bulkhead=bulkhead)
     assert first.retry is not None
     assert first.retry.budget == RetryBudget(ratio=0.5)
     assert second.policies is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
@@ -62,6 +63,19 @@ async def bench(*upstreams: Upstream, **settings: Any) -> AsyncIterator[Bench]:
         await calls.close()
 
 
+async def grown_old() -> None:
+    """Return when what was kept for a millisecond is stale."""
+    stale = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.005, stale.set)
+    await stale.wait()
+
+
+async def turns() -> None:
+    """Let whoever can go on do so: starting a call takes three turns of the loop."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
 def step(policies: str, *, host: str = "service", more: str = "") -> str:
     """Return a document of one call with `policies`, which are lines of YAML."""
     lines = "\n".join(f"    {line}" for line in policies.splitlines())
@@ -69,3 +83,10 @@ def step(policies: str, *, host: str = "service", more: str = "") -> str:
         f"name: w\nmode: express\n{more}steps:\n  - id: get\n    type: http\n"
         f"    request: {{url: http://{host}/x}}\n{lines}\n"
     )
+
+
+def said_by(result: Result, name: str = "get") -> list[dict[str, Any]]:
+    """Return what policies did on the way of a step's attempts."""
+    (line,) = [line for line in result.trace.as_json() if line["step"] == name]
+    attempts: Any = line["attempts"]
+    return [note for attempt in attempts for note in attempt.get("policies", ())]

@@ -17,9 +17,11 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import TypeAlias
 
 from plait.drivers.children import timed_out
+from plait.drivers.policies.cached import Answers, CachedCall, key_of
 from plait.drivers.policies.gates import End, Gate, Given, Token
 from plait.drivers.policies.shared import Shared
 from plait.drivers.policies.verdicts import (
@@ -52,13 +54,19 @@ class PolicedCalls:
         calls: Makes them.
         upstream_of: Tells whose policies a call is under.
         shared: The policies of the process.
+        answers: Its cached answers.
     """
 
     def __init__(
-        self, calls: Calls, upstream_of: UpstreamOf, shared: Shared | None = None
+        self,
+        calls: Calls,
+        upstream_of: UpstreamOf,
+        shared: Shared | None = None,
+        answers: Answers | None = None,
     ) -> None:
         self._calls = calls
         self._upstream_of = upstream_of
+        self._answers = answers if answers is not None else Answers()
         self.shared = shared if shared is not None else Shared()
 
     def start(self, call: Call, done: Done) -> CallHandle:
@@ -70,6 +78,17 @@ class PolicedCalls:
         if not upstream:
             # The connector knows what is wrong with it.
             return self._calls.start(call, done)
+        cache = asked.policies.cache if asked.policies is not None else None
+        key = None if cache is None else key_of(call, asked, cache)
+        if cache is None or key is None:
+            return self._attempt(upstream, call, done)
+        cached = CachedCall(call, done, partial(self._attempt, upstream))
+        cached.begin(self._answers.of(cache), key, _patience_ms(call))
+        return cached
+
+    def _attempt(self, upstream: str, call: Call, done: Done) -> CallHandle:
+        asked = call.policies
+        assert asked is not None
         attempt = _Attempt(self._calls, call, done, self._budget(upstream, asked))
         attempt.begin(upstream, self.shared.gates(upstream, asked))
         return attempt
@@ -82,11 +101,24 @@ class PolicedCalls:
 
     def snapshot(self) -> JsonObject:
         """Return what the policies hold now and did so far, for metrics."""
-        return self.shared.snapshot()
+        told, cached = self.shared.snapshot(), self._answers.snapshot()
+        return {**told, "cache": cached} if cached else told
 
     async def close(self) -> None:
         """See plait.ports.calls.Calls."""
+        await self._answers.close()
         await self._calls.close()
+
+
+def _patience_ms(call: Call) -> int:
+    """Return the longest that a call may take, waiting in line included."""
+    asked = call.policies
+    if asked is None or asked.policies is None:
+        return call.timeout_ms
+    if asked.left_ms is not None:
+        return asked.left_ms
+    lines = asked.policies.rate_limit, asked.policies.bulkhead
+    return call.timeout_ms + sum(one.queue_ms for one in lines if one is not None)
 
 
 class _Attempt:

@@ -17,7 +17,7 @@ _STATUS: Final = "connector.http."
 # upstream is not well.
 _UNWELL: Final = ("408", "429")
 # Nobody was called.
-_UNCALLED: Final = (
+UNCALLED_CODES: Final = (
     "connector.forbidden_address",
     "connector.invalid_request",
     "connector.missing",
@@ -26,7 +26,7 @@ _UNCALLED: Final = (
 
 def is_uncalled(failure: Failure) -> bool:
     """Tell whether a failure says nothing of the upstream: it never was asked."""
-    return not failure.sent and failure.code in _UNCALLED
+    return not failure.sent and failure.code in UNCALLED_CODES
 
 
 def speaks_against(failure: Failure, on: tuple[str, ...] | None = None) -> bool:

@@ -191,6 +191,25 @@ class Cache(KeyedPolicy):
             return cast("T", self._answer(found, key, call))
         return cast("T", await self._loads.call(key, self._load, key, found, call))
 
+    def peek(
+        self, function: Callable[P, Awaitable[Any]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Found | None:
+        """Return an answer that is in memory, fresh or stale, without a wait.
+
+        A fresh one counts as a hit. None: there is none, or its store must be waited for;
+        `call` sees to all that is not fresh.
+
+        Raises:
+            TypeError: The call's arguments make no key.
+        """
+        if self._memory is None:
+            return None
+        key = self._key_of(0, function, args, kwargs)
+        found = None if key is None else self._memory.look(key)
+        if found is not None and found.age_s < self.ttl_s:
+            self._hits += 1
+        return found
+
     async def invalidate(
         self, function: Callable[P, Awaitable[Any]], /, *args: P.args, **kwargs: P.kwargs
     ) -> None:
