@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from plait.document.error_words import ErrorMatch
 from plait.document.fields import DurationMs, Strict
 from plait.document.policies import Budget
 from plait.model.json import JsonObject
+
+
+def _number(value: Any) -> Any:
+    """Refuse what would be converted: true, and texts of digits."""
+    if isinstance(value, bool | str):
+        raise ValueError("should be a number")
+    return value
 
 
 class Retry(Strict):
@@ -21,11 +28,15 @@ class Retry(Strict):
     """Wait before the second attempt."""
     backoff: Literal["fixed", "linear", "exponential", "random"] = "fixed"
     """How the wait grows from attempt to attempt; `random`: between delay and max_delay."""
-    factor: Annotated[float, Field(ge=1, le=100, strict=False)] = 2.0
+    factor: Annotated[
+        float, Field(ge=1, le=100, strict=False), BeforeValidator(_number)
+    ] = 2.0
     """Base of the exponential back-off."""
     max_delay: DurationMs = 30_000
     """Ceiling of every wait, also of one that the other side asks for (Retry-After)."""
-    jitter: Annotated[float, Field(ge=0, le=1, strict=False)] = 0.0
+    jitter: Annotated[float, Field(ge=0, le=1, strict=False), BeforeValidator(_number)] = (
+        0.0
+    )
     """Share of the wait that is drawn at random, to spread callers out."""
     on: ErrorMatch | None = None
     """Errors to retry: classes, statuses, codes, or an expression over `error`.
