@@ -31,6 +31,37 @@ def topological(deps: Edges) -> list[int]:
     return ordered
 
 
+def backward_edges(deps: Edges) -> set[tuple[int, int]]:
+    """Return edges, as (source, target), without which there is no circle.
+
+    The first node of the document comes first where it can; an edge to the node itself is
+    one of them.
+
+    >>> backward_edges([[2], [0], [1], [3]]) == {(2, 0), (3, 3)}
+    True
+    """
+    after = reversed_edges(deps)
+    found: set[tuple[int, int]] = set()
+    state = [0] * len(deps)  # 1: being looked at, 2: done
+    for start in range(len(deps)):
+        if state[start]:
+            continue
+        path = [(start, iter(after[start]))]
+        state[start] = 1
+        while path:
+            node, rest = path[-1]
+            target = next(rest, None)
+            if target is None:
+                state[node] = 2
+                path.pop()
+            elif state[target] == 1:
+                found.add((node, target))
+            elif not state[target]:
+                state[target] = 1
+                path.append((target, iter(after[target])))
+    return found
+
+
 def levels(deps: Edges) -> list[int]:
     """Return, for each node, the length of the longest chain of nodes before it.
 

@@ -12,7 +12,7 @@ from plait.model.json import JsonObject
 from plait.model.record import record
 from plait.plan import Node, Scope
 
-Why = Literal["reads", "depends_on", "order", "goto"]
+Why = Literal["reads", "depends_on", "order", "goto", "event"]
 
 
 @record
@@ -23,8 +23,9 @@ class Reason:
         step: Path of the step that is waited for.
         why: `reads`: a template does; `depends_on`: the document says so; `order`: it is
             the step before, in a sequence; `goto`: it does not wait, but may begin again,
-            or at once, when that step jumps.
-        read: What is read: `user.response.vip`; empty unless `why` is `reads`.
+            or at once, when that step jumps; `event`: a transition between states, `read`
+            is its event, `where` its guard, `by` its actions.
+        read: What is read: `user.response.vip`; empty if nothing is.
         where: Which of the step's keys reads it: `condition`, `request.url`.
         by: Path of the step inside, when it is not the step itself that reads.
     """
@@ -41,6 +42,9 @@ class Reason:
         >>> Reason("user", "reads", "user.response.vip", "condition").text()
         'reads user.response.vip in condition'
         """
+        if self.why == "event":
+            guard = f" [{self.where}]" if self.where else ""
+            return self.read + guard + (f" / {self.by}" if self.by else "")
         if self.why == "reads":
             by = f" of {self.by}" if self.by else ""
             return f"reads {self.read} in {self.where}{by}"

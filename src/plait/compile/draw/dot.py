@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from plait.compile.draw.escape import dot_text
 from plait.compile.draw.graph import Graph, GraphEdge, GraphNode, GraphScope
+from plait.compile.draw.state_texts import states_dot
 
 _HEAD = """\
     compound=true; rankdir=TB; bgcolor="transparent"; fontname="Helvetica"; labelloc=t;
@@ -19,8 +21,11 @@ _HEAD = """\
 
 def draw_dot(graph: Graph) -> str:
     """Return the graph as a DOT digraph."""
+    if graph.initial:
+        return states_dot(graph)
     containers = {node.id for node, _ in graph.nodes() if node.groups}
-    lines = [f"digraph {_quote(graph.name)} {{", f"    label={_quote(graph.title)};", _HEAD]
+    title = f"    label={dot_text(graph.title)};"
+    lines = [f"digraph {dot_text(graph.name)} {{", title, _HEAD]
     lines.extend(_scope(graph.root, "    "))
     lines.extend(f"    {_edge(edge, containers)}" for edge in graph.edges())
     lines.extend(f"    {_edge(edge, containers)}" for edge in graph.jumps())
@@ -33,21 +38,21 @@ def _scope(scope: GraphScope, margin: str) -> Iterator[str]:
             yield from _cluster(node, margin)
         else:
             style = ', style="rounded,filled,dashed"' if node.condition else ""
-            yield f"{margin}{_quote(node.id)} [label={_quote(_label(node))}{style}];"
+            yield f"{margin}{dot_text(node.id)} [label={dot_text(_label(node))}{style}];"
 
 
 def _cluster(node: GraphNode, margin: str) -> Iterator[str]:
     style = "rounded,dashed" if node.condition else "rounded"
-    yield f"{margin}subgraph {_quote('cluster ' + node.id)} {{"
-    yield f'{margin}    label={_quote(_label(node))}; style="{style}"; color="#64748b";'
-    yield f"{margin}    {_quote(node.id)} [shape=point, style=invis, width=0];"
+    yield f"{margin}subgraph {dot_text('cluster ' + node.id)} {{"
+    yield f'{margin}    label={dot_text(_label(node))}; style="{style}"; color="#64748b";'
+    yield f"{margin}    {dot_text(node.id)} [shape=point, style=invis, width=0];"
     for group in node.groups:
         if not group.label:
             yield from _scope(group.graph, margin + "    ")
             continue
-        name = _quote(f"cluster {node.id} group {group.id}")
+        name = dot_text(f"cluster {node.id} group {group.id}")
         yield f"{margin}    subgraph {name} {{"
-        yield f'{margin}        label={_quote(group.label)}; style="rounded,dotted";'
+        yield f'{margin}        label={dot_text(group.label)}; style="rounded,dotted";'
         yield from _scope(group.graph, margin + "        ")
         yield f"{margin}    }}"
     yield f"{margin}}}"
@@ -60,23 +65,13 @@ def _label(node: GraphNode) -> str:
 
 
 def _edge(edge: GraphEdge, containers: set[str]) -> str:
-    settings = [f"tooltip={_quote(', '.join(reason.text() for reason in edge.reasons))}"]
+    settings = [f"tooltip={dot_text(', '.join(reason.text() for reason in edge.reasons))}"]
     if edge.reasons[0].why == "depends_on":
         settings.append("style=dashed")
     if edge.reasons[0].why == "goto":
         settings += ["style=dashed", "constraint=false", 'color="#b45309"', 'label="goto"']
     if edge.source in containers:
-        settings.append(f"ltail={_quote('cluster ' + edge.source)}")
+        settings.append(f"ltail={dot_text('cluster ' + edge.source)}")
     if edge.target in containers:
-        settings.append(f"lhead={_quote('cluster ' + edge.target)}")
-    return f"{_quote(edge.source)} -> {_quote(edge.target)} [{', '.join(settings)}];"
-
-
-def _quote(text: str) -> str:
-    """Return `text` as a DOT string.
-
-    >>> print(_quote('say "hi"'))
-    "say \\"hi\\""
-    """
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
+        settings.append(f"lhead={dot_text('cluster ' + edge.target)}")
+    return f"{dot_text(edge.source)} -> {dot_text(edge.target)} [{', '.join(settings)}];"

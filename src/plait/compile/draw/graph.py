@@ -56,6 +56,7 @@ class GraphNode:
         label: Its own id: `fetch`.
         condition: The expression that must be true; empty if there is none.
         notes: What else matters, a few words each: `2 attempts`, `800ms`, `optional`.
+        lines: Of a state: its transitions, where a picture has no room along its lines.
     """
 
     id: str
@@ -64,6 +65,7 @@ class GraphNode:
     condition: str
     notes: tuple[str, ...]
     groups: tuple[GraphGroup, ...]
+    lines: tuple[str, ...] = ()
 
 
 @record
@@ -77,11 +79,18 @@ class GraphScope:
 
 @record
 class Graph:
-    """A workflow's graph. `title` says what it is: its name, and where it answers."""
+    """A workflow's graph.
+
+    Attributes:
+        title: What it is: its name, and where it answers.
+        initial: Of a state machine, whose nodes are states and whose edges transitions:
+            where it begins. Else empty.
+    """
 
     name: str
     title: str
     root: GraphScope
+    initial: str = ""
 
     def nodes(self) -> Iterator[tuple[GraphNode, str]]:
         """Yield every step and the id of the group that it stands in; "" at the top."""
@@ -110,11 +119,9 @@ def _walk(scope: GraphScope, group: str) -> Iterator[tuple[GraphNode, str]]:
             yield from _walk(inner.graph, inner.id)
 
 
-def graph_of(plan: Plan) -> Graph:
-    """Return the graph of `plan`."""
-    endpoint = plan.endpoint
-    where = f": {endpoint.method} {endpoint.path}" if endpoint is not None else ""
-    return Graph(plan.name, plan.name + where, _scope(plan.scope, ""))
+def step_graph(plan: Plan, title: str) -> Graph:
+    """Return the graph of the steps of `plan`."""
+    return Graph(plan.name, title, _scope(plan.scope, ""))
 
 
 def _scope(scope: Scope, prefix: str) -> GraphScope:

@@ -11,6 +11,10 @@ Shape, all keys always there:
 group is inside of; an edge's `kind` is `reads`, `depends_on`, `order` or `goto`: those
 may lead back. A reason that
 reads says what (`read`), in which key (`where`), and in which inner step (`by`).
+
+Of a state machine the nodes are its states (`kind`: `initial`, `state`, `final`) and the
+edges its transitions (`event`), each with its event (`read`), guard (`where`) and actions
+(`by`).
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from plait.compile.draw.graph import Graph, GraphEdge, GraphGroup, GraphNode, Gr
 from plait.compile.draw.ordering import Ordered, order_items
 from plait.compile.draw.spread import spread_items
 from plait.compile.draw.words import Words, lines_of, words
-from plait.compile.layers import levels
+from plait.compile.layers import backward_edges, levels
 
 Direction = Literal["down", "right"]
 Point = tuple[float, float]
@@ -116,19 +116,42 @@ def _ugliness(picture: Picture) -> float:
 
 def _scope(scope: GraphScope, direction: Direction) -> Picture:
     index_of = {node.id: index for index, node in enumerate(scope.nodes)}
-    deps: list[list[int]] = [[] for _ in scope.nodes]
-    for edge in scope.edges:
-        deps[index_of[edge.target]].append(index_of[edge.source])
-    pairs = [(index_of[edge.source], index_of[edge.target]) for edge in scope.edges]
-    items = order_items(levels(deps), pairs)
+    edges = [edge for edge in scope.edges if edge.source != edge.target]
+    pairs, turned = _forward(
+        len(scope.nodes), [(index_of[edge.source], index_of[edge.target]) for edge in edges]
+    )
+    # There and back again is one line with two heads.
+    apart = list(dict.fromkeys(pairs))
+    items = order_items(levels(_deps(len(scope.nodes), apart)), apart)
     insides = [_box(node, direction) for node in scope.nodes]
     place = _Placer(direction, items, [inside.boxes[0] for inside in insides])
     picture = place.picture
     for inside, (x, y) in zip(insides, place.corners(), strict=True):
         picture.take(inside, x, y)
-    lines = zip(scope.edges, pairs, strict=True)
-    picture.lines.extend(place.line(edge, items.chains[pair]) for edge, pair in lines)
+    for edge, pair, is_turned in zip(edges, pairs, turned, strict=True):
+        line = place.line(edge, items.chains[pair])
+        if is_turned:
+            line.points.reverse()
+            line.bends.reverse()
+        picture.lines.append(line)
     return picture
+
+
+def _forward(
+    count: int, pairs: list[tuple[int, int]]
+) -> tuple[list[tuple[int, int]], list[bool]]:
+    """Return edges that go in no circle, and which of them were turned round for that."""
+    backward = backward_edges(_deps(count, pairs))
+    turned = [pair in backward for pair in pairs]
+    whole = zip(pairs, turned, strict=True)
+    return [(two, one) if is_back else (one, two) for (one, two), is_back in whole], turned
+
+
+def _deps(count: int, pairs: list[tuple[int, int]]) -> list[list[int]]:
+    deps: list[list[int]] = [[] for _ in range(count)]
+    for source, target in pairs:
+        deps[target].append(source)
+    return deps
 
 
 class _Placer:

@@ -6,21 +6,21 @@ quoted labels, with every character that Mermaid or HTML could take for its own 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
+from plait.compile.draw.escape import mermaid_text, mermaid_title
 from plait.compile.draw.graph import Graph, GraphEdge, GraphNode, GraphScope
+from plait.compile.draw.state_texts import states_mermaid
 
 _READS_SHOWN_MAX = 2
-_TEXT_LENGTH_MAX = 60
-# Letters, digits, spaces and harmless signs stay; all else becomes a character code.
-_UNSAFE = re.compile(r"[^\w .,:/()?!=+*%|~'\u2026\u00b7-]")
 
 
 def draw_mermaid(graph: Graph) -> str:
-    """Return the graph as a Mermaid flowchart."""
+    """Return the graph as a Mermaid flowchart, or as a state diagram."""
+    if graph.initial:
+        return states_mermaid(graph)
     names = {node.id: f"n{index}" for index, (node, _) in enumerate(graph.nodes())}
-    lines = ["---", f"title: {_title(graph.title)}", "---", "flowchart TD"]
+    lines = ["---", f"title: {mermaid_title(graph.title)}", "---", "flowchart TD"]
     lines.extend(_scope(graph.root, names, "    "))
     lines.extend(f"    {_edge(edge, names)}" for edge in graph.edges())
     lines.extend(
@@ -50,18 +50,18 @@ def _container(node: GraphNode, names: dict[str, str], margin: str) -> Iterator[
         if not group.label:
             yield from _scope(group.graph, names, margin + "    ")
             continue
-        yield f'{margin}    subgraph {name}g{index}["{_escape(group.label)}"]'
+        yield f'{margin}    subgraph {name}g{index}["{mermaid_text(group.label)}"]'
         yield from _scope(group.graph, names, margin + "        ")
         yield f"{margin}    end"
     yield f"{margin}end"
 
 
 def _label(node: GraphNode, between: str = "<br/>") -> str:
-    parts = [f"<b>{_escape(node.label)}</b>", _escape(node.kind)]
+    parts = [f"<b>{mermaid_text(node.label)}</b>", mermaid_text(node.kind)]
     if node.condition:
-        parts.append(f"<i>if {_escape(node.condition)}</i>")
+        parts.append(f"<i>if {mermaid_text(node.condition)}</i>")
     if node.notes:
-        parts.append(_escape(", ".join(node.notes)))
+        parts.append(mermaid_text(", ".join(node.notes)))
     return between.join(parts)
 
 
@@ -74,21 +74,5 @@ def _edge(edge: GraphEdge, names: dict[str, str]) -> str:
         return f"{source} --> {target}"
     shown = ", ".join(reads[:_READS_SHOWN_MAX])
     more = len(reads) - _READS_SHOWN_MAX
-    text = _escape(shown + (f" +{more}" if more > 0 else ""))
+    text = mermaid_text(shown + (f" +{more}" if more > 0 else ""))
     return f'{source} -->|"{text}"| {target}'
-
-
-def _escape(text: str) -> str:
-    """Return `text` for a quoted label.
-
-    >>> _escape('a < "b"')
-    'a #60; #34;b#34;'
-    """
-    if len(text) > _TEXT_LENGTH_MAX:
-        text = text[: _TEXT_LENGTH_MAX - 1] + "…"
-    return _UNSAFE.sub(lambda match: f"#{ord(match[0])};", text)
-
-
-def _title(text: str) -> str:
-    """Return `text` as a YAML string in single quotes."""
-    return "'" + text.replace("'", "''") + "'"

@@ -90,4 +90,4 @@ def lines_of(node: GraphNode) -> list[Words]:
         lines.append(words(f"if {node.condition}", "condition"))
     if node.notes:
         lines.append(words(" · ".join(node.notes), "notes"))
-    return lines
+    return lines + [words(line, "notes") for line in node.lines]

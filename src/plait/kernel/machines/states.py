@@ -287,7 +287,7 @@ class StatesMachine(Machine):
 
 def takes(run: Run) -> list[str]:
     """Return the events that the state of a machine takes."""
-    return [name for name in _state(run)["on"] if name != ERROR]
+    return sorted(name for name in _state(run)["on"] if name != ERROR)
 
 
 def _state(run: Run) -> dict[str, Any]:
