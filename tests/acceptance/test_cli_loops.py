@@ -66,6 +66,28 @@ def _page(request: Request) -> Script:
 
 
 @MODES
+async def test_all_pages_of_orders_are_shipped_although_one_page_fails_at_first(
+    mode: tuple[str, ...], tmp_path: Path
+) -> None:
+    async with Upstream() as service:
+        first: Any = {"orders": [{"id": 1}, {"id": 2}], "after": "c2"}
+        last: Any = {"orders": [{"id": 3}], "after": None}
+        path = "/api/orders"
+        service.on(path, in_turn(reply(json=first), reply(503), reply(json=last)))
+        service.on("/api/parcels", each(_parcel))
+        hosts = [f"{name}={service.address}" for name in ("orders", "depot")]
+        more = ("--resolve", hosts[1], *mode)
+        output = await run("all-pages.yaml", hosts[0], None, *more, cwd=tmp_path)
+        assert output == {"pages": 2, "parcels": ["P1", "P2", "P3"], "rate": 1.0}
+        asked = [one.target for one in service.requests if one.target.startswith(path)]
+        assert asked == [f"{path}?state=open", *[f"{path}?state=open&after=c2"] * 2]
+
+
+def _parcel(request: Request) -> Script:
+    return reply(201, json={"number": f"P{orjson.loads(request.body)['order']}"})
+
+
+@MODES
 async def test_customers_are_reminded_and_those_not_reached_are_told_of(
     mode: tuple[str, ...], tmp_path: Path
 ) -> None:

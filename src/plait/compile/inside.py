@@ -49,7 +49,7 @@ def inner_scopes(node: Node, path: str) -> Iterator[Inner]:
         prefix = path + machine.suffix(name)
         own = prefix.removesuffix("/")
         label = name if own != path else ""
-        yield Inner(own, machine.repeats or label, prefix, scope)
+        yield Inner(own, machine.repeated(name) or label, prefix, scope)
     if node.fallback_scope is not None:
         own = f"{path}.fallback"
         yield Inner(own, "fallback", f"{own}/", node.fallback_scope, is_fallback=True)

@@ -94,9 +94,9 @@ def _max_visits(node: Node) -> int:
 
 
 def _of_items(node: Node) -> Iterations:
-    template, most = node.templates["items"], node.options["max_concurrency"]
+    template, most = node.templates.get("items"), node.options["max_concurrency"]
     assert isinstance(most, int)
-    items = template.render({}) if template.is_constant else None
+    items = template.render({}) if template and template.is_constant else None
     if not isinstance(items, list):
         return Iterations(UNBOUNDED, UNBOUNDED, 0, "nobody knows how many items")
     count, size = len(items), node.options["batch_size"] or len(items) or 1

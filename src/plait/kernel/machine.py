@@ -107,6 +107,11 @@ class Machine:
         del name
         return "[*]/" if self.repeats else "/"
 
+    def repeated(self, name: str) -> str:
+        """Return what the scope `name` runs for, where it runs many times; else nothing."""
+        del name
+        return self.repeats
+
     def runs_together(self, node: Node) -> bool:
         """Tell whether the scopes of `node` run at the same time."""
         del node

@@ -8,7 +8,8 @@ Rule 3. A step of a sequence that a `goto` leads to again is another instance of
         number of its own: `check`, `check#2`.
 Rule 4. Ids and names of branches have letters, digits and `_` only, so the signs between
         them mean one thing each. In the place of a branch's name stands the number of an
-        iteration, or of an item: `poll[3]/fetch`; an id begins with no digit.
+        iteration, of an item (`poll[3]/fetch`) or a page of them (`fan[page3]/fetch`); an
+        id begins with no digit.
 
 Not here: the same addresses for a plan that does not run (plait.compile.inside).
 """
@@ -19,7 +20,7 @@ import re
 from collections.abc import Iterator
 
 _ROUND = re.compile(r"~\d+", re.ASCII)
-_NUMBER = re.compile(r"\[\d+\]", re.ASCII)
+_NUMBER = re.compile(r"\[(page)?\d+\]", re.ASCII)
 _VISIT = re.compile(r"#\d+", re.ASCII)
 _ENDS = re.compile(r"[/\[~.]", re.ASCII)
 _ID = re.compile(r"\w*", re.ASCII)
@@ -67,7 +68,7 @@ def in_document(path: str) -> str:
     >>> in_document("outer~2/fan[13]~2/charge"), in_document("poll#3/fetch")
     ('outer/fan[*]/charge', 'poll/fetch')
     """
-    found = _NUMBER.sub("[*]", without_rounds(path))
+    found = _NUMBER.sub(r"[\1*]", without_rounds(path))
     return _VISIT.sub("", found) if "#" in found else found
 
 

@@ -52,6 +52,17 @@ def circle() -> Plan:
     return plan_with(*steps, order="sequence", output="${n.response}")
 
 
+def paged() -> Plan:
+    """The same as items of pages, five to each; of the results nothing is kept."""
+    got = {"id": "got", "type": "set", "value": "${[0, 1, 2, 3, 4]}"}
+    pages: dict[str, Any] = {"steps": [got], "items": "${got.response}"}
+    pages["next"] = f"${{iteration < {ROUNDS // 5 - 1} ? iteration + 1 : null}}"
+    each = ask("x", "${input.name}", effect="keyed")
+    step = {"id": "l", "type": "foreach", "pages": pages, "max_concurrency": 2}
+    step |= {"steps": [each], "result": None}
+    return plan_with(step, output="${l.response.success_count}")
+
+
 class CountingStore(MemoryStore):
     """Counts the entries of each history that is read."""
 
@@ -114,6 +125,21 @@ def test_a_sequence_that_jumps_back_begins_its_history_anew_and_keeps_count() ->
         assert case.store.begun_count >= 3
         made = list(dict.fromkeys(case.calls.made))
         assert made == ["x", *(f"x#{number}" for number in range(2, ROUNDS + 1))]
+
+    run(main)
+
+
+def test_pages_of_items_go_on_where_they_were_when_the_history_begins_anew() -> None:
+    async def main() -> None:
+        case = Case()
+        for _ in range(2):
+            await case.live(paged() if case.count == 0 else None, for_s=0.105)
+        await case.live(None, for_s=2, dies=False)
+        shown = show(await case.store.read("x"), 0)
+        assert (shown.status, shown.output) == ("completed", ROUNDS)
+        assert case.store.begun_count >= 2
+        made = list(dict.fromkeys(case.calls.made))
+        assert made == [f"l[{number}]/x" for number in range(ROUNDS)]
 
     run(main)
 

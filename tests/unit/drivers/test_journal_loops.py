@@ -27,6 +27,16 @@ def fan(**settings: Any) -> Plan:
     return plan_with(step, output="${l.response.success_count}")
 
 
+def paged(**settings: Any) -> Plan:
+    """The same items, two to a page."""
+    got = give("got", ["${2 * iteration}", "${2 * iteration + 1}"])
+    pages = {"steps": [got], "items": "${got.response}"}
+    pages["next"] = "${iteration < 2 ? iteration + 1 : null}"
+    step: dict[str, Any] = {"id": "l", "type": "foreach", "steps": [EACH], "pages": pages}
+    step |= {"max_concurrency": 2, **settings}
+    return plan_with(step, output="${l.response.success_count}")
+
+
 class Case(Lives):
     """One store, and workers on it."""
 
@@ -36,7 +46,7 @@ class Case(Lives):
         super().__init__(MemoryStore(), Answers())
 
 
-@pytest.mark.parametrize("plan", [loop(), loop(delay="5ms"), fan()])
+@pytest.mark.parametrize("plan", [loop(), loop(delay="5ms"), fan(), paged()])
 @pytest.mark.parametrize("for_s", [0.015, 0.025])
 def test_whoever_takes_over_goes_on_in_the_same_iteration(plan: Plan, for_s: float) -> None:
     async def main() -> None:

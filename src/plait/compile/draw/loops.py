@@ -19,7 +19,10 @@ def loop_notes(node: Node) -> Iterator[str]:
     most = node.options.get("max_iterations")
     if most is not None:
         yield f"{most} times at most"
-    if "items" in node.templates:
+    pages = node.options.get("max_pages")
+    if pages is not None:
+        yield f"{pages} pages at most"
+    if "max_concurrency" in node.options:
         yield f"{node.options['max_concurrency']} at once"
     size = node.options.get("batch_size")
     if size:

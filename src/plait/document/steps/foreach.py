@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from plait.document.durations import WaitFor, check_duration
-from plait.document.fields import Condition, DurationMs, Steps, Templated, is_one_expression
+from plait.document.fields import (
+    Condition,
+    DurationMs,
+    Steps,
+    Strict,
+    Templated,
+    is_one_expression,
+)
 from plait.document.retry import Retry, retry_options
 from plait.document.step import Parts, ScopePart, Step, TemplatePart, condition_part
 from plait.model.json import JsonObject, JsonValue
 
 NAMES: Final = ("item", "index")
+PAGE_NAMES: Final = ("next", "iteration")
+PAGES_MAX: Final = 1_000_000
 CONCURRENCY_MAX: Final = 1_000
 
 
@@ -40,6 +50,23 @@ ItemList = Annotated[
 ]
 
 
+class Pages(Strict):
+    """Items that come in pages: how one is fetched, and where the next one is."""
+
+    order: Literal["graph", "sequence"] = "graph"
+    """Of the steps: as soon as what they read has settled, or one after the other."""
+    steps: Steps
+    """What fetches one page. They see what the page before said of this one as `next` (null
+    for the first), and its number, from 0, as `iteration`."""
+    items: ItemList
+    """The items of the page; sees its steps."""
+    next: Templated
+    """Where the next page is, whatever says it: a cursor, a number, an address; sees the
+    page's steps. Null, false or an empty text: there is none."""
+    max_pages: Annotated[int, Field(ge=1, le=PAGES_MAX)] = 100
+    """One more and the step fails with `limit.pages`."""
+
+
 class ForeachStep(Step):
     """Run steps for each item, some items at the same time.
 
@@ -53,8 +80,10 @@ class ForeachStep(Step):
     keys_after: ClassVar[tuple[str, ...]] = ("break", "result")
 
     type: Literal["foreach"]
-    items: ItemList
-    """A list, or a template that yields one."""
+    items: ItemList | None = None
+    """A list, or a template that yields one. A step has `items` or `pages`."""
+    pages: Pages | None = None
+    """Items that are fetched page by page, as those before are used up."""
     order: Literal["graph", "sequence"] = "graph"
     """Of the steps: as soon as what they read has settled, or one after the other."""
     steps: Steps
@@ -87,10 +116,19 @@ class ForeachStep(Step):
             raise ValueError("a `batch_delay` needs a `batch_size`")
         return self
 
+    def problems(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """Where the items come from is said once."""
+        if self.items is None and self.pages is None:
+            yield (), "a `foreach` needs `items`, or `pages` that have them"
+        if self.items is not None and self.pages is not None:
+            yield ("pages",), "a `foreach` has either `items` or `pages`"
+
     def parts(self, raw: JsonObject) -> Parts:
-        """One scope, for each item."""
+        """One scope, for each item; and perhaps another, for each page of them."""
         del raw
-        templates = [TemplatePart("items", ("items",), check=_check_items)]
+        templates = []
+        if self.items is not None:
+            templates.append(TemplatePart("items", ("items",), check=_check_items))
         if self.continue_ is not None:
             templates.append(condition_part("continue", names=NAMES))
         if self.batch_delay is not None:
@@ -99,8 +137,10 @@ class ForeachStep(Step):
         if self.item_retry is not None and isinstance(self.item_retry.on, str):
             templates.append(_retry_part())
         after = () if self.break_ is None else (condition_part("break", names=NAMES),)
-        scope = ScopePart("steps", (), self.order, NAMES, "result", after)
-        return Parts(tuple(templates), (scope,), options=self._options())
+        scopes = [ScopePart("steps", (), self.order, NAMES, "result", after)]
+        if self.pages is not None:
+            scopes.append(_pages_part(self.pages))
+        return Parts(tuple(templates), tuple(scopes), options=self._options())
 
     def _options(self) -> JsonObject:
         options: JsonObject = {
@@ -108,11 +148,23 @@ class ForeachStep(Step):
             "batch_size": self.batch_size or 0,
             "on_item_error": self.on_item_error,
         }
+        if self.pages is not None:
+            options["max_pages"] = self.pages.max_pages
         if self.item_timeout is not None:
             options["item_timeout_ms"] = self.item_timeout
         if self.item_retry is not None:
             options["item_retry"] = retry_options(self.item_retry)
         return options
+
+
+def _pages_part(pages: Pages) -> ScopePart:
+    after = (
+        TemplatePart(
+            "pages.items", ("pages", "items"), names=PAGE_NAMES, check=_check_items
+        ),
+        TemplatePart("pages.next", ("pages", "next"), names=PAGE_NAMES),
+    )
+    return ScopePart("pages", ("pages",), pages.order, PAGE_NAMES, "", after)
 
 
 def _retry_part() -> TemplatePart:
