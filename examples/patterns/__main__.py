@@ -33,9 +33,9 @@ async def run(example: Example) -> None:
         gateway = start_gateway(children, example, addresses, data)
         await asyncio.to_thread(gateway.wait_until_ready)
         seen = services[0].seen
-        for title, inputs in example.scenes.items():
+        for title in example.scenes:
             heading(title)
-            for given in inputs:
+            async for given in example.inputs(title):
                 seen.clear()
                 await show(example, gateway.url, given)
                 print(paint("dim", "  called   ") + f"\n{'':11}".join(seen or ["nobody"]))

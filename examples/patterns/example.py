@@ -9,8 +9,9 @@ Rule. The scenes of an example share its services, and run in their order.
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -19,7 +20,7 @@ from urllib.parse import quote, urlencode
 
 import yaml
 
-from examples.patterns.serving import Service
+from examples.patterns.serving import Input, Pause, Service
 
 HERE = Path(__file__).resolve().parent
 
@@ -38,12 +39,20 @@ class Example:
     about: str
     method: str
     path: str
-    scenes: Mapping[str, Sequence[dict[str, Any]]]
+    scenes: Mapping[str, Sequence[Input | Pause]]
     services: Callable[[], list[Service]]
     environment: Mapping[str, str]
-    run: Callable[[dict[str, Any]], Any] | None
+    run: Callable[[Input], Any] | None
 
-    def request(self, given: dict[str, Any]) -> tuple[str, str, Any]:
+    async def inputs(self, title: str) -> AsyncIterator[Input]:
+        """Yield the inputs of a scene; where it has a pause, wait."""
+        for given in self.scenes[title]:
+            if isinstance(given, Pause):
+                await asyncio.sleep(given.seconds)
+            else:
+                yield given
+
+    def request(self, given: Input) -> tuple[str, str, Any]:
         """Return method, target and body of the request that carries an input."""
         rest = dict(given)
 

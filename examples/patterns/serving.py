@@ -20,12 +20,13 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from plait.testing.upstream import Peer, Request, Upstream
 from plait.testing.upstream_scripts import reply_bytes
 
+Input: TypeAlias = dict[str, Any]
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
@@ -37,6 +38,13 @@ class Call:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Stands among the inputs of a scene: nobody asks anything for a while."""
+
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)

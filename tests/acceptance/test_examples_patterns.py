@@ -80,8 +80,8 @@ async def told_by_document(example: Example, folder: Path) -> dict[str, list[Tol
             serving(example.document, upstreams=services, settings=settings)
         )
         seen = next(iter(services.values())).seen
-        for title, inputs in example.scenes.items():
-            for given in inputs:
+        for title in example.scenes:
+            async for given in example.inputs(title):
                 seen.clear()
                 method, target, body = example.request(given)
                 answer = await gateway.ask(target, method, body=body)
@@ -100,8 +100,8 @@ async def told_by_twin(example: Example) -> dict[str, list[Told]]:
         seen = next(iter(services.values())).seen
         addresses = {host: service.address for host, service in services.items()}
         stack.enter_context(services_at(addresses))
-        for title, inputs in example.scenes.items():
-            for given in inputs:
+        for title in example.scenes:
+            async for given in example.inputs(title):
                 seen.clear()
                 status, said = await asked(example, given)
                 told.setdefault(title, []).append(Told(status, said, list(seen)))
@@ -166,6 +166,6 @@ def test_example_runs_with_one_command_and_leaves_nothing(name: str) -> None:
     example = load(name)
     for title in example.scenes:
         assert title in done.stdout
-    count = sum(len(inputs) for inputs in example.scenes.values())
+    count = sum(len(answers) for answers in TOLD[name].values())
     assert done.stdout.count("  request  ") == done.stdout.count("  answer   ") == count
     assert not list(example.document.parent.glob(".plait"))
