@@ -2,6 +2,9 @@
 
     order = await call("POST", "http://orders/orders", {"sku": "kettle"})
 
+Inside a step of a pattern a call carries the step's idempotency key, and a refusal has the
+code that it has in a document.
+
 Not here: retries and the rest of them; that is what a twin shows.
 """
 
@@ -11,38 +14,42 @@ import asyncio
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
+from plait.patterns import StepError, current_call
+
 TIMEOUT_S = 5
-_ADDRESSES: ContextVar[Mapping[str, str]] = ContextVar("addresses")
+TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
+_addresses: dict[str, str] = {}
 
 
-class CallFailed(Exception):
-    """A service refused, or gave no answer (status 0).
+class CallFailed(StepError):
+    """A service refused, or gave no answer.
 
     Attributes:
-        status, body: What it answered.
-        code: The code that the same failure has in a document.
+        status, body: What it answered; status 0: nothing.
     """
 
     def __init__(self, status: int, body: Any) -> None:
-        super().__init__(f"status {status}: {body}" if status else str(body))
+        super().__init__(
+            f"connector.http.{status}" if status else "connector.closed",
+            f"the service answered {status}: {body}" if status else str(body),
+            is_final=status != 0 and status not in TRY_AGAIN,
+        )
         self.status = status
         self.body = body
-        self.code = f"connector.http.{status}" if status else "connector.closed"
 
 
 @contextmanager
 def services_at(addresses: Mapping[str, str]) -> Iterator[None]:
     """Say where the hosts of URLs really are, as `--resolve` does for documents."""
-    token = _ADDRESSES.set(addresses)
+    _addresses.update(addresses)
     try:
         yield
     finally:
-        _ADDRESSES.reset(token)
+        _addresses.clear()
 
 
 async def call(
@@ -53,16 +60,25 @@ async def call(
     Raises:
         CallFailed: The status is not 2xx, or there is none.
     """
-    status, answered = await asyncio.to_thread(_call, method, url, body, headers or {})
+    sent = {**_key_of_step(), **(headers or {})}
+    status, answered = await asyncio.to_thread(_call, method, url, body, sent)
     if not 200 <= status < 300:
         raise CallFailed(status, answered)
     return answered
 
 
+def _key_of_step() -> dict[str, str]:
+    try:
+        key = current_call().idempotency_key
+    except LookupError:  # no step calls
+        return {}
+    return {} if key is None else {"Idempotency-Key": key}
+
+
 def _call(method: str, url: str, body: Any, headers: Mapping[str, str]) -> tuple[int, Any]:
     parts = urlsplit(url)
     target = f"{parts.path}?{parts.query}" if parts.query else parts.path
-    connection = HTTPConnection(_ADDRESSES.get()[parts.netloc], timeout=TIMEOUT_S)
+    connection = HTTPConnection(_addresses[parts.netloc], timeout=TIMEOUT_S)
     content = None if body is None else json.dumps(body)
     try:
         connection.request(method, target, content, dict(headers))
