@@ -11,6 +11,7 @@ import asyncio
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Any
@@ -20,6 +21,8 @@ from demo import heading, request
 from drawing import draw_timeline, paint, pretty, read_server_timing
 
 from examples.patterns.example import Example, load, names
+from examples.patterns.playing import Answer, play
+from examples.patterns.serving import Input
 
 
 async def run(example: Example) -> None:
@@ -53,17 +56,25 @@ def start_gateway(
     return children.start("gateway", command)
 
 
-async def show(example: Example, gateway_url: str, given: dict[str, Any]) -> None:
-    """Make one request; print it, the reply, and its timeline."""
-    method, target, body = example.request(given)
-    reply = await asyncio.to_thread(request, gateway_url, method, target, body)
-    print(paint("dim", "  request  ") + f"{method} {target}")
-    if body is not None:
-        print(pretty(body, margin=" " * 11))
-    print(paint("dim", "  answer   ") + f"{reply.status} in {reply.took_ms:.0f} ms")
-    print(pretty(reply.body, margin=" " * 11))
-    bars = read_server_timing(reply.headers.get("server-timing", ""))
-    print("\n".join(draw_timeline(bars)))
+async def show(example: Example, gateway_url: str, given: Input) -> None:
+    """Give the example an input; print what is asked, the answer, and its timeline."""
+    started_at = time.perf_counter()
+
+    async def ask(method: str, target: str, body: Any) -> Answer:
+        reply = await asyncio.to_thread(request, gateway_url, method, target, body)
+        if body is not None or not target.startswith("/api/"):
+            print(paint("dim", "  request  ") + f"{method} {target}")
+        if body is not None:
+            print(pretty(body, margin=" " * 11))
+        return Answer(reply.status, reply.headers, reply.body)
+
+    answer = await play(example, given, ask)
+    took_ms = (time.perf_counter() - started_at) * 1000
+    print(paint("dim", "  answer   ") + f"{answer.status} in {took_ms:.0f} ms")
+    print(pretty(answer.body, margin=" " * 11))
+    bars = read_server_timing(answer.headers.get("server-timing", ""))
+    if bars:
+        print("\n".join(draw_timeline(bars)))
 
 
 def main() -> int:

@@ -31,6 +31,7 @@ class Example:
 
     Attributes:
         about: The comment on top of the document.
+        initial: The state in which a state machine begins; None: it is none.
         run: The twin's `run`; None while there is no twin.
     """
 
@@ -39,6 +40,7 @@ class Example:
     about: str
     method: str
     path: str
+    initial: str | None
     scenes: Mapping[str, Sequence[Input | Pause]]
     services: Callable[[], list[Service]]
     environment: Mapping[str, str]
@@ -74,7 +76,8 @@ def load(name: str) -> Example:
     """Return an example by its name."""
     document = HERE / name / "workflow.yaml"
     text = document.read_text()
-    endpoint = yaml.safe_load(text)["endpoint"]
+    written = yaml.safe_load(text)
+    endpoint = written["endpoint"]
     services = import_module(f"examples.patterns.{name}.services")
     has_twin = (HERE / name / "twin.py").exists()
     return Example(
@@ -83,6 +86,7 @@ def load(name: str) -> Example:
         about="\n".join(re.findall(r"^# ?(.*)$", text.split("\nname:")[0], re.MULTILINE)),
         method=endpoint.get("method", "GET"),
         path=endpoint["path"],
+        initial=written.get("initial"),
         scenes=services.SCENES,
         services=services.services,
         environment=getattr(services, "ENVIRONMENT", {}),

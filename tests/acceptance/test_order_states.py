@@ -1,4 +1,4 @@
-"""`examples/patterns/order-states`: an order led by events; its workers are killed."""
+"""`examples/patterns/order_states`: an order led by events; its workers are killed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.acceptance.gateways import GatewayProcess, serving
 from tests.acceptance.test_cli_durable import announced
 from tests.unit.gateway.wires import WAIT_S, Answer
 
-ORDER = ROOT / "examples" / "patterns" / "order-states" / "order.yaml"
+ORDER = ROOT / "examples" / "patterns" / "order_states" / "workflow.yaml"
 PLACED = {"order": "A-1", "total": 40}
 PAY = {"method": "card-7", "amount": 40}
 
