@@ -19,29 +19,49 @@ from plait.kernel.state import Execution, Run
 from plait.model.errors import Advice
 from plait.model.failure import Failure
 from plait.model.json import JsonObject, JsonValue
+from plait.model.record import record
 from plait.plan import Node
 
 CALL_TIMEOUT_MS_DEFAULT: Final = 30_000
 
 
-def call_of(x: Execution, run: Run, timeout_ms: int | None = None) -> StartCall | Failure:
+@record
+class Times:
+    """How long a call had when it was begun.
+
+    Attributes:
+        timeout_ms: The attempt.
+        left_ms: All attempts together; None: they have no end.
+    """
+
+    timeout_ms: int
+    left_ms: int | None
+
+
+def times_of(call: StartCall) -> Times:
+    """Return how long `call` was given; `left_ms` only where policies can wait."""
+    policies = call.policies
+    return Times(call.timeout_ms, None if policies is None else policies.left_ms)
+
+
+def call_of(x: Execution, run: Run, times: Times | None = None) -> StartCall | Failure:
     """Return the command for the attempt that `run` begins, or why none can be made.
 
     Args:
-        timeout_ms: What it had when it was begun; None: it begins now.
+        times: What it had when it was begun; None: it begins now.
 
     Raises:
         ExpressionError: A template of the request has no value.
     """
     node = run.node
-    if timeout_ms is None:
-        timeout_ms = _timeout_ms(x, run)
-    if timeout_ms <= 0:
+    if times is None:
+        times = _times(x, run)
+    if times.timeout_ms <= 0:
         return out_of_time(run)
     key = _idempotency_key(x, run)
     if isinstance(key, Failure):
         return key
-    policies = policies_of(x, run)
+    policies = policies_of(run, times.left_ms)
     if isinstance(policies, Failure):
         return policies
     request, lacking = _request(x, run)
@@ -49,7 +69,7 @@ def call_of(x: Execution, run: Run, timeout_ms: int | None = None) -> StartCall 
         node.kind,
         request,
         node.options.get("host_is_literal") is True,
-        timeout_ms,
+        times.timeout_ms,
         key,
         node.headers_read,
         x.started.execution_id,
@@ -112,13 +132,13 @@ def _rendered(run: Run) -> dict[str, Any]:
     return request
 
 
-def _timeout_ms(x: Execution, run: Run) -> int:
+def _times(x: Execution, run: Run) -> Times:
     own_ms = run.node.attempt_timeout_ms
     if run.deadline_at_ms is None:
         default_ms = run.node.options.get("timeout_ms_default", CALL_TIMEOUT_MS_DEFAULT)
-        return own_ms if own_ms is not None else cast("int", default_ms)
+        return Times(own_ms if own_ms is not None else cast("int", default_ms), None)
     left_ms = run.deadline_at_ms - x.now_ms
-    return left_ms if own_ms is None else min(own_ms, left_ms)
+    return Times(left_ms if own_ms is None else min(own_ms, left_ms), left_ms)
 
 
 def _idempotency_key(x: Execution, run: Run) -> str | Failure | None:

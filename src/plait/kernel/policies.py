@@ -9,15 +9,18 @@ Not here: asking policies: they know what other executions did (plait.drivers.po
 from __future__ import annotations
 
 from plait.kernel.commands import CallPolicies
-from plait.kernel.state import Execution, Run
+from plait.kernel.state import Run
 from plait.model.errors import Advice
 from plait.model.failure import Failure
 from plait.model.json import JsonValue, canonical_bytes
 from plait.plan import BulkheadPolicy, CachePolicy, Policies, RateLimitPolicy
 
 
-def policies_of(x: Execution, run: Run) -> CallPolicies | Failure | None:
+def policies_of(run: Run, left_ms: int | None) -> CallPolicies | Failure | None:
     """Return what stands around the attempt that `run` begins; None: nothing.
+
+    Args:
+        left_ms: Until the time of all its attempts together is over; None: it has no end.
 
     Raises:
         ExpressionError: A key has no value.
@@ -30,8 +33,6 @@ def policies_of(x: Execution, run: Run) -> CallPolicies | Failure | None:
     keys = {} if node.policies is None else _keys(node.policies, run)
     if isinstance(keys, Failure):
         return keys
-    deadline_at_ms = run.deadline_at_ms
-    left_ms = None if deadline_at_ms is None else deadline_at_ms - x.now_ms
     return CallPolicies(node.policies, keys, node.retry, left_ms, is_again)
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
-from plait.kernel.calls import call_of
+from plait.kernel.calls import Times, call_of, times_of
 from plait.kernel.codec import (
     TurnUnreadable,
     event_json,
@@ -152,7 +152,7 @@ class _Taking:
             **counts,
             "secrets": secrets,
             "root": root,
-            "calls": [[path, calls[path].timeout_ms] for path in x.calls],
+            "calls": [_call_json(path, calls[path]) for path in x.calls],
             "timers": [
                 [number, timers[number].due_at_ms, "" if run is None else run.path]
                 for number, run in x.timers.items()
@@ -270,9 +270,9 @@ class _Reading:
         return x, commands
 
     def _calls(self, runs: Mapping[str, Run]) -> Iterator[Command]:
-        for path, timeout_ms in self._saved["calls"]:
+        for path, *times in self._saved["calls"]:
             run = self._x.calls[path] = runs[path]
-            call = call_of(self._x, run, timeout_ms)
+            call = call_of(self._x, run, Times(*times))
             if isinstance(call, Failure):
                 raise InvariantBroken(f"'{path}' was called, and could not be: {call.code}")
             yield call
@@ -331,6 +331,11 @@ class _Reading:
         scope, index = place
         node: Node = self._known.scopes[scope].nodes[index]
         return Undo(node, path, self._names[names], number, is_owed, tries)
+
+
+def _call_json(path: str, call: StartCall) -> list[JsonValue]:
+    times = times_of(call)
+    return [path, times.timeout_ms, times.left_ms]
 
 
 def _mailbox_json(mailbox: Mailbox | None) -> JsonValue:
