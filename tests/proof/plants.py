@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from plait.drivers.journal import JournalDriver, Start, history, telling
+from plait.drivers.journal import JournalDriver, Start, Store, history, telling
+from plait.drivers.journal import driver as driver_module
 from plait.drivers.journal import holding as holding_module
 from plait.drivers.journal import kernels as kernels_module
+from plait.drivers.journal.adopting import Unwritten
 from plait.drivers.journal.deaths import Deaths
 from plait.drivers.journal.holding import Holding
 from plait.drivers.journal.live import Live
@@ -71,6 +74,7 @@ def plant(name: str, owner: Any, attribute: str, broken: Any) -> Plant:
 # -- the driver --------------------------------------------------------------------------
 
 _start = JournalDriver.start
+_adopt = JournalDriver.adopt
 _rebuilt = Holding._rebuilt
 _start_call = Live._start_call
 _rebuild = Live.rebuild
@@ -196,6 +200,31 @@ def _count_three_deaths(self: Deaths, *given: Any) -> None:
     self._count_max = 3
 
 
+def _count_no_deaths(self: Deaths, *given: Any) -> None:
+    _init_deaths(self, *given)
+    self._count_max = sys.maxsize
+
+
+async def _adopt_and_act(self: JournalDriver, live: Live, unwritten: Unwritten) -> Summary:
+    summary = await _adopt(self, live, unwritten)
+    live.act(list(live.outstanding.calls.values()))
+    return summary
+
+
+async def _adopt_the_beginning(
+    self: JournalDriver, live: Live, unwritten: Unwritten
+) -> Summary:
+    return await _adopt(self, live, replace(unwritten, entries=unwritten.entries[:1]))
+
+
+async def _write_down_once(
+    store: Store, worker_id: str, now_ms: int, unwritten: Unwritten
+) -> Summary:
+    del now_ms
+    new, entries, standing = unwritten.new, unwritten.entries, unwritten.standing
+    return (await store.create(new, entries, standing, worker_id)).summary
+
+
 def _give_up_at_once(live: Live | None, told: Telling) -> bool:
     return live is not None and live.refusals > 0 and told.state.end is None
 
@@ -313,6 +342,15 @@ PLANTS: Final = (
     plant("goes on in its successor's epoch", Holding, "_rebuilt", _rebuilt_in_any_epoch),
     plant("tells children when it is too late", Live, "_end_children", _end_no_children),
     plant("forgets what a lost answer gave", Rounds, "_find_lost", _nothing_is_lost),
+    plant("promotes and calls again", JournalDriver, "adopt", _adopt_and_act),
+    plant("promotes the beginning only", JournalDriver, "adopt", _adopt_the_beginning),
+    plant(
+        "takes a promotion's lost answer for no",
+        driver_module,
+        "write_down",
+        _write_down_once,
+    ),
+    plant("runs what kills for ever", Deaths, "__init__", _count_no_deaths),
     plant("quarantines too early", Deaths, "__init__", _count_three_deaths),
     plant(
         "tries for ever what is refused",

@@ -38,12 +38,16 @@ class Fault(StrEnum):
     STARTED_TWICE = "started twice with one key"
     CANCELLED = "cancelled while it ran"
     TURN_REFUSED = "answer refused for ever"
+    PROMOTED = "promoted while it ran"
+    PROMOTION_LOST = "promotion's answer lost"
+    DEADLY = "worker killed by what it ran"
     # What follows from the others, and must have been met as well.
     STALE_WRITE = "stale write refused"
     CALL_REPEATED = "call repeated with its key"
     UNSAFE_UNKNOWN = "unsafe call with unknown outcome"
     CALL_OUT_OF_DATE = "call of a worker that was overtaken"
     CANCEL_RACED = "cancel came after the end"
+    QUARANTINED = "quarantined for its deaths"
 
 
 RATES: Final[Mapping[Fault, float]] = {
@@ -67,6 +71,9 @@ RATES: Final[Mapping[Fault, float]] = {
     Fault.STARTED_TWICE: 0.15,
     Fault.CANCELLED: 0.15,
     Fault.TURN_REFUSED: 0.05,
+    Fault.PROMOTED: 0.15,
+    Fault.PROMOTION_LOST: 0.2,
+    Fault.DEADLY: 0.02,
 }
 """How likely each fault is wherever it can fire: at each write, call, life or start."""
 
@@ -99,6 +106,11 @@ class Lot:
             return False
         self.fate.fired[fault] += 1
         return True
+
+    def chooses(self, fault: Fault) -> bool:
+        """Tell whether `fault` is to fire here, later: it is counted when it does."""
+        is_hit = self.random.random() < self.fate.rates.get(fault, 0.0)
+        return is_hit and not self.fate.is_calm
 
     def seconds(self, low: float, high: float) -> float:
         """Return a length of time, drawn evenly."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import takewhile
@@ -34,6 +35,7 @@ from plait.model.errors import PlaitError
 from plait.model.json import JsonValue
 from plait.plan import load_plan
 from plait.ports.journal import RUNNING, History
+from plait.testing.durable.faults import Fault
 from plait.testing.durable.ledger import Account
 from plait.testing.durable.world import Promise, World
 from plait.testing.script import Script
@@ -77,9 +79,15 @@ async def check(world: World, express: Express, calm_at_s: float) -> None:
                 ledger.breach(f"{execution_id}: {text}")
             if promise is not None:
                 is_refused = execution_id in ledger.refused
+                if execution_id in ledger.deadly:
+                    calm_s = math.inf  # whoever would cancel it dies of it first
+                else:
+                    calm_s = max(calm_at_s, ledger.killed_at_s)
                 found = _broken_promises(
-                    promise, account, history, express, calm_at_s, is_refused
+                    promise, account, history, express, calm_s, is_refused
                 )
+                if _is_quarantined_for_deaths(history):
+                    world.fate.fired[Fault.QUARANTINED] += 1
                 for text in found:
                     ledger.breach(f"{execution_id}: {text}")
         except PlaitError as error:
@@ -177,6 +185,11 @@ def _broken_quarantine(history: History, is_refused: bool) -> Iterator[str]:
     # Nobody can tell an execution that kills its workers from one that has bad luck.
     elif _lost_in_a_row(history) < DEATHS_MAX:
         yield "it is in quarantine, and has lost too few workers for that"
+
+
+def _is_quarantined_for_deaths(history: History) -> bool:
+    is_quarantined = history.summary.standing.error_code == Quarantined.code
+    return is_quarantined and _lost_in_a_row(history) >= DEATHS_MAX
 
 
 def _lost_in_a_row(history: History) -> int:

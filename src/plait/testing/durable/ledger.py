@@ -7,13 +7,14 @@ Rule. It takes no store's, driver's or kernel's word: it is told of every write 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from plait.drivers.journal import origin_of
+from plait.drivers.journal import DEATHS_MAX, origin_of
 from plait.kernel.codec import load_turn
 from plait.kernel.events import (
     CallCompleted,
@@ -24,6 +25,7 @@ from plait.kernel.events import (
     RetryStarted,
     StepStarted,
     TerminalEvent,
+    WorkerLost,
 )
 from plait.kernel.paths import is_within, without_rounds
 from plait.ports.calls import Call
@@ -31,6 +33,9 @@ from plait.ports.journal import Append, Created, Entry, Message, NewExecution, S
 from plait.testing.durable.faults import Fate, Fault
 
 BROKEN_MAX: Final = 20
+# A worker that was given an execution by a lost answer does not know that another died of
+# it, so some deaths are not counted.
+KILLS_MAX: Final = 2 * DEATHS_MAX
 
 
 @dataclass(slots=True)
@@ -46,6 +51,7 @@ class Account:
         damaged_epochs: Epochs in which its holder was shown a damaged history.
         undone: How often each step, without its rounds, was undone.
         dropped_count: How many entries came before its history last began anew.
+        kill_count: How many of its holders have died of it since it got on.
     """
 
     new: NewExecution
@@ -63,6 +69,7 @@ class Account:
     damaged_epochs: set[int] = field(default_factory=set)
     undone: Counter[str] = field(default_factory=Counter)
     dropped_count: int = 0
+    kill_count: int = 0
 
 
 class Ledger:
@@ -70,12 +77,20 @@ class Ledger:
 
     Attributes:
         refused: Executions of which the store takes in no answer, ever.
+        deadly: Executions that kill whoever makes their first call, and that call.
+        killed_at_s: When one of them has done so last.
+        unwritten: Executions that run in memory until they are promoted, and the calls
+            that they had made by then.
     """
 
     def __init__(self, fate: Fate) -> None:
         self.broken: list[str] = []
         self.accounts: dict[str, Account] = {}
         self.refused: set[str] = set()
+        self.deadly: dict[str, tuple[str, int] | None] = {}
+        self.killed_at_s = 0.0
+        self.unwritten: dict[str, list[Call]] = {}
+        self._disturbed: set[str] = set()
         self.lease_until_ms: dict[str, int] = {}
         self._fired = fate.fired
         self._ids: dict[tuple[str, str], str] = {}
@@ -106,7 +121,18 @@ class Ledger:
         self.lease_until_ms.setdefault(worker_id, 0)
         self.accounts[name] = Account(new, [], created.summary.epoch, worker_id)
         self.accounts[name].shown[worker_id] = created.summary.epoch
+        self.accounts[name].is_disturbed = name in self._disturbed
         self._add(self.accounts[name], entries, 0.0)
+        self._promote(self.accounts[name])
+
+    def _promote(self, account: Account) -> None:
+        """Take in the calls that an execution made before it was written."""
+        name = account.new.execution_id
+        for call in self.unwritten.get(name, ()):
+            attempt = (call.step, call.attempt)
+            account.made[attempt] += 1
+            if attempt not in account.begun:
+                self.breach(f"{name}: its promotion lost that it had called '{call.step}'")
 
     def appended(self, worker_id: str, append: Append, at_s: float) -> None:
         """The store says that entries were added."""
@@ -141,7 +167,10 @@ class Ledger:
             self._note(account, entry, at_s)
 
     def _note(self, account: Account, entry: Entry, at_s: float) -> None:
-        for event in load_turn(entry.body):
+        events = load_turn(entry.body)
+        if not isinstance(events[0], WorkerLost):
+            account.kill_count = 0
+        for event in events:
             if account.terminal_count and not isinstance(event, CompensationRequested):
                 self.breach(
                     f"{account.new.execution_id}: something was recorded after its end"
@@ -219,6 +248,9 @@ class Ledger:
         """A call has reached the upstream."""
         name, attempt = call.execution_id, (call.step, call.attempt)
         account = self.accounts.get(name)
+        if account is None and name in self.unwritten:
+            self.unwritten[name].append(call)
+            return
         if account is None:
             self.breach(f"{name}: it called '{call.step}' before its start was recorded")
             return
@@ -235,6 +267,25 @@ class Ledger:
         if is_repeated:
             self._fired[Fault.CALL_REPEATED] += 1
         self._check_repetition(account, call)
+
+    def disturbed(self, name: str) -> None:
+        """The upstream did not answer an execution as it does when nothing is wrong."""
+        self._disturbed.add(name)
+        if name in self.accounts:
+            self.accounts[name].is_disturbed = True
+
+    def killed(self, worker_id: str, call: Call) -> bool:
+        """Tell whether a worker dies of a call of a deadly execution; note that it did."""
+        name, attempt = call.execution_id, (call.step, call.attempt)
+        first, account = self.deadly[name], self.accounts.get(name)
+        if first not in (None, attempt) or account is None or account.holder != worker_id:
+            return False
+        self.deadly[name] = attempt
+        self.killed_at_s = asyncio.get_running_loop().time()
+        account.kill_count += 1
+        if account.kill_count > KILLS_MAX:
+            self.breach(f"{name}: it has killed {account.kill_count} workers in a row")
+        return True
 
     def _check_repetition(self, account: Account, call: Call) -> None:
         name, attempt = call.execution_id, (call.step, call.attempt)

@@ -26,7 +26,6 @@ class Upstreams:
     def answer(self, worker_id: str, call: Call) -> Answer:
         """Take in a call; return what it will be answered, and after how long."""
         self._ledger.called(worker_id, call)
-        account = self._ledger.accounts.get(call.execution_id)
         script = self._script
         if self._lot.falls(Fault.UPSTREAM_FAILED):
             script = _always(error("connector.http.503", after_ms=3))
@@ -34,12 +33,20 @@ class Upstreams:
             script = _always(HANG)
         elif not self._lot.falls(Fault.UPSTREAM_SLOW):
             return answer_to(script, call)
-        if account is not None:
-            account.is_disturbed = True
+        self._ledger.disturbed(call.execution_id)
         answer = answer_to(script, call)
         assert answer.after_ms is not None
         after_ms = answer.after_ms + int(self._lot.seconds(0, 800))
         return Answer(answer.response, answer.facts, answer.failure, after_ms)
+
+    def is_deadly(self, worker_id: str, call: Call) -> bool:
+        """Tell whether whoever makes this call dies of it, also when it is calm."""
+        if call.execution_id not in self._ledger.deadly:
+            return False
+        if self._ledger.killed(worker_id, call):
+            self._lot.fate.fired[Fault.DEADLY] += 1
+            return True
+        return False
 
 
 def _always(answer: Answer) -> Callable[[Call], Answer]:
@@ -70,7 +77,8 @@ class WorkerCalls:
         assert answer.after_ms is not None
         loop = asyncio.get_running_loop()
         loop.call_later(answer.after_ms / 1000, under_way.arrive, outcome)
-        if self._lot.falls(Fault.CRASH_AFTER_CALL):
+        is_deadly = self._upstreams.is_deadly(self._worker.worker_id, call)
+        if is_deadly or self._lot.falls(Fault.CRASH_AFTER_CALL):
             self._worker.die()
 
     async def close(self) -> None:

@@ -51,7 +51,8 @@ IS_ONLOOKER: Final[ContextVar[bool]] = ContextVar("is_onlooker", default=False)
 _EVENTS_KEPT: Final = 50
 
 
-def _kernel_for(plan: Plan) -> Kernel:
+def kernel_for(plan: Plan) -> Kernel:
+    """Return what decides the executions of a plan in every worker."""
     return Kernel(plan, limits=Limits(events_kept=_EVENTS_KEPT))
 
 
@@ -89,7 +90,7 @@ class Worker:
         self.driver = JournalDriver(
             self.store,
             calls,
-            _kernel_for,
+            kernel_for,
             worker_id=worker_id,
             times=TIMES,
             workflows=workflows,
@@ -230,7 +231,11 @@ class WorkerStore:
             self._ledger.created(owner, new, entries, created)
             return created
 
-        return await self._write(write)
+        is_promoted = new.execution_id in self._ledger.unwritten
+        created = await self._write(write)
+        if is_promoted and self._lot.falls(Fault.PROMOTION_LOST):
+            raise StoreUnavailable("the connection was lost")
+        return created
 
     async def append(self, append: Append) -> None:
         """See plait.ports.journal.Journal."""

@@ -26,6 +26,7 @@ from plait.plan import Plan
 from plait.ports.journal import RUNNING, Search, StoreUnavailable, Summary
 from plait.testing.durable.faults import Fate, Fault, Lot
 from plait.testing.durable.ledger import Ledger
+from plait.testing.durable.unwritten import promoted
 from plait.testing.durable.upstreams import Upstreams
 from plait.testing.durable.worker import IS_ONLOOKER, Worker, WorkerDied
 from plait.testing.script import Script
@@ -207,7 +208,12 @@ class Client:
         """Do all of it; return when there is nothing more to ask for."""
         await asyncio.sleep(self._lot.seconds(0, 5))
         is_keyed = self._lot.random.random() < 0.8
-        summary = await self._start(is_keyed)
+        lot = self._world.fate.lot(f"promoted {self._name}")
+        if lot.chooses(Fault.PROMOTED) and not self._promise.work.children:
+            is_keyed = False
+            summary = await self._promote(lot)
+        else:
+            summary = await self._start(is_keyed)
         if summary is None:
             return
         self._acknowledged(summary)
@@ -228,17 +234,28 @@ class Client:
             ledger.breach(f"{execution_id}: another start of the same key gave another")
         self._promise.execution_id = execution_id
 
+    async def _promote(self, lot: Lot) -> Summary | None:
+        """Begin in memory, and have it written if it lasts."""
+        worker = await self._world.any_worker(self._lot)
+        work, name = self._promise.work, f"{self._name}-1"
+        start = Start(name, work.input)
+        return await promoted(worker, work.plan, start, self._world.ledger, lot)
+
     async def _start(self, is_keyed: bool) -> Summary | None:
         """Start until it is acknowledged; without a key only once."""
         key = f"order-{self._name}" if is_keyed else None
         # A parent that nobody runs any more leaves its children as they are, for ever.
         lot = self._world.fate.lot(f"refused {self._name}")
-        is_refused = not self._promise.work.children and lot.falls(Fault.TURN_REFUSED)
+        is_parent = bool(self._promise.work.children)
+        is_refused = not is_parent and lot.falls(Fault.TURN_REFUSED)
+        is_deadly = not is_parent and lot.chooses(Fault.DEADLY)
         while True:
             self._number += 1
             name = f"{self._name}-{self._number}"
             if is_refused:
                 self._world.ledger.refused.add(name)
+            if is_deadly:
+                self._world.ledger.deadly[name] = None
             start = Start(name, self._promise.work.input, key=key)
             asked = await self._ask(partial(_started, self._promise.work.plan, start))
             if asked is not None or not is_keyed:
