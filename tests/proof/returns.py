@@ -18,7 +18,7 @@ from typing import Final
 from plait.testing.upstream import Peer, Request, Upstream
 from plait.testing.upstream_scripts import reply
 from tests.acceptance.gateways import GatewayProcess, serving
-from tests.proof.killings import until_nothing_runs
+from tests.proof.paying import until_nothing_runs
 from tests.proof.scorecard import Outcome, Scale
 
 KILLS: Final = 20

@@ -20,7 +20,7 @@ from plait.ports.journal import RUNNING, Search
 from plait.testing.upstream import Upstream
 from tests.acceptance.gateways import ROOT, GatewayProcess, ask, serving
 from tests.proof.deaths import read_histories
-from tests.proof.killings import Bank, judge, until_nothing_runs
+from tests.proof.paying import Bank, judge, until_nothing_runs, write_document
 from tests.proof.scorecard import Outcome, Scale
 from tests.unit.gateway.wires import Answer, Client
 
@@ -35,21 +35,7 @@ PLANTED_STOPS_MAX: Final = 3
 SECOND_SIGNAL_AFTER_S: Final = 0.05
 # Nobody waits for every fourth order, and some of those sleep outside the memory. So much
 # is under way at any moment, though the clients are few.
-PAY: Final = """\
-name: pay
-endpoint: {method: POST, path: /pay, wait: 5s}
-input:
-  type: object
-  required: [order]
-  properties: {order: {type: integer}}
-steps:
-  - {id: hold, type: http, request: {method: POST, url: http://bank/hold}}
-  - {id: nap, type: wait, depends_on: [hold],
-     for: "${input.order % 8 == 0 ? '1500ms' : input.order % 4 == 0 ? '400ms' : '10ms'}"}
-  - {id: charge, type: http, depends_on: [nap],
-     request: {method: POST, url: "http://bank/charge/${input.order}"}}
-output: "${charge.response.charged}"
-"""
+NAP: Final = "${input.order % 8 == 0 ? '1500ms' : input.order % 4 == 0 ? '400ms' : '10ms'}"
 
 
 class Crowd:
@@ -145,7 +131,7 @@ async def _run(
     outcome = Outcome({"stops": 0, "with a second signal": 0, "under way at the stops": 0})
     with tempfile.TemporaryDirectory(prefix="proof-") as name:
         folder = Path(name)
-        (folder / "pay.yaml").write_text(PAY)
+        write_document(folder, nap=NAP)
         async with Upstream(bank.answer) as upstream:
             stops = _Stops(folder, upstream, crowd, outcome, is_little, planted)
             for signals in stopped_by:

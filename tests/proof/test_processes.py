@@ -8,7 +8,7 @@ from plait.drivers.journal import entry_of
 from plait.kernel.events import CancelRequested
 from plait.ports.journal import History, NewExecution, Standing, Summary
 from tests.proof import hangs, recovery, returns, stops
-from tests.proof.killings import Bank, judge
+from tests.proof.paying import Bank, judge
 from tests.proof.scorecard import Outcome, Scale
 
 LITTLE = Scale(share=0.0)
