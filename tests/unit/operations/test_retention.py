@@ -54,6 +54,16 @@ class Clock:
         self.at_ms = (await store.read(ended)).summary.standing.at_ms + passed_ms
 
 
+async def long_ago(
+    store: Store, *ids: str, passed_ms: int = 2 * DAY_MS, **fields: Any
+) -> Clock:
+    """Run executions to their end; return a clock so long after that of the last."""
+    await finished(store, *ids, **fields)
+    clock = Clock()
+    await clock.after(store, ids[-1], passed_ms)
+    return clock
+
+
 def sweeper(store: Store, clock: Clock, worker: str = "w", **fields: Any) -> Sweeper:
     return Sweeper(store, worker, Keeping(DAY_MS, **fields), clock)
 
@@ -63,9 +73,7 @@ async def names(store: Store) -> set[str]:
 
 
 async def test_what_ended_longer_ago_than_it_is_kept_goes(store: SqliteStore) -> None:
-    await finished(store, *IDS)
-    clock = Clock()
-    await clock.after(store, "x3", DAY_MS)
+    clock = await long_ago(store, *IDS, passed_ms=DAY_MS)
     await finished(store, "later")
     later = await store.read("later")
     assert await sweeper(store, clock).sweep() <= 3
@@ -79,9 +87,8 @@ async def test_what_ended_longer_ago_than_it_is_kept_goes(store: SqliteStore) ->
 async def test_what_goes_is_archived_first_and_can_be_taken_in_again(
     store: SqliteStore, tmp_path: Path
 ) -> None:
-    await finished(store, *IDS, tags=("vip",))
-    clock, folder = Clock(), tmp_path / "archive" / "plait"
-    await clock.after(store, "x3", 2 * DAY_MS)
+    clock = await long_ago(store, *IDS, tags=("vip",))
+    folder = tmp_path / "archive" / "plait"
     before = {name: await store.read(name) for name in IDS}
     kept = sweeper(store, clock, archive=partial(archive_of_today, folder))
     assert await kept.sweep() == 3
@@ -100,10 +107,8 @@ async def test_what_goes_is_archived_first_and_can_be_taken_in_again(
 async def test_what_cannot_be_archived_stays_and_is_told_once(
     store: SqliteStore, path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await finished(store, *IDS)
+    clock = await long_ago(store, *IDS)
     tamper(path, "UPDATE standings SET head = x'00' WHERE execution = 2")
-    clock = Clock()
-    await clock.after(store, "x3", 2 * DAY_MS)
     kept = sweeper(store, clock, archive=partial(archive_of_today, tmp_path))
     for _ in range(2):
         await kept.sweep()
@@ -113,9 +118,7 @@ async def test_what_cannot_be_archived_stays_and_is_told_once(
 
 
 async def test_where_nothing_can_be_archived_nothing_goes(store: SqliteStore) -> None:
-    await finished(store, *IDS)
-    clock = Clock()
-    await clock.after(store, "x3", 2 * DAY_MS)
+    clock = await long_ago(store, *IDS)
 
     def full() -> AbstractContextManager[ArchiveFile]:
         return archive_of_today(Path("/dev/null/folder"))
@@ -128,9 +131,7 @@ async def test_where_nothing_can_be_archived_nothing_goes(store: SqliteStore) ->
 async def test_one_worker_at_a_time_removes_and_another_follows_it(
     store: SqliteStore,
 ) -> None:
-    await finished(store, "x1")
-    clock = Clock()
-    await clock.after(store, "x1", 2 * DAY_MS)
+    clock = await long_ago(store, "x1")
     first, second = sweeper(store, clock, "first"), sweeper(store, clock, "second")
     assert await first.sweep() == 1
     await finished(store, "x2")
@@ -141,9 +142,8 @@ async def test_one_worker_at_a_time_removes_and_another_follows_it(
 
 
 async def test_a_worker_that_lost_its_charge_stops_after_a_page() -> None:
-    store, clock = Deposing(), Clock()
-    await finished(store, *(f"x{number}" for number in range(250)))
-    await clock.after(store, "x249", 2 * DAY_MS)
+    store = Deposing()
+    clock = await long_ago(store, *(f"x{number}" for number in range(250)))
     assert await sweeper(store, clock).sweep() == 100
 
 
@@ -159,9 +159,8 @@ class Deposing(MemoryStore):
 
 async def test_others_have_their_turn_between_two_pages(store: SqliteStore) -> None:
     """Half of the time at least: a page is followed by as long a rest."""
-    await finished(store, *(f"x{number:03}" for number in range(300)))
-    clock = Clock()
-    await clock.after(store, "x299", DAY_MS + 1)
+    ids = [f"x{number:03}" for number in range(300)]
+    clock = await long_ago(store, *ids, passed_ms=DAY_MS + 1)
     sweeping = asyncio.ensure_future(sweeper(store, clock).sweep())
     async with running(store) as driver:
         plan = plan_of(
@@ -204,9 +203,8 @@ async def test_an_outage_ends_only_its_round(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("plait.operations.retention._EVERY_S_MIN", 0.001)
-    store, clock = Failing(outages=2), Clock()
-    await finished(store, "x1")
-    await clock.after(store, "x1", 100)
+    store = Failing(outages=2)
+    clock = await long_ago(store, "x1", passed_ms=100)
     sweeping = asyncio.ensure_future(Sweeper(store, "w", Keeping(1), clock).run())
     await store.removed.wait()
     sweeping.cancel()
