@@ -78,6 +78,9 @@ class Wishes:
 def signals_of(document: Json) -> list[Sent | Decided]:
     """Return what an execution of `document` is told, in the order of its writing."""
     told: list[Sent | Decided] = []
+    if "states" in document:
+        sent = document["annotations"]["sent"]
+        return [Sent(name, payload, after) for after, name, payload in sent]
     for path, step in steps_of(document, ""):
         notes = step.get("annotations", {})
         told += [

@@ -288,3 +288,22 @@ def test_a_completed_action_is_undone_when_a_later_one_fails() -> None:
     plan = machine(states, on_failure="compensate")
     result = simulate(plan, script, signals=[Sent("go")])
     assert result.calls[-1].step == "states[a][entry][0]/reserve.compensate/free"
+
+
+def test_of_times_that_were_over_while_actions_ran_the_first_comes_first() -> None:
+    states = {
+        "a": {
+            "entry": [ask("slow")],
+            "after": {
+                "20ms": {"actions": [give("last", "second")]},
+                "10ms": {"actions": [give("last", "first")]},
+                "90ms": "b",
+            },
+        },
+        "b": END,
+    }
+    result = simulate(machine(states), {"states[a][entry][0]/slow": reply(after_ms=50)})
+    assert ran(result)[1:] == [
+        "states[a][after_10ms][0]/last",
+        "states[a][after_20ms][0]/last",
+    ]

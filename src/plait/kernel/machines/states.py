@@ -197,7 +197,6 @@ class StatesMachine(Machine):
         if way["target"] is None:
             position.todo = actions
             return
-        _forget_times(x, run)
         leaving = _state(run)["exit"]
         exits = [[_RUN, leaving]] if leaving and not has_exited else []
         position.todo = [*exits, *actions, [_ENTER, way["target"]]]
@@ -233,6 +232,8 @@ class StatesMachine(Machine):
     def _enter(self, x: Execution, run: Run, name: str) -> None:
         position: Position = run.memory
         previous = position.state or None
+        # Not before: who fails on the way out stays, and so do the times.
+        _forget_times(x, run)
         position.state, position.is_handling = name, False
         run.frame.names.update({"state": name, "previous": previous})
         x.events.append(StateEntered(run.path, name, previous, position.cause, x.now_ms))
