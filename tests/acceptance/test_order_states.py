@@ -96,6 +96,17 @@ async def test_an_order_goes_its_way_through_the_gateway_and_outlives_it(
             assert (await send(process, link, "refund", {"reason": "broken"})).status == 200
             ended = json.loads((await process.ask(f"{link}?wait=20s")).body)
     assert ended["output"] == {"order": "A-1", "state": "refunded", "charge": "ch-1"}
+    assert [(one["state"], one["cause"]) for one in ended["states"]] == [
+        ("created", None),
+        ("paid", "pay"),
+        ("processing", "process"),
+        ("shipped", "ship"),
+        ("delivered", "deliver"),
+        ("refunded", "refund"),
+    ]
+    refused = [(one["name"], one["reason"]) for one in ended["refused"]]
+    wanted = ["ship", "pay", "cancel", "refund"]
+    assert refused == [(name, "signal.not_taken") for name in wanted]
     charges = [one for one in pay.requests if one.target == "/charges"]
     assert len({one.headers["idempotency-key"] for one in charges}) == 1
     (back,) = [one for one in pay.requests if one.target == "/refunds"]
@@ -134,6 +145,8 @@ async def test_a_process_killed_in_an_action_goes_on_where_it_was(tmp_path: Path
         assert (done.code, orjson.loads(done.out)) == (0, output)
         shown = await plait("executions", "show", execution, cwd=tmp_path)
         assert "states[paid][entry][0]/charge" in shown.err
+        assert "  paid, by pay\n" in shown.out
+        assert "  deliver: signal.not_taken\n" in shown.out
 
 
 async def test_a_charge_that_is_refused_cancels_the_order(tmp_path: Path) -> None:

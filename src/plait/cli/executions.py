@@ -7,6 +7,7 @@ Not here: telling one something (plait.cli.messages), letting it go on or begin 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Annotated, Final, TypeAlias
 
@@ -45,6 +46,7 @@ JsonOption: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Write JSON, for programs.")
 ]
 _BEHIND_SHOWN: Final = 3
+_STATES_SHOWN: Final = 20
 
 group = typer.Typer(
     add_completion=False,
@@ -171,6 +173,8 @@ def _print_shown(shown: Shown, *, is_whole: bool) -> None:
     status = "queued" if shown.summary.lane_state == QUEUED else shown.status
     title = f"{new.execution_id}  {status} after {format_ms(took_ms)}"
     print_timeline(shown.trace.as_json(), title=title)
+    for line in state_lines(shown.states, shown.refused):
+        write(line + "\n")
     for wait in shown.waits:
         write(f"waits      {wait_text(wait)}\n")
     for message in shown.aside:
@@ -178,6 +182,25 @@ def _print_shown(shown: Shown, *, is_whole: bool) -> None:
         write(f"unreadable {told}\n")
     for line in step_lines(steps_json(shown), is_whole=is_whole):
         write(line + "\n")
+
+
+def state_lines(
+    states: Sequence[JsonObject], refused: Sequence[JsonObject]
+) -> Iterator[str]:
+    """Yield the latest states of a machine, and the latest events that it refused.
+
+    >>> first = {"state": "created", "previous": None, "cause": None, "at": "09:00"}
+    >>> list(state_lines([first, {**first, "state": "paid", "cause": "pay"}], []))
+    ['state      09:00  created', 'state      09:00  paid, by pay']
+    """
+    hidden = len(states) - _STATES_SHOWN
+    if hidden > 0:
+        yield f"state      … {hidden} before"
+    for one in states[-_STATES_SHOWN:]:
+        cause = f", by {one['cause']}" if one["cause"] else ""
+        yield f"state      {one['at']}  {one['state']}{cause}"
+    for one in refused[-_STATES_SHOWN:]:
+        yield f"refused    {one['at']}  {one['name'] or one['id']}: {one['reason']}"
 
 
 def wait_text(wait: JsonObject) -> str:

@@ -29,6 +29,7 @@ from plait.kernel.views import moment_text
 from plait.model.failure import Failure
 from plait.model.json import JsonObject, JsonValue
 from plait.model.record import record
+from plait.operations.states import signals_refused, states_entered
 from plait.ports.journal import QUEUED, RUNNING, History, Message, Summary
 
 
@@ -46,6 +47,8 @@ class Shown:
         waits: What it waits for (plait.operations.waits).
         requests: What each call was asked, by step path (plait.operations.requests).
         aside: Messages that nobody could read.
+        states: Those that a state machine has entered, in their order.
+        refused: Signals that were refused, in the order of their refusal.
     """
 
     summary: Summary
@@ -58,6 +61,8 @@ class Shown:
     waits: Sequence[JsonObject] = ()
     requests: Mapping[str, JsonValue] = field(default_factory=dict)
     aside: Sequence[Message] = ()
+    states: Sequence[JsonObject] = ()
+    refused: Sequence[JsonObject] = ()
 
     @property
     def execution_id(self) -> str:
@@ -96,7 +101,13 @@ def show(history: History, now_ms: int) -> Shown:
     output, failure = _outcome(last)
     is_degraded = isinstance(last, ExecutionCompleted) and last.passed_over is not None
     said = (started, output, failure, trace, responses, is_degraded)
-    return Shown(history.summary, *said, aside=history.aside)
+    return Shown(
+        history.summary,
+        *said,
+        aside=history.aside,
+        states=tuple(states_entered(turns)),
+        refused=tuple(signals_refused(turns)),
+    )
 
 
 def _outcome(last: object) -> tuple[JsonValue, Failure | None]:
@@ -151,6 +162,8 @@ def shown_json(shown: Shown) -> JsonObject:
         "error": error,
         "waits": list(shown.waits),
         "steps": [*steps_json(shown)],
+        "states": [*shown.states],
+        "refused": [*shown.refused],
         "unreadable": [aside_json(one) for one in shown.aside],
     }
 
