@@ -204,10 +204,19 @@ async def signal(hand: Hand, execution_id: str, sent: Signal) -> Summary:
     if not is_signal_name(sent.signal_id):
         raise InvalidSignal("a signal's id is written like its name")
     event = SignalReceived(sent.signal_id, sent.name, sent.payload, hand.now_ms)
-    message = signal_message(execution_id, sent.name, sent.payload, sent.signal_id)
 
     def say(told: Telling) -> Said | None:
-        return (event, message) if is_new(told.state, event) else None
+        if not is_new(told.state, event):
+            return None
+        before = [one for one in told.events if isinstance(one, SignalReceived)]
+        message = signal_message(
+            execution_id,
+            sent.name,
+            sent.payload,
+            sent.signal_id,
+            refused_count=sum(one.signal_id == sent.signal_id for one in before),
+        )
+        return event, message
 
     return await _tell(hand, execution_id, say)
 
@@ -329,7 +338,7 @@ def _refusal(
 
 def _refused_message(hand: Hand, execution_id: str, event: OutsideEvent) -> Message:
     assert isinstance(event, SignalReceived)
-    message_id = f"refused:{hand.worker_id}"
+    message_id = f"refused:{event.signal_id} {hand.worker_id}"
     return refused_message(
         execution_id, event.name, event.payload, event.signal_id, message_id
     )

@@ -89,11 +89,21 @@ def given_up_message(child_id: str) -> Message:
 
 
 def signal_message(
-    execution_id: str, name: str, payload: JsonValue, signal_id: str
+    execution_id: str,
+    name: str,
+    payload: JsonValue,
+    signal_id: str,
+    *,
+    refused_count: int = 0,
 ) -> Message:
-    """Return the message that brings a signal; of one id it is the same message."""
+    """Return the message that brings a signal; of one id it is the same message.
+
+    Args:
+        refused_count: How often it was refused: sent anew, it is another message.
+    """
     told: dict[str, JsonValue] = {"id": signal_id, "name": name, "payload": payload}
-    return _message(f"signal:{signal_id}", execution_id, verb="signal", **told)
+    again = f" {refused_count}" if refused_count else ""
+    return _message(f"signal:{signal_id}{again}", execution_id, verb="signal", **told)
 
 
 def refused_message(
