@@ -105,6 +105,10 @@ def _note(line: Line) -> str:
 
 def _said(note: dict[str, Any]) -> str:
     """Return what a policy did on the way of an attempt."""
+    if note["policy"] == "hedge":
+        by = note["answered"]
+        end = "all failed" if by is None else f"call {by} answered"
+        return f"{note['calls']} calls, {end}"
     if note["policy"] != "cache":
         return f"waited {note['waited_ms']} ms for {note['policy']}"
     said = _CACHED[note["did"]]

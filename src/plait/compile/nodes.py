@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from itertools import chain, count
 from typing import Any, Final
 
 from plait.compile.drafts import Draft, ScopeDraft
 from plait.compile.effects import effect_of
+from plait.compile.hedges import hedge_of
 from plait.compile.jumps import targets_in
 from plait.compile.names import merged_headers
 from plait.compile.order import reversed_edges
@@ -18,7 +20,7 @@ from plait.document.retry import Retry
 from plait.document.step import Step, StepSettings
 from plait.document.tree import Document, StepTree
 from plait.model.place import pointer_to
-from plait.plan import Node, RetryPolicy, Scope
+from plait.plan import HedgePolicy, Node, Policies, RetryPolicy, Scope
 
 NOBODY: Final[frozenset[str]] = frozenset()
 
@@ -89,7 +91,10 @@ class NodeBuilder:
             on_unknown=model.on_unknown or "pause",
             idempotency_key=templates.idempotency_key,
             output=templates.output,
-            policies=policies_of(step, defaults, templates, self._scope_of(step)),
+            policies=_with_hedge(
+                policies_of(step, defaults, templates, self._scope_of(step)),
+                hedge_of(step, defaults),
+            ),
             templates=templates.own,
             scopes={name: self.scope(inner) for name, inner in draft.scopes.items()},
             options=step.parts.options or {},
@@ -106,6 +111,10 @@ class NodeBuilder:
 def setting(model: Step, defaults: StepSettings | None, name: str) -> Any:
     """Return a setting of a step: its own, or for a call the document's default."""
     return getattr(defaults if inherits(model, defaults, name) else model, name)
+
+
+def _with_hedge(policies: Policies | None, hedge: HedgePolicy | None) -> Policies | None:
+    return policies if hedge is None else replace(policies or Policies(), hedge=hedge)
 
 
 def _retry_policy(retry: Retry, templates: StepTemplates) -> RetryPolicy:

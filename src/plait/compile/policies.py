@@ -6,6 +6,7 @@ from typing import Any, Final, TypeAlias
 
 from plait.compile.effects import effect_of
 from plait.compile.findings import Findings
+from plait.compile.hedges import check_hedge
 from plait.compile.templates import POLICIES, StepTemplates, inherits
 from plait.document.policies import Bulkhead, Cache, CircuitBreaker, RateLimit
 from plait.document.retry import Retry
@@ -38,6 +39,7 @@ class PolicyChecker:
     def check(self, step: StepTree) -> None:
         """Look at the policies of one step."""
         model = step.model
+        check_hedge(step, self._findings)
         if step.is_broken:
             return
         if model.machine != "call" or not model.has_upstream:

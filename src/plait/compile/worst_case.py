@@ -161,7 +161,7 @@ def _own(node: Node, path: str, inside: list[Bound]) -> Bound:
     deepest = max(inside, key=lambda bound: len(bound.deepest), default=None)
     one_ms, why = _attempt_ms(node, slowest)
     one_asked_ms = max((bound.asked_ms for bound in inside), default=one_ms)
-    calls = 1 if node.machine == "call" else sum(bound.calls for bound in inside)
+    calls = _calls_of(node) if node.machine == "call" else sum(b.calls for b in inside)
     return Bound(
         tries.total_ms(one_ms, asked=False),
         tries.total_ms(one_asked_ms, asked=node.machine not in _ASKS_FOR_NO_WAIT),
@@ -170,6 +170,12 @@ def _own(node: Node, path: str, inside: list[Bound]) -> Bound:
         deepest.deepest if deepest else (path,),
         tries.explain(one_ms, why),
     )
+
+
+def _calls_of(node: Node) -> int:
+    """Return how many calls one attempt makes at most."""
+    hedge = None if node.policies is None else node.policies.hedge
+    return 1 if hedge is None else 1 + hedge.hedges_max
 
 
 def _repeated(node: Node, inside: Bound) -> Bound:

@@ -1,4 +1,4 @@
-"""The settings of what stands around each attempt of a call: `cache`,
+"""The settings of what stands around each attempt of a call: `cache`, `hedge`,
 `circuit_breaker`, `rate_limit`, `bulkhead`, and the `budget` of `retry`.
 
 Not here: where they may stand (plait.compile.policies), what they do
@@ -7,15 +7,18 @@ Not here: where they may stand (plait.compile.policies), what they do
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from plait.document.error_words import WordMatch
-from plait.document.fields import DurationMs, Strict, Templated
+from plait.document.fields import DURATION_PATTERN, DurationMs, Strict, Templated
+from plait.model.duration import parse_duration_ms
 
 _CALLS_MAX = 1_000_000_000
 _CALLERS_MAX = 1_000_000
+_QUANTILE = re.compile(r"p([5-9][0-9](?:\.[0-9])?)", re.ASCII)
 
 
 def _more_than_nothing(value: int) -> int:
@@ -72,6 +75,47 @@ class Cache(Strict):
     name: SharedName | None = None
     """Share the answers under a `key` with all that name it so. Default: the step has its
     own."""
+
+
+def _after(value: Any) -> int | float:
+    found = _QUANTILE.fullmatch(value) if isinstance(value, str) else None
+    if found is not None:
+        return float(found[1]) / 100
+    try:
+        after_ms = parse_duration_ms(value) if isinstance(value, str) else 0
+    except ValueError:
+        after_ms = 0
+    if after_ms < 1:
+        raise ValueError(
+            "should be a duration, such as 200ms, or p50 to p99.9, such as p95"
+        )
+    return after_ms
+
+
+HedgeAfter: TypeAlias = Annotated[
+    int | float,
+    BeforeValidator(_after),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": f"^{_QUANTILE.pattern}$"},
+                {"type": "string", "pattern": DURATION_PATTERN},
+            ]
+        }
+    ),
+]
+
+
+class Hedge(Strict):
+    """When a call that reads is made a second time because the first is slow."""
+
+    after: HedgeAfter
+    """How long the call before has: a duration, or `p95`: longer than 95 % of the latest
+    calls of the upstream took."""
+    max_: Annotated[int, Field(alias="max", ge=1, le=10)] = 1
+    """How many further calls at most, each after the same time."""
+    share: Share = 0.1
+    """Further calls per request of the upstream, at most."""
 
 
 class CircuitBreaker(Strict):

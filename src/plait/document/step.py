@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 from pydantic import Field, WithJsonSchema
 
 from plait.document.fields import Condition, DurationMs, Identifier, Strict, Templated
-from plait.document.policies import Bulkhead, Cache, CircuitBreaker, RateLimit
+from plait.document.policies import Bulkhead, Cache, CircuitBreaker, Hedge, RateLimit
 from plait.document.retry import Retry
 from plait.expression import Escape
 from plait.model.json import JsonObject, JsonValue
@@ -115,6 +115,8 @@ class StepSettings(Strict):
     """When and how often a failed attempt is made again."""
     cache: Cache | None = None
     """How long an answer may be given again, of calls that only read."""
+    hedge: Hedge | None = None
+    """When a second call is made because the first is slow, of calls that only read."""
     circuit_breaker: CircuitBreaker | None = None
     """When attempts are refused because too many have failed."""
     rate_limit: RateLimit | None = None

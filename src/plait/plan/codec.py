@@ -23,6 +23,7 @@ from plait.plan.policies import (
     BreakerPolicy,
     BulkheadPolicy,
     CachePolicy,
+    HedgePolicy,
     Policies,
     RateLimitPolicy,
     RetryBudget,
@@ -173,6 +174,7 @@ _DEFAULTS: Final = {
         BreakerPolicy,
         RateLimitPolicy,
         BulkheadPolicy,
+        HedgePolicy,
     )
 }
 
@@ -194,11 +196,13 @@ _READERS: Final[dict[type, dict[str, Callable[[Any], Any]]]] = {
         "circuit_breaker": _part(BreakerPolicy),
         "rate_limit": _part(RateLimitPolicy),
         "bulkhead": _part(BulkheadPolicy),
+        "hedge": _part(HedgePolicy),
     },
     CachePolicy: {"key": _template, "user": _template},
     BreakerPolicy: {},
     RateLimitPolicy: {"key": _template},
     BulkheadPolicy: {"key": _template},
+    HedgePolicy: {},
     Node: {
         "place": lambda c: Place(*c),
         "condition": _template,

@@ -116,6 +116,22 @@ class CachePolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class HedgePolicy:
+    """When another call is made because the one before is slow; one of the first two.
+
+    Attributes:
+        quantile: Slower than this share of the upstream's latest calls.
+        hedges_max: How many further calls at most.
+        share: Further calls per request, at most.
+    """
+
+    after_ms: int | None = None
+    quantile: float | None = None
+    hedges_max: int = 1
+    share: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
 class Policies:
     """What stands around each attempt of one step's call; None: nothing of the kind."""
 
@@ -123,3 +139,4 @@ class Policies:
     circuit_breaker: BreakerPolicy | None = None
     rate_limit: RateLimitPolicy | None = None
     bulkhead: BulkheadPolicy | None = None
+    hedge: HedgePolicy | None = None

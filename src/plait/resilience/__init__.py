@@ -27,6 +27,7 @@ from plait.resilience.errors import (
     TimedOut,
 )
 from plait.resilience.fallback import Fallback
+from plait.resilience.hedge import Hedge, HedgeSnapshot
 from plait.resilience.idempotency import (
     IdempotencyGuard,
     MemoryIdempotencyStore,
@@ -65,6 +66,8 @@ __all__ = [
     "EarlierCallFailed",
     "Fallback",
     "FixedWindow",
+    "Hedge",
+    "HedgeSnapshot",
     "IdempotencyConflict",
     "IdempotencyGuard",
     "KeyedRateLimiter",

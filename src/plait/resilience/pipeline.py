@@ -14,6 +14,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar, cast
 from plait.resilience.bulkhead import Bulkhead
 from plait.resilience.circuit_breaker import CircuitBreaker
 from plait.resilience.fallback import Fallback
+from plait.resilience.hedge import Hedge
 from plait.resilience.keys import KeyedPolicy
 from plait.resilience.policy import Policy
 from plait.resilience.retry import RetryPolicy
@@ -32,10 +33,11 @@ class Place(IntEnum):
     CACHE = 3
     IDEMPOTENCY = 4
     COLLAPSE = 5
-    CIRCUIT_BREAKER = 6
-    RATE_LIMIT = 7
-    BULKHEAD = 8
-    ATTEMPT_TIMEOUT = 9
+    HEDGE = 6
+    CIRCUIT_BREAKER = 7
+    RATE_LIMIT = 8
+    BULKHEAD = 9
+    ATTEMPT_TIMEOUT = 10
 
 
 class Layer(Protocol):
@@ -136,6 +138,10 @@ class PipelineBuilder:
     def collapse(self, policy: Layer) -> PipelineBuilder:
         """Make one call of several that ask the same, or ask in bulk."""
         return self.put(Place.COLLAPSE, policy)
+
+    def hedge(self, policy: Hedge) -> PipelineBuilder:
+        """Call again when the first call is slow; each call is under what is further in."""
+        return self.put(Place.HEDGE, policy)
 
     def circuit_breaker(self, policy: CircuitBreaker | Layer) -> PipelineBuilder:
         """Leave alone what keeps failing."""

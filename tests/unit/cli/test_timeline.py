@@ -65,6 +65,14 @@ def test_how_a_step_ended_is_noted(more: dict[str, Any], note: str) -> None:
     assert texts(step("a", 0, 1, **more))[0].endswith(note)
 
 
+@pytest.mark.parametrize(("by", "end"), [(2, "call 2 answered"), (None, "all failed")])
+def test_both_calls_of_a_hedge_are_told_of(by: int | None, end: str) -> None:
+    line = step("a", 0, 1)
+    note = {"policy": "hedge", "calls": 2, "answered": by}
+    line["attempts"] = [{**line["attempts"][0], "policies": [note]}]
+    assert texts(line)[0].endswith(f"completed, 2 calls, {end}")
+
+
 def test_a_skipped_step_has_no_bar() -> None:
     (_, skipped) = texts(step("a", 0, 9), step("b", 5, 5, status="skipped", attempts=[]))
     assert "█" not in skipped

@@ -18,7 +18,7 @@ EXAMPLES = Path(__file__).parents[3] / "examples" / "language"
 STEP: dict[str, Any] = {"id": "a", "type": "set", "value": 1}
 
 LATER_TYPES = "grpc graphql sql file email notify publish llm transform validate"
-LATER_STEP_KEYS = "batch hedge"
+LATER_STEP_KEYS = "batch"
 LATER_DOCUMENT_KEYS = "triggers"
 LATER_ENDPOINT_KEYS = "rate_limit auth prefer_async"
 

@@ -26,8 +26,8 @@ from plait.testing.virtual_time import run_virtually
 from tests.unit.resilience.clocks import HandClock, LoopClock
 
 ORDER = (
-    "fallback timeout retry cache idempotency collapse circuit_breaker rate_limit "
-    "bulkhead attempt_timeout"
+    "fallback timeout retry cache idempotency collapse hedge circuit_breaker "
+    "rate_limit bulkhead attempt_timeout"
 ).split()
 
 

@@ -14,7 +14,7 @@ from plait.compile.iterations import jump_text
 from plait.compile.reasons import Reason, jumps_to, reasons_in
 from plait.model.duration import format_ms
 from plait.model.record import record
-from plait.plan import Node, Plan, Scope
+from plait.plan import HedgePolicy, Node, Plan, Scope
 
 
 @record
@@ -183,6 +183,9 @@ def _notes(node: Node) -> Iterator[str]:
         yield f"{join} of {len(node.scopes)}"
     if node.retry is not None and node.retry.attempts_max > 1:
         yield f"{node.retry.attempts_max} attempts"
+    hedge = None if node.policies is None else node.policies.hedge
+    if hedge is not None:
+        yield f"hedged after {_hedge_time(hedge)}"
     if node.attempt_timeout_ms is not None:
         yield f"{format_ms(node.attempt_timeout_ms)} each"
     if node.timeout_ms is not None:
@@ -191,6 +194,12 @@ def _notes(node: Node) -> Iterator[str]:
         yield "fallback value"
     if node.continue_on_error:
         yield "optional"
+
+
+def _hedge_time(hedge: HedgePolicy) -> str:
+    if hedge.quantile is not None:
+        return f"p{hedge.quantile * 100:g}"
+    return format_ms(hedge.after_ms or 0)
 
 
 def _approvers_note(node: Node) -> str:

@@ -23,6 +23,7 @@ from typing import TypeAlias
 from plait.drivers.children import timed_out
 from plait.drivers.policies.cached import Answers, CachedCall, key_of
 from plait.drivers.policies.gates import End, Gate, Given, Token
+from plait.drivers.policies.hedged import HedgedCall
 from plait.drivers.policies.shared import Shared
 from plait.drivers.policies.verdicts import (
     is_uncalled,
@@ -89,7 +90,21 @@ class PolicedCalls:
     def _attempt(self, upstream: str, call: Call, done: Done) -> CallHandle:
         asked = call.policies
         assert asked is not None
-        attempt = _Attempt(self._calls, call, done, self._budget(upstream, asked))
+        given = asked.policies.hedge if asked.policies is not None else None
+        if given is None:
+            return self._one(upstream, call, done, False)
+        hedge, budget = self.shared.hedge(upstream, given), self._budget(upstream, asked)
+        # A hedge is one call more for an upstream that may be down: as a retry is.
+        pay = budget.try_retry if budget is not None else _freely
+        hedged = HedgedCall(call, done, partial(self._one, upstream), hedge, pay)
+        hedged.begin()
+        return hedged
+
+    def _one(self, upstream: str, call: Call, done: Done, is_hedge: bool) -> CallHandle:
+        asked = call.policies
+        assert asked is not None
+        budget = None if is_hedge else self._budget(upstream, asked)
+        attempt = _Attempt(self._calls, call, done, budget)
         attempt.begin(upstream, self.shared.gates(upstream, asked))
         return attempt
 
@@ -119,6 +134,10 @@ def _patience_ms(call: Call) -> int:
         return asked.left_ms
     lines = asked.policies.rate_limit, asked.policies.bulkhead
     return call.timeout_ms + sum(one.queue_ms for one in lines if one is not None)
+
+
+def _freely() -> bool:
+    return True
 
 
 class _Attempt:

@@ -22,15 +22,17 @@ from plait.drivers.policies.gates import (
 )
 from plait.kernel import CallPolicies
 from plait.model.json import JsonObject, JsonValue
-from plait.plan import BreakerPolicy, BulkheadPolicy, RateLimitPolicy
+from plait.plan import BreakerPolicy, BulkheadPolicy, HedgePolicy, RateLimitPolicy
 from plait.plan import RetryBudget as BudgetPolicy
-from plait.resilience import RateLimited, RetryBudget
+from plait.resilience import Hedge, RateLimited, RetryBudget
 
 # A gate takes 1 to 2 KB, so all of them 20 MB.
 GATES_MAX: Final = 10_000
 # Looked at for each new gate, the longest unused first: so the idle go faster than new ones
 # come, and a few busy ones do not hide them.
 _LOOKED_AT: Final = 8
+# Each keeps the times of 500 calls, 4 KB.
+_HEDGES_MAX: Final = 1_000
 
 # Policy, name, key, and what is said of it.
 _Id: TypeAlias = tuple[Any, ...]
@@ -42,6 +44,7 @@ class Shared:
     def __init__(self, gates_max: int = GATES_MAX) -> None:
         self._gates_max = gates_max
         self._gates: OrderedDict[_Id, Gate] = OrderedDict()
+        self._hedges: OrderedDict[tuple[str, HedgePolicy], Hedge] = OrderedDict()
         self._budgets: OrderedDict[tuple[str, BudgetPolicy], RetryBudget] = OrderedDict()
 
     def gates(self, upstream: str, asked: CallPolicies) -> Iterator[tuple[Gate, Given]]:
@@ -83,6 +86,24 @@ class Shared:
         )
         return made
 
+    def hedge(self, upstream: str, given: HedgePolicy) -> Hedge:
+        """Return what knows how fast an upstream is, and counts the hedges of its calls."""
+        hedge = self._hedges.get((upstream, given))
+        if hedge is not None:
+            self._hedges.move_to_end((upstream, given))
+            return hedge
+        while len(self._hedges) >= _HEDGES_MAX:
+            self._hedges.popitem(last=False)
+        after_ms = given.after_ms
+        made = self._hedges[upstream, given] = Hedge(
+            None if after_ms is None else after_ms / 1000,
+            quantile=given.quantile,
+            max_hedges=given.hedges_max,
+            max_share=given.share,
+            name=upstream,
+        )
+        return made
+
     def snapshot(self) -> JsonObject:
         """Return what all policies hold and did, by policy and name.
 
@@ -100,6 +121,14 @@ class Shared:
                 "refused": now.refused,
             }
             _add(told.setdefault("retry_budget", {}), name, counts)
+        for (name, _), hedge in self._hedges.items():
+            so_far = hedge.snapshot()
+            made: JsonObject = {
+                "hedged": so_far.hedges,
+                "won": so_far.won,
+                "refused": so_far.refused,
+            }
+            _add(told.setdefault("hedge", {}), name, made)
         whole: dict[str, JsonValue] = {kind: {**named} for kind, named in told.items()}
         return whole
 
