@@ -22,7 +22,7 @@ export PYTHON
 # anew: 0.75 s of processor time before its first line instead of 0.47 s.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo serve check static format lint types imports test prove bench \
+.PHONY: help setup demo serve patterns check static format lint types imports test prove bench \
 	lock clean gone
 
 help: ## list the targets
@@ -52,6 +52,9 @@ demo: .venv/installed ## three demo services, the gateway, one composed request;
 
 serve: .venv/installed ## the same, and stays up
 	@$(VENV)/python examples/shop/demo.py --stay $(if $(PORT),--port $(PORT))
+
+patterns: .venv/installed ## run one pattern of examples/patterns: make patterns NAME=order_saga
+	@$(VENV)/python -m examples.patterns $(NAME)
 
 check: static ## the quick gate: format, lint, types, imports, tidy and fast unit tests
 	$(VENV)/python -m pytest -q -n $(WORKERS) -m 'not slow' tests/tidy tests/unit

@@ -1,7 +1,7 @@
 """Patterns, each as a document that runs, against small services that it ships.
 
-python -m examples.patterns                 lists them
-python -m examples.patterns order_saga      starts, asks, shows, stops
+make patterns                       lists them
+make patterns NAME=order_saga       starts, asks, shows, stops
 """
 
 import sys

@@ -89,7 +89,7 @@ class Service(Upstream):
     """
 
     host: ClassVar[str]
-    latency_ms: ClassVar[int] = 15
+    latency_ms: int = 15
 
     def __init__(self, seen: list[str] | None = None) -> None:
         super().__init__(self._serve_call)

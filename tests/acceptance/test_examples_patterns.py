@@ -27,6 +27,7 @@ from examples.patterns.playing import Answer, play
 from examples.patterns.serving import Service
 from tests.acceptance.cli import ROOT, plait
 from tests.acceptance.gateways import serving
+from tests.unit.gateway.wires import WAIT_S
 
 TOLD = yaml.safe_load(Path(__file__).with_name("patterns_told.yaml").read_text())
 TWINS = [name for name in names() if load(name).run is not None]
@@ -148,6 +149,41 @@ async def test_all_documents_are_fine() -> None:
     checked = await plait("validate", *(load(name).document for name in names()))
     fine = f"{len(names())} documents: {len(names())} fine\n"
     assert (checked.code, checked.out + checked.err) == (0, fine)
+
+
+@pytest.mark.slow
+async def test_an_order_whose_gateway_dies_is_undone_by_the_next_one(
+    tmp_path: Path,
+) -> None:
+    example = load("order_saga")
+    settings = {"PLAIT_STORE_URL": str(tmp_path / "plait.db")}
+    title = "Three teapots: one is broken, so the order is undone, the latest step first"
+    (order,) = [given async for given in example.inputs(title)]
+    async with AsyncExitStack() as stack:
+        services = await started(example, stack)
+        stock, inventory = services["stock"], services["inventory"]
+        stock.latency_ms = 60_000  # it has not answered when the gateway dies
+        async with serving(
+            example.document, upstreams=services, settings=settings
+        ) as gateway:
+            asked = asyncio.create_task(gateway.ask("/orders", "POST", body=order))
+            await asyncio.wait_for(stock.until_requests(1), WAIT_S)
+            gateway.process.kill()
+            with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+                await asked
+        stock.latency_ms = 0
+        async with serving(example.document, upstreams=services, settings=settings):
+            await asyncio.wait_for(inventory.until_requests(2), WAIT_S)
+        keys = [request.headers["idempotency-key"] for request in stock.requests]
+    assert inventory.seen == [
+        "POST inventory/reservations",
+        "POST orders/orders",
+        "POST stock/pickings",
+        "POST stock/pickings",
+        "POST orders/orders/ord-1/cancel",
+        "DELETE inventory/reservations/res-1",
+    ]
+    assert keys[0] == keys[1]
 
 
 @pytest.mark.slow
