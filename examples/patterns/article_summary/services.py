@@ -12,6 +12,8 @@ KEY = "sk-local-example"
 ENVIRONMENT = {"PLAIT_SECRET_LLM_KEY": KEY}
 SCENES = {
     "An article, cleaned up and summarised": [{"id": "tides"}],
+    "The same article again: from the cache": [{"id": "tides"}],
+    "Other words are another question": [{"id": "tides", "words": 20}],
     "The model is busy at first: asked again": [{"id": "bridges"}],
     "Too short to be summarised: the model is not asked": [{"id": "note"}],
     "The model runs out of words: half a sentence is no summary": [
