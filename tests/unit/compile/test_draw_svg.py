@@ -66,6 +66,8 @@ def assert_tidy(found: Picture) -> None:
         assert max(texts) + 2 * PADDING <= box.width + 0.01
         assert -0.01 <= box.x <= box.x + box.width <= found.width + 0.01
         assert -0.01 <= box.y <= box.y + box.height <= found.height + 0.01
+    for frame in found.frames:
+        assert frame.label.width + 2 * PADDING <= frame.width + 0.01
     drawn: list[Box | Frame] = [*found.boxes, *found.frames]
     for one, other in itertools.combinations(drawn, 2):
         assert not overlap(one, other) or contains(one, other) or contains(other, one)
@@ -95,6 +97,21 @@ def graphs(draw: st.DrawFn) -> list[dict[str, Any]]:
 @given(graphs())
 def test_any_graph_is_tidy(steps: list[dict[str, Any]]) -> None:
     assert_tidy(picture(steps))
+
+
+def test_a_group_s_label_takes_what_room_there_is_and_is_told_whole_in_any_case() -> None:
+    def switch(*steps: dict[str, Any]) -> dict[str, Any]:
+        case = {"name": "far", "when": "${" + "input.a == 1 || " * 3 + "true}"}
+        return {"id": "s", "type": "switch", "cases": [{**case, "steps": list(steps)}]}
+
+    label = "far: " + "input.a == 1 || " * 3 + "true"
+    one, other = (f"a_step_of_a_long_name_{n}" for n in (1, 2))
+    wide = [call(one), call(other), call("x" + one, one), call("x" + other, other)]
+    for steps, is_cut in ([call("x")], True), (wide, False):
+        drawn = graph_of(plan_of(switch(*steps)))
+        (frame, *_) = lay_out(drawn).frames
+        assert frame.label.text.endswith("…") == is_cut
+        assert f"<title>{label}</title>" in draw_svg(drawn)
 
 
 def test_text_is_given_the_room_that_monospaced_fonts_take() -> None:

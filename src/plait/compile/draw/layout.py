@@ -53,8 +53,9 @@ class Box:
 
 @dataclass(slots=True)
 class Frame:
-    """A group's box inside a step's box."""
+    """A group's box inside a step's box; `told` is its label, uncut."""
 
+    told: str
     label: Words
     is_fallback: bool
     x: float
@@ -288,10 +289,18 @@ def _group(group: GraphGroup, direction: Direction) -> Picture:
     inside = _scope(group.graph, direction)
     if not group.label:
         return inside
-    label = words(group.label, "group")
+    label = words(group.label, "group", inside.width)
     top = PADDING + label.height
     width = max(inside.width, label.width) + 2 * PADDING
-    frame = Frame(label, group.is_fallback, 0.0, 0.0, width, top + inside.height + PADDING)
+    frame = Frame(
+        group.label,
+        label,
+        group.is_fallback,
+        0.0,
+        0.0,
+        width,
+        top + inside.height + PADDING,
+    )
     picture = Picture(direction, width, frame.height, frames=[frame])
     picture.take(inside, (width - inside.width) / 2, top)
     frame.depth = 0

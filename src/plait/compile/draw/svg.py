@@ -120,9 +120,11 @@ def _tooltip(parts: Iterable[str]) -> str:
 
 def _frame(frame: Frame) -> Iterator[str]:
     style = "frame dashed" if frame.is_fallback else "frame"
+    yield f"<g><title>{_tooltip([frame.told])}</title>"
     yield f'<rect class="{style}" {_rect(frame)} rx="6"/>'
     y = frame.y + PADDING / 2 + FONT_PX["group"]
     yield _text(frame.label, frame.x + PADDING, y)
+    yield "</g>"
 
 
 def _line(line: Line, *, is_down: bool) -> str:

@@ -29,7 +29,7 @@ _LENGTH_MAX: Final[dict[Style, int]] = {
     "kind": 24,
     "condition": 40,
     "notes": 46,
-    "group": 32,
+    "group": 46,
     "title": 80,
 }
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -63,14 +63,19 @@ def cells(text: str) -> int:
     return len(text) + wide
 
 
-def words(text: str, style: Style) -> Words:
+def words(text: str, style: Style, room_px: float = 0.0) -> Words:
     """Return `text` as one line that XML can hold, cut with an ellipsis if it is long.
+
+    Args:
+        room_px: How wide it may be in any case: what is there is used.
 
     >>> words("a\\x00b" + "c" * 40, "label").text
     'a�bcccccccccccccccccccccccccccc…'
+    >>> words("c" * 40, "label", room_px=400.0).text == "c" * 40
+    True
     """
     text = clean(" ".join(text.split()))
-    room = _LENGTH_MAX[style]
+    room = max(_LENGTH_MAX[style], int(room_px / FONT_PX[style] / _EM_PER_CELL))
     if cells(text) > room:
         while cells(text) > room - 1:
             text = text[:-1]
