@@ -15,6 +15,7 @@ from typing import Any
 
 from plait.assembly.archives import archive_of_today
 from plait.assembly.connectors import Connector, ConnectorContext, installed_connectors
+from plait.assembly.policies import policed
 from plait.assembly.routing import CallsByKind
 from plait.assembly.settings import Settings
 from plait.assembly.sources import Configured
@@ -48,11 +49,16 @@ def egress(settings: Settings) -> Egress:
 
 
 def calls(
-    settings: Settings, connectors: Iterable[Connector] | None = None
+    settings: Settings,
+    connectors: Iterable[Connector] | None = None,
+    secrets: Mapping[str, str] | None = None,
 ) -> PolicedCalls:
     """Return what performs the calls of every kind, under their policies.
 
     It holds the policies of the process. Close it when done.
+
+    Args:
+        secrets: What is masked in answers that other processes are given.
     """
     chosen = installed_connectors() if connectors is None else connectors
     made: dict[str, Calls] = {}
@@ -69,7 +75,7 @@ def calls(
         own = upstreams.get(call.kind)
         return call.kind if own is None else own(call.request)
 
-    return PolicedCalls(CallsByKind(made), upstream_of)
+    return policed(settings, CallsByKind(made), upstream_of, secrets)
 
 
 def source_limits(settings: Settings) -> SourceLimits:

@@ -35,7 +35,7 @@ def gateway(
         connectors: Which calls it can make; None: all installed.
     """
     own = configured.settings.gateway
-    performer = compose.calls(configured.settings, connectors)
+    performer = compose.calls(configured.settings, connectors, configured.secrets)
 
     def workflows(name: str) -> Plan | None:
         return made.plan_named(name)

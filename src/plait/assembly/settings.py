@@ -12,7 +12,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from plait.connectors.egress import EgressPolicy, ResolveMap
@@ -20,6 +27,7 @@ from plait.connectors.http.settings import HttpSettings
 from plait.connectors.python.connector import THREADS_MAX
 from plait.document.limits import DEFAULT_LIMITS
 from plait.drivers.journal import DEATHS_MAX, HISTORY_BYTES_MAX, PAYLOAD_BYTES_MAX
+from plait.drivers.policies.cached import CACHE_BYTES_MAX
 from plait.gateway.body import JSON_DEPTH_CEILING
 from plait.kernel import Limits
 from plait.model.duration import parse_duration_ms
@@ -193,6 +201,22 @@ class ExecutionSection(Section):
     """How many workers in a row may die of a durable one before it is quarantined."""
 
 
+def _redis_url(value: str) -> str:
+    if not value.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("write redis://HOST:PORT/NUMBER, rediss://… or unix://PATH")
+    return value
+
+
+class ResilienceSection(Section):
+    """Policies around calls: circuit breakers, rate limits, cached answers."""
+
+    redis: Annotated[str, AfterValidator(_redis_url)] | None = None
+    """A Redis through which processes share them: `redis://host:6379/0`. While it does not
+    answer, calls go through and nothing is cached. Default: each process has its own."""
+    cache_bytes_max: Bytes = CACHE_BYTES_MAX
+    """All answers together that a process caches in its memory (`cache` of steps)."""
+
+
 class StoreSection(Section):
     """Where durable executions are kept."""
 
@@ -232,6 +256,7 @@ class Settings(BaseSettings):
     python: PythonSection = PythonSection()
     document: DocumentSection = DocumentSection()
     execution: ExecutionSection = ExecutionSection()
+    resilience: ResilienceSection = ResilienceSection()
     store: StoreSection = StoreSection()
     connectors: dict[str, dict[str, Any]] = {}
     """Settings of connectors that other packages bring, by step type."""

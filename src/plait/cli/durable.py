@@ -187,7 +187,7 @@ async def store_of(bench: Bench) -> AsyncIterator[Store]:
 async def worker(bench: Bench) -> AsyncIterator[tuple[JournalDriver, Store]]:
     """Open the store, and run whatever is due in it, until the end of the block."""
     async with store_of(bench) as store:
-        performer = performer_of(bench.settings.settings, bench.available)
+        performer = performer_of(bench.settings, bench.available)
         driver = compose.journal_driver(
             bench.settings,
             store,

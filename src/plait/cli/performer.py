@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from plait.assembly import compose
 from plait.assembly.connectors import Connector, FunctionsUnusable
-from plait.assembly.settings import Settings
+from plait.assembly.sources import Configured
 from plait.cli.output import stop
 from plait.ports.calls import Calls
 
 
-def performer_of(settings: Settings, available: Sequence[Connector]) -> Calls:
+def performer_of(configured: Configured, available: Sequence[Connector]) -> Calls:
     """Return what performs calls; ends with EXIT_INVALID when a module is unusable."""
     try:
-        return compose.calls(settings, available)
+        return compose.calls(configured.settings, available, configured.secrets)
     except FunctionsUnusable as error:
         stop(str(error))

@@ -181,7 +181,7 @@ def _limited(plan: Plan, timeout: str | None) -> Plan:
 async def execute(bench: Bench, plan: Plan, value: JsonValue) -> Result:
     """Run one execution of `plan`; whatever ends it, its calls are cancelled and closed."""
     settings = bench.settings
-    performer = performer_of(settings.settings, bench.available)
+    performer = performer_of(settings, bench.available)
     try:
         driver = compose.driver(settings, performer, neighbours(bench))
         execution_id = secrets.token_hex(_EXECUTION_ID_BYTES)

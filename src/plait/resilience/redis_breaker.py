@@ -132,6 +132,17 @@ class RedisCircuitBreaker(Policy):
         permit, _ = await self._acquire()
         return permit
 
+    async def acquire(self) -> int:
+        """Return a permit for one call.
+
+        Raises:
+            CircuitOpen: There is none.
+        """
+        permit, answer = await self._acquire()
+        if not permit:
+            raise self._refusal(answer)
+        return permit
+
     async def succeeded(self, permit: int, duration_s: float = 0.0) -> None:
         """Settle `permit`: the call has succeeded in so many seconds."""
         slow = self._is_slow(duration_s)

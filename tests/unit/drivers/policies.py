@@ -51,14 +51,16 @@ def plan_of(text: str) -> Plan:
 
 
 @asynccontextmanager
-async def bench(*upstreams: Upstream, **settings: Any) -> AsyncIterator[Bench]:
+async def bench(
+    *upstreams: Upstream, secrets: dict[str, str] | None = None, **settings: Any
+) -> AsyncIterator[Bench]:
     """Give a process, to which `upstreams` are `service`, `service2`, …"""
     names = ("service", "service2", "service3")
     resolve = {name: one.address for name, one in zip(names, upstreams, strict=False)}
     own = Settings(resolve=resolve, **settings)
-    calls = compose.calls(own)
+    calls = compose.calls(own, secrets=secrets)
     try:
-        yield Bench(calls, compose.driver(Configured(own, {}), calls))
+        yield Bench(calls, compose.driver(Configured(own, secrets or {}), calls))
     finally:
         await calls.close()
 

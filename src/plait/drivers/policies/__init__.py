@@ -5,7 +5,8 @@ here, around the port of calls: circuit breaker, rate limit, bulkhead, and the b
 retries are paid from. docs/patterns/README.md has the order.
 """
 
+from plait.drivers.policies.cached import Answers
 from plait.drivers.policies.calls import PolicedCalls
 from plait.drivers.policies.shared import Shared
 
-__all__ = ["PolicedCalls", "Shared"]
+__all__ = ["Answers", "PolicedCalls", "Shared"]

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
@@ -56,6 +56,7 @@ class PolicedCalls:
         upstream_of: Tells whose policies a call is under.
         shared: The policies of the process.
         answers: Its cached answers.
+        on_close: Awaited last: closes what the policies are shared through.
     """
 
     def __init__(
@@ -64,9 +65,11 @@ class PolicedCalls:
         upstream_of: UpstreamOf,
         shared: Shared | None = None,
         answers: Answers | None = None,
+        on_close: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._calls = calls
         self._upstream_of = upstream_of
+        self._on_close = on_close
         self._answers = answers if answers is not None else Answers()
         self.shared = shared if shared is not None else Shared()
 
@@ -123,6 +126,8 @@ class PolicedCalls:
         """See plait.ports.calls.Calls."""
         await self._answers.close()
         await self._calls.close()
+        if self._on_close is not None:
+            await self._on_close()
 
 
 def _patience_ms(call: Call) -> int:
@@ -239,7 +244,7 @@ class _Attempt:
         self._waiting = None
         self._held.append((gate, token))
         waited_ms = round((time.monotonic() - begun_at) * 1000)
-        if waited_ms:
+        if gate.told_from_ms is not None and waited_ms >= gate.told_from_ms:
             self._notes.append({"policy": gate.policy, "waited_ms": waited_ms})
         self._go_on()
 

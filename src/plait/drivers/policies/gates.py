@@ -8,7 +8,7 @@ Rule 3. A wait that is cancelled leaves nothing behind (plait.resilience).
 from __future__ import annotations
 
 import time
-from typing import Any, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 from plait.drivers.policies.verdicts import is_uncalled, speaks_against
 from plait.model.failure import Failure
@@ -35,9 +35,11 @@ class Gate(Protocol):
 
     Attributes:
         policy: Its name in documents.
+        told_from_ms: Waits from this long on stand in the timeline; None: none does.
     """
 
-    policy: str
+    policy: ClassVar[str]
+    told_from_ms: ClassVar[int | None]
 
     def try_enter(self, given: Given) -> Token | None:
         """Let a call through now; None: not before it has waited.
@@ -75,7 +77,8 @@ class Gate(Protocol):
 class BreakerGate:
     """A circuit breaker of this process."""
 
-    policy = "circuit_breaker"
+    policy: ClassVar[str] = "circuit_breaker"
+    told_from_ms: ClassVar[int | None] = None
 
     __slots__ = ("_breaker", "_is_timed", "_on")
 
@@ -121,7 +124,8 @@ class BreakerGate:
 class LimitGate:
     """A rate limit of this process."""
 
-    policy = "rate_limit"
+    policy: ClassVar[str] = "rate_limit"
+    told_from_ms: ClassVar[int | None] = 1
 
     __slots__ = ("_admitted", "_limiter", "_refused", "_waited")
 
@@ -183,7 +187,8 @@ class LimitGate:
 class BulkheadGate:
     """A bulkhead; each process has its own."""
 
-    policy = "bulkhead"
+    policy: ClassVar[str] = "bulkhead"
+    told_from_ms: ClassVar[int | None] = 1
 
     __slots__ = ("_bulkhead",)
 

@@ -9,7 +9,7 @@ Rule 2. Their number is bounded. A gate that is in use is never dropped for anot
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, Final, TypeAlias
 
@@ -22,6 +22,7 @@ from plait.drivers.policies.gates import (
 )
 from plait.kernel import CallPolicies
 from plait.model.json import JsonObject, JsonValue
+from plait.model.record import record
 from plait.plan import BreakerPolicy, BulkheadPolicy, HedgePolicy, RateLimitPolicy
 from plait.plan import RetryBudget as BudgetPolicy
 from plait.resilience import Hedge, RateLimited, RetryBudget
@@ -38,11 +39,33 @@ _HEDGES_MAX: Final = 1_000
 _Id: TypeAlias = tuple[Any, ...]
 
 
-class Shared:
-    """The gates and budgets of one process."""
+@record
+class Kinds:
+    """What makes the gates: of an upstream (or name), a key, and what is said of them."""
 
-    def __init__(self, gates_max: int = GATES_MAX) -> None:
+    circuit_breaker: Callable[[str, str, BreakerPolicy], Gate]
+    rate_limit: Callable[[str, str, RateLimitPolicy], Gate]
+    bulkhead: Callable[[str, str, BulkheadPolicy], Gate]
+
+
+LOCAL: Final = Kinds(
+    lambda name, _, given: BreakerGate(name, given),
+    lambda name, _, given: LimitGate(name, given),
+    lambda name, _, given: BulkheadGate(name, given),
+)
+
+
+class Shared:
+    """The gates and budgets of one process.
+
+    Args:
+        gates_max: How many there may be.
+        kinds: How they are made; by default all of them are in this process alone.
+    """
+
+    def __init__(self, gates_max: int = GATES_MAX, *, kinds: Kinds = LOCAL) -> None:
         self._gates_max = gates_max
+        self._kinds = kinds
         self._gates: OrderedDict[_Id, Gate] = OrderedDict()
         self._hedges: OrderedDict[tuple[str, HedgePolicy], Hedge] = OrderedDict()
         self._budgets: OrderedDict[tuple[str, BudgetPolicy], RetryBudget] = OrderedDict()
@@ -61,15 +84,14 @@ class Shared:
             policies.rate_limit,
             policies.bulkhead,
         )
-        if breaker is not None:
-            yield self._gate(BreakerGate, breaker.name or upstream, "", breaker), breaker
-        if limit is not None:
-            key = keys.get("rate_limit", "")
-            yield self._gate(LimitGate, limit.name or upstream, key, limit), limit
-        if bulkhead is not None:
-            key = keys.get("bulkhead", "")
-            name = bulkhead.name or upstream
-            yield self._gate(BulkheadGate, name, key, bulkhead), bulkhead
+        for policy, given in (
+            ("circuit_breaker", breaker),
+            ("rate_limit", limit),
+            ("bulkhead", bulkhead),
+        ):
+            if given is not None:
+                key = keys.get(policy, "")
+                yield self._gate(policy, given.name or upstream, key, given), given
 
     def budget(self, upstream: str, given: BudgetPolicy) -> RetryBudget:
         """Return what pays for the retries of an upstream."""
@@ -111,8 +133,8 @@ class Shared:
         many.
         """
         told: dict[str, dict[str, JsonObject]] = {}
-        for (kind, name, *_), gate in self._gates.items():
-            _add(told.setdefault(kind.policy, {}), name, gate.snapshot())
+        for (policy, name, *_), gate in self._gates.items():
+            _add(told.setdefault(policy, {}), name, gate.snapshot())
         for (name, _), budget in self._budgets.items():
             now = budget.snapshot()
             counts: JsonObject = {
@@ -132,8 +154,8 @@ class Shared:
         whole: dict[str, JsonValue] = {kind: {**named} for kind, named in told.items()}
         return whole
 
-    def _gate(self, kind: Any, name: str, key: str, given: Given) -> Gate:
-        gate_id = (kind, name, key, *_said(given))
+    def _gate(self, policy: str, name: str, key: str, given: Given) -> Gate:
+        gate_id = (policy, name, key, *said_of(given))
         gate = self._gates.get(gate_id)
         if gate is not None:
             self._gates.move_to_end(gate_id)
@@ -142,7 +164,7 @@ class Shared:
         if len(self._gates) >= self._gates_max:
             text = f"{self._gates_max} upstreams and keys are in use already"
             raise RateLimited(text, name=name)
-        made: Gate = kind(name, given)
+        made: Gate = getattr(self._kinds, policy)(name, key, given)
         self._gates[gate_id] = made
         return made
 
@@ -155,7 +177,7 @@ class Shared:
                 del self._gates[gate_id]
 
 
-def _said(given: Given) -> tuple[Any, ...]:
+def said_of(given: Given) -> tuple[Any, ...]:
     """Return what makes two policies one, beside their name."""
     match given:
         case BreakerPolicy():

@@ -1,0 +1,277 @@
+"""Policies that all processes on one Redis share: breakers, limits, cached answers.
+
+Rule 1. While Redis does not answer calls go through, and nothing is cached: an outage of
+        Redis is none of the upstream's. After a question without an answer nobody asks for
+        a second, so that calls do not wait for it one by one.
+Rule 2. What is kept there holds no secret, and no name of a key: keys are hashed.
+Rule 3. Bulkheads are each process's own: they bound what it holds itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Awaitable, Coroutine, Mapping
+from typing import Any, ClassVar, Final
+
+import orjson
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from plait.drivers.policies.cached import Answers
+from plait.drivers.policies.gates import (
+    BulkheadGate,
+    End,
+    Given,
+    Token,
+    breaker_settings,
+    verdict_of,
+)
+from plait.drivers.policies.shared import Kinds, said_of
+from plait.drivers.redact import redacted_value
+from plait.model.json import JsonObject
+from plait.plan import BreakerPolicy, RateLimitPolicy
+from plait.ports.calls import CallReply
+from plait.resilience import RateLimited
+from plait.resilience.cache.redis import RedisStore
+from plait.resilience.cache.store import Found
+from plait.resilience.rate_limit.redis import redis_rate_limiter
+from plait.resilience.redis_breaker import UNCOUNTED, RedisCircuitBreaker
+
+_ANSWER_S_MAX: Final = 0.25
+_REST_S: Final = 1.0
+_CONNECTIONS_MAX: Final = 32
+# A question to Redis takes up to this long: that is no waiting in line.
+_ASKING_MS: Final = 10
+
+
+class SharedThroughRedis:
+    """What makes policies of one Redis.
+
+    Args:
+        url: `redis://…`.
+        secrets: What is masked in what is kept there.
+
+    Attributes:
+        kinds: Makes gates.
+        answers: The cached answers.
+    """
+
+    def __init__(self, url: str, secrets: Mapping[str, str]) -> None:
+        pool: BlockingConnectionPool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=_CONNECTIONS_MAX,
+            timeout=_ANSWER_S_MAX,
+            socket_timeout=_ANSWER_S_MAX,
+            socket_connect_timeout=_ANSWER_S_MAX,
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._client: Redis = Redis(connection_pool=pool)
+        self._settling: set[asyncio.Task[None]] = set()
+        self.kinds = Kinds(
+            lambda name, _, given: _BreakerGate(self._client, name, given, self._settling),
+            lambda name, key, given: _LimitGate(self._client, name, key, given),
+            lambda name, _, given: BulkheadGate(name, given),
+        )
+        store = RedisStore(self._client, codec=_ReplyCodec(secrets))
+        self.answers = Answers(_RestingStore(store))
+
+    async def close(self) -> None:
+        """Tell Redis what it is to know still, and close the connections."""
+        if self._settling:
+            await asyncio.wait(self._settling)
+        await self._client.aclose()
+        await self._client.connection_pool.disconnect()
+
+
+class _BreakerGate:
+    """A circuit breaker of all processes."""
+
+    policy: ClassVar[str] = "circuit_breaker"
+    told_from_ms: ClassVar[int | None] = None
+
+    __slots__ = ("_breaker", "_counts", "_on", "_settling", "_silent_until")
+
+    def __init__(
+        self,
+        client: Redis,
+        name: str,
+        given: BreakerPolicy,
+        settling: set[asyncio.Task[None]],
+    ) -> None:
+        self._breaker = RedisCircuitBreaker(
+            client,
+            breaker_settings(given),
+            name=name,
+            prefix=f"plait:breaker:{_hash(said_of(given))}:",
+        )
+        self._on = given.on
+        self._settling = settling
+        self._silent_until = 0.0
+        self._counts = {"succeeded": 0, "failed": 0, "refused": 0}
+
+    def try_enter(self, given: Given) -> Token | None:
+        del given
+        now = time.monotonic()
+        return (UNCOUNTED, now) if now < self._silent_until else None
+
+    async def enter(self, given: Given) -> Token:
+        del given
+        before = self._breaker.unanswered
+        try:
+            permit = await self._breaker.acquire()
+        except Exception:
+            self._counts["refused"] += 1
+            raise
+        if self._breaker.unanswered != before:
+            self._silent_until = time.monotonic() + _REST_S
+        return permit, time.monotonic()
+
+    def leave(self, token: Token, end: End) -> None:
+        permit, begun_at = token
+        took_s = time.monotonic() - begun_at
+        match verdict_of(end, self._on):
+            case None:
+                self._settle(self._breaker.abandoned(permit))
+            case True:
+                self._counts["succeeded"] += 1
+                self._settle(self._breaker.succeeded(permit, took_s))
+            case False:
+                self._counts["failed"] += 1
+                self._settle(self._breaker.failed(permit, took_s))
+
+    def _settle(self, work: Coroutine[Any, Any, None]) -> None:
+        """Tell Redis in the background: nobody waits for that."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+
+    @property
+    def is_idle(self) -> bool:
+        """What matters is in Redis."""
+        return True
+
+    def snapshot(self) -> JsonObject:
+        return {**self._counts, "unanswered": self._breaker.unanswered}
+
+
+class _LimitGate:
+    """A rate limit of all processes."""
+
+    policy: ClassVar[str] = "rate_limit"
+    told_from_ms: ClassVar[int | None] = _ASKING_MS
+
+    __slots__ = ("_admitted", "_limiter", "_refused")
+
+    def __init__(self, client: Redis, name: str, key: str, given: RateLimitPolicy) -> None:
+        self._limiter = redis_rate_limiter(
+            client,
+            f"{name}:{_hash((key, *said_of(given)))}",
+            given.strategy,
+            limit=given.limit,
+            period_s=given.period_ms / 1000,
+            burst=given.burst,
+            name=name,
+            waiters_max=given.queue_max or None,
+        )
+        self._admitted = self._refused = 0
+
+    def try_enter(self, given: Given) -> Token | None:
+        del given
+        return None
+
+    async def enter(self, given: Given) -> Token:
+        assert isinstance(given, RateLimitPolicy)
+        try:
+            await self._admission(given)
+        except RateLimited:
+            self._refused += 1
+            raise
+        self._admitted += 1
+        return True
+
+    def _admission(self, given: RateLimitPolicy) -> Awaitable[None]:
+        if not (given.queue_max and given.queue_ms):
+            return self._limiter.acquire(given.weight)
+        timeout_s = given.queue_ms / 1000
+        return self._limiter.acquire_or_wait(given.weight, timeout=timeout_s)
+
+    def leave(self, token: Token, end: End) -> None:
+        """What has begun stays counted, however it ends."""
+
+    @property
+    def is_idle(self) -> bool:
+        return self._limiter.is_idle
+
+    def snapshot(self) -> JsonObject:
+        return {"admitted": self._admitted, "refused": self._refused}
+
+
+class _RestingStore:
+    """A store that is not asked for a while after it has not answered."""
+
+    def __init__(self, store: RedisStore) -> None:
+        self._store = store
+        self._silent_until = 0.0
+
+    async def get(self, key: str) -> Found | None:
+        if time.monotonic() < self._silent_until:
+            return None
+        with _Silence(self):
+            return await self._store.get(key)
+
+    async def put(self, key: str, value: Any, keep_s: float) -> bool:
+        if time.monotonic() < self._silent_until:
+            return False
+        with _Silence(self):
+            return await self._store.put(key, value, keep_s)
+
+    async def delete(self, key: str) -> None:
+        await self._store.delete(key)
+
+    async def clear(self) -> None:
+        await self._store.clear()
+
+    async def aclose(self) -> None:
+        await self._store.aclose()
+
+    def fall_silent(self) -> None:
+        """Leave the store alone for a while."""
+        self._silent_until = time.monotonic() + _REST_S
+
+
+class _Silence:
+    """Notes that a store has failed; what it raises passes through."""
+
+    def __init__(self, store: _RestingStore) -> None:
+        self._store = store
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and issubclass(kind, Exception):
+            self._store.fall_silent()
+
+
+class _ReplyCodec:
+    """Replies as JSON, with the secrets masked: they may have been repeated in one."""
+
+    def __init__(self, secrets: Mapping[str, str]) -> None:
+        self._secrets = secrets
+
+    def encode(self, value: CallReply) -> bytes:
+        """Return a reply as bytes; its notes are of its own call."""
+        said = {"response": value.response, "facts": value.facts}
+        return orjson.dumps(redacted_value(said, self._secrets))
+
+    def decode(self, data: bytes) -> CallReply:
+        """Return the reply."""
+        said = orjson.loads(data)
+        return CallReply(said["response"], said["facts"])
+
+
+def _hash(parts: tuple[Any, ...]) -> str:
+    return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()
