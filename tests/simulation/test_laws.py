@@ -216,7 +216,7 @@ def anywhere(path: str) -> str:
 
 def plain(path: str) -> str:
     """Return `path` without the numbers of rounds."""
-    return re.sub("~[0-9]+", "", path)
+    return re.sub("[~#][0-9]+", "", path)
 
 
 @given(document=documents(), seed=SEEDS)
