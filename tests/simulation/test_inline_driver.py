@@ -23,13 +23,15 @@ from tests.simulation.documents import documents
 
 GIVEN: Any = {"a": 1, "flag": True}
 
+BEGIN_S = 1_000.0
+
 
 class JumpingSelector(selectors.SelectSelector):
     """Does not wait for files: whoever would, waits for a moment, and that is now."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.now_s = 1_000.0
+        self.now_s = BEGIN_S
 
     def select(self, timeout: float | None = None) -> Any:
         """Move the clock on by `timeout`."""
@@ -63,8 +65,8 @@ class Clock:
         return self._clock.now_s
 
     def time(self) -> float:
-        """Return a moment of some day."""
-        return 1_767_225_600.0 + self._clock.now_s
+        """Return a moment of the day on which random documents wait for moments."""
+        return 1_767_225_600.0 + self._clock.now_s - BEGIN_S
 
 
 class PlayedCalls:
@@ -112,6 +114,6 @@ def test_the_driver_ends_as_the_simulation_does(document: Any) -> None:
         awaited = expected.failure
         assert told == (awaited.code, awaited.step, awaited.attempts)
     # Moments are whole milliseconds; each wait may be one of them shorter or longer.
-    assert abs((loop.time() - 1_000) * 1000 - expected.elapsed_ms) < 20
+    assert abs((loop.time() - BEGIN_S) * 1000 - expected.elapsed_ms) < 20
     statuses = {path: step.status for path, step in result.trace.steps.items()}
     assert statuses == {path: step.status for path, step in expected.steps.items()}
