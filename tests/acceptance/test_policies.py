@@ -125,3 +125,30 @@ steps:
     assert len(keys) == 4
     assert len(set(keys)) == 3
     assert keys.count(keys[0]) == 2
+
+
+async def test_a_durable_execution_records_what_the_cache_gave(tmp_path: Path) -> None:
+    text = """\
+name: price
+endpoint: {path: /price, wait: 20s}
+steps:
+  - {id: get, type: http, request: {url: http://service/price}, cache: {ttl: 1h}}
+output: ${get.response}
+"""
+    (tmp_path / "price.yaml").write_text(text)
+    store = f"--store={tmp_path / 'plait.db'}"
+    async with (
+        Upstream(reply(json={"eur": 9})) as service,
+        serving(
+            tmp_path / "price.yaml", upstreams={"service": service}, arguments=[store]
+        ) as process,
+    ):
+        answers = [await process.ask("/price") for _ in range(2)]
+        assert [json.loads(one.body) for one in answers] == [{"eur": 9}] * 2
+        assert len(service.requests) == 1
+        execution = answers[1].headers["plait-execution-id"]
+    shown = await plait("executions", "show", execution, store, "--json", cwd=tmp_path)
+    (step,) = json.loads(shown.out)["steps"]
+    (note,) = step["attempts"][0]["policies"]
+    assert (note["policy"], note["did"]) == ("cache", "hit")
+    assert step["response"] == {"eur": 9}

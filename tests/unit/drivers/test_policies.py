@@ -8,6 +8,10 @@ from typing import Any
 import pytest
 
 from plait.drivers.inline import Result
+from plait.drivers.policies import Shared
+from plait.kernel import CallPolicies
+from plait.plan import BulkheadPolicy, Policies
+from plait.resilience import RateLimited
 from plait.testing.upstream import Peer, Request, Upstream
 from plait.testing.upstream_scripts import after, in_turn, reply
 from tests.unit.drivers.policies import bench, plan_of, step
@@ -326,3 +330,19 @@ steps:
         results = [await process.run(text) for _ in range(20)]
         assert len(service.requests) <= 20 + 10
         assert code_of(results[-1]) == "resilience.retry_budget"
+
+
+# -- bounds ------------------------------------------------------------------------------
+
+
+def test_a_gate_in_use_is_not_dropped_for_another_and_an_idle_one_is() -> None:
+    shared = Shared(gates_max=1)
+    asked = CallPolicies(Policies(bulkhead=BulkheadPolicy(1)), {}, None, None)
+    ((gate, given),) = shared.gates("http://a:80", asked)
+    token = gate.try_enter(given)
+    with pytest.raises(RateLimited, match="in use already"):
+        shared.gates("http://b:80", asked)
+    gate.leave(token, None)
+    shared.gates("http://b:80", asked)
+    snapshot: Any = shared.snapshot()
+    assert list(snapshot["bulkhead"]) == ["http://b:80"]

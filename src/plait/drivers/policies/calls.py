@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
@@ -108,7 +108,10 @@ class PolicedCalls:
         assert asked is not None
         budget = None if is_hedge else self._budget(upstream, asked)
         attempt = _Attempt(self._calls, call, done, budget)
-        attempt.begin(upstream, self.shared.gates(upstream, asked))
+        try:
+            attempt.begin(upstream, self.shared.gates(upstream, asked))
+        except ResilienceError as error:  # there is no room for the upstream's gates
+            done(refused(error))
         return attempt
 
     def _budget(self, upstream: str, asked: CallPolicies) -> RetryBudget | None:
@@ -182,12 +185,12 @@ class _Attempt:
         self._waits_since = 0.0
         self._is_over = False
 
-    def begin(self, upstream: str, gates: Iterator[tuple[Gate, Given]]) -> None:
+    def begin(self, upstream: str, gates: Iterable[tuple[Gate, Given]]) -> None:
         """Go through the gates, and make the call as soon as all have let it through."""
         if not self._is_paid():
             self._end(no_budget(upstream))
             return
-        self._gates = gates
+        self._gates = iter(gates)
         self._go_on()
 
     def cancel(self) -> None:

@@ -9,7 +9,7 @@ Rule 2. Their number is bounded. A gate that is in use is never dropped for anot
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final, TypeAlias
 
@@ -23,7 +23,13 @@ from plait.drivers.policies.gates import (
 from plait.kernel import CallPolicies
 from plait.model.json import JsonObject, JsonValue
 from plait.model.record import record
-from plait.plan import BreakerPolicy, BulkheadPolicy, HedgePolicy, RateLimitPolicy
+from plait.plan import (
+    BreakerPolicy,
+    BulkheadPolicy,
+    HedgePolicy,
+    Policies,
+    RateLimitPolicy,
+)
 from plait.plan import RetryBudget as BudgetPolicy
 from plait.resilience import Hedge, RateLimited, RetryBudget
 
@@ -35,6 +41,7 @@ _LOOKED_AT: Final = 8
 # Each keeps the times of 500 calls, 4 KB.
 _HEDGES_MAX: Final = 1_000
 
+Around: TypeAlias = tuple[Gate, Given]
 # Policy, name, key, and what is said of it.
 _Id: TypeAlias = tuple[Any, ...]
 
@@ -68,17 +75,33 @@ class Shared:
         self._kinds = kinds
         self._gates: OrderedDict[_Id, Gate] = OrderedDict()
         self._hedges: OrderedDict[tuple[str, HedgePolicy], Hedge] = OrderedDict()
+        self._known: dict[tuple[int, str], tuple[Policies, tuple[Around, ...]]] = {}
         self._budgets: OrderedDict[tuple[str, BudgetPolicy], RetryBudget] = OrderedDict()
 
-    def gates(self, upstream: str, asked: CallPolicies) -> Iterator[tuple[Gate, Given]]:
-        """Yield the gates around a call, outermost first, with what its step says of each.
+    def gates(self, upstream: str, asked: CallPolicies) -> Iterable[Around]:
+        """Return the gates around a call, outermost first, with what its step says of each.
 
-        Raises:
-            RateLimited: There is no room for another gate.
+        To go through them may raise RateLimited: there is no room for another gate.
         """
-        policies, keys = asked.policies, asked.keys
+        policies = asked.policies
         if policies is None:
-            return
+            return ()
+        if asked.keys:
+            return self._around(upstream, policies, asked.keys)
+        # Looking for each of them takes 5 µs: what is said of it is hashed. A plan's
+        # policies are the same object in all its calls, and are held here beside their id.
+        at = id(policies), upstream
+        known = self._known.get(at)
+        if known is None:
+            around = tuple(self._around(upstream, policies, {}))
+            if len(self._known) >= self._gates_max:
+                self._known.clear()
+            known = self._known[at] = policies, around
+        return known[1]
+
+    def _around(
+        self, upstream: str, policies: Policies, keys: Mapping[str, str]
+    ) -> Iterator[Around]:
         breaker, limit, bulkhead = (
             policies.circuit_breaker,
             policies.rate_limit,
@@ -171,6 +194,7 @@ class Shared:
     def _drop_idle(self) -> None:
         if len(self._gates) < self._gates_max:
             return
+        self._known.clear()
         oldest = list(islice(self._gates.items(), _LOOKED_AT))
         for gate_id, gate in oldest:
             if gate.is_idle:
