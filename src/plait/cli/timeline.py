@@ -109,6 +109,8 @@ def _said(note: dict[str, Any]) -> str:
         by = note["answered"]
         end = "all failed" if by is None else f"call {by} answered"
         return f"{note['calls']} calls, {end}"
+    if note["policy"] == "batch":
+        return f"one of {note['lookups']} lookups in one call"
     if note["policy"] != "cache":
         return f"waited {note['waited_ms']} ms for {note['policy']}"
     said = _CACHED[note["did"]]

@@ -8,12 +8,13 @@ from plait.compile.effects import effect_of
 from plait.compile.findings import Findings
 from plait.compile.hedges import check_hedge
 from plait.compile.templates import POLICIES, StepTemplates, inherits
-from plait.document.policies import Bulkhead, Cache, CircuitBreaker, RateLimit
+from plait.document.policies import Batch, Bulkhead, Cache, CircuitBreaker, RateLimit
 from plait.document.retry import Retry
 from plait.document.step import StepSettings
 from plait.document.tree import Path, StepTree
 from plait.expression import Template
 from plait.plan import (
+    BatchPolicy,
     BreakerPolicy,
     BulkheadPolicy,
     CachePolicy,
@@ -24,6 +25,10 @@ from plait.plan import (
 
 _Keys: TypeAlias = "dict[tuple[str, str], Template]"
 
+_OF_READS: Final = {
+    "cache": "an answer of before is not enough",
+    "batch": "it does not go together with others",
+}
 # What each step that shares a policy says for itself.
 _OF_ONE_STEP: Final = {"key", "user", "weight", "queue_timeout"}
 
@@ -45,10 +50,13 @@ class PolicyChecker:
         if model.machine != "call" or not model.has_upstream:
             self._refuse(step)
             return
-        if model.cache is not None and effect_of(step) != "read":
-            text = f"'{model.id}' may change something: an answer of before is not enough"
-            hint = "give `cache` to calls that only read; if this does, say `effect: read`"
-            self._findings.error("P026", text, hint, (*step.path, "cache"), key=True)
+        for key in _OF_READS:
+            if getattr(model, key) is not None and effect_of(step) != "read":
+                text = f"'{model.id}' may change something: {_OF_READS[key]}"
+                hint = f"give `{key}` to calls that only read; else say `effect: read`"
+                self._findings.error("P026", text, hint, (*step.path, key), key=True)
+        if model.batch is not None:
+            self._check_list(step, model.batch)
         for key in POLICIES:
             is_inherited = inherits(model, self._defaults, key)
             policy = getattr(self._defaults if is_inherited else model, key)
@@ -56,9 +64,19 @@ class PolicyChecker:
             if policy is not None and policy.name is not None:
                 self._compare(key, policy, path)
 
+    def _check_list(self, step: StepTree, batch: Batch) -> None:
+        found: Any = step.raw.get("request")
+        for key in batch.over.split("."):
+            found = found.get(key) if isinstance(found, dict) else None
+        if not isinstance(found, list) and not (isinstance(found, str) and "${" in found):
+            text = f"there is no list at '{batch.over}' in the request"
+            hint = "write what one lookup asks for as a list of one"
+            path = (*step.path, "batch", "over")
+            self._findings.error("P028", text, hint, path)
+
     def _refuse(self, step: StepTree) -> None:
         kind = step.model.type_name()
-        for key in POLICIES:
+        for key in (*POLICIES, "batch"):
             if step.raw.get(key) is not None:
                 text = f"'{key}' protects an upstream, and '{kind}' steps call none"
                 hint = "give it to the calls inside, or to all under `defaults`"
@@ -99,11 +117,12 @@ def policies_of(
     cache, breaker, limit, bulkhead = (own(name) for name in POLICIES)
     if effect_of(step) != "read":
         cache = None  # a default, which is for those that it fits
-    if cache is None and breaker is None and limit is None and bulkhead is None:
+    if not any((cache, model.batch, breaker, limit, bulkhead)):
         return None
     keys = templates.policy_keys
     return Policies(
         cache=None if cache is None else _cache(cache, keys, scope),
+        batch=None if model.batch is None else _batch(model.batch),
         circuit_breaker=None if breaker is None else _breaker(breaker),
         rate_limit=None if limit is None else _limit(limit, keys),
         bulkhead=None if bulkhead is None else _bulkhead(bulkhead, keys),
@@ -126,6 +145,16 @@ def _cache(given: Cache, keys: _Keys, scope: str) -> CachePolicy:
         scope=given.name or scope,
         key=keys.get(("cache", "key")),
         user=keys.get(("cache", "user")),
+    )
+
+
+def _batch(given: Batch) -> BatchPolicy:
+    return BatchPolicy(
+        over=tuple(given.over.split(".")),
+        results=() if given.results is None else tuple(given.results.split(".")),
+        by=given.by,
+        size_max=given.max_size,
+        delay_ms=given.max_delay,
     )
 
 

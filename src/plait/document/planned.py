@@ -11,7 +11,7 @@ from typing import Final
 STEP_TYPES: Final = frozenset(
     "grpc graphql sql file email notify publish llm transform validate".split()
 )
-STEP_KEYS: Final = frozenset("batch".split())
+STEP_KEYS: Final[frozenset[str]] = frozenset()
 DOCUMENT_KEYS: Final = frozenset("triggers".split())
 ENDPOINT_KEYS: Final = frozenset("rate_limit auth prefer_async".split())
 VALUES: Final[dict[str, tuple[str, ...]]] = {}

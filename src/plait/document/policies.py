@@ -1,4 +1,4 @@
-"""The settings of what stands around each attempt of a call: `cache`, `hedge`,
+"""The settings of what stands around each attempt of a call: `cache`, `batch`, `hedge`,
 `circuit_breaker`, `rate_limit`, `bulkhead`, and the `budget` of `retry`.
 
 Not here: where they may stand (plait.compile.policies), what they do
@@ -8,7 +8,7 @@ Not here: where they may stand (plait.compile.policies), what they do
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
@@ -16,6 +16,7 @@ from plait.document.error_words import WordMatch
 from plait.document.fields import DURATION_PATTERN, DurationMs, Strict, Templated
 from plait.model.duration import parse_duration_ms
 
+_KEYS: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*", re.ASCII)
 _CALLS_MAX = 1_000_000_000
 _CALLERS_MAX = 1_000_000
 _QUANTILE = re.compile(r"p([5-9][0-9](?:\.[0-9])?)", re.ASCII)
@@ -116,6 +117,36 @@ class Hedge(Strict):
     """How many further calls at most, each after the same time."""
     share: Share = 0.1
     """Further calls per request of the upstream, at most."""
+
+
+def _keys(value: Any) -> str:
+    if not isinstance(value, str) or not _KEYS.fullmatch(value):
+        raise ValueError("write keys with dots between them: params.ids")
+    return value
+
+
+KeyPath: TypeAlias = Annotated[
+    str,
+    BeforeValidator(_keys),
+    WithJsonSchema({"type": "string", "pattern": f"^{_KEYS.pattern}$"}),
+]
+
+
+class Batch(Strict):
+    """How single lookups, of this step in many executions, become one bulk call."""
+
+    over: KeyPath
+    """Where the list of what is looked up stands in the request: `params.ids`. Lookups
+    that are equal in all else go together."""
+    results: KeyPath | None = None
+    """Where what was found stands in the response: a list of objects, or an object by what
+    was looked up. Each lookup is given its own of it. Default: the response itself."""
+    by: Annotated[str, Field(min_length=1, max_length=200)] = "id"
+    """Of a list's objects, the key that says what each answers."""
+    max_size: Annotated[int, Field(ge=1, le=10_000)] = 100
+    """Lookups in one call."""
+    max_delay: Span = 2
+    """How long the first one waits for others."""
 
 
 class CircuitBreaker(Strict):

@@ -12,7 +12,14 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 from pydantic import Field, WithJsonSchema
 
 from plait.document.fields import Condition, DurationMs, Identifier, Strict, Templated
-from plait.document.policies import Bulkhead, Cache, CircuitBreaker, Hedge, RateLimit
+from plait.document.policies import (
+    Batch,
+    Bulkhead,
+    Cache,
+    CircuitBreaker,
+    Hedge,
+    RateLimit,
+)
 from plait.document.retry import Retry
 from plait.expression import Escape
 from plait.model.json import JsonObject, JsonValue
@@ -159,6 +166,8 @@ class Step(StepSettings):
     effect: Effect | None = None
     """Whether the call may be repeated: `read` freely, `keyed` with the same key,
     `unsafe` never. Default: by the call itself."""
+    batch: Batch | None = None
+    """How single lookups, of this step in many executions, become one bulk call."""
     on_unknown: Literal["pause", "retry", "fail"] | None = None
     """When a worker died during an `unsafe` call: `pause` (default) until a person decides,
     `retry` it all the same, or `fail`."""

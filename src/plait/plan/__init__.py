@@ -16,6 +16,7 @@ from plait.plan.nodes import (
     scopes_of,
 )
 from plait.plan.policies import (
+    BatchPolicy,
     BreakerPolicy,
     BulkheadPolicy,
     CachePolicy,
@@ -28,6 +29,7 @@ from plait.plan.policies import (
 
 __all__ = [
     "CREDENTIAL_HEADERS",
+    "BatchPolicy",
     "BreakerPolicy",
     "BulkheadPolicy",
     "CachePolicy",

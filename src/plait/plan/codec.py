@@ -20,6 +20,7 @@ from plait.model.json import JsonValue, canonical_bytes
 from plait.model.place import Place
 from plait.plan.nodes import Endpoint, Lane, Node, Plan, RetryPolicy, Scope
 from plait.plan.policies import (
+    BatchPolicy,
     BreakerPolicy,
     BulkheadPolicy,
     CachePolicy,
@@ -171,6 +172,7 @@ _DEFAULTS: Final = {
         RetryBudget,
         Policies,
         CachePolicy,
+        BatchPolicy,
         BreakerPolicy,
         RateLimitPolicy,
         BulkheadPolicy,
@@ -193,11 +195,13 @@ _READERS: Final[dict[type, dict[str, Callable[[Any], Any]]]] = {
     RetryBudget: {},
     Policies: {
         "cache": _part(CachePolicy),
+        "batch": _part(BatchPolicy),
         "circuit_breaker": _part(BreakerPolicy),
         "rate_limit": _part(RateLimitPolicy),
         "bulkhead": _part(BulkheadPolicy),
         "hedge": _part(HedgePolicy),
     },
+    BatchPolicy: {},
     CachePolicy: {"key": _template, "user": _template},
     BreakerPolicy: {},
     RateLimitPolicy: {"key": _template},

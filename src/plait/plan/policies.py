@@ -132,10 +132,31 @@ class HedgePolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchPolicy:
+    """How single lookups become one bulk call.
+
+    Attributes:
+        over: Keys that lead, in the request, to the list of what is looked up.
+        results: Keys that lead, in the response, to what was found: a list of objects, or
+            an object by what was looked up.
+        by: Of a list's objects, the key that says what each answers.
+        size_max: Lookups in one call; >= 1.
+        delay_ms: How long the first lookup waits for others.
+    """
+
+    over: tuple[str, ...]
+    results: tuple[str, ...] = ()
+    by: str = "id"
+    size_max: int = 100
+    delay_ms: int = 2
+
+
+@dataclass(frozen=True, slots=True)
 class Policies:
     """What stands around each attempt of one step's call; None: nothing of the kind."""
 
     cache: CachePolicy | None = None
+    batch: BatchPolicy | None = None
     circuit_breaker: BreakerPolicy | None = None
     rate_limit: RateLimitPolicy | None = None
     bulkhead: BulkheadPolicy | None = None

@@ -111,6 +111,7 @@ def test_it_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
         ([{"policy": "rate_limit", "waited_ms": 12}], "waited 12 ms for rate_limit"),
         ([{"policy": "cache", "did": "hit", "age_ms": 1500}], "cached, 1.5s old"),
         ([{"policy": "cache", "did": "hit"}], "cached"),
+        ([{"policy": "batch", "lookups": 9}], "one of 9 lookups in one call"),
         (
             [{"policy": "cache", "did": "stale", "age_ms": 70}],
             "cached, stale, 70ms old",

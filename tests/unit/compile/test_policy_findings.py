@@ -60,6 +60,11 @@ def lines(policy: str) -> list[str]:
         ("cache: {ttl: 0s}", "a millisecond or more"),
         ("cache: {ttl: 5}", "a duration is text"),
         ("cache: {ttl: 5s, stale_if_error: -1s}", "'stale_if_error': "),
+        ("batch: {}", "missing key 'over'"),
+        ("batch: {over: ids}", "P028 there is no list at 'ids' in the request"),
+        ("batch: {over: ids, max_size: 0}", "'max_size': should be greater"),
+        ("batch: {over: ids, max_delay: 0s}", "a millisecond or more"),
+        ("batch: {over: 'a b'}", "write keys with dots between them"),
         ("bulkhead: {}", "missing key 'max_concurrency'"),
         ("bulkhead: {max_concurrency: 0}", "'max_concurrency': should be greater"),
         ("bulkhead: {max_concurrency: 1, max_queue: -1}", "'max_queue': should be greater"),
@@ -74,11 +79,14 @@ def test_a_policy_that_can_never_work(policy: str, expected: str) -> None:
     assert line.startswith("3:")
 
 
-@pytest.mark.parametrize("key", ["cache", "circuit_breaker", "rate_limit", "bulkhead"])
+@pytest.mark.parametrize(
+    "key", ["cache", "batch", "circuit_breaker", "rate_limit", "bulkhead"]
+)
 def test_p023_only_calls_have_an_upstream(key: str) -> None:
     settings = {
         "circuit_breaker": "{}",
         "cache": "{ttl: 1s}",
+        "batch": "{over: ids}",
         "rate_limit": "{limit: 1, per: 1s}",
         "bulkhead": "{max_concurrency: 1}",
     }[key]

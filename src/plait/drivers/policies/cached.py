@@ -10,25 +10,19 @@ Not here: keeping and finding answers (plait.resilience.cache).
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-from plait.drivers.children import timed_out
+from plait.drivers.policies.tasks import CallFailed, Start, TaskCall, made
 from plait.drivers.policies.verdicts import UNCALLED_CODES, speaks_against
 from plait.kernel import CallPolicies
-from plait.model.failure import Failure
 from plait.model.json import JsonObject, JsonValue, canonical_bytes
 from plait.plan import CachePolicy
-from plait.ports.calls import Call, CallHandle, CallReply, Done, Outcome
+from plait.ports.calls import Call, CallReply, Done
 from plait.resilience import Cache, MemoryStore
 from plait.resilience.cache import Store
-
-# Starts a call inside the cache.
-Start: TypeAlias = Callable[[Call, Done], CallHandle]
 
 CACHE_BYTES_MAX: Final = 64 * 1024 * 1024
 # One per way of keeping answers, of which documents have few.
@@ -105,67 +99,41 @@ def key_of(call: Call, asked: CallPolicies, policy: CachePolicy) -> str | None:
     return hashlib.sha256(canonical_bytes(named)).hexdigest()
 
 
-class CachedCall:
+class CachedCall(TaskCall):
     """One call that may be answered from before."""
 
-    __slots__ = ("_age_ms", "_call", "_deadline", "_did", "_done", "_start", "_task")
+    __slots__ = ("_age_ms", "_did", "_start")
 
     def __init__(self, call: Call, done: Done, start: Start) -> None:
-        self._call = call
-        self._done = done
+        super().__init__(call, done)
         self._start = start
-        self._task: asyncio.Task[None] | None = None
-        self._deadline: asyncio.TimerHandle | None = None
         self._age_ms: int | None = None
         # What the timeline tells; `hit` also of one that another call has brought just now.
         self._did = "hit"
 
-    def begin(self, cache: Cache, key: str, patience_ms: int) -> None:
+    def begin(self, cache: Cache, key: str) -> None:
         """Answer from `cache`, or make the call and keep what it brings."""
         found = cache.peek(self._fetch, key)
         if found is not None:
             self._age_ms = round(found.age_s * 1000)
             if found.age_s < cache.ttl_s:
-                self._done(self._told(found.value))
+                self.tell(self._told(found.value))
                 return
             self._did = "stale"
-        loop = asyncio.get_running_loop()
-        self._deadline = loop.call_later(patience_ms / 1000, self._give_up)
-        self._task = loop.create_task(self._ask(cache, key))
+        self.run(self._answer(cache, key))
 
-    def cancel(self) -> None:
-        """See plait.ports.calls.CallHandle."""
-        self._stop()
-
-    async def _ask(self, cache: Cache, key: str) -> None:
-        try:
-            outcome: Outcome = self._told(await cache.call(self._fetch, key))
-        except _Failed as error:
-            outcome = error.failure
-        self._task = None
-        self._stop()
-        self._done(outcome)
+    async def _answer(self, cache: Cache, key: str) -> CallReply:
+        return self._told(await cache.call(self._fetch, key))
 
     async def _fetch(self, key: str) -> CallReply:
         """Make the call, for the cache; `key` is how that knows it."""
         del key
         self._did = "missed"
-        heard: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-
-        def hear(outcome: Outcome) -> None:
-            if not heard.done():
-                heard.set_result(outcome)
-
-        handle = self._start(self._call, hear)
         try:
-            outcome = await heard
-        except asyncio.CancelledError:
-            handle.cancel()
-            raise
-        if isinstance(outcome, Failure):
+            return await made(self._start, self.call)
+        except CallFailed:
             self._did = "failed_over"
-            raise _Failed(outcome)
-        return outcome
+            raise
 
     def _told(self, reply: CallReply) -> CallReply:
         """Return a reply that tells where it comes from."""
@@ -177,30 +145,10 @@ class CachedCall:
         # Its own notes are those of the call that brought it.
         return replace(reply, notes=(note,))
 
-    def _give_up(self) -> None:
-        self._stop()
-        self._done(timed_out(self._call))
-
-    def _stop(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
-
-
-class _Failed(Exception):
-    """A call that the cache asked for has failed."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.code)
-        self.failure = failure
-
 
 def _calls_for_stale(error: Exception) -> bool:
     """Tell whether a stale answer is better: the upstream failed, or a policy refused."""
-    return isinstance(error, _Failed) and (
+    return isinstance(error, CallFailed) and (
         error.failure.code not in UNCALLED_CODES and speaks_against(error.failure)
     )
 

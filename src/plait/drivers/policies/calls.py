@@ -21,6 +21,7 @@ from functools import partial
 from typing import TypeAlias
 
 from plait.drivers.children import timed_out
+from plait.drivers.policies.batched import Batches
 from plait.drivers.policies.cached import Answers, CachedCall, key_of
 from plait.drivers.policies.gates import End, Gate, Given, Token
 from plait.drivers.policies.hedged import HedgedCall
@@ -70,6 +71,7 @@ class PolicedCalls:
         self._calls = calls
         self._upstream_of = upstream_of
         self._on_close = on_close
+        self._batches = Batches()
         self._answers = answers if answers is not None else Answers()
         self.shared = shared if shared is not None else Shared()
 
@@ -85,10 +87,18 @@ class PolicedCalls:
         cache = asked.policies.cache if asked.policies is not None else None
         key = None if cache is None else key_of(call, asked, cache)
         if cache is None or key is None:
-            return self._attempt(upstream, call, done)
-        cached = CachedCall(call, done, partial(self._attempt, upstream))
-        cached.begin(self._answers.of(cache), key, _patience_ms(call))
+            return self._inside(upstream, call, done)
+        cached = CachedCall(call, done, partial(self._inside, upstream))
+        cached.begin(self._answers.of(cache), key)
         return cached
+
+    def _inside(self, upstream: str, call: Call, done: Done) -> CallHandle:
+        """Make a call that no cache answers: with others, or by itself."""
+        asked = call.policies
+        batch = asked.policies.batch if asked is not None and asked.policies else None
+        if batch is None:
+            return self._attempt(upstream, call, done)
+        return self._batches.start(batch, call, done, partial(self._attempt, upstream))
 
     def _attempt(self, upstream: str, call: Call, done: Done) -> CallHandle:
         asked = call.policies
@@ -122,8 +132,11 @@ class PolicedCalls:
 
     def snapshot(self) -> JsonObject:
         """Return what the policies hold now and did so far, for metrics."""
-        told, cached = self.shared.snapshot(), self._answers.snapshot()
-        return {**told, "cache": cached} if cached else told
+        others = {"cache": self._answers.snapshot(), "batch": self._batches.snapshot()}
+        return {
+            **self.shared.snapshot(),
+            **{policy: told for policy, told in others.items() if told},
+        }
 
     async def close(self) -> None:
         """See plait.ports.calls.Calls."""
@@ -131,17 +144,6 @@ class PolicedCalls:
         await self._calls.close()
         if self._on_close is not None:
             await self._on_close()
-
-
-def _patience_ms(call: Call) -> int:
-    """Return the longest that a call may take, waiting in line included."""
-    asked = call.policies
-    if asked is None or asked.policies is None:
-        return call.timeout_ms
-    if asked.left_ms is not None:
-        return asked.left_ms
-    lines = asked.policies.rate_limit, asked.policies.bulkhead
-    return call.timeout_ms + sum(one.queue_ms for one in lines if one is not None)
 
 
 def _freely() -> bool:
