@@ -69,7 +69,7 @@ def limiters() -> dict[str, Callable[[LoopClock], LocalRateLimiter]]:
         "Sliding window": lambda c: SlidingWindow(limit=LIMIT, period_s=1, clock=c),
         "Token bucket": lambda c: TokenBucket(limit=LIMIT, period_s=1, clock=c),
         "Leaky bucket": lambda c: LeakyBucket(
-            limit=LIMIT, period_s=1, waiters_max=WAITERS_MAX, clock=c
+            limit=LIMIT, period_s=1, max_queue=WAITERS_MAX, clock=c
         ),
     }
 

@@ -30,6 +30,20 @@ def check_seconds(argument: str, value: object, *, zero: bool = False) -> None:
     raise ValueError(f"{argument} is {value!r}; give seconds, {least}")
 
 
+def check_patience(argument: str, value: float | None) -> float | None:
+    """Return a time to wait: seconds, 0 for no wait; None, as infinity is, for any.
+
+    >>> check_patience("timeout", float("inf")) is None
+    True
+    """
+    if value is None or value == math.inf:
+        return None
+    if not _is_number(value) or value < 0:
+        message = f"{argument} is {value!r}; give seconds, 0 for no wait, or None for any"
+        raise ValueError(message)
+    return float(value)
+
+
 def check_share(argument: str, value: object, *, zero: bool = False) -> None:
     """Refuse what is no share: above 0 (or 0, where `zero` says so) and at most 1."""
     if _is_number(value) and (0 < value <= 1 or (zero and value == 0)):

@@ -307,12 +307,12 @@ class RateLimiterSuite:
             ):
                 await ask(4)
             for weight in (0, -1, 1.5, "2"):
-                with pytest.raises(ValueError, match=f"weight is {weight!r}: give a whole"):
+                with pytest.raises(ValueError, match=f"weight is {weight!r}; give a whole"):
                     await ask(weight)  # type: ignore[arg-type]
 
     @each_kind
     async def test_the_line_has_only_so_many_places(self, make: Make, kind: str) -> None:
-        limiter = make(kind, 1, LONG_S, waiters_max=2)
+        limiter = make(kind, 1, LONG_S, max_queue=2)
         await limiter.acquire()
         tasks = await waiters(limiter, 1, 1)
         with pytest.raises(RateLimited, match="2 callers wait already"):
@@ -346,7 +346,7 @@ class RateLimiterSuite:
     async def test_it_decorates_wraps_and_calls_what_it_limits(
         self, make: Make, kind: str
     ) -> None:
-        limiter = make(kind, 3, 0.03, wait_s_max=30)
+        limiter = make(kind, 3, 0.03, queue_timeout_s=30)
 
         @limiter
         async def double(number: int, *, by: int = 2) -> int:
@@ -379,14 +379,14 @@ class RateLimiterSuite:
     @pytest.mark.parametrize(
         ("settings", "message"),
         [
-            ({"limit": 0}, "limit is 0: give a whole number of calls per period"),
+            ({"limit": 0}, "limit is 0; give a whole number of at least 1"),
             ({"limit": -3}, "limit is -3"),
             ({"limit": 2.5}, r"limit is 2\.5"),
-            ({"period_s": 0}, "period_s is 0: give seconds, more than 0"),
+            ({"period_s": 0}, "period_s is 0; give seconds, more than 0"),
             ({"period_s": float("inf")}, "period_s is inf"),
             ({"period_s": float("nan")}, "period_s is nan"),
-            ({"wait_s_max": -1}, "wait_s_max is -1: give seconds, 0 for no wait"),
-            ({"waiters_max": 0}, "waiters_max is 0: give a whole number of callers"),
+            ({"queue_timeout_s": -1}, "queue_timeout_s is -1; give seconds, 0 for no wait"),
+            ({"max_queue": -1}, "max_queue is -1; give a whole number of at least 0"),
         ],
     )
     async def test_what_it_cannot_be_built_with_is_named(
@@ -397,3 +397,12 @@ class RateLimiterSuite:
         limiter = make(kind, 1, LONG_S)
         with pytest.raises(ValueError, match="timeout is -1"):
             await limiter.acquire_or_wait(timeout=-1)
+
+    @each_kind
+    async def test_where_nobody_may_wait_who_comes_too_soon_is_refused(
+        self, make: Make, kind: str
+    ) -> None:
+        limiter = make(kind, 1, LONG_S, max_queue=0, queue_timeout_s=None)
+        await limiter.acquire_or_wait()
+        with pytest.raises(RateLimited):
+            await limiter.acquire_or_wait()

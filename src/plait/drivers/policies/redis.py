@@ -174,7 +174,7 @@ class _LimitGate:
             period_s=given.period_ms / 1000,
             burst=given.burst,
             name=name,
-            waiters_max=given.queue_max or None,
+            max_queue=given.queue_max,
         )
         self._admitted = self._refused = 0
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Final, Unpack
 
-from plait.resilience.rate_limit import checks
+from plait.resilience.rate_limit.face import or_limit
 from plait.resilience.rate_limit.local import LocalRateLimiter, LocalSettings
 
 # What may be admitted too soon: the rounding of a clock that has run for a year (4 ns), and
@@ -101,7 +101,7 @@ class LeakyBucketMeter(_Bucket):
         capacity: What the bucket holds; `limit` if not given.
         settings: See `LocalSettings`.
         """
-        self._most = checks.or_limit("capacity", capacity, limit)
+        self._most = or_limit("capacity", capacity, limit)
         super().__init__(limit=limit, period_s=period_s, weight_max=self._most, **settings)
 
     def _over(self, level: float, weight: int) -> float:
@@ -135,7 +135,7 @@ class TokenBucket(_Bucket):
         burst: Tokens that the bucket holds; `limit` if not given.
         settings: See `LocalSettings`.
         """
-        self._burst = checks.or_limit("burst", burst, limit)
+        self._burst = or_limit("burst", burst, limit)
         super().__init__(limit=limit, period_s=period_s, weight_max=self._burst, **settings)
 
     def _over(self, level: float, weight: int) -> float:
@@ -149,7 +149,7 @@ class LeakyBucket(_Bucket):
     """Spaces calls: `period_s / limit` lies between two, and no burst passes.
 
     A bucket as a queue: whoever comes too soon waits in line (`acquire_or_wait`), and
-    `waiters_max` is how many the bucket holds. A call of weight 3 keeps the next one away
+    `max_queue` is how many the bucket holds. A call of weight 3 keeps the next one away
     for three times as long.
 
     >>> limiter = LeakyBucket(limit=10, period_s=600)

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import ParamSpec, TypedDict, TypeVar
 
+from plait.resilience.checks import check_count, check_patience, check_seconds
 from plait.resilience.errors import RateLimited
 from plait.resilience.policy import Policy
-from plait.resilience.rate_limit import checks
 from plait.resilience.rate_limit.admission import OnEvent, Refused
 
 P = ParamSpec("P")
@@ -21,16 +21,26 @@ class CommonSettings(TypedDict, total=False):
 
     Attributes:
         name: For errors and events.
-        wait_s_max: Seconds that `call`, the decorator and the block wait to be admitted:
-            0, the default, refuses at once, None waits as long as it takes.
-        waiters_max: Callers that may wait in this process; None, the default: any number.
+        queue_timeout_s: Seconds that `call`, the decorator and the block wait to be
+            admitted: 0, the default, refuses at once, None waits as long as it takes.
+        max_queue: Callers that may wait in this process; 0: nobody waits, None, the
+            default: any number.
         on_event: Is told of each refusal; it must not raise.
     """
 
     name: str
-    wait_s_max: float | None
-    waiters_max: int | None
+    queue_timeout_s: float | None
+    max_queue: int | None
     on_event: OnEvent | None
+
+
+def or_limit(argument: str, value: int | None, limit: int) -> int:
+    """Return `value`, calls that may come at once; the limit of a period if not given."""
+    check_count("limit", limit)
+    if value is None:
+        return limit
+    check_count(argument, value)
+    return value
 
 
 class RateLimiter(Policy):
@@ -51,18 +61,20 @@ class RateLimiter(Policy):
         period_s: float,
         weight_max: int,
         name: str = "",
-        wait_s_max: float | None = 0.0,
-        waiters_max: int | None = None,
+        queue_timeout_s: float | None = 0.0,
+        max_queue: int | None = None,
         on_event: OnEvent | None = None,
     ) -> None:
         self.name = name
         self.weight_max = weight_max
-        self._limit = checks.whole("limit", limit, "calls per period")
-        self._period_s = checks.seconds("period_s", period_s)
-        self._wait_s_max = checks.patience("wait_s_max", wait_s_max)
-        if waiters_max is not None:
-            checks.whole("waiters_max", waiters_max, "callers")
-        self._waiters_max = waiters_max
+        check_count("limit", limit)
+        check_seconds("period_s", period_s)
+        self._limit = limit
+        self._period_s = float(period_s)
+        self._queue_timeout_s = check_patience("queue_timeout_s", queue_timeout_s)
+        if max_queue is not None:
+            check_count("max_queue", max_queue, least=0)
+        self._max_queue = max_queue
         self._on_event = on_event
 
     @abstractmethod
@@ -87,7 +99,7 @@ class RateLimiter(Policy):
             timeout: Seconds to wait at most; None: as long as it takes.
 
         Raises:
-            RateLimited: The time was up, or could not be enough; or `waiters_max` others
+            RateLimited: The time was up, or could not be enough; or `max_queue` others
                 wait already.
             ValueError: `weight` is no whole number from 1 to `weight_max`.
         """
@@ -95,7 +107,7 @@ class RateLimiter(Policy):
     async def call(
         self, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Call `function` once it is admitted, waiting `wait_s_max` for that.
+        """Call `function` once it is admitted, waiting `queue_timeout_s` for that.
 
         Raises:
             RateLimited: It was not; nothing was called.
@@ -115,13 +127,13 @@ class RateLimiter(Policy):
         return None
 
     async def _enter(self) -> None:
-        if self._wait_s_max == 0.0:
+        if self._queue_timeout_s == 0.0:
             await self.acquire()
         else:
-            await self.acquire_or_wait(timeout=self._wait_s_max)
+            await self.acquire_or_wait(timeout=self._queue_timeout_s)
 
     def _check(self, weight: int) -> None:
-        checks.whole("weight", weight, "calls")
+        check_count("weight", weight)
         if weight > self.weight_max:
             raise ValueError(
                 f"weight is {weight}: {self._named()} never admits more than "
@@ -136,7 +148,7 @@ class RateLimiter(Policy):
         return RateLimited(message, name=self.name, retry_after=retry_after)
 
     def _crowded(self) -> str:
-        return f"{self._waiters_max} callers wait already"
+        return f"{self._max_queue} callers wait already"
 
     def _tell_refused(self, weight: int, retry_after: float) -> None:
         if self._on_event is not None:

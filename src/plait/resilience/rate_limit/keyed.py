@@ -14,8 +14,8 @@ from collections.abc import Callable, Hashable
 from itertools import islice
 from typing import Final, Generic, Protocol, TypeVar
 
+from plait.resilience.checks import check_count
 from plait.resilience.errors import RateLimited
-from plait.resilience.rate_limit import checks
 from plait.resilience.rate_limit.admission import Admission, Standing
 from plait.resilience.rate_limit.local import LocalRateLimiter
 
@@ -51,7 +51,8 @@ class BoundedKeys(Generic[K, L]):
 
     def __init__(self, limiter_of: Callable[[K], L], *, keys_max: int) -> None:
         self._limiter_of = limiter_of
-        self._keys_max = checks.whole("keys_max", keys_max, "keys")
+        check_count("keys_max", keys_max)
+        self._keys_max = keys_max
         self._limiters: OrderedDict[K, L] = OrderedDict()
 
     def __len__(self) -> int:

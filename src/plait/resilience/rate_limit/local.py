@@ -11,8 +11,8 @@ import math
 from abc import abstractmethod
 from typing import Final, Unpack
 
+from plait.resilience.checks import check_patience
 from plait.resilience.clock import SYSTEM_CLOCK, Clock
-from plait.resilience.rate_limit import checks
 from plait.resilience.rate_limit.admission import ADMITTED, Admission, Standing
 from plait.resilience.rate_limit.face import CommonSettings, RateLimiter
 from plait.resilience.rate_limit.line import Line
@@ -83,7 +83,7 @@ class LocalRateLimiter(RateLimiter):
         if weight != 1:
             self._check(weight)
         if timeout is not None:
-            timeout = checks.patience("timeout", timeout)
+            timeout = check_patience("timeout", timeout)
         behind = self._line.weight and self._is_line_left()
         if behind or self._take(self._now(), weight):
             self._refuse_line(weight, timeout)
@@ -111,7 +111,7 @@ class LocalRateLimiter(RateLimiter):
         """Refuse who need not wait at all, for it could not be in time, or has no place."""
         if timeout is not None and self._wait(self._now(), weight) > timeout:
             raise self._limited(weight, self._wait_in_turn(weight))
-        if self._waiters_max is not None and len(self._line) >= self._waiters_max:
+        if self._max_queue is not None and len(self._line) >= self._max_queue:
             raise self._limited(weight, self._wait_in_turn(weight), self._crowded())
 
     def _is_line_left(self) -> bool:

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Final, Literal, NamedTuple, Unpack, get_args
 
 from redis.asyncio import Redis
 
-from plait.resilience.rate_limit import checks
+from plait.resilience.checks import check_patience, check_seconds
 from plait.resilience.rate_limit.admission import (
     ADMITTED,
     Admission,
@@ -26,7 +26,7 @@ from plait.resilience.rate_limit.admission import (
     StoreReachable,
     StoreUnreachable,
 )
-from plait.resilience.rate_limit.face import CommonSettings, RateLimiter
+from plait.resilience.rate_limit.face import CommonSettings, RateLimiter, or_limit
 from plait.resilience.rate_limit.line import Caller, Line, Outcome, Place
 from plait.resilience.rate_limit.strategies import chosen
 
@@ -49,15 +49,6 @@ class RedisSettings(CommonSettings, total=False):
 
     unreachable: Unreachable
     answer_s_max: float
-
-
-class _Shape(NamedTuple):
-    """The limit as the script takes it; a `size` of 0 is a queue."""
-
-    limit: int
-    period_s: float
-    weight_max: int
-    size: int
 
 
 class _Question(NamedTuple):
@@ -88,31 +79,40 @@ class RedisRateLimiter(RateLimiter):
 
     _kind: ClassVar[str]
     _script: ClassVar[str]
+    _is_queue: ClassVar[bool] = False
+    # What its bucket holds; None: the limit.
+    _size: int | None = None
 
     def __init__(
         self,
         client: Redis,
         key: str,
-        shape: _Shape,
         *,
+        limit: int,
+        period_s: float,
         unreachable: Unreachable = "admit",
         answer_s_max: float = 0.25,
         **common: Unpack[CommonSettings],
     ) -> None:
+        """Args:
+        client: Of redis-py; its owner closes it.
+        key: Names the limit among all that use Redis.
+        limit: Calls per period, 1 or more.
+        period_s: Seconds.
+        unreachable, answer_s_max, common: See `RedisSettings`.
+        """
         common.setdefault("name", key)
-        super().__init__(
-            limit=shape.limit,
-            period_s=shape.period_s,
-            weight_max=shape.weight_max,
-            **common,
-        )
+        size = limit if self._size is None else self._size
+        super().__init__(limit=limit, period_s=period_s, weight_max=size, **common)
         if unreachable not in get_args(Unreachable):
             raise ValueError(f"unreachable is {unreachable!r}: give 'admit' or 'refuse'")
         self._admits_unreachable = unreachable == "admit"
-        self._answer_s_max = checks.seconds("answer_s_max", answer_s_max)
+        check_seconds("answer_s_max", answer_s_max)
+        self._answer_s_max = answer_s_max
         self._run = client.register_script(script_text(self._script))
         self._keys = [f"plait:rate_limit:{self._kind}:{key}"]
-        self._shape = (shape.limit, round(shape.period_s * 1e6), shape.size)
+        # To the script a size of 0 is a queue.
+        self._shape = limit, round(period_s * 1e6), 0 if self._is_queue else size
         self._line = Line(self._serve, self._give_back, answers_later=True)
         self._returned: list[tuple[int, float]] = []
         self._task: asyncio.Task[None] | None = None
@@ -142,8 +142,11 @@ class RedisRateLimiter(RateLimiter):
         self, weight: int = 1, *, timeout: float | None = None
     ) -> None:
         self._check(weight)
-        timeout = checks.patience("timeout", timeout)
-        if self._waiters_max is not None and len(self._line) >= self._waiters_max:
+        timeout = check_patience("timeout", timeout)
+        if self._max_queue == 0:
+            await self.acquire(weight)
+            return
+        if self._max_queue is not None and len(self._line) >= self._max_queue:
             raise self._limited(weight, self._wait_in_turn(weight), self._crowded())
         outcome = await self._line.wait(weight, timeout)
         if not outcome.admitted:
@@ -286,37 +289,18 @@ class RedisFixedWindow(RedisRateLimiter):
 
     _kind = _script = "fixed_window"
 
-    def __init__(
-        self,
-        client: Redis,
-        key: str,
-        *,
-        limit: int,
-        period_s: float,
-        **settings: Unpack[RedisSettings],
-    ) -> None:
-        """Args: as for `FixedWindow`; `key` names the limit among all that use Redis."""
-        shape = _Shape(limit, period_s, weight_max=limit, size=limit)
-        super().__init__(client, key, shape, **settings)
-
 
 class RedisSlidingWindow(RedisRateLimiter):
     """`SlidingWindow` for many processes: exact, and `limit` entries per key at most."""
 
     _kind = _script = "sliding_window"
 
-    def __init__(
-        self,
-        client: Redis,
-        key: str,
-        *,
-        limit: int,
-        period_s: float,
-        **settings: Unpack[RedisSettings],
-    ) -> None:
-        """Args: as for `SlidingWindow`; `key` names the limit among all that use Redis."""
-        shape = _Shape(limit, period_s, weight_max=limit, size=limit)
-        super().__init__(client, key, shape, **settings)
+
+class RedisLeakyBucket(RedisRateLimiter):
+    """`LeakyBucket` for many processes: their calls together are spaced."""
+
+    _kind, _script = "leaky_bucket", "bucket"
+    _is_queue = True
 
 
 class RedisTokenBucket(RedisRateLimiter):
@@ -335,9 +319,8 @@ class RedisTokenBucket(RedisRateLimiter):
         **settings: Unpack[RedisSettings],
     ) -> None:
         """Args: as for `TokenBucket`; `key` names the limit among all that use Redis."""
-        size = checks.or_limit("burst", burst, limit)
-        shape = _Shape(limit, period_s, weight_max=size, size=size)
-        super().__init__(client, key, shape, **settings)
+        self._size = or_limit("burst", burst, limit)
+        super().__init__(client, key, limit=limit, period_s=period_s, **settings)
 
 
 class RedisLeakyBucketMeter(RedisRateLimiter):
@@ -356,28 +339,8 @@ class RedisLeakyBucketMeter(RedisRateLimiter):
         **settings: Unpack[RedisSettings],
     ) -> None:
         """Args: as for `LeakyBucketMeter`; `key` names the limit among all of Redis."""
-        size = checks.or_limit("capacity", capacity, limit)
-        shape = _Shape(limit, period_s, weight_max=size, size=size)
-        super().__init__(client, key, shape, **settings)
-
-
-class RedisLeakyBucket(RedisRateLimiter):
-    """`LeakyBucket` for many processes: their calls together are spaced."""
-
-    _kind, _script = "leaky_bucket", "bucket"
-
-    def __init__(
-        self,
-        client: Redis,
-        key: str,
-        *,
-        limit: int,
-        period_s: float,
-        **settings: Unpack[RedisSettings],
-    ) -> None:
-        """Args: as for `LeakyBucket`; `key` names the limit among all that use Redis."""
-        shape = _Shape(limit, period_s, weight_max=limit, size=0)
-        super().__init__(client, key, shape, **settings)
+        self._size = or_limit("capacity", capacity, limit)
+        super().__init__(client, key, limit=limit, period_s=period_s, **settings)
 
 
 _KINDS: Final[Mapping[str, type[Any]]] = {

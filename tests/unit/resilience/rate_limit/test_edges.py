@@ -142,7 +142,7 @@ def test_an_unknown_strategy_is_told_the_nearest() -> None:
 async def test_a_limiter_waits_as_long_as_it_was_told(clock: HandClock) -> None:
     told: list[Event] = []
     limiter = FixedWindow(
-        limit=1, period_s=60, wait_s_max=10, clock=clock, on_event=told.append
+        limit=1, period_s=60, queue_timeout_s=10, clock=clock, on_event=told.append
     )
     async with limiter:
         pass

@@ -59,7 +59,7 @@ async def test_a_circuit_does_not_open_for_what_the_limit_refuses() -> None:
 
 async def test_who_waits_for_the_limit_takes_no_place_of_the_bulkhead() -> None:
     places = Bulkhead(1)
-    limiter = TokenBucket(limit=1, period_s=1_000, wait_s_max=None)
+    limiter = TokenBucket(limit=1, period_s=1_000, queue_timeout_s=None)
     pipeline = PipelineBuilder("p").rate_limit(limiter).bulkhead(places).build()
     await pipeline.call(asyncio.sleep, 0)
     waiting = asyncio.ensure_future(pipeline.call(asyncio.sleep, 0))

@@ -79,5 +79,5 @@ async def test_a_key_that_somebody_waits_for_is_not_dropped(
 
 
 def test_a_bound_that_is_none_is_refused() -> None:
-    with pytest.raises(ValueError, match="keys_max is 0: give a whole number of keys"):
+    with pytest.raises(ValueError, match="keys_max is 0; give a whole number"):
         KeyedRateLimiter(lambda _: TokenBucket(limit=1, period_s=1), keys_max=0)
