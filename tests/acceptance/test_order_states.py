@@ -169,3 +169,36 @@ async def test_its_picture_and_its_explanation_come_from_the_same_table(
     assert (drawn.code, "processing" in drawn.out) == (0, True)
     explained = await plait("explain", ORDER)
     assert "states[paid][entry][*]/charge" in explained.out
+
+
+DOOR = """\
+name: door
+mode: express
+endpoint: {method: POST, path: /door, wait: 200ms, headers: {x-state: "${state}"}}
+input: {type: object, properties: {open: {type: boolean}}}
+initial: shut
+states:
+  shut:
+    entry: [{id: seen, type: set, value: "${input.open}"}]
+    on: {open: gone}
+    after: {0s: {target: gone, guard: "${seen.response}"}}
+  gone: {final: true}
+"""
+
+
+async def test_an_express_machine_is_answered_at_once_or_goes_on_in_the_store(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "door.yaml").write_text(DOOR)
+    store = f"--store={tmp_path / 'plait.db'}"
+    async with serving(tmp_path / "door.yaml", arguments=[store]) as process:
+        at_once = await process.ask("/door", "POST", body={"open": True})
+        output = {"state": "gone", "context": {"seen": True}}
+        assert (at_once.status, json.loads(at_once.body)) == (200, output)
+        assert at_once.headers["x-state"] == "gone"
+        later = await process.ask("/door", "POST", body={"open": False})
+        assert later.status == 202
+        link = later.headers["location"]
+        assert (await send(process, link, "open")).status == 200
+        ended = json.loads((await process.ask(f"{link}?wait=20s")).body)
+    assert ended["output"] == {"state": "gone", "context": {"seen": False}}

@@ -27,7 +27,8 @@ def command(
 
     For each step: what it waits for and why, what may run at the same time, and how long
     it can take at worst, by its time limits and retries. For the whole: the waves in which
-    steps start, the longest path, the worst case of time and of calls.
+    steps start, the longest path, the worst case of time and of calls. Of a state machine:
+    its states and where they lead, and the same of its actions.
 
     Examples:
 
@@ -44,6 +45,9 @@ def command(
 
 def explanation_lines(explanation: Explanation) -> Iterator[str]:
     """Yield the text, line by line."""
+    if explanation.states:
+        yield from _machine_lines(explanation)
+        return
     yield f"{explanation.name}: {_count(len(explanation.steps), 'step')}"
     yield ""
     if explanation.order == "sequence":
@@ -58,6 +62,25 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
         yield from _step_lines(step)
     yield ""
     yield from _whole_lines(explanation)
+
+
+def _machine_lines(explanation: Explanation) -> Iterator[str]:
+    actions = [step for step in explanation.steps if step.depth]
+    counts = _count(len(explanation.states), "state"), _count(len(actions), "action")
+    yield f"{explanation.name}: {', '.join(counts)}"
+    yield ""
+    yield "States"
+    for state in explanation.states:
+        yield f"  {state.id}" + (f" ({state.kind})" if state.kind != "state" else "")
+        yield from (f"      {line}" for line in state.lines)
+    yield ""
+    yield "Actions"
+    for step in actions:
+        yield from _step_lines(step)
+    yield ""
+    limit = explanation.timeout_ms
+    longest = f"{duration_text(limit)} (timeout)" if limit else "unbounded"
+    yield f"Worst case: {longest}; it waits for events, as often as they come"
 
 
 def _step_lines(step: StepExplanation) -> Iterator[str]:

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from plait.compile.draw.graph import GraphNode
+from plait.compile.draw.states import states_graph
 from plait.compile.inside import inner_scopes, waits_of
 from plait.compile.iterations import UNBOUNDED
 from plait.compile.layers import bits, levels, overlaps
@@ -77,6 +79,7 @@ class Explanation:
         waves: The document's own steps, by how many steps must settle before them.
         bound: The worst case of an execution, its slowest and its deepest path.
         timeout_ms: The document's own time limit; None: it has none.
+        states: Of a state machine: its states, each with the transitions out of it.
     """
 
     name: str
@@ -85,9 +88,14 @@ class Explanation:
     waves: tuple[tuple[str, ...], ...]
     bound: Bound
     timeout_ms: int | None
+    states: tuple[GraphNode, ...] = ()
 
     def as_json(self) -> JsonObject:
         """Return everything as an object; times in milliseconds, null if unbounded."""
+        states: list[JsonValue] = [
+            {"state": one.id, "kind": one.kind, "transitions": [*one.lines]}
+            for one in self.states
+        ]
         return {
             "name": self.name,
             "order": self.order,
@@ -97,6 +105,7 @@ class Explanation:
             "longest_path": list(self.bound.deepest),
             **_worst(self.bound),
             "timeout_ms": self.timeout_ms,
+            **({"states": states} if states else {}),
         }
 
 
@@ -104,6 +113,7 @@ def explain(plan: Plan) -> Explanation:
     """Return what there is to say of `plan` without running it."""
     whole, bounds = worst_cases(plan)
     scope = plan.scope
+    machine = states_graph(plan, plan.name)
     wave_of = levels(waits_of(scope))
     waves: list[list[str]] = [[] for _ in range(max(wave_of, default=-1) + 1)]
     for node, wave in zip(scope.nodes, wave_of, strict=True):
@@ -115,6 +125,7 @@ def explain(plan: Plan) -> Explanation:
         tuple(tuple(wave) for wave in waves),
         whole,
         plan.timeout_ms,
+        () if machine is None else machine.root.nodes,
     )
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+
 from plait.cli.explain import explanation_lines
+from plait.compile import compile_text
 from plait.compile.explain import explain
-from tests.unit.compile.plans import call, parallel, plan_of, wait
+from tests.unit.compile.plans import CATALOG, call, parallel, plan_of, wait
 
 
 def text(*steps: dict[str, Any], **document: Any) -> str:
@@ -64,3 +67,38 @@ def test_of_many_names_the_first_are_shown_and_the_rest_counted() -> None:
     found = text(*(call(f"s{number}") for number in range(30)))
     assert "  1  s0, s1, s2, s3, s4, s5, s6, s7 … and 22 more" in found
     assert "beside: s1, s2, s3, s4, s5, s6, s7, s8 … and 21 more" in found
+
+
+def test_a_state_machine_is_told_state_by_state() -> None:
+    entry = [{"id": "charge", "type": "set", "value": 1}]
+    states = {
+        "new": {"on": {"pay": {"target": "paid", "guard": "${event.payload}"}}},
+        "paid": {"entry": entry, "after": {"3d": {"target": "new", "actions": [*entry]}}},
+    }
+    whole = {"name": "order", "initial": "new", "states": states, "timeout": "5d"}
+    plan = compile_text(orjson.dumps(whole), name="m.json", catalog=CATALOG).plan
+    assert "\n".join(explanation_lines(explain(plan))) == (
+        """\
+order: 2 states, 2 actions
+
+States
+  new (initial)
+      pay [event.payload] → paid
+  paid
+      after 3d / charge → new
+
+Actions
+    states[paid][entry][*]/charge (set, line 1)
+        waits for nothing
+        worst case: takes no time
+    states[paid][after_3d][*]/charge (set, line 1)
+        waits for nothing
+        worst case: takes no time
+
+Worst case: 5d (timeout); it waits for events, as often as they come"""
+    )
+    told = explain(plan).as_json()["states"]
+    assert told == [
+        {"state": "new", "kind": "initial", "transitions": ["pay [event.payload] → paid"]},
+        {"state": "paid", "kind": "state", "transitions": ["after 3d / charge → new"]},
+    ]
