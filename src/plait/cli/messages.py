@@ -105,8 +105,9 @@ def signal(
 ) -> None:
     """Send an execution an event that it waits for, or will wait for.
 
-    A step `wait` with an `event` of this name takes it, now or when it begins. It is kept
-    when this command ends with exit code 0.
+    A step `wait` with an `event` of this name takes it, now or when it begins; a state
+    machine now, or when its actions have ended. It is kept when this command ends with exit
+    code 0. An event that the machine's state does not take is refused: exit code 2.
 
     Examples:
 

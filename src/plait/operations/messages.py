@@ -287,13 +287,13 @@ async def _tell(
         wanted = [told.kernel.wanted(run) for run in told.state.waiting.values()]
         turn = told.tell(event)
         refused = _refusal(execution_id, event, turn, wanted)
-        if refused is not None and is_held:
-            await _record(hand, history.summary, told, turn)
-        elif refused is not None:
-            await hand.store.post(_refused_message(hand, execution_id, event))
-        if refused is not None:
-            raise refused
         is_early = history.summary.lane_state != IN_LANE
+        if refused is not None:
+            if is_held and not is_early:
+                await _record(hand, history.summary, told, turn)
+            else:
+                await hand.store.post(_refused_message(hand, execution_id, event))
+            raise refused
         ends = isinstance(event, CancelRequested | CompensationRequested)
         if not is_held or (is_early and not ends):
             # What queues hears of it when it has begun.

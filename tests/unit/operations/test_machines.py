@@ -35,19 +35,18 @@ from tests.unit.stores.histories import Answers, damages, hand, running
 LEASE_MS = 10_000
 
 
-def machine(states: dict[str, Any]) -> Plan:
-    whole = {"name": "m", "initial": next(iter(states)), "states": states}
+def machine(states: dict[str, Any], **document: Any) -> Plan:
+    whole = {"name": "m", "initial": next(iter(states)), "states": states, **document}
     return compile_text(orjson.dumps(whole), name="m.json", catalog=CATALOG).plan
 
 
-DOOR = machine(
-    {
-        "shut": {"on": {"open": "open", "lock": {"target": "locked", "guard": "${false}"}}},
-        "open": {"on": {"shut": "shut", "end": "gone"}, "after": {"1h": "shut"}},
-        "locked": {"on": {"open": "shut"}},
-        "gone": {"final": True},
-    }
-)
+TABLE: dict[str, Any] = {
+    "shut": {"on": {"open": "open", "lock": {"target": "locked", "guard": "${false}"}}},
+    "open": {"on": {"shut": "shut", "end": "gone"}, "after": {"1h": "shut"}},
+    "locked": {"on": {"open": "shut"}},
+    "gone": {"final": True},
+}
+DOOR = machine(TABLE)
 CHARGE = "states[paid][entry][0]/charge"
 ORDER = machine(
     {
@@ -140,6 +139,24 @@ async def test_what_somebody_else_holds_is_told_that_it_was_refused() -> None:
     assert len(refusals) == 2
     assert all(isinstance(turn[0], SignalReceived) for turn in refusals)
     assert await states_of(store) == ["shut", "open", "gone"]
+
+
+async def test_what_queues_refuses_and_records_it_when_it_has_begun() -> None:
+    store, plan = MemoryStore(), machine(TABLE, concurrency={"max": 1})
+    async with running(store) as driver:
+        await driver.start(plan, Start("first", None))
+        await driver.start(plan, Start("x", None))
+    with pytest.raises(NotTaken):
+        await send(store, "end", "e1")
+    assert (await store.read("x")).summary.length == 1
+    async with running(store) as driver:
+        for execution in ("first", "x"):
+            await driver.signal(execution, "open", None, "o1")
+            await driver.signal(execution, "end", None, "e2")
+            await driver.ended(execution)
+    assert [one["id"] for one in (await shown(store)).refused] == ["e1"]
+    assert await states_of(store) == ["shut", "open", "gone"]
+    assert await damages(store) == []
 
 
 async def test_an_event_that_its_holder_refused_can_be_sent_to_it_once_more() -> None:
