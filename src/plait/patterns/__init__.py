@@ -9,30 +9,50 @@ Not here: what steps do (plait.kernel), policies around single calls (plait.resi
 
 from plait.connectors.python import FunctionCall, StepError, current_call
 from plait.patterns.base import Pattern
+from plait.patterns.batch import BatchOutcome, BatchProcessor, ItemFailure
 from plait.patterns.checks import Retry
 from plait.patterns.context import Context, ErrorInfo
+from plait.patterns.desks import Desk, HierarchicalRouter, HopsOutcome, Transfer
 from plait.patterns.fan_out import FanOutcome, FanOutFanIn, Task, TaskReport
 from plait.patterns.journal import Journal, RunKeyReused, RunStuck
+from plait.patterns.loops import DoWhileLoop, LoopOutcome, WhileLoop
 from plait.patterns.outcome import Outcome, PatternFailed, StepReport
 from plait.patterns.pipeline import Pipeline, PipelineOutcome
+from plait.patterns.publish import Broadcast, Delivery, Published, PubSub, Subject
+from plait.patterns.rounds import RoundsOutcome, StatefulFanOutFanIn
 from plait.patterns.router import Branch, Route, Router, RouterOutcome
 from plait.patterns.saga import Compensation, Saga, SagaOutcome, SagaStep
+from plait.patterns.stream import AsyncIteratorLoop, StreamOutcome
 
 __all__ = [
+    "AsyncIteratorLoop",
+    "BatchOutcome",
+    "BatchProcessor",
     "Branch",
+    "Broadcast",
     "Compensation",
     "Context",
+    "Delivery",
+    "Desk",
+    "DoWhileLoop",
     "ErrorInfo",
     "FanOutFanIn",
     "FanOutcome",
     "FunctionCall",
+    "HierarchicalRouter",
+    "HopsOutcome",
+    "ItemFailure",
     "Journal",
+    "LoopOutcome",
     "Outcome",
     "Pattern",
     "PatternFailed",
     "Pipeline",
     "PipelineOutcome",
+    "PubSub",
+    "Published",
     "Retry",
+    "RoundsOutcome",
     "Route",
     "Router",
     "RouterOutcome",
@@ -41,9 +61,14 @@ __all__ = [
     "Saga",
     "SagaOutcome",
     "SagaStep",
+    "StatefulFanOutFanIn",
     "StepError",
     "StepReport",
+    "StreamOutcome",
+    "Subject",
     "Task",
     "TaskReport",
+    "Transfer",
+    "WhileLoop",
     "current_call",
 ]

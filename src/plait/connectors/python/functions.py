@@ -200,11 +200,13 @@ def function_of(name: str, function: Callable[..., Any]) -> Function:
 def _adapter(name: str, what: str, annotation: Any) -> Adapter:
     try:
         return TypeAdapter(annotation)
-    except (PydanticSchemaGenerationError, PydanticUserError, NameError):
+    except (PydanticSchemaGenerationError, PydanticUserError, NameError) as error:
+        # Python 3.11 has TypedDicts that cannot be looked into; pydantic says what to do.
+        more = str(error).partition("\n")[0] if "TypedDict" in str(error) else ""
         raise ValueError(
             f"function '{name}': {what} is annotated {_said(annotation)}, which JSON "
             "cannot be made into: use JSON types, a dataclass, a TypedDict or a pydantic "
-            "model"
+            f"model. {more}".rstrip()
         ) from None
 
 

@@ -1,0 +1,281 @@
+"""One to many: broadcast to a fixed circle, publish to whoever subscribed, observers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, Generic, TypeVar
+
+from plait.drivers.inline import Result
+from plait.model.json import JsonObject, JsonValue
+from plait.patterns.base import Pattern
+from plait.patterns.build import call, limits
+from plait.patterns.checks import Retry, check_name
+from plait.patterns.fan_out import FanOutcome, FanOutFanIn, Task
+from plait.patterns.outcome import Outcome
+
+M = TypeVar("M")
+
+_TOPIC: Final = "topic"
+_WORD: Final = r"[A-Za-z0-9_-]+"
+_TOPIC_SHAPE: Final = re.compile(rf"{_WORD}(?:\.{_WORD})*", re.ASCII)
+_FILTER_SHAPE: Final = re.compile(
+    rf"(?:{_WORD}|\*)(?:\.(?:{_WORD}|\*))*(?:\.#)?|#", re.ASCII
+)
+
+
+class Broadcast(FanOutFanIn[M, dict[str, Any]]):
+    """Sends a message to all receivers at the same time; one that fails keeps no other from
+    it. The output maps receivers to what they returned; `outcome.tasks` is the full report.
+
+    >>> import asyncio
+    >>> heard = []
+    >>> def by_mail(text: str) -> None:
+    ...     heard.append(f"mail: {text}")
+    >>> def by_phone(text: str) -> None:
+    ...     raise ConnectionError("no line")
+    >>> alarm = Broadcast("alarm", {"mail": by_mail, "phone": by_phone})
+    >>> outcome = asyncio.run(alarm.run("fire"))
+    >>> heard, outcome.succeeded, outcome.failed
+    (['mail: fire'], ['mail'], ['phone'])
+    """
+
+    kind: ClassVar[str] = "broadcast"
+
+    def __init__(
+        self,
+        name: str,
+        receivers: Mapping[str, Callable[[M], Any]] | Iterable[Task[M]],
+        *,
+        max_concurrency: int | None = None,
+        receiver_timeout_s: float | None = None,
+    ) -> None:
+        super().__init__(
+            name,
+            receivers,
+            max_concurrency=max_concurrency,
+            task_timeout_s=receiver_timeout_s,
+            on_error="continue",
+        )
+
+    async def send(self, message: M, **where: Any) -> FanOutcome[dict[str, Any]]:
+        """Send a message: another word for `run`."""
+        return await self.run(message, **where)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What became of a message at one subscriber: `completed` or `failed`."""
+
+    subscriber: str
+    status: str
+    error: Any
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Published(Outcome[dict[str, Any]]):
+    """Who got a message. `output` maps subscribers to what they returned.
+
+    Attributes:
+        deliveries: By subscriber; those that the topic did not concern are left out.
+    """
+
+    deliveries: Mapping[str, Delivery]
+
+    @property
+    def failed(self) -> list[str]:
+        """The subscribers that failed for good."""
+        return [
+            one.subscriber for one in self.deliveries.values() if one.status == "failed"
+        ]
+
+
+class PubSub(Pattern[Any, dict[str, Any]], Generic[M]):
+    """Brings messages on topics to those who subscribed to them, all at the same time; one
+    that fails keeps no other from it.
+
+    A topic is words joined by dots: `order.paid`. A subscription names a topic; `*` stands
+    for one word, `#` at the end for any number of them: `order.*`, `order.#`, `#`.
+
+    >>> import asyncio
+    >>> bus = PubSub("shop")
+    >>> @bus.on("order.paid", retry=3)
+    ... def ship(order: dict) -> str:
+    ...     return f"shipped {order['id']}"
+    >>> @bus.on("order.*")
+    ... async def count(order: dict) -> int:
+    ...     return 1
+    >>> asyncio.run(bus.publish("order.paid", {"id": 7})).output
+    {'ship': 'shipped 7', 'count': 1}
+    >>> asyncio.run(bus.publish("order.made", {"id": 7})).output
+    {'count': 1}
+    """
+
+    kind: ClassVar[str] = "pubsub"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._steps: dict[str, JsonObject] = {}
+        self._make()
+
+    @property
+    def subscribers(self) -> list[str]:
+        """The names of those who are subscribed, the first first."""
+        return list(self._steps)
+
+    def subscribe(
+        self,
+        topic: str,
+        function: Callable[[M], Any],
+        *,
+        name: str | None = None,
+        retry: Retry | int | None = None,
+        timeout_s: float | None = None,
+        effect: str = "keyed",
+    ) -> str:
+        """Bring messages of a topic to `function`; return the subscriber's name.
+
+        Args:
+            name: For people, paths and reports. Default: the function's.
+
+        Raises:
+            ValueError: The topic is none; the name is none, or is subscribed already; a
+                limit is out of its range.
+        """
+        own = str(name or getattr(function, "__name__", ""))
+        what = f"{self.kind} '{self.name}': subscriber"
+        if own in self._steps or own == _TOPIC:
+            raise ValueError(f"{what}: there is one of the name '{own}'")
+        check_name(what, own)
+        condition = _condition_of(topic)
+        settings = limits(f"{what} '{own}'", timeout_s=timeout_s, retry=retry)
+        number = len(list(self.functions))
+        callee = self._callee(f"{own}.{number}", function)
+        self._steps[own] = {
+            **call(own, callee, "${input.message}"),
+            **settings,
+            "effect": effect,
+            "condition": condition,
+            "on_error": "continue",
+        }
+        self._make()
+        return own
+
+    def on(
+        self, topic: str, **settings: Any
+    ) -> Callable[[Callable[[M], Any]], Callable[[M], Any]]:
+        """Subscribe the function that this decorates; settings as of `subscribe`."""
+
+        def subscribe(function: Callable[[M], Any]) -> Callable[[M], Any]:
+            self.subscribe(topic, function, **settings)
+            return function
+
+        return subscribe
+
+    def unsubscribe(self, name: str) -> None:
+        """Bring it no more messages.
+
+        Raises:
+            KeyError: Nobody of this name is subscribed.
+        """
+        del self._steps[name]
+        self._make()
+
+    def _make(self) -> None:
+        told: JsonObject = {
+            own: {
+                key: f"${{{own}.{key}}}"
+                for key in ("status", "response", "error", "attempts")
+            }
+            for own in self._steps
+        }
+        topic: JsonObject = {"id": _TOPIC, "type": "set", "value": "${input.topic}"}
+        self._compile({"steps": [topic, *self._steps.values()], "output": told})
+
+    async def publish(self, topic: str, message: M, **where: Any) -> Published:
+        """Bring a message to all who subscribed to its topic; return when they are done.
+
+        Args:
+            where: `journal` and `key`, as of `Pattern.run`: every delivery is then written
+                down, and after a crash only those are made that were not.
+
+        Raises:
+            ValueError: The topic is none; the message is no JSON.
+        """
+        if not _TOPIC_SHAPE.fullmatch(topic):
+            raise ValueError(f"topic: '{topic}' is none; write words joined by dots")
+        outcome = await self.run({"topic": topic, "message": message}, **where)
+        assert isinstance(outcome, Published)
+        return outcome
+
+    def _told(self, result: Result) -> Published:
+        facts = self._facts(result)
+        raw: Any = facts["raw"] or {}
+        reached = {own: one for own, one in raw.items() if one["status"] != "skipped"}
+        deliveries = {
+            own: Delivery(own, one["status"], one["error"], one["attempts"])
+            for own, one in reached.items()
+        }
+        facts["raw"] = {
+            own: one["response"]
+            for own, one in reached.items()
+            if one["status"] == "completed"
+        }
+        return Published(**facts, deliveries=deliveries)
+
+
+class Subject(PubSub[M]):
+    """Something that others observe: each of them is told of every change.
+
+    >>> import asyncio
+    >>> price = Subject("price")
+    >>> seen = []
+    >>> def note(value: float) -> None:
+    ...     seen.append(value)
+    >>> name = price.attach(note)
+    >>> _ = asyncio.run(price.notify(9.5))
+    >>> price.detach(name)
+    >>> _ = asyncio.run(price.notify(9.9))
+    >>> seen
+    [9.5]
+    """
+
+    kind: ClassVar[str] = "subject"
+
+    def attach(self, observer: Callable[[M], Any], **settings: Any) -> str:
+        """Tell `observer` of changes from now on; return its name. See `subscribe`."""
+        return self.subscribe("#", observer, **settings)
+
+    def detach(self, name: str) -> None:
+        """Tell it no more.
+
+        Raises:
+            KeyError: Nobody of this name observes.
+        """
+        self.unsubscribe(name)
+
+    async def notify(self, value: M, **where: Any) -> Published:
+        """Tell all observers of a change; return when they are done. See `publish`."""
+        return await self.publish("changed", value, **where)
+
+
+def _condition_of(topic: str) -> JsonValue:
+    """Return the condition under which a message is of a topic.
+
+    >>> _condition_of("order.paid"), _condition_of("#")
+    ("${input.topic == 'order.paid'}", True)
+    """
+    if not _FILTER_SHAPE.fullmatch(topic):
+        raise ValueError(
+            f"topic: '{topic}' is none; write words joined by dots, `*` for any one word, "
+            "`#` at the end for all that follow"
+        )
+    if topic == "#":
+        return True
+    words, rest = topic.removesuffix(".#"), topic.endswith(".#")
+    if not rest and "*" not in words:
+        return f"${{input.topic == '{topic}'}}"
+    shape = words.replace(".", "[.]").replace("*", "[^.]+")
+    return f"${{input.topic.matches('^{shape}{'([.].*)?' if rest else ''}$')}}"

@@ -1,0 +1,136 @@
+"""Broadcast, PubSub and Subject: who hears what, and what failed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plait.patterns import Broadcast, Journal, PubSub, Subject, Task
+
+
+class Ears:
+    """Receivers that remember what they heard."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, Any]] = []
+
+    def of(self, name: str) -> Callable[[Any], str]:
+        def hear(message: Any) -> str:
+            self.heard.append((name, message))
+            return name
+
+        return hear
+
+
+def down(message: Any) -> None:
+    raise ConnectionError("no line")
+
+
+async def test_a_broadcast_reaches_all_but_those_that_fail() -> None:
+    ears = Ears()
+    alarm = Broadcast[str](
+        "alarm", [Task("mail", ears.of("mail")), Task("phone", down, retry=2)]
+    )
+    outcome = await alarm.send("fire")
+    assert outcome.output == {"mail": "mail"}
+    assert (outcome.succeeded, outcome.failed) == (["mail"], ["phone"])
+    assert outcome.tasks["phone"].attempts == 2
+    assert ears.heard == [("mail", "fire")]
+
+
+@pytest.mark.parametrize(
+    ("topic", "names"),
+    [
+        ("order.paid", {"exact", "word", "rest", "every"}),
+        ("order.made", {"word", "rest", "every"}),
+        ("order.paid.late", {"rest", "every", "middle"}),
+        ("order", {"rest", "every"}),
+        ("orders.paid", {"every"}),
+        ("orderXpaid", {"every"}),
+    ],
+)
+async def test_a_message_reaches_those_who_subscribed_to_its_topic(
+    topic: str, names: set[str]
+) -> None:
+    ears, bus = Ears(), PubSub[Any]("bus")
+    filters = {
+        "exact": "order.paid",
+        "word": "order.*",
+        "rest": "order.#",
+        "middle": "order.*.late",
+        "every": "#",
+    }
+    for name, one in filters.items():
+        bus.subscribe(one, ears.of(name), name=name)
+    published = await bus.publish(topic, {"id": 7})
+    assert set(published.output) == set(published.deliveries) == names
+    assert sorted(ears.heard, key=str) == sorted(((n, {"id": 7}) for n in names), key=str)
+
+
+async def test_a_subscriber_that_fails_keeps_the_message_from_no_other() -> None:
+    ears, bus = Ears(), PubSub[str]("bus")
+    bus.on("a", retry=2)(down)
+    bus.subscribe("a", ears.of("ear"), name="ear")
+    published = await bus.publish("a", "x")
+    assert published.status == "completed"
+    assert (published.output, published.failed) == ({"ear": "ear"}, ["down"])
+    assert published.deliveries["down"].attempts == 2
+    assert published.deliveries["down"].error["code"] == "python.ConnectionError"
+
+
+async def test_who_unsubscribed_hears_no_more_and_nobody_may_be_there() -> None:
+    ears, bus = Ears(), PubSub[str]("bus")
+    name = bus.subscribe("a", ears.of("one"), name="one")
+    bus.unsubscribe(name)
+    assert (await bus.publish("a", "x")).output == {}
+    bus.subscribe("a", ears.of("two"), name="one")
+    await bus.publish("a", "y")
+    assert ears.heard == [("two", "y")]
+    with pytest.raises(KeyError):
+        bus.unsubscribe("nobody")
+
+
+async def test_a_published_message_is_delivered_once_in_a_journal(tmp_path: Path) -> None:
+    ears, bus = Ears(), PubSub[str]("bus")
+    bus.subscribe("a", ears.of("one"), name="one")
+    async with Journal(tmp_path / "j.db", bus) as journal:
+        await bus.publish("a", "x", journal=journal, key="m1")
+        await bus.publish("a", "x", journal=journal, key="m1")
+        bus.subscribe("a", ears.of("two"), name="two")
+        await bus.publish("a", "y", journal=journal, key="m2")
+    assert sorted(ears.heard) == [("one", "x"), ("one", "y"), ("two", "y")]
+
+
+async def test_observers_are_told_of_every_change() -> None:
+    ears, price = Ears(), Subject[float]("price")
+    first = price.attach(ears.of("a"), name="a")
+    price.attach(ears.of("b"), name="b")
+    await price.notify(1.5)
+    price.detach(first)
+    await price.notify(2.5)
+    assert sorted(ears.heard) == [("a", 1.5), ("b", 1.5), ("b", 2.5)]
+    assert price.subscribers == ["b"]
+
+
+@pytest.mark.parametrize("topic", ["", "a..b", "a b", "#.a", "a.#.b", "a*", "a'"])
+def test_a_topic_that_is_none_is_refused_when_it_is_subscribed_to(topic: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"topic: '{topic}' is none")):
+        PubSub[Any]("bus").subscribe(topic, down)
+
+
+async def test_misuse_is_refused_with_a_clear_message() -> None:
+    bus = PubSub[Any]("bus")
+    bus.subscribe("a", down)
+    for topic in ("", "a.*", "#", "a b"):
+        with pytest.raises(ValueError, match="write words joined by dots"):
+            await bus.publish(topic, 1)
+    with pytest.raises(ValueError, match="there is one of the name 'down'"):
+        bus.subscribe("b", down)
+    with pytest.raises(ValueError, match="cannot be its name"):
+        bus.subscribe("b", lambda message: None)
+    with pytest.raises(ValueError, match="it has no tasks"):
+        Broadcast[Any]("alarm", {})
