@@ -60,11 +60,18 @@ async def call(
     Raises:
         CallFailed: The status is not 2xx, or there is none.
     """
+    return (await call_and_status(method, url, body, headers))[1]
+
+
+async def call_and_status(
+    method: str, url: str, body: Any = None, headers: Mapping[str, str] | None = None
+) -> tuple[int, Any]:
+    """As `call`, and return the status before what was answered."""
     sent = {**_key_of_step(), **(headers or {})}
     status, answered = await asyncio.to_thread(_call, method, url, body, sent)
     if not 200 <= status < 300:
         raise CallFailed(status, answered)
-    return answered
+    return status, answered
 
 
 def _key_of_step() -> dict[str, str]:
