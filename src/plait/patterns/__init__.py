@@ -16,26 +16,31 @@ from plait.patterns.desks import Desk, HierarchicalRouter, HopsOutcome, Transfer
 from plait.patterns.fan_out import FanOutcome, FanOutFanIn, Task, TaskReport
 from plait.patterns.journal import Journal, RunKeyReused, RunStuck
 from plait.patterns.loops import DoWhileLoop, LoopOutcome, WhileLoop
+from plait.patterns.machine import Action, State, StateMachine, Transition
 from plait.patterns.outcome import Outcome, PatternFailed, StepReport
 from plait.patterns.pipeline import Pipeline, PipelineOutcome
 from plait.patterns.publish import Broadcast, Delivery, Published, PubSub, Subject
 from plait.patterns.rounds import RoundsOutcome, StatefulFanOutFanIn
 from plait.patterns.router import Branch, Route, Router, RouterOutcome
 from plait.patterns.saga import Compensation, Saga, SagaOutcome, SagaStep
+from plait.patterns.session import Change, EventRefused, Session
 from plait.patterns.stream import AsyncIteratorLoop, StreamOutcome
 
 __all__ = [
+    "Action",
     "AsyncIteratorLoop",
     "BatchOutcome",
     "BatchProcessor",
     "Branch",
     "Broadcast",
+    "Change",
     "Compensation",
     "Context",
     "Delivery",
     "Desk",
     "DoWhileLoop",
     "ErrorInfo",
+    "EventRefused",
     "FanOutFanIn",
     "FanOutcome",
     "FunctionCall",
@@ -61,6 +66,9 @@ __all__ = [
     "Saga",
     "SagaOutcome",
     "SagaStep",
+    "Session",
+    "State",
+    "StateMachine",
     "StatefulFanOutFanIn",
     "StepError",
     "StepReport",
@@ -69,6 +77,7 @@ __all__ = [
     "Task",
     "TaskReport",
     "Transfer",
+    "Transition",
     "WhileLoop",
     "current_call",
 ]

@@ -26,6 +26,7 @@ from plait.patterns.checks import check_pattern_name
 from plait.patterns.context import Callee, callee_of
 from plait.patterns.journal import Journal, Place, opened
 from plait.patterns.outcome import Outcome, decoder, facts_of
+from plait.ports.calls import Calls
 
 In_contra = TypeVar("In_contra", contravariant=True)
 Out_co = TypeVar("Out_co", covariant=True)
@@ -75,6 +76,7 @@ class Pattern(Generic[In_contra, Out_co]):
         except CompileErrors as errors:
             told = "; ".join(one.message for one in errors.diagnostics)
             raise ValueError(f"{self.kind} '{self.name}': {told}") from None
+        self.warnings = made.warnings
         self.plan = made.plan
         self._kernel = Kernel(self.plan)
 
@@ -117,6 +119,15 @@ class Pattern(Generic[In_contra, Out_co]):
     async def _in_memory(self, given: JsonValue) -> Result:
         start = Start(secrets.token_hex(_ID_BYTES), given)
         return await InlineDriver(self._calls).run(self._kernel, start)
+
+    @property
+    def calls(self) -> Calls:
+        """What calls its functions."""
+        return self._calls
+
+    def outcome_of(self, result: Result) -> Outcome[Out_co]:
+        """Return how a run ended, by how its execution did."""
+        return self._told(result)
 
     def _told(self, result: Result) -> Outcome[Out_co]:
         return Outcome(**self._facts(result))

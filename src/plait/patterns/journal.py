@@ -140,9 +140,15 @@ class Journal:
             RunKeyReused: That one was given another value.
             RunStuck: It waits for somebody.
         """
-        driver, store = self._driver, self._store
-        if driver is None or store is None:
-            raise ValueError("journal: it is not open: `async with Journal(…) as journal`")
+        return await self.ended(await self.begin(pattern, value, key))
+
+    async def begin(self, pattern: Runnable, value: JsonValue, key: str | None) -> str:
+        """Begin a run, or find the one that has this key; return its id.
+
+        Raises:
+            RunKeyReused: That one was given another value.
+        """
+        driver, store = self._open()
         self.add(pattern)
         start = Start(secrets.token_hex(_ID_BYTES), value, key=key)
         summary = await driver.start(pattern.plan, start)
@@ -153,10 +159,36 @@ class Journal:
             )
             if canonical_bytes(first.input) != canonical_bytes(value):
                 raise RunKeyReused(str(key))
+        return execution_id
+
+    async def ended(self, execution_id: str) -> Result:
+        """Wait for the end of a run.
+
+        Raises:
+            RunStuck: It waits for somebody.
+        """
+        driver, _ = self._open()
         ended = await driver.ended(execution_id, is_at_rest)
         if ended.standing.status == RUNNING:
             raise RunStuck(execution_id, ended.standing.error_code or "")
         return await driver.result(execution_id)
+
+    async def tell(
+        self, execution_id: str, event: str, payload: JsonValue, event_id: str
+    ) -> None:
+        """Tell a run of an event; of one id once."""
+        driver, _ = self._open()
+        await driver.signal(execution_id, event, payload, event_id)
+
+    async def entries(self, execution_id: str) -> list[bytes]:
+        """Return what is recorded of a run, turn by turn."""
+        _, store = self._open()
+        return [one.body for one in (await store.read(execution_id)).entries]
+
+    def _open(self) -> tuple[JournalDriver, Store]:
+        if self._driver is None or self._store is None:
+            raise ValueError("journal: it is not open: `async with Journal(…) as journal`")
+        return self._driver, self._store
 
 
 @asynccontextmanager
