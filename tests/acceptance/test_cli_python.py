@@ -8,6 +8,8 @@ import orjson
 import pytest
 
 from tests.acceptance.cli import plait
+from tests.unit.patterns import programs
+from tests.unit.patterns.test_durable import killed_at
 
 FUNCTIONS = """
 class OutOfStock(LookupError):
@@ -97,3 +99,19 @@ async def test_a_request_of_the_wrong_shape_is_found_before_it_runs(
     assert done.code == 2
     assert finding in done.err + done.out
     assert "wrong.yaml:2:" in done.err + done.out
+
+
+async def test_a_command_leaves_alone_what_a_pattern_has_left_in_its_journal(
+    tmp_path: Path,
+) -> None:
+    journal, log = tmp_path / "orders.db", tmp_path / "log"
+    await killed_at("charge", journal, log, "ships")
+    (tmp_path / "other.yaml").write_text(
+        "name: other\nsteps: [{id: a, type: set, value: 1}]\n"
+    )
+    done = await plait("run", "other.yaml", "--durable", "--store", journal, cwd=tmp_path)
+    assert (done.code, orjson.loads(done.out)) == (0, {"a": 1})
+    listed = await plait("executions", "list", "--store", journal, "--json", cwd=tmp_path)
+    assert '"order"' in listed.out
+    outcome = await programs.shop(log).run({"amount": 7}, journal=journal, key="order-17")
+    assert outcome.status == "completed"

@@ -8,6 +8,7 @@ from typing import Any
 from examples.patterns.article_summary.services import KEY
 from examples.patterns.calling import call
 from plait.patterns import Context, Pipeline, Retry, StepError
+from plait.resilience import Cache
 
 CHARS_MIN = 80
 
@@ -57,9 +58,10 @@ def long_enough(article: Article) -> Article:
     return article
 
 
-async def summarize(context: Context[Wanted]) -> Completion:
+# What was said of the same text is given again, for an hour and, in an outage, for a day.
+@Cache(3600, stale_if_error_s=86_400)
+async def said_of(text: str, words: int) -> dict[str, Any]:
     """Ask the model."""
-    words = context.input.words
     system = f"Summarise in at most {words} words. Add nothing."
     body = {
         "model": "small",
@@ -67,14 +69,23 @@ async def summarize(context: Context[Wanted]) -> Completion:
         "max_tokens": words * 2,
         "messages": [
             {"role": "system", "content": system},
-            {"role": "user", "content": context.result("clean", Article).text},
+            {"role": "user", "content": text},
         ],
     }
     headers = {"Authorization": f"Bearer {KEY}"}
-    said = await call("POST", "http://llm/v1/chat/completions", body, headers)
+    said: dict[str, Any] = await call(
+        "POST", "http://llm/v1/chat/completions", body, headers
+    )
+    return said
+
+
+async def summarize(context: Context[Wanted]) -> Completion:
+    """Have the clean text summarised."""
+    text = context.result("clean", Article).text
+    said = await said_of(text, context.input.words)
     first = said["choices"][0]
-    text = first["message"]["content"].strip()
-    return Completion(text, first["finish_reason"], said["usage"]["total_tokens"])
+    told = first["message"]["content"].strip()
+    return Completion(told, first["finish_reason"], said["usage"]["total_tokens"])
 
 
 def whole(completion: Completion) -> Completion:

@@ -21,7 +21,8 @@ def call(step_id: str, callee: Callee, *values: JsonValue) -> JsonObject:
         for value, takes_context in zip(values, callee.takes, strict=False)
     ]
     name = callee.function.name
-    request: JsonObject = {"function": name}
+    # A journal may be opened by programs that know other patterns, or none.
+    request: JsonObject = {"function": name, "wait_for_worker": True}
     if arguments:
         request["arguments"] = arguments
     return {"id": step_id, "type": "python", "request": request}

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
+import logging
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
@@ -27,9 +28,11 @@ from plait.ports.calls import Call, CallHandle, CallReply, Done, Outcome
 
 THREADS_MAX: Final = 32
 
+logger = logging.getLogger("plait.python")
+
 
 class _Over:
-    """The handle of a call that ended before `start` returned."""
+    """The handle of a call that ended before `start` returned, or was left to others."""
 
     def cancel(self) -> None:
         """Nothing is under way."""
@@ -57,6 +60,14 @@ class PythonCalls:
         try:
             if self._is_closed:
                 raise ShutDown
+            if self._is_elsewhere(call.request):
+                logger.warning(
+                    "step %s of execution %s waits for a worker that has the function %s",
+                    call.step,
+                    call.execution_id,
+                    call.request["function"],
+                )
+                return _Over()
             function, arguments = self._asked(call.request)
             args, kwargs = function.bound(arguments)
         except ConnectorError as error:
@@ -67,6 +78,13 @@ class PythonCalls:
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         return _Handle(task)
+
+    def _is_elsewhere(self, request: object) -> bool:
+        """Tell whether a call is left to another worker: what this one holds, it gives back
+        when it ends."""
+        if not isinstance(request, Mapping) or request.get("wait_for_worker") is not True:
+            return False
+        return request.get("function") not in self.functions
 
     def _asked(self, request: object) -> tuple[Function, Arguments]:
         if not isinstance(request, Mapping):

@@ -22,6 +22,9 @@ class PythonRequest(Strict):
     arguments: Annotated[dict[str, Any] | list[Any], Field(default_factory=dict)]
     """A mapping from parameter to value, or a list of values in the order of the
     parameters; values may be templates. Default: none."""
+    wait_for_worker: bool = False
+    """Where the function is not registered, leave the call to a worker that has it, instead
+    of failing. Of durable executions only: an express one would wait in vain."""
 
 
 class PythonStep(Step):

@@ -298,6 +298,16 @@ async def test_an_unknown_function_is_refused_with_the_nearest_name() -> None:
     await calls.close()
 
 
+async def test_a_call_can_be_left_to_a_worker_that_has_the_function() -> None:
+    calls, heard = PythonCalls(Functions({"here": len})), list[Any]()
+    left = call_to({"function": "elsewhere", "wait_for_worker": True}, timeout_ms=1)
+    calls.start(left, heard.append).cancel()
+    known = {"function": "here", "arguments": ["abc"], "wait_for_worker": True}
+    assert reply_of(await outcome_of(calls, call_to(known))).response == 3
+    assert heard == []
+    await calls.close()
+
+
 def test_what_cannot_be_called_is_refused_at_registration() -> None:
     functions = Functions({"f": len})
     with pytest.raises(ValueError, match=r"'n' cannot be called: it is a int"):
