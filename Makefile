@@ -54,7 +54,7 @@ serve: .venv/installed ## the same, and stays up
 	@$(VENV)/python examples/shop/demo.py --stay $(if $(PORT),--port $(PORT))
 
 patterns: .venv/installed ## run one pattern of examples/patterns: make patterns NAME=order_saga
-	@$(VENV)/python -m examples.patterns $(NAME)
+	@$(VENV)/python -m examples.patterns $(NAME) $(if $(TWIN),--twin)
 
 check: static ## the quick gate: format, lint, types, imports, tidy and fast unit tests
 	$(VENV)/python -m pytest -q -n $(WORKERS) -m 'not slow' tests/tidy tests/unit

@@ -10,6 +10,7 @@ Rule. The scenes of an example share its services, and run in their order.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,6 +54,13 @@ class Example:
                 await asyncio.sleep(given.seconds)
             else:
                 yield given
+
+    async def ask_twin(self, given: Input) -> Any:
+        """Return what the twin makes of an input; raises what it raises."""
+        assert self.run is not None
+        if inspect.iscoroutinefunction(self.run):
+            return await self.run(given)
+        return await asyncio.to_thread(self.run, given)
 
     def request(self, given: Input) -> tuple[str, str, Any]:
         """Return method, target and body of the request that carries an input."""

@@ -8,7 +8,6 @@ same scenes, against services of its own, and has to do the same.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import json
 import re
 import subprocess
@@ -115,11 +114,8 @@ async def told_by_twin(example: Example) -> dict[str, list[Told]]:
 
 
 async def asked(example: Example, given: dict[str, Any]) -> tuple[int, Any]:
-    assert example.run is not None
     try:
-        if inspect.iscoroutinefunction(example.run):
-            return 200, await example.run(given)
-        return 200, await asyncio.to_thread(example.run, given)
+        return 200, await example.ask_twin(given)
     except Exception as error:
         return 0, type(error).__name__
 
