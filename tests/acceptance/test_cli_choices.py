@@ -49,6 +49,33 @@ async def test_a_request_goes_to_where_it_belongs(
 
 
 @MODES
+async def test_a_case_goes_through_levels_and_back_to_where_it_belongs(
+    mode: tuple[str, ...], tmp_path: Path
+) -> None:
+    async with Upstream() as service:
+        service.on("/topics", reply(json={"topic": "technical"}))
+        service.on("/orders/o1/device", reply(json={"sku": "s", "is_unpaid": True}))
+        invoice: Any = {"id": "i1", "amount_cents": 900, "is_paid": True}
+        service.on("/orders/o1/invoice", reply(json=invoice))
+        service.on("/invoices/i1/refund", reply(201, json={"id": "r1"}))
+        done = await plait(
+            "run",
+            CHOICES / "triage.yaml",
+            *("--resolve", f"language={service.address}"),
+            *("--resolve", f"shop={service.address}"),
+            *("--input", '{"order": "o1", "text": "it broke"}', *mode),
+            cwd=tmp_path,
+        )
+        assert orjson.loads(done.out) == {
+            "by": "refunds",
+            "path": ["triage", "technical", "billing", "refunds"],
+            "answer": "r1 is on its way.",
+        }, done.err
+    drawn = await plait("graph", CHOICES / "triage.yaml")
+    assert "triage: then billing, technical" in drawn.out
+
+
+@MODES
 @pytest.mark.parametrize(
     ("status", "expected"),
     [

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from tests.simulation.looping import Walks
 from tests.simulation.reading import Unreadable, truth
 from tests.simulation.reckoning import (
+    WHOLE,
     Ambiguous,
     End,
     Error,
@@ -89,3 +90,33 @@ def _fits(on: Json, error: Error, names: Json) -> bool:
     if isinstance(on, str) and "${" in on:
         return truth(on, names)
     return word_matches(on, error)
+
+
+def route(walk: Splits, raw: Json, names: Json, now: int, path: str) -> list[End]:
+    """Return how handlers end that hand over to each other."""
+    handlers = raw["handlers"]
+    name, previous, at, missed = raw.get("start", next(iter(handlers))), None, now, WHOLE
+    taken: list[str] = []
+    while True:
+        handler = handlers[name]
+        seen = {**names, "previous": previous, "iteration": len(taken)}
+        taken.append(name)
+        again = f"#{taken.count(name)}" if taken.count(name) > 1 else ""
+        order, prefix = handler.get("order", "graph"), f"{path}[{name}{again}]/"
+        ends = walk.scope(handler, order, seen, at, prefix)
+        if ends[0].kind != "settled":
+            return ends
+        at, missed = ends[0].at, either(missed, ends[0].missed)
+        after = {**seen, **walk.views}
+        fits = (
+            t["to"] for t in handler.get("next", ()) if truth(t.get("when", True), after)
+        )
+        try:
+            following = next(fits, None)
+        except Unreadable:
+            return [End("failed", at, Error("expression", "", 0))]
+        if following is None:
+            return [End("settled", at, ends[0].payload, missed)]
+        if len(taken) > raw.get("max_hops", 10):
+            return [End("failed", at, Error("limit.hops", "", 0))]
+        name, previous = following, ends[0].payload

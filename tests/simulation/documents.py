@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 
 from plait.testing import Decided, Sent
 from plait.testing.simulator import STARTED_AT_MS
-from tests.simulation.jumping import add_jump
+from tests.simulation.jumping import add_jump, add_transitions
 
 Json = Any
 STARTED_AT = datetime.fromtimestamp(STARTED_AT_MS / 1000, UTC)
 DEPTH_MAX = 3
 LOOPS = ("while", "repeat", "foreach")
-SCOPED = ("sequence", "parallel", "saga", "switch", "try", *LOOPS)
+SCOPED = ("sequence", "parallel", "saga", "switch", "try", "route", *LOOPS)
 CODES = (
     "connector.http.503",
     "connector.http.404",
@@ -102,7 +102,7 @@ def steps_of(scope: Json, prefix: str) -> Iterator[tuple[str, Json]]:
 
 def named_scopes(step: Json) -> Iterator[tuple[str, Json]]:
     """Yield the scopes of a step that have names in paths."""
-    yield from step.get("branches", {}).items()
+    yield from {**step.get("branches", {}), **step.get("handlers", {})}.items()
     yield from ((case["name"], case) for case in step.get("cases", ()))
     for number, catch in enumerate(step.get("catch", ()), start=1):
         yield f"catch{number}", catch
@@ -248,7 +248,7 @@ class _Writer:
     def unsettle(self, group: Json) -> None:
         """Let something in `group` fail at first, and let the group be tried again."""
         scopes = [*group["branches"].values()] if "branches" in group else [group]
-        scopes = group.get("cases", scopes)
+        scopes = group.get("cases", [*group.get("handlers", {}).values()] or scopes)
         steps = self.pick(scopes)["steps"]
         plays = [self.play(fails=n < 2) for n in range(self.pick([2, 2, 3]))]
         request = {"play": plays, "arg": "${input.a}"}
@@ -304,7 +304,7 @@ class _Writer:
         kinds += ["wait"] + ["approval"] * self.wishes.limits
         kinds += ["return"] if self.wishes.races else []
         kinds += ["parallel", "parallel", "sequence"] if depth < DEPTH_MAX else []
-        kinds += [self.pick(LOOPS), "switch"] if depth < DEPTH_MAX else []
+        kinds += [self.pick(LOOPS), "switch", "route"] if depth < DEPTH_MAX else []
         kinds += ["try"] if depth < DEPTH_MAX and self.wishes.races else []
         kinds += ["saga"] * 3 if depth < DEPTH_MAX and self.wishes.undoing else []
         kind = self.pick(kinds)
@@ -475,6 +475,13 @@ class _Writer:
             step["strategy"] = self.pick(["first_match", "all_match", "all_match"])
         if self.perhaps(2):
             step["default"] = self.scope(seen, depth + 1)
+        return step
+
+    def kind_route(self, seen: tuple[str, ...], depth: int) -> Json:
+        around, self.around = self.around, (*self.around, "iteration")
+        names = [f"h{n}" for n in range(self.lot.randint(1, 3))]
+        step = add_transitions({n: self.scope(seen, depth + 1) for n in names}, self.lot)
+        self.around = around
         return step
 
     def kind_try(self, seen: tuple[str, ...], depth: int) -> Json:

@@ -1,4 +1,4 @@
-"""Jumps for random documents: back or ahead, in a sequence that was written without."""
+"""Jumps for random documents: in sequences, and from handler to handler of a route."""
 
 from __future__ import annotations
 
@@ -22,3 +22,19 @@ def add_jump(steps: list[Json], lot: Random, next_number: Callable[[], int]) -> 
     if to < place and lot.randrange(2):
         step = {"id": f"s{next_number()}", "type": "set"}
         steps.insert(to + 1, {**step, "value": f"${{{ids[place - 1]}.status}}"})
+
+
+def add_transitions(handlers: dict[str, Json], lot: Random) -> Json:
+    """Return a route of `handlers`: each may hand over to any, a few times."""
+    names = [*handlers]
+    for handler in handlers.values():
+        last = handler["steps"][-1]["id"]
+        whens = ["${iteration < 1}", "${iteration < 3}", "${input.flag}"]
+        whens += [f"${{{last}.status == 'completed'}}", f"${{{last}.error == null}}"]
+        ways = [
+            {"to": lot.choice(names), "when": lot.choice(whens)}
+            for _ in range(lot.randint(0, 2))
+        ]
+        handler["next"] = ways
+    step: Json = {"handlers": handlers, "max_hops": lot.choice([1, 2, 3])}
+    return {**step, "start": lot.choice(names)} if lot.randrange(2) else step

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from tests.simulation.choosing import switch, tried
+from tests.simulation.choosing import route, switch, tried
 from tests.simulation.looping import LOOPS, Group, foreach, loop
 from tests.simulation.reading import Unreadable, render, truth
 from tests.simulation.reckoning import (
@@ -338,6 +338,9 @@ class Reference:
                 return [told_of(end, path, attempt) for end in ends]
             case "switch":
                 ends = switch(self, raw, names, now, round_of(path, attempt))
+                return [told_of(end, path, attempt) for end in ends]
+            case "route":
+                ends = route(self, raw, names, now, round_of(path, attempt))
                 return [told_of(end, path, attempt) for end in ends]
             case "try":
                 ends = tried(self, raw, names, now, round_of(path, attempt))

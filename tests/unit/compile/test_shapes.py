@@ -212,8 +212,8 @@ def test_d103_steps_that_are_none(steps: str) -> None:
 
 def test_d104_an_unknown_step_type() -> None:
     known = (
-        "approval, ask, fail, foreach, goto, parallel, repeat, return, saga, sequence, "
-        "set, switch, try, wait, while, workflow"
+        "approval, ask, fail, foreach, goto, parallel, repeat, return, route, saga, "
+        "sequence, set, switch, try, wait, while, workflow"
     )
     assert lines_of_steps("""
         - {id: a, type: paralel, branches: {b: {steps: [{id: x, type: set, value: 1}]}}}

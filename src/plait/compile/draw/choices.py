@@ -23,4 +23,8 @@ def _when(node: Node, name: str) -> str:
         return ", ".join(map(str, found)) if isinstance(found, list) else ""
     if isinstance(weights, dict) and name in weights:
         return f"weight {weights[name]:g}"
+    following = node.options.get("next")
+    if isinstance(following, dict) and following.get(name):
+        to = following[name]
+        return f"then {', '.join(map(str, to))}" if isinstance(to, list | tuple) else ""
     return ""

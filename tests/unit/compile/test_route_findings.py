@@ -1,0 +1,59 @@
+"""What is found wrong with routes, each at its place."""
+
+from __future__ import annotations
+
+import pytest
+
+from plait.compile.explain import explain
+from tests.simulation.asking import ask, plan_with
+from tests.unit.compile.reading import lines_of_steps
+
+STEPS = "steps: [{id: v, type: set, value: 1}]"
+SOME = 'when: "${v.response == 1}"'
+
+
+def lines(handlers: str, more: str = "") -> list[str]:
+    step = f"{{id: r, type: route, handlers: {{{handlers}}}{more}}}"
+    return lines_of_steps(f"- {step}")
+
+
+@pytest.mark.parametrize(
+    ("following", "more", "expected"),
+    [
+        ("[{to: b}]", "", ""),
+        (f"[{{to: b, {SOME}}}, {{to: a, {SOME}}}]", ", start: b", ""),
+        ("[{to: c}]", "", "no handler is called 'c'"),
+        ("[{to: b}]", ", start: z", "no handler is called 'z'"),
+        (f"[{{to: b}}, {{to: a, {SOME}}}]", "", "transitions behind this one are never"),
+        ("[{to: a}]", "", "a → a hand over to each other for ever"),
+        (f"[{{{SOME}}}]", "", "missing key 'to'"),
+        ("[{to: b, when: 5}]", "", "a condition is true, false or one expression"),
+        ('[{to: b, when: "${w.response}"}]', "", "P001 'w' is neither a step"),
+        ("[{to: b}]", ", max_hops: 0", "'max_hops': should be"),
+        ("[{to: b}]", ", max_hops: 101", "'max_hops': should be"),
+    ],
+)
+def test_transitions(following: str, more: str, expected: str) -> None:
+    found = lines(f"a: {{{STEPS}, next: {following}}}, b: {{{STEPS}}}", more)
+    assert bool(found) == bool(expected), found
+    assert all(expected in line for line in found)
+
+
+def test_handlers_that_surely_hand_over_to_each_other_never_end() -> None:
+    found = lines(f"a: {{{STEPS}, next: [{{to: b}}]}}, b: {{{STEPS}, next: [{{to: a}}]}}")
+    assert len(found) == 1
+    assert "D103" in found[0]
+    assert "a → b → a hand over to each other for ever" in found[0]
+
+
+def test_handlers_do_not_see_each_others_steps() -> None:
+    read = 'steps: [{id: w, type: set, value: "${v.response}"}]'
+    found = lines(f"a: {{{STEPS}, next: [{{to: b}}]}}, b: {{{read}}}")
+    assert "P012" in found[0]
+
+
+def test_the_worst_case_is_of_all_hops() -> None:
+    handlers = {"a": {"steps": [ask("x", attempt_timeout="1s")]}}
+    plan = plan_with({"id": "r", "type": "route", "handlers": handlers, "max_hops": 2})
+    bound = explain(plan).bound
+    assert (bound.ms, bound.calls) == (3_000, 3)
