@@ -73,6 +73,7 @@ async def test_a_case_goes_through_levels_and_back_to_where_it_belongs(
         }, done.err
     drawn = await plait("graph", CHOICES / "triage.yaml")
     assert "triage: then billing, technical" in drawn.out
+    assert "10 hops at most" in drawn.out
 
 
 @MODES

@@ -48,7 +48,8 @@ def iterations_of(node: Node) -> Iterations | None:
     count = node.options["max_iterations"]
     assert isinstance(count, int)
     delay_ms = _total_delay_ms(node, "delay", count - 1)
-    text = f"at most {count} iterations"
+    what = "iterations" if "max_hops" not in node.options else "handlers"
+    text = f"at most {count} {what}"
     return Iterations(count, count, delay_ms, _with_delay(text, delay_ms))
 
 

@@ -111,7 +111,8 @@ def scopes_in(kind: type[Step] | None, raw: JsonObject) -> Iterator[SavedScope]:
     for path, holder in _holders(raw):
         if path and path[0] != key:
             given = holder.get("as", "error")
-            yield _saved(path, holder, (given,) if isinstance(given, str) else ())
+            names = (given,) if isinstance(given, str) else ()
+            yield _saved(path, holder, (*names, *kind.holder_names))
 
 
 def _saved(

@@ -148,6 +148,7 @@ class Step(StepSettings):
     has_upstream: ClassVar[bool] = True
     ends_scope: ClassVar[bool] = False
     inner_names: ClassVar[tuple[str, ...]] = ()
+    holder_names: ClassVar[tuple[str, ...]] = ()
     keys_after: ClassVar[tuple[str, ...]] = ()
 
     id: Identifier

@@ -108,3 +108,58 @@ def test_a_loop_whose_shape_is_wrong_hides_no_other_mistake() -> None:
           steps: [{id: x, type: set, value: "${[previous, nope]}"}]
     """)
     assert [line.split()[:2] for line in lines] == [["6:3:", "D101"], ["7:40:", "P001"]]
+
+
+def test_a_mistake_beside_pages_is_the_only_one_that_is_found() -> None:
+    lines = lines_of_steps("""
+        - id: f
+          type: foreach
+          max_concurency: 3
+          pages:
+            steps: [{id: got, type: set, value: "${next} ${iteration}"}]
+            items: ${got.response}
+            next: ${got.response}
+          steps: [{id: x, type: set, value: "${item} ${index}"}]
+    """)
+    assert len(lines) == 1
+    assert "D101 unknown key 'max_concurency'" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        ("", "a `foreach` needs `items`, or `pages` that have them"),
+        ("items: [1], pages: {PAGES}, ", "a `foreach` has either `items` or `pages`"),
+        (
+            "pages: {steps: [{id: g, type: set, value: 1}], next: 1}, ",
+            "missing key 'items'",
+        ),
+        ("pages: {PAGES, max_pages: 0}, ", "'max_pages': should be"),
+        ("pages: {PAGES, max_page: 1}, ", "unknown key 'max_page'"),
+        ("pages: {NOWHERE}, ", "P001 'gott' is neither a step"),
+    ],
+)
+def test_what_is_wrong_with_pages(more: str, problem: str) -> None:
+    step = "steps: [{id: g, type: set, value: [1]}]"
+    pages = f'{step}, items: "${{g.response}}", next: null'
+    given = more.replace("PAGES", pages).replace("NOWHERE", pages.replace("g.r", "gott.r"))
+    each = "steps: [{id: x, type: set, value: 1}]"
+    lines = lines_of_steps(f"- {{id: f, type: foreach, {given}{each}}}")
+    assert len(lines) == 1
+    assert problem in lines[0]
+
+
+def test_names_of_pages_are_known_inside_them_only() -> None:
+    lines = lines_of_steps("""
+        - id: f
+          type: foreach
+          pages:
+            steps: [{id: g, type: set, value: "${item}"}]
+            items: ${g.response}
+            next: ${next}
+          steps: [{id: x, type: set, value: "${next}"}]
+    """)
+    assert [line.partition(" is neither")[0] for line in lines] == [
+        "6:42: P001 'item'",
+        "9:40: P001 'next'",
+    ]

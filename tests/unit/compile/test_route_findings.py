@@ -57,3 +57,10 @@ def test_the_worst_case_is_of_all_hops() -> None:
     plan = plan_with({"id": "r", "type": "route", "handlers": handlers, "max_hops": 2})
     bound = explain(plan).bound
     assert (bound.ms, bound.calls) == (3_000, 3)
+
+
+def test_a_mistake_in_a_route_is_the_only_one_that_is_found() -> None:
+    reads = "steps: [{id: v, type: set, value: '${previous} ${iteration}'}]"
+    found = lines(f"a: {{{reads}}}", ", max_hop: 3")
+    assert len(found) == 1
+    assert "D101 unknown key 'max_hop'" in found[0]

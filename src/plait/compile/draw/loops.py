@@ -16,8 +16,10 @@ def loop_notes(node: Node) -> Iterator[str]:
     for key in ("while", "until", "break"):
         if key in node.templates:
             yield f"{key} {shown(node.templates[key])}"
-    most = node.options.get("max_iterations")
-    if most is not None:
+    most, hops = node.options.get("max_iterations"), node.options.get("max_hops")
+    if hops is not None:
+        yield f"{hops} hops at most"
+    elif most is not None:
         yield f"{most} times at most"
     pages = node.options.get("max_pages")
     if pages is not None:

@@ -77,6 +77,7 @@ class ForeachStep(Step):
 
     machine: ClassVar[str] = "foreach"
     inner_names: ClassVar[tuple[str, ...]] = NAMES
+    holder_names: ClassVar[tuple[str, ...]] = PAGE_NAMES
     keys_after: ClassVar[tuple[str, ...]] = ("break", "result")
 
     type: Literal["foreach"]

@@ -59,7 +59,7 @@ class RouteStep(Step):
 
     machine: ClassVar[str] = "route"
     facts: ClassVar[tuple[str, ...]] = ("handler", "path")
-    inner_names: ClassVar[tuple[str, ...]] = NAMES
+    holder_names: ClassVar[tuple[str, ...]] = NAMES
 
     type: Literal["route"]
     handlers: Annotated[
