@@ -24,7 +24,7 @@ NAMES: Final = ("previous", "iteration")
 HOPS_MAX: Final = 100
 
 
-class Transition(Strict):
+class Handover(Strict):
     """Who is next, and when."""
 
     to: Identifier
@@ -46,7 +46,7 @@ class Handler(Strict):
     first), and how often it was handed over before, from 0, as `iteration`."""
     output: Templated = None
     """What it yields. Default: a mapping from step id to response."""
-    next: Annotated[list[Transition], Field(max_length=1_000, default_factory=list)]
+    next: Annotated[list[Handover], Field(max_length=1_000, default_factory=list)]
     """The first whose `when` is true is taken; none: this handler has the answer."""
 
 
@@ -131,8 +131,8 @@ class RouteStep(Step):
         return Parts(scopes=tuple(scopes), options=options)
 
 
-def _is_certain(transition: Transition) -> bool:
-    return transition.when is None or always(transition.when, True)
+def _is_certain(handover: Handover) -> bool:
+    return handover.when is None or always(handover.when, True)
 
 
 def _scope(name: str, handler: Handler) -> ScopePart:
