@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from plait.drivers.policies.tasks import CallFailed, Start, TaskCall, made
@@ -40,7 +41,7 @@ class Batches:
         if not isinstance(wanted, list):
             return start(call, done)
         lookup = TaskCall(call, done)
-        lookup.run(self._answer(policy, call, start, wanted))
+        lookup.run(partial(self._answer, policy, call, start, wanted))
         return lookup
 
     async def _answer(

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from plait.drivers.policies.tasks import CallFailed, Start, TaskCall, made
@@ -120,7 +121,7 @@ class CachedCall(TaskCall):
                 self.tell(self._told(found.value))
                 return
             self._did = "stale"
-        self.run(self._answer(cache, key))
+        self.run(partial(self._answer, cache, key))
 
     async def _answer(self, cache: Cache, key: str) -> CallReply:
         return self._told(await cache.call(self._fetch, key))

@@ -72,6 +72,7 @@ class PolicedCalls:
         self._upstream_of = upstream_of
         self._on_close = on_close
         self._batches = Batches()
+        self._in_line: set[_Attempt] = set()
         self._answers = answers if answers is not None else Answers()
         self.shared = shared if shared is not None else Shared()
 
@@ -117,7 +118,7 @@ class PolicedCalls:
         asked = call.policies
         assert asked is not None
         budget = None if is_hedge else self._budget(upstream, asked)
-        attempt = _Attempt(self._calls, call, done, budget)
+        attempt = _Attempt(self._calls, call, done, budget, self._in_line)
         try:
             attempt.begin(upstream, self.shared.gates(upstream, asked))
         except ResilienceError as error:  # there is no room for the upstream's gates
@@ -140,6 +141,8 @@ class PolicedCalls:
 
     async def close(self) -> None:
         """See plait.ports.calls.Calls."""
+        for attempt in list(self._in_line):
+            attempt.cancel()
         await self._answers.close()
         await self._calls.close()
         if self._on_close is not None:
@@ -163,6 +166,7 @@ class _Attempt:
         "_gates",
         "_handle",
         "_held",
+        "_in_line",
         "_is_over",
         "_notes",
         "_waiting",
@@ -170,7 +174,12 @@ class _Attempt:
     )
 
     def __init__(
-        self, calls: Calls, call: Call, done: Done, budget: RetryBudget | None
+        self,
+        calls: Calls,
+        call: Call,
+        done: Done,
+        budget: RetryBudget | None,
+        in_line: set[_Attempt],
     ) -> None:
         assert call.policies is not None
         self._calls = calls
@@ -178,6 +187,7 @@ class _Attempt:
         self._asked = call.policies
         self._done = done
         self._budget = budget
+        self._in_line = in_line
         self._gates: Iterator[tuple[Gate, Given]] = iter(())
         self._held: list[tuple[Gate, Token]] = []
         self._notes: list[JsonValue] = []
@@ -232,6 +242,7 @@ class _Attempt:
         left_ms = self._asked.left_ms
         if left_ms is not None and self._deadline is None:
             self._deadline = loop.call_later(left_ms / 1000, self._give_up)
+        self._in_line.add(self)
         self._waiting = loop.create_task(self._entered(gate, given))
 
     async def _entered(self, gate: Gate, given: Given) -> None:
@@ -314,6 +325,7 @@ class _Attempt:
             gate.leave(token, end)
 
     def _stop_waiting(self) -> None:
+        self._in_line.discard(self)
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None

@@ -68,7 +68,7 @@ class TaskCall:
         self._task: asyncio.Task[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
 
-    def run(self, answer: Coroutine[Any, Any, CallReply]) -> None:
+    def run(self, answer: Callable[[], Coroutine[Any, Any, CallReply]]) -> None:
         """Wait for the answer in the background, and tell of it."""
         loop = asyncio.get_running_loop()
         left_s = patience_ms(self.call) / 1000
@@ -90,9 +90,10 @@ class TaskCall:
             self._task.cancel()
             self._task = None
 
-    async def _tell(self, answer: Coroutine[Any, Any, CallReply]) -> None:
+    async def _tell(self, answer: Callable[[], Coroutine[Any, Any, CallReply]]) -> None:
         try:
-            outcome: Outcome = await answer
+            # Called here: who is cancelled before the first turn leaves nothing unawaited.
+            outcome: Outcome = await answer()
         except CallFailed as error:
             outcome = error.failure
         except Exception as error:  # or who waits for the call would wait for ever
