@@ -255,6 +255,7 @@ def test_a_guard_of_a_time_that_has_no_value_fails_the_execution() -> None:
     result = simulate(machine({"a": {"after": {"1s": way}}, "b": END}), {}, input={})
     assert result.failure is not None
     assert result.failure.code == "expression.no_such_key"
+    assert result.failure.step == "states[a][after]"
 
 
 def test_errors_that_lead_in_a_circle_do_not_make_a_turn_without_end() -> None:

@@ -15,6 +15,7 @@ from plait.kernel.events import SignalReceived, SignalRefused
 from plait.model.failure import Failure
 from plait.operations import (
     Fork,
+    NotResumable,
     NotTaken,
     Shown,
     Signal,
@@ -207,6 +208,19 @@ async def test_a_machine_that_failed_goes_on_with_the_action_that_failed() -> No
     assert [one.step for one in calls.made] == [CHARGE]
     assert await states_of(store) == ["new", "paid", "shipped"]
     assert await damages(store) == []
+
+
+async def test_a_machine_whose_table_is_wrong_is_not_begun_anew_by_resuming_it() -> None:
+    wrong = {"target": "gone", "guard": "${input.none}"}
+    store = await started(
+        machine({**TABLE, "open": {"on": {"end": "gone"}, "after": {"0s": wrong}}})
+    )
+    async with running(store) as driver:
+        await driver.signal("x", "open", None, "o1")
+        assert (await driver.ended("x")).standing.status == "failed"
+    with pytest.raises(NotResumable):
+        await resume(hand(store), "x")
+    assert await states_of(store) == ["shut", "open"]
 
 
 async def test_a_fork_from_an_action_is_told_the_events_again() -> None:

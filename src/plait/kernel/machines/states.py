@@ -249,7 +249,11 @@ class StatesMachine(Machine):
             if self._is_time_up(x, run):
                 return True
         except ExpressionError as error:
-            kernel.fail(x, run, error.failure())
+            # Not at the machine's own address: who resumes it must not begin it anew, and
+            # forget what it was told.
+            where = f"{run.path}[{run.memory.state}][after]"
+            failure = error.failure().at(step=where, attempts=0, place=run.node.place)
+            kernel.fail(x, run, failure)
             return False
         for signal in list(kept(x)):
             if self._offer(x, run, signal):
