@@ -216,23 +216,20 @@ def _place_of(place: Any) -> Path | Store:
 
 
 class _Known:
-    """Makes the calls of functions that are known here."""
+    """Makes the calls of functions; what else there is in the store, somebody else calls."""
 
     def __init__(self, functions: Functions) -> None:
-        self._functions = functions
         self._calls = PythonCalls(functions)
 
     def start(self, call: Call, done: Done) -> CallHandle:
         """See plait.ports.calls.Calls."""
-        name = call.request.get("function")
-        if call.kind == "python" and name in self._functions:
+        if call.kind == "python":
             return self._calls.start(call, done)
         logger.warning(
-            "step %s of execution %s waits for a worker that knows how to call %s %s",
+            "step %s of execution %s waits for a worker that makes calls of the kind %s",
             call.step,
             call.execution_id,
             call.kind,
-            name or "",
         )
         return _Left()
 

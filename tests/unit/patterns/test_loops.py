@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from plait.connectors.python import FunctionCall
+from plait.connectors.python.call import CURRENT
 from plait.patterns import (
     AsyncIteratorLoop,
     DoWhileLoop,
@@ -201,6 +203,16 @@ async def test_a_stream_in_a_journal_goes_on_after_the_page_that_was_done(
         await run
     outcome = await loop(seen.append).run(9, journal=path, key="a")
     assert (outcome.count, seen) == (9, list(range(9)))
+
+
+async def test_a_page_that_was_read_and_lost_is_read_again() -> None:
+    numbers = Numbers()
+    loop = AsyncIteratorLoop[int, None]("see", numbers, abs, page_size=2)
+    pull = loop.functions.named("see.pull").call
+    CURRENT.set(FunctionCall("run-1", "pages[0]/pull", 1, None))
+    pages = [await pull(5, 0), await pull(5, 0), await pull(5, 2)]
+    assert [page["items"] for page in pages] == [[0, 1], [0, 1], [2, 3]]
+    assert numbers.open_count == 2
 
 
 async def test_rounds_of_a_fan_share_a_state() -> None:
