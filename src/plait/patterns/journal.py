@@ -216,7 +216,7 @@ def _place_of(place: Any) -> Path | Store:
 
 
 class _Known:
-    """Makes the calls of functions; what else there is in the store, somebody else calls."""
+    """Makes the calls of functions; somebody else makes what other calls there are."""
 
     def __init__(self, functions: Functions) -> None:
         self._calls = PythonCalls(functions)
