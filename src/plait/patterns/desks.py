@@ -21,9 +21,7 @@ from plait.patterns.outcome import Outcome, decoder
 In = TypeVar("In")
 Out = TypeVar("Out")
 
-_HOPS: Final = "hops"
-_AT: Final = "at"
-_VISIT: Final = "visit"
+_CASE: Final = "case"
 _HANDLE: Final = "handle"
 _VALUE: Final = "${previous == null ? input : previous.value}"
 
@@ -76,8 +74,8 @@ class HierarchicalRouter(Pattern[In, Out]):
 
     Args:
         desks: The first one is where everything begins.
-        max_hops: So many desks may be visited; one more, and the run fails with
-            `limit.iterations`.
+        max_hops: How often it may be handed on, up to 100; once more, and the run fails
+            with `limit.hops`.
 
     Raises:
         ValueError: A desk hands on to one that is not there, or is never reached.
@@ -106,30 +104,18 @@ class HierarchicalRouter(Pattern[In, Out]):
         self._adapters: dict[str, Adapter | None] = {}
         what = f"{self.kind} '{name}'"
         self._check(what)
-        check_count(f"{what}: max_hops", max_hops, most=1_000)
-        first = self.desks[0].name
-        at: JsonObject = {
-            "id": _AT,
-            "type": "set",
-            "value": f"${{previous == null ? '{first}' : previous.to}}",
+        check_count(f"{what}: max_hops", max_hops, most=100)
+        route: JsonObject = {
+            "id": _CASE,
+            "type": "route",
+            "max_hops": max_hops,
+            "handlers": {desk.name: self._handler(what, desk) for desk in self.desks},
         }
-        cases: list[JsonValue] = [self._case(what, desk) for desk in self.desks]
-        visit: JsonObject = {"id": _VISIT, "type": "switch", "cases": cases}
-        path = f"(previous == null ? [] : previous.path) + [{_AT}.response]"
-        result: JsonObject = {
-            "to": f"${{{_VISIT}.response.to}}",
-            "value": f"${{{_VISIT}.response.value}}",
-            "path": f"${{{path}}}",
+        output: JsonObject = {
+            "value": f"${{{_CASE}.response.value}}",
+            "path": f"${{{_CASE}.path}}",
         }
-        hops: JsonObject = {
-            "id": _HOPS,
-            "type": "repeat",
-            "until": f"${{{_VISIT}.response.to == null}}",
-            "max_iterations": max_hops,
-            "steps": [at, visit],
-            "result": result,
-        }
-        self._compile({"steps": [hops], "output": f"${{{_HOPS}.response.result}}"})
+        self._compile({"steps": [route], "output": output})
 
     def _check(self, what: str) -> None:
         names = [desk.name for desk in self.desks]
@@ -153,16 +139,18 @@ class HierarchicalRouter(Pattern[In, Out]):
         if lost:
             raise ValueError(f"{what}: nobody hands on to desk '{lost[0]}'")
 
-    def _case(self, what: str, desk: Desk) -> JsonObject:
+    def _handler(self, what: str, desk: Desk) -> JsonObject:
         callee = self._callee(desk.name, _handing_on(desk))
         self._adapters[desk.name] = callee.function.returns
         own = limits(f"{what}: {desk.name}", timeout_s=desk.timeout_s, retry=desk.retry)
         step = {**call(_HANDLE, callee, _VALUE), **own, "effect": desk.effect}
+        following: list[JsonValue] = [
+            {"to": to, "when": f"${{{_HANDLE}.response.to == '{to}'}}"} for to in desk.to
+        ]
         return {
-            "name": desk.name,
-            "when": f"${{{_AT}.response == '{desk.name}'}}",
             "steps": [step],
             "output": f"${{{_HANDLE}.response}}",
+            "next": following,
         }
 
     def _told(self, result: Result) -> HopsOutcome[Out]:
