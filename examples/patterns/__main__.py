@@ -109,11 +109,8 @@ def main() -> int:
     if options.name is None:
         print("\n".join(names()))
         return 0
-    example = load(options.name)
-    if options.twin and example.run is None:
-        parser.error(f"{example.name} has no twin")
     try:
-        asyncio.run(run(example, options.twin))
+        asyncio.run(run(load(options.name), options.twin))
     except StartFailed as error:
         print(f"{paint('red', 'It failed:')} {error}", file=sys.stderr)
         return 1

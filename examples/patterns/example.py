@@ -2,7 +2,8 @@
 
 A folder of this package with a `workflow.yaml` is an example. Its `services.py` has
 `SCENES` (by title, the inputs to give one after the other), `services()`, and perhaps
-`ENVIRONMENT` (variables for the gateway); its `twin.py` has `run(input) -> output`.
+`ENVIRONMENT` (variables for the gateway); its `twin.py` has `run(input) -> output`, perhaps
+a coroutine.
 
 Rule. The scenes of an example share its services, and run in their order.
 """
@@ -33,7 +34,7 @@ class Example:
     Attributes:
         about: The comment on top of the document.
         initial: The state in which a state machine begins; None: it is none.
-        run: The twin's `run`; None while there is no twin.
+        run: The twin's.
     """
 
     name: str
@@ -45,7 +46,7 @@ class Example:
     scenes: Mapping[str, Sequence[Input | Pause]]
     services: Callable[[], list[Service]]
     environment: Mapping[str, str]
-    run: Callable[[Input], Any] | None
+    run: Callable[[Input], Any]
 
     async def inputs(self, title: str) -> AsyncIterator[Input]:
         """Yield the inputs of a scene; where it has a pause, wait."""
@@ -57,7 +58,6 @@ class Example:
 
     async def ask_twin(self, given: Input) -> Any:
         """Return what the twin makes of an input; raises what it raises."""
-        assert self.run is not None
         if inspect.iscoroutinefunction(self.run):
             return await self.run(given)
         return await asyncio.to_thread(self.run, given)
@@ -87,7 +87,6 @@ def load(name: str) -> Example:
     written = yaml.safe_load(text)
     endpoint = written["endpoint"]
     services = import_module(f"examples.patterns.{name}.services")
-    has_twin = (HERE / name / "twin.py").exists()
     return Example(
         name=name,
         document=document,
@@ -98,5 +97,5 @@ def load(name: str) -> Example:
         scenes=services.SCENES,
         services=services.services,
         environment=getattr(services, "ENVIRONMENT", {}),
-        run=import_module(f"examples.patterns.{name}.twin").run if has_twin else None,
+        run=import_module(f"examples.patterns.{name}.twin").run,
     )

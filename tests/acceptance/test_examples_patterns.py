@@ -1,8 +1,8 @@
 """The patterns of the examples, through a real gateway, and their twins in Python.
 
 Each scene of an example is asked as a user would; status, body and the calls that the
-services saw are compared with what stands here. Where an example has a twin, it answers the
-same scenes, against services of its own, and has to do the same.
+services saw are compared with what stands in patterns_told.yaml. The twin answers the same
+scenes, against services of its own, and has to do the same.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from tests.acceptance.gateways import serving
 from tests.unit.gateway.wires import WAIT_S
 
 TOLD = yaml.safe_load(Path(__file__).with_name("patterns_told.yaml").read_text())
-TWINS = [name for name in names() if load(name).run is not None]
 
 
 @dataclass(frozen=True)
@@ -132,7 +131,7 @@ async def test_document_answers_each_scene_as_told(name: str, tmp_path: Path) ->
         ] == [e.comparable(e) for e in expected], title
 
 
-@pytest.mark.parametrize("name", TWINS)
+@pytest.mark.parametrize("name", names())
 async def test_twin_in_python_gives_what_the_document_gives(name: str) -> None:
     told = await told_by_twin(load(name))
     for title, expected in expected_of(name).items():
