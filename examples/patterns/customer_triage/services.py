@@ -5,17 +5,23 @@ from __future__ import annotations
 from examples.patterns.serving import Call, Refusal, Reply, Service, route
 
 SCENES = {
-    "Charged twice for a lamp: billing, refunds": [
+    "Charged twice for a lamp: billing, then refunds": [
         {"order": "ord-1", "text": "You charged me twice!"}
     ],
-    "Charged twice for a sofa: billing, disputes, as it is much money": [
+    "Charged twice for a sofa: billing, then disputes, as it is much money": [
         {"order": "ord-2", "text": "You charged me twice!"}
     ],
-    "A broken radio in warranty: technical, replacement": [
+    "A broken radio in warranty: technical, then replacement": [
         {"order": "ord-3", "text": "It is broken."}
     ],
-    "A broken lamp out of warranty: technical, repair": [
+    "A broken lamp out of warranty: technical": [
         {"order": "ord-1", "text": "It is broken."}
+    ],
+    "A broken clock that was never paid for: technical hands it over to billing": [
+        {"order": "ord-4", "text": "It is broken."}
+    ],
+    "A case that both departments hand to each other is given up": [
+        {"order": "ord-5", "text": "It is broken."}
     ],
     "Nobody can tell what it is about: triage asks back": [
         {"order": "ord-1", "text": "Hello?"}
@@ -23,7 +29,14 @@ SCENES = {
     "No such order": [{"order": "ord-9", "text": "It is broken."}],
 }
 TOPICS = {"charged": "billing", "invoice": "billing", "broken": "technical"}
-SOLD = {"ord-1": ("lamp", 3900), "ord-2": ("sofa", 89900), "ord-3": ("radio", 5900)}
+SOLD = {
+    "ord-1": ("lamp", 3900),
+    "ord-2": ("sofa", 89900),
+    "ord-3": ("radio", 5900),
+    "ord-4": ("clock", 2900),
+    "ord-5": ("piano", 4900),
+}
+UNPAID = ("clock", "piano")
 
 
 class Language(Service):
@@ -55,15 +68,22 @@ class Shop(Service):
     @route("GET", "/orders/{id}/invoice")
     def invoice(self, call: Call) -> Reply:
         """Answer with an order's invoice."""
-        number, _, amount_cents = self.find(call)
-        invoice = {"id": f"inv-{number}", "amount_cents": amount_cents, "is_paid": True}
-        return Reply(invoice)
+        number, sku, amount_cents = self.find(call)
+        return Reply(
+            {
+                "id": f"inv-{number}",
+                "amount_cents": amount_cents,
+                "is_paid": sku not in UNPAID,
+                "is_for_repair": sku == "piano",
+            }
+        )
 
     @route("GET", "/orders/{id}/device")
     def device(self, call: Call) -> Reply:
         """Answer with what was sold, and whether its warranty still holds."""
         _, sku, _ = self.find(call)
-        return Reply({"sku": sku, "in_warranty": sku != "lamp"})
+        is_paid = sku not in UNPAID
+        return Reply({"sku": sku, "in_warranty": sku != "lamp", "is_paid": is_paid})
 
     @route("POST", "/invoices/{id}/refund")
     def refund(self, call: Call) -> Reply:
