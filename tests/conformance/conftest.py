@@ -12,7 +12,9 @@ from redis.asyncio import Redis
 from plait.drivers.journal import Store
 from plait.stores.postgres import PostgresStore
 from plait.stores.redis import RedisStore
-from plait.testing.journal_suite import OpenStore
+from plait.testing.store_suite import (
+    OpenStore,
+)
 from tests.conformance.journal.servers import (
     PrivateServer,
     postgres,

@@ -13,21 +13,16 @@ Needs pytest with pytest-asyncio in automatic mode.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
-from itertools import count
-from typing import Any, Final, TypeAlias
+from typing import Any
 
 import pytest
 
 from plait.drivers.journal import PAYLOAD_BYTES_MAX, Store
 from plait.ports.journal import (
-    Append,
     Created,
     Entry,
     LostRace,
     Message,
-    NewExecution,
     Search,
     Standing,
     Summary,
@@ -35,69 +30,25 @@ from plait.ports.journal import (
     UnknownPlan,
 )
 from plait.testing.anew_suite import AnewSuite
+from plait.testing.finding_suite import FindingSuite
 from plait.testing.lanes_suite import LanesSuite
+from plait.testing.store_suite import (
+    ANN,
+    AT_ONCE,
+    BOB,
+    COMPLETED,
+    LATER_MS,
+    NOW_MS,
+    OpenStore,
+    append_to,
+    entry,
+    new,
+)
 from plait.testing.upkeep_suite import KeptStore, UpkeepSuite
 
-OpenStore: TypeAlias = Callable[[], Awaitable[Store]]
 
-NOW_MS: Final = 1_767_225_600_000
-LATER_MS: Final = NOW_MS + 60_000
-AT_ONCE: Final = Standing("running", NOW_MS, 0)
-COMPLETED: Final = Standing("completed", NOW_MS + 5, None)
-ANN, BOB = "ann", "bob"
-
-_numbers = count()
-
-
-def entry(text: str = "turn") -> Entry:
-    """Return an entry; stores do not look into it."""
-    return Entry(text.encode(), f"digest of {text}".encode()[:16])
-
-
-def new(execution_id: str, **fields: object) -> NewExecution:
-    """Return what is known of an execution of the workflow `shop`."""
-    plain = NewExecution(execution_id, "shop", "sha256:1", NOW_MS, "{}")
-    return replace(plain, **fields)  # type: ignore[arg-type]  # as the tests give them
-
-
-def append_to(summary: Summary, *texts: str, **fields: object) -> Append:
-    """Return the append of entries to an execution as its row says it is."""
-    entries = [entry(text) for text in texts]
-    plain = Append(
-        summary.new.execution_id, entries, AT_ONCE, summary.length, summary.epoch
-    )
-    return replace(plain, **fields)  # type: ignore[arg-type]  # as the tests give them
-
-
-class JournalSuite(AnewSuite, LanesSuite, UpkeepSuite):
+class JournalSuite(FindingSuite, AnewSuite, LanesSuite, UpkeepSuite):
     """Inherit, and give the fixture `stores`: it opens one and the same store."""
-
-    @pytest.fixture
-    async def store(self, stores: OpenStore) -> Store:
-        """Two workers have joined and are alive."""
-        store = await stores()
-        for worker in (ANN, BOB):
-            await store.join(worker)
-            await store.beat(worker, NOW_MS, LATER_MS)
-        return store
-
-    async def begin(
-        self,
-        store: Store,
-        execution_id: str = "",
-        standing: Standing = AT_ONCE,
-        **fields: object,
-    ) -> Summary:
-        """Create an execution that Ann holds."""
-        execution_id = execution_id or f"x{next(_numbers)}"
-        started = new(execution_id, **fields)
-        return (await store.create(started, [entry("started")], standing, ANN)).summary
-
-    async def free(self, store: Store, execution_id: str, wake_at_ms: int | None) -> None:
-        """Create an execution that nobody holds."""
-        standing = Standing("running", NOW_MS, wake_at_ms)
-        summary = await self.begin(store, execution_id, standing)
-        await store.release(ANN, [summary.new.execution_id])
 
     # -- create ------------------------------------------------------------------------
 
@@ -248,119 +199,6 @@ class JournalSuite(AnewSuite, LanesSuite, UpkeepSuite):
     async def test_an_unknown_execution_is_told_so(self, store: Store) -> None:
         with pytest.raises(UnknownExecution, match="nobody"):
             await store.read("nobody")
-
-    async def test_finding_gives_the_latest_created_first(self, store: Store) -> None:
-        for number in range(5):
-            await self.begin(store, f"x{number}")
-        found = await store.find(Search())
-        assert [one.new.execution_id for one in found] == ["x4", "x3", "x2", "x1", "x0"]
-
-    async def test_finding_goes_on_page_by_page(self, store: Store) -> None:
-        for number in range(5):
-            await self.begin(store, f"x{number}")
-        page = await store.find(Search(limit=2))
-        following = await store.find(Search(limit=2, before=page[-1].number))
-        assert [one.new.execution_id for one in page + following] == [
-            "x4",
-            "x3",
-            "x2",
-            "x1",
-        ]
-
-    @pytest.mark.parametrize(
-        "search", [Search(), Search(tag="vip"), Search(text="vip"), Search(workflow="shop")]
-    )
-    async def test_a_page_goes_on_behind_one_that_was_removed_meanwhile(
-        self, store: KeptStore, search: Search
-    ) -> None:
-        for number in range(5):
-            await self.begin(store, f"x{number}", COMPLETED, tags=("vip",), input="vip")
-        await store.release(ANN, [f"x{number}" for number in range(5)])
-        page = await store.find(replace(search, limit=2))
-        await store.remove(page)
-        following = await store.find(replace(search, limit=2, before=page[-1].number))
-        assert [one.new.execution_id for one in following] == ["x2", "x1"]
-
-    @pytest.mark.parametrize(
-        "search",
-        [
-            Search(execution_ids=("wanted", "nobody")),
-            Search(workflow="billing"),
-            Search(statuses=("failed", "cancelled")),
-            Search(error_code="connector.timeout"),
-            Search(tag="vip"),
-            Search(text="Zoë"),
-            Search(since_ms=NOW_MS + 1),
-            Search(parent="mother"),
-            Search(key="order-7"),
-            Search(key="order-7", workflow="billing", tag="vip"),
-            Search(tag="vip", text="Zoë", since_ms=NOW_MS + 1),
-            Search(workflow="billing", tag="vip", statuses=("failed",)),
-        ],
-        ids=lambda search: str(
-            [
-                name
-                for name in search.__slots__
-                if getattr(search, name) not in (None, (), 50)
-            ]
-        ),
-    )
-    async def test_finding_keeps_to_what_is_asked_for(
-        self, store: Store, search: Search
-    ) -> None:
-        await self.begin(
-            store, "other", tags=("vip2",), input='{"name": "Zoe"}', key="order-7 "
-        )
-        failed = Standing("failed", NOW_MS + 9, None, "connector.timeout")
-        await self.begin(
-            store,
-            "wanted",
-            failed,
-            workflow="billing",
-            tags=("new", "vip"),
-            input='{"name": "Zoë"}',
-            created_at_ms=NOW_MS + 1,
-            parent="mother",
-            key="order-7",
-        )
-        await self.begin(store, "another")
-        assert [one.new.execution_id for one in await store.find(search)] == ["wanted"]
-
-    async def test_one_key_of_two_workflows_is_found_in_both(self, store: Store) -> None:
-        await self.begin(store, "x1", key="k")
-        await self.begin(store, "x2", key="k", workflow="other")
-        found = await store.find(Search(key="k"))
-        assert [one.new.execution_id for one in found] == ["x2", "x1"]
-        found = await store.find(Search(key="k", workflow="shop"))
-        assert [one.new.execution_id for one in found] == ["x1"]
-
-    @pytest.mark.parametrize("search", [Search(tag="vip"), Search(text="vip")])
-    async def test_few_among_many_are_found_page_by_page(
-        self, store: Store, search: Search
-    ) -> None:
-        for number in range(40):
-            words = ("vip", "a") if number % 9 == 0 else ("b",)
-            await self.begin(store, f"x{number}", tags=words, input=str(words))
-        found: list[str] = []
-        last: int | None = None
-        while page := await store.find(replace(search, limit=2, before=last)):
-            found += [one.new.execution_id for one in page]
-            last = page[-1].number
-        assert found == ["x36", "x27", "x18", "x9", "x0"]
-
-    async def test_until_a_moment_leaves_that_moment_out(self, store: Store) -> None:
-        await self.begin(store, "early")
-        await self.begin(store, "late", created_at_ms=NOW_MS + 1)
-        found = await store.find(Search(until_ms=NOW_MS + 1))
-        assert [one.new.execution_id for one in found] == ["early"]
-
-    async def test_a_text_with_signs_of_patterns_is_taken_literally(
-        self, store: Store
-    ) -> None:
-        await self.begin(store, "x1", input='{"a": "100%_*?[x]"}')
-        await self.begin(store, "x2", input='{"a": "100 percent"}')
-        found = await store.find(Search(text="100%_*?[x]"))
-        assert [one.new.execution_id for one in found] == ["x1"]
 
     # -- messages ----------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from plait.ports.journal import Search, Standing
 from plait.ports.upkeep import Upkeep
 from plait.stores.damaged import tell_damaged
 from plait.stores.faults import StoreDamaged
-from plait.testing.journal_suite import (
+from plait.testing.store_suite import (
     ANN,
     AT_ONCE,
     BOB,

@@ -11,8 +11,14 @@ from plait.drivers.journal import Store
 from plait.ports.derived import Derived, Difference
 from plait.ports.journal import LET_IN, RUNNING, Message, Search, Standing
 from plait.ports.upkeep import Upkeep
-from plait.testing.journal_suite import ANN, BOB, LATER_MS, NOW_MS, OpenStore
 from plait.testing.lanes_suite import claim, end, row, start
+from plait.testing.store_suite import (
+    ANN,
+    BOB,
+    LATER_MS,
+    NOW_MS,
+    OpenStore,
+)
 
 # Does to the store's lists what a name says, behind its back.
 Spoil: TypeAlias = Callable[[str], Awaitable[object]]

@@ -26,7 +26,7 @@ from plait.ports.journal import (
     Summary,
     UnknownExecution,
 )
-from plait.testing.journal_suite import (
+from plait.testing.store_suite import (
     ANN,
     AT_ONCE,
     BOB,
@@ -45,7 +45,11 @@ FAR_MS = NOW_MS + 3_600_000
 _WORKER = """
 import asyncio, sys
 from {module} import {name} as Kind
-from plait.testing.journal_suite import AT_ONCE, entry, new
+from plait.testing.store_suite import (
+    AT_ONCE,
+    entry,
+    new,
+)
 
 async def main():
     store = await Kind.open(sys.argv[1])

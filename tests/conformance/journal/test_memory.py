@@ -6,7 +6,10 @@ import pytest
 
 from plait.drivers.journal import Store
 from plait.stores.memory import MemoryStore
-from plait.testing.journal_suite import JournalSuite, OpenStore
+from plait.testing.journal_suite import JournalSuite
+from plait.testing.store_suite import (
+    OpenStore,
+)
 
 
 class TestMemoryStore(JournalSuite):

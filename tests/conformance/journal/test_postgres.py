@@ -26,11 +26,11 @@ from plait.stores.postgres import PostgresStore, leases
 from plait.stores.postgres.searches import search_sql
 from plait.stores.postgres.server import migrations
 from plait.stores.unstorable import Unstorable
-from plait.testing.journal_suite import (
+from plait.testing.journal_suite import JournalSuite
+from plait.testing.store_suite import (
     ANN,
     AT_ONCE,
     NOW_MS,
-    JournalSuite,
     OpenStore,
     append_to,
     entry,

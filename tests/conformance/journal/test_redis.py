@@ -23,14 +23,14 @@ from plait.stores.faults import StoreDamaged
 from plait.stores.redis import RedisStore
 from plait.stores.redis.server import SCHEMA
 from plait.stores.unstorable import Unstorable
-from plait.testing.journal_suite import (
+from plait.testing.journal_suite import JournalSuite
+from plait.testing.store_suite import (
     ANN,
     AT_ONCE,
     BOB,
     COMPLETED,
     LATER_MS,
     NOW_MS,
-    JournalSuite,
     OpenStore,
     append_to,
     entry,

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
-from plait.testing.journal_suite import NOW_MS, OpenStore
 from plait.testing.lanes_suite import end, row
+from plait.testing.store_suite import (
+    NOW_MS,
+    OpenStore,
+)
 from tests.conformance.journal.derived import LANE, DerivedStore, DerivedSuite, Spoil
 
 

@@ -26,7 +26,10 @@ from plait.ports.journal import Entry, StoreFull, StoreUnavailable
 from plait.stores.faults import StoreReadOnly
 from plait.stores.postgres import PostgresStore
 from plait.stores.redis import RedisStore
-from plait.testing.journal_suite import OpenStore, append_to
+from plait.testing.store_suite import (
+    OpenStore,
+    append_to,
+)
 from tests.conformance.journal.outages import begin
 from tests.conformance.journal.servers import PrivateServer, postgres_url, redis, redis_url
 from tests.faults.disks import SmallDisk, small_disk

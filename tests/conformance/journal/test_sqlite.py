@@ -9,12 +9,12 @@ import pytest
 
 from plait.drivers.journal import Store
 from plait.stores.sqlite import SqliteStore
-from plait.testing.journal_suite import (
+from plait.testing.journal_suite import JournalSuite
+from plait.testing.store_suite import (
     ANN,
     AT_ONCE,
     LATER_MS,
     NOW_MS,
-    JournalSuite,
     OpenStore,
     entry,
     new,

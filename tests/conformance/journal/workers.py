@@ -20,7 +20,14 @@ import pytest
 
 from plait.drivers.journal import Store, verify
 from plait.ports.journal import Message, Search, Standing
-from plait.testing.journal_suite import ANN, BOB, LATER_MS, NOW_MS, OpenStore, append_to
+from plait.testing.store_suite import (
+    ANN,
+    BOB,
+    LATER_MS,
+    NOW_MS,
+    OpenStore,
+    append_to,
+)
 from plait.testing.upstream import Peer, Request, Upstream
 from plait.testing.upstream_scripts import reply
 from tests.conformance.journal.outages import begin
