@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Final, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypedDict, TypeVar
 
 import orjson
 
@@ -34,6 +34,13 @@ Out_co = TypeVar("Out_co", covariant=True)
 _CATALOG: Final = Catalog([PythonStep])
 _LIMITS: Final = SourceLimits(bytes_max=16_000_000, nodes_max=1_000_000)
 _ID_BYTES: Final = 16
+
+
+class Where(TypedDict, total=False):
+    """Where a pattern runs: see `Pattern.run`."""
+
+    journal: Place | Journal | None
+    key: str | None
 
 
 class Pattern(Generic[In_contra, Out_co]):

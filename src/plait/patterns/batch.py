@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Final, Generic, Literal, TypeVar, Unpack
 
 from plait.drivers.inline import Result
 from plait.model.json import JsonObject, JsonValue
-from plait.patterns.base import Pattern
+from plait.patterns.base import Pattern, Where
 from plait.patterns.build import call, limits
 from plait.patterns.checks import (
     Retry,
@@ -152,7 +152,7 @@ class BatchProcessor(Pattern[Iterable[Item], Out]):
             success_rate=told.get("success_rate", 0.0),
         )
 
-    async def run(self, value: Iterable[Item], **where: Any) -> BatchOutcome[Out]:
+    async def run(self, value: Iterable[Item], **where: Unpack[Where]) -> BatchOutcome[Out]:
         """See `Pattern.run`."""
         outcome = await super().run(value, **where)
         assert isinstance(outcome, BatchOutcome)

@@ -6,14 +6,14 @@ import functools
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar, Unpack
 
 from plait.connectors.python import StepError
 from plait.connectors.python.functions import Adapter
 from plait.drivers.inline import Result
 from plait.model.diagnostic import did_you_mean
 from plait.model.json import JsonObject, JsonValue
-from plait.patterns.base import Pattern
+from plait.patterns.base import Pattern, Where
 from plait.patterns.build import call, limits
 from plait.patterns.checks import Retry, check_count, check_names
 from plait.patterns.outcome import Outcome, decoder
@@ -161,7 +161,7 @@ class HierarchicalRouter(Pattern[In, Out]):
             facts["decode"] = decoder(self._adapters[told["path"][-1]])
         return HopsOutcome(**facts, path=told["path"])
 
-    async def run(self, value: In, **where: Any) -> HopsOutcome[Out]:
+    async def run(self, value: In, **where: Unpack[Where]) -> HopsOutcome[Out]:
         """See `Pattern.run`."""
         outcome = await super().run(value, **where)
         assert isinstance(outcome, HopsOutcome)

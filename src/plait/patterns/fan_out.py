@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Final, Generic, Literal, TypeVar, Unpack
 
 from plait.connectors.python.functions import Adapter
 from plait.drivers.inline import Result
 from plait.model.json import JsonObject, JsonValue
-from plait.patterns.base import Pattern
+from plait.patterns.base import Pattern, Where
 from plait.patterns.build import call, either, limits
 from plait.patterns.checks import (
     Retry,
@@ -228,7 +228,7 @@ class FanOutFanIn(Pattern[In, Out]):
     def _made(self, raw: Any) -> Any:
         return {name: decoder(self._adapters[name])(one) for name, one in raw.items()}
 
-    async def run(self, value: In, **where: Any) -> FanOutcome[Out]:
+    async def run(self, value: In, **where: Unpack[Where]) -> FanOutcome[Out]:
         """See `Pattern.run`."""
         outcome = await super().run(value, **where)
         assert isinstance(outcome, FanOutcome)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar, Unpack
 
 from plait.drivers.inline import Result
 from plait.model.json import JsonObject, JsonValue
-from plait.patterns.base import Pattern
+from plait.patterns.base import Pattern, Where
 from plait.patterns.build import call, limits
 from plait.patterns.checks import Retry, check_count, check_seconds, duration
 from plait.patterns.outcome import Outcome
@@ -96,7 +96,7 @@ class _Loop(Pattern[S, S]):
         facts["raw"] = told["value"]
         return LoopOutcome(**facts, iterations=told["iterations"])
 
-    async def run(self, value: S, **where: Any) -> LoopOutcome[S]:
+    async def run(self, value: S, **where: Unpack[Where]) -> LoopOutcome[S]:
         """See `Pattern.run`."""
         outcome = await super().run(value, **where)
         assert isinstance(outcome, LoopOutcome)

@@ -15,10 +15,10 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar, Unpack
 
 from plait.model.json import JsonObject, JsonValue
-from plait.patterns.base import Pattern
+from plait.patterns.base import Pattern, Where
 from plait.patterns.build import call, context, either, limits
 from plait.patterns.checks import Retry, check_seconds, duration
 from plait.patterns.context import Callee
@@ -281,7 +281,7 @@ class StateMachine(Pattern[In, dict[str, Any]], Generic[In, S, E]):
             await session.settled()
             yield session
 
-    async def run(self, value: In, **where: Any) -> Outcome[dict[str, Any]]:
+    async def run(self, value: In, **where: Unpack[Where]) -> Outcome[dict[str, Any]]:
         """Begin, and wait for the end: of a machine that goes on by itself."""
         async with self.start(value, **where) as session:
             return await session.ended()

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final, Generic, TypedDict, TypeVar, Unpack, ov
 
 from plait.drivers.inline import Result
 from plait.model.json import JsonObject, JsonValue
-from plait.patterns.base import Pattern
+from plait.patterns.base import Pattern, Where
 from plait.patterns.build import call, context, either, limits
 from plait.patterns.checks import Retry, check_name, check_names
 from plait.patterns.context import Context
@@ -262,7 +262,7 @@ class Pipeline(Pattern[In, Out]):
         stages = {one.name: _told_of(one.name, steps) for one in self.pipeline_stages}
         return PipelineOutcome(**facts, stages=stages)
 
-    async def run(self, value: In, **where: Any) -> PipelineOutcome[Out]:
+    async def run(self, value: In, **where: Unpack[Where]) -> PipelineOutcome[Out]:
         """See `Pattern.run`."""
         outcome = await super().run(value, **where)
         assert isinstance(outcome, PipelineOutcome)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar, Unpack
 
 from plait.drivers.inline import Result
 from plait.model.json import JsonObject, JsonValue
-from plait.patterns.base import Pattern
+from plait.patterns.base import Pattern, Where
 from plait.patterns.build import call, limits
 from plait.patterns.checks import Retry, check_name
 from plait.patterns.fan_out import FanOutcome, FanOutFanIn, Task
@@ -59,7 +59,7 @@ class Broadcast(FanOutFanIn[M, dict[str, Any]]):
             on_error="continue",
         )
 
-    async def send(self, message: M, **where: Any) -> FanOutcome[dict[str, Any]]:
+    async def send(self, message: M, **where: Unpack[Where]) -> FanOutcome[dict[str, Any]]:
         """Send a message: another word for `run`."""
         return await self.run(message, **where)
 
@@ -194,7 +194,7 @@ class PubSub(Pattern[Any, dict[str, Any]], Generic[M]):
         topic: JsonObject = {"id": _TOPIC, "type": "set", "value": "${input.topic}"}
         self._compile({"steps": [topic, *self._steps.values()], "output": told})
 
-    async def publish(self, topic: str, message: M, **where: Any) -> Published:
+    async def publish(self, topic: str, message: M, **where: Unpack[Where]) -> Published:
         """Bring a message to all who subscribed to its topic; return when they are done.
 
         Args:
@@ -256,7 +256,7 @@ class Subject(PubSub[M]):
         """
         self.unsubscribe(name)
 
-    async def notify(self, value: M, **where: Any) -> Published:
+    async def notify(self, value: M, **where: Unpack[Where]) -> Published:
         """Tell all observers of a change; return when they are done. See `publish`."""
         return await self.publish("changed", value, **where)
 

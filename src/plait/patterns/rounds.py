@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Final, Generic, Literal, TypeVar, Unpack
 
 from plait.drivers.inline import Result
 from plait.model.json import JsonObject, JsonValue
-from plait.patterns.base import Pattern
+from plait.patterns.base import Pattern, Where
 from plait.patterns.build import call, limits
 from plait.patterns.checks import check_choice, check_count, check_names
 from plait.patterns.fan_out import Task, results_of, tasks_of
@@ -155,7 +155,7 @@ class StatefulFanOutFanIn(Pattern[S, S]):
         facts["raw"] = told["state"]
         return RoundsOutcome(**facts, rounds=told["rounds"])
 
-    async def run(self, value: S, **where: Any) -> RoundsOutcome[S]:
+    async def run(self, value: S, **where: Unpack[Where]) -> RoundsOutcome[S]:
         """See `Pattern.run`."""
         outcome = await super().run(value, **where)
         assert isinstance(outcome, RoundsOutcome)

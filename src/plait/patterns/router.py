@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Generic, Literal, TypeAlias, TypeVar, get_args
+from typing import (
+    Any,
+    ClassVar,
+    Final,
+    Generic,
+    Literal,
+    TypeAlias,
+    TypeVar,
+    Unpack,
+    get_args,
+)
 
 from plait.connectors.python.functions import Adapter
 from plait.drivers.inline import Result
 from plait.model.json import JsonObject, JsonValue
-from plait.patterns.base import Pattern
+from plait.patterns.base import Pattern, Where
 from plait.patterns.build import call, either, limits
 from plait.patterns.checks import Retry, check_choice, check_names, check_range
 from plait.patterns.outcome import Outcome, decoder
@@ -196,7 +206,7 @@ class Router(Pattern[In, Out]):
             return {one: decoder(self._adapters[one])(raw[one]) for one in routes}
         return decoder(self._adapters[routes[0]])(raw)
 
-    async def run(self, value: In, **where: Any) -> RouterOutcome[Out]:
+    async def run(self, value: In, **where: Unpack[Where]) -> RouterOutcome[Out]:
         """See `Pattern.run`."""
         outcome = await super().run(value, **where)
         assert isinstance(outcome, RouterOutcome)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar, Unpack
 
 from plait.drivers.inline import Result
 from plait.model.json import JsonObject, JsonValue
-from plait.patterns.base import Pattern
+from plait.patterns.base import Pattern, Where
 from plait.patterns.build import call, context, either, limits, with_keys
 from plait.patterns.checks import Retry, check_names
 from plait.patterns.outcome import Outcome, StepReport
@@ -187,7 +187,7 @@ class Saga(Pattern[C, dict[str, Any]]):
         log = compensations_of(result, facts["steps"])
         return SagaOutcome(**facts, compensations=log)
 
-    async def run(self, value: C, **where: Any) -> SagaOutcome:
+    async def run(self, value: C, **where: Unpack[Where]) -> SagaOutcome:
         """See `Pattern.run`."""
         outcome = await super().run(value, **where)
         assert isinstance(outcome, SagaOutcome)

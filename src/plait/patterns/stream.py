@@ -5,12 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Final, Generic, Literal, TypeVar, Unpack
 
 from plait.connectors.python import current_call
 from plait.drivers.inline import Result
 from plait.model.json import JsonObject, JsonValue
-from plait.patterns.base import Pattern
+from plait.patterns.base import Pattern, Where
 from plait.patterns.batch import kept
 from plait.patterns.build import call, limits
 from plait.patterns.checks import Retry, check_choice, check_count
@@ -144,7 +144,7 @@ class AsyncIteratorLoop(Pattern[Any, Out], Generic[Item, Out]):
         facts["raw"] = told["value"]
         return StreamOutcome(**facts, count=told["taken"], failure_count=told["failed"])
 
-    async def run(self, value: Any, **where: Any) -> StreamOutcome[Out]:
+    async def run(self, value: Any, **where: Unpack[Where]) -> StreamOutcome[Out]:
         """See `Pattern.run`."""
         async with self._source:
             outcome = await super().run(value, **where)
