@@ -8,7 +8,7 @@ real one.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -16,14 +16,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from plait.testing import Decided, Sent
 from plait.testing.simulator import STARTED_AT_MS
 from tests.simulation.jumping import add_jump, add_transitions
+from tests.simulation.walking import LOOPS
 
 Json = Any
 STARTED_AT = datetime.fromtimestamp(STARTED_AT_MS / 1000, UTC)
 DEPTH_MAX = 3
-LOOPS = ("while", "repeat", "foreach")
 SCOPED = ("sequence", "parallel", "saga", "switch", "try", "route", *LOOPS)
 CODES = (
     "connector.http.503",
@@ -73,56 +72,6 @@ class Wishes:
     races: bool = True
     limits: bool = True
     undoing: bool = True
-
-
-def signals_of(document: Json) -> list[Sent | Decided]:
-    """Return what an execution of `document` is told, in the order of its writing."""
-    told: list[Sent | Decided] = []
-    if "states" in document:
-        sent = document["annotations"]["sent"]
-        return [Sent(name, payload, after) for after, name, payload in sent]
-    for path, step in steps_of(document, ""):
-        notes = step.get("annotations", {})
-        told += [
-            Sent(step["event"]["name"], {"n": one["n"]}, one["after"])
-            for one in notes.get("sent", ())
-        ]
-        told += [
-            Decided(path, one["decision"], one["by"], "so", one["after"])
-            for one in notes.get("decided", ())
-        ]
-    return told
-
-
-def steps_of(scope: Json, prefix: str) -> Iterator[tuple[str, Json]]:
-    """Yield every step below `scope`, and its path in the first rounds."""
-    for step in scope["steps"]:
-        yield from within(step, prefix)
-
-
-def named_scopes(step: Json) -> Iterator[tuple[str, Json]]:
-    """Yield the scopes of a step that have names in paths."""
-    yield from {**step.get("branches", {}), **step.get("handlers", {})}.items()
-    yield from ((case["name"], case) for case in step.get("cases", ()))
-    for number, catch in enumerate(step.get("catch", ()), start=1):
-        yield f"catch{number}", catch
-    yield from ((key, step[key]) for key in ("default", "finally") if key in step)
-
-
-def within(step: Json, prefix: str) -> Iterator[tuple[str, Json]]:
-    """Yield a step and those inside it."""
-    path = prefix + step["id"]
-    yield path, step
-    if "steps" in step:
-        inside = f"{path}[0]/" if step["type"] in LOOPS else f"{path}/"
-        yield from steps_of(step, inside)
-    for name, scope in named_scopes(step):
-        yield from steps_of(scope, f"{path}[{name}]/")
-    fallback = step.get("fallback")
-    if isinstance(fallback, dict) and "type" in fallback:
-        yield from within({"id": "fallback", **fallback}, f"{path}.fallback/")
-    if "compensate" in step:
-        yield from within(step["compensate"], f"{path}.compensate/")
 
 
 ANYTHING = Wishes()

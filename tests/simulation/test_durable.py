@@ -38,14 +38,8 @@ from plait.testing import Decided, Sent, Simulation
 from plait.testing.script import answer_to
 from plait.testing.virtual_time import run_virtually
 from tests.simulation.asking import plan_of, play
-from tests.simulation.documents import (
-    ANYTHING,
-    ORDERLY,
-    SCOPED,
-    Wishes,
-    document_by,
-    signals_of,
-)
+from tests.simulation.documents import ANYTHING, ORDERLY, SCOPED, Wishes, document_by
+from tests.simulation.walking import signals_of
 
 T = TypeVar("T")
 GIVEN: Any = {"a": 1, "flag": True}

@@ -41,7 +41,8 @@ from plait.model.failure import Failure
 from plait.plan import Node, Plan, Scope, dump_plan, load_plan
 from plait.testing import Simulated, Simulation, shuffled
 from tests.simulation.asking import plan_of, play
-from tests.simulation.documents import ORDERLY, documents, signals_of
+from tests.simulation.documents import ORDERLY, documents
+from tests.simulation.walking import signals_of
 
 SEEDS = st.integers(0, 2**32)
 GIVEN: Any = {"a": 1, "flag": True}

@@ -14,11 +14,11 @@ from plait.kernel.events import SignalRefused, StateEntered
 from plait.ports.journal import TERMINAL
 from plait.testing import Simulated, Simulation
 from tests.simulation.asking import plan_of, play
-from tests.simulation.documents import signals_of
 from tests.simulation.machines import Ended, Model, machine_by
 from tests.simulation.reckoning import Ambiguous
 from tests.simulation.test_durable import Brief, survive
 from tests.simulation.test_snapshots import Watched, ended, met_in
+from tests.simulation.walking import signals_of
 
 MACHINES = 60
 

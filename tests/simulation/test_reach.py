@@ -26,7 +26,8 @@ from plait.kernel.events import (
 from plait.model.failure import Failure
 from plait.testing import Simulated, Simulation
 from tests.simulation.asking import plan_of, play
-from tests.simulation.documents import document_by, signals_of
+from tests.simulation.documents import document_by
+from tests.simulation.walking import signals_of
 
 DOCUMENTS = 1_000
 CANCELLING = {"CancelRequested", "ExecutionCancelled", "CompensationRequested"}

@@ -11,9 +11,10 @@ from plait.kernel.events import RetryScheduled
 from plait.model.failure import Failure
 from plait.testing import Decided, Sent, Simulated, Simulation
 from tests.simulation.asking import plan_of, play
-from tests.simulation.documents import PLAIN, documents, signals_of
+from tests.simulation.documents import PLAIN, documents
 from tests.simulation.reckoning import Ambiguous, End, Error
 from tests.simulation.reference import Reference
+from tests.simulation.walking import signals_of
 
 INPUTS = st.fixed_dictionaries(
     {"a": st.sampled_from([1, 2, "one", None]), "flag": st.booleans()},

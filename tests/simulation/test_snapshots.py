@@ -23,8 +23,9 @@ from plait.kernel.frames import active_runs
 from plait.kernel.turn import Turn
 from plait.testing import Simulation
 from tests.simulation.asking import plan_of, play
-from tests.simulation.documents import document_by, signals_of
+from tests.simulation.documents import document_by
 from tests.simulation.test_laws import GIVEN, portrait
+from tests.simulation.walking import signals_of
 
 
 class Watched(Simulation):
