@@ -82,7 +82,6 @@ TRIAGE = HierarchicalRouter[Case, str](
         Desk("technical", technical, to=("billing", "replacement"), retry=AGAIN),
         Desk("replacement", replacement, retry=AGAIN),
     ],
-    max_hops=11,  # desks that are visited, the first one too
 )
 
 
