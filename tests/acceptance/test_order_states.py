@@ -105,8 +105,9 @@ async def test_an_order_goes_its_way_through_the_gateway_and_outlives_it(
         ("refunded", "refund"),
     ]
     refused = [(one["name"], one["reason"]) for one in ended["refused"]]
-    wanted = ["ship", "pay", "cancel", "refund"]
-    assert refused == [(name, "signal.not_taken") for name in wanted]
+    # One that another worker records stands where that worker heard of it.
+    wanted = ["cancel", "pay", "refund", "ship"]
+    assert sorted(refused) == [(name, "signal.not_taken") for name in wanted]
     charges = [one for one in pay.requests if one.target == "/charges"]
     assert len({one.headers["idempotency-key"] for one in charges}) == 1
     (back,) = [one for one in pay.requests if one.target == "/refunds"]
