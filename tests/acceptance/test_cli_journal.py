@@ -54,7 +54,7 @@ async def test_damage_is_told_with_its_code_and_what_is_whole_is_whole(
     told = await plait("journal", "verify", cwd=tmp_path)
     assert told.code == 1
     assert told.out.startswith(f"{damaged}  journal.damaged: ")
-    assert told.lines == ["2 executions checked, 1 damaged"]
+    assert told.lines == ["2 executions checked, 1 problems found"]
     one = await plait("journal", "verify", damaged[:8], "--json", cwd=tmp_path)
     (found,) = orjson.loads(one.out)["damaged"]
     assert (one.code, found["id"], found["code"]) == (1, damaged, "journal.damaged")
@@ -72,11 +72,11 @@ async def test_what_a_store_derives_is_told_and_repaired(tmp_path: Path) -> None
     assert told.code == 1
     assert told.out.startswith(f"{wrong}  store.inconsistent: ")
     assert "--repair" in told.out
-    assert told.lines == ["2 executions checked, 1 damaged"]
+    assert told.lines == ["2 executions checked, 1 problems found"]
     done = await plait("journal", "verify", "--repair", "--json", cwd=tmp_path)
     (found,) = orjson.loads(done.out)["damaged"]
     assert (done.code, found["id"], found["repaired"]) == (0, wrong, True)
-    assert done.lines == ["2 executions checked, 0 damaged, 1 repaired"]
+    assert done.lines == ["2 executions checked, 0 problems found, 1 repaired"]
     assert (await plait("journal", "verify", cwd=tmp_path)).code == 0
     refused = await plait("journal", "verify", wrong, "--repair", cwd=tmp_path)
     assert (refused.code, "--repair" in refused.err) == (2, True)

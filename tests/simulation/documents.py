@@ -414,7 +414,11 @@ class _Writer:
 
     def kind_switch(self, seen: tuple[str, ...], depth: int) -> Json:
         cases = [
-            {"name": f"c{n}", "when": self.condition(seen), **self.scope(seen, depth + 1)}
+            {
+                "name": f"c{9 - n}",
+                "when": self.condition(seen),
+                **self.scope(seen, depth + 1),
+            }
             for n in range(self.lot.randint(1, 3))
         ]
         for case in cases:
@@ -455,7 +459,8 @@ class _Writer:
 
     def kind_parallel(self, seen: tuple[str, ...], depth: int) -> Json:
         count = self.lot.randint(1, 3)
-        branches = {f"b{n}": self.scope(seen, depth + 1) for n in range(count)}
+        # The latest name first: an order that no mapping sorts by itself.
+        branches = {f"b{count - n}": self.scope(seen, depth + 1) for n in range(count)}
         step = {"branches": branches}
         if self.wishes.races and self.perhaps(2):
             step["join"] = self.pick(["any", *range(1, count + 1)])

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from plait.drivers.journal.telling import Outstanding
-from plait.kernel import Execution
+from plait.kernel import Execution, Kernel
 from plait.kernel.codec import dump_turn, load_turn
 from plait.kernel.events import (
     CancelRequested,
@@ -21,6 +21,7 @@ from plait.kernel.events import (
 )
 from plait.kernel.frames import active_runs
 from plait.kernel.turn import Turn
+from plait.plan import dump_plan, load_plan
 from plait.testing import Simulation
 from tests.simulation.asking import plan_of, play
 from tests.simulation.documents import document_by
@@ -57,6 +58,8 @@ class Watched(Simulation):
         [read] = load_turn(dump_turn([event]))
         assert isinstance(read, HistoryBegun)
         assert dump_turn([read]) == dump_turn([event])
+        # Whoever goes on has the plan out of the store.
+        self.kernel = Kernel(load_plan(dump_plan(self.kernel.plan)))
         restored, commands = self.kernel.restore(read.started, read.state, state.ambient)
         again = Outstanding()
         again.ask(commands)

@@ -99,7 +99,7 @@ def verify(
         write(json_text(report, is_pretty=is_terminal(sys.stdout)) + "\n")
     mended = sum(one.is_mended for one in damaged)
     repaired = f", {mended} repaired" if repair else ""
-    say(f"{count} executions checked, {len(damaged) - mended} damaged{repaired}")
+    say(f"{count} executions checked, {len(damaged) - mended} problems found{repaired}")
     if len(damaged) > mended:
         stop(code=EXIT_FAILED)
 

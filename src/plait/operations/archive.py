@@ -18,7 +18,6 @@ import orjson
 
 from plait.drivers.journal import Store
 from plait.model.errors import Advice, PlaitError
-from plait.model.json import canonical_bytes
 from plait.model.record import record
 from plait.operations.checking import Checker
 from plait.operations.course import Hand, Holding
@@ -127,7 +126,7 @@ def read_line(text: bytes) -> Line:
             None,
         )
         entries = [_entry(one) for one in line["entries"]]
-        return Line(History(summary, entries), canonical_bytes(line["plan"]))
+        return Line(History(summary, entries), orjson.dumps(line["plan"]))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise LineUnreadable(f"{type(error).__name__}: {error}") from error
 

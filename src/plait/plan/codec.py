@@ -16,7 +16,7 @@ import orjson
 
 from plait.expression import Template
 from plait.model.errors import Advice, PlaitError
-from plait.model.json import JsonValue, canonical_bytes
+from plait.model.json import JsonValue
 from plait.model.place import Place
 from plait.plan.nodes import Endpoint, Lane, Node, Plan, RetryPolicy, Scope
 from plait.plan.policies import (
@@ -45,9 +45,13 @@ class PlanUnreadable(PlaitError):
 
 
 def dump_plan(plan: Plan) -> bytes:
-    """Return the canonical bytes of `plan`; equal plans give equal bytes."""
+    """Return the bytes of `plan`; equal plans in equal order give equal bytes.
+
+    Keys are not sorted: branches begin, and outputs are written, in the document's order,
+    and whoever loads the plan has to conclude what its author's process concluded.
+    """
     body = _dump(replace(plan, content_hash=""))
-    return canonical_bytes({"format": FORMAT, "plan": body})
+    return orjson.dumps({"format": FORMAT, "plan": body})
 
 
 def hash_plan(plan: Plan) -> Plan:

@@ -102,6 +102,21 @@ def test_a_loaded_plan_runs_as_the_original_does(plan: Plan) -> None:
     assert first.events[1:] == second.events[1:]
 
 
+def test_a_loaded_plan_has_the_order_of_the_document() -> None:
+    sides: Any = {name: {"steps": [give(name, name)]} for name in ("refund", "charge")}
+    fan = {"id": "fan", "type": "parallel", "branches": sides}
+    written: Any = {"name": "w", "steps": [fan], "output": {"z": "${fan.response}", "a": 1}}
+    plan = plan_of(written)
+    loaded = load_plan(dump_plan(plan))
+    assert [*loaded.scope.nodes[0].scopes] == ["refund", "charge"]
+    first, second = (simulate(one, {}, input={}) for one in (plan, loaded))
+    assert [str(event) for event in first.events[1:]] == [
+        str(event) for event in second.events[1:]
+    ]
+    assert str(first.output) == str(second.output)
+    assert str(first.output).startswith("{'z': {'refund'")
+
+
 def test_the_hash_covers_what_running_depends_on_and_not_the_hash_itself(
     plan: Plan,
 ) -> None:

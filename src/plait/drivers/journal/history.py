@@ -59,10 +59,11 @@ class HistoryMismatch(PlaitError):
 
     code: ClassVar[str] = "journal.mismatch"
 
-    def __init__(self, execution_id: str, number: int) -> None:
+    def __init__(self, execution_id: str, number: int | None) -> None:
+        where = "" if number is None else f" from entry {number} on"
         super().__init__(
             f"execution {execution_id} cannot go on: this version of Plait decides "
-            f"otherwise than its history says from entry {number} on"
+            f"otherwise than its history says{where}"
         )
         self.execution_id = execution_id
         self.number = number
@@ -158,7 +159,21 @@ def replay(
         TurnUnreadable: A newer version wrote an entry.
         BehaviourUnknown: A newer kernel started the execution.
     """
-    execution_id = history.summary.new.execution_id
+    try:
+        return _retold(history, kernel, secrets, heed)
+    except PlaitError:
+        raise
+    except Exception as error:
+        # No mistake in one history may end whatever looks at many of them.
+        raise HistoryMismatch(history.summary.new.execution_id, None) from error
+
+
+def _retold(
+    history: History,
+    kernel: Kernel,
+    secrets: Mapping[str, str],
+    heed: Callable[[Iterable[Command]], None],
+) -> Telling:
     events = load_turn(history.entries[0].body)
     first = events[0]
     if isinstance(first, HistoryBegun):
@@ -183,7 +198,7 @@ def replay(
             heed(turn.commands)
         is_same = turn is None or (turn.events and _is_same(turn.events, entry.body))
         if not is_same:
-            raise HistoryMismatch(execution_id, number)
+            raise HistoryMismatch(history.summary.new.execution_id, number)
     return told
 
 
