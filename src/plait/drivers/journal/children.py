@@ -108,11 +108,16 @@ class Children:
         self._parent = parent
         self._workflows = workflows
         self._spawn = spawn
-        self._starting: dict[str, asyncio.Task[str]] = {}
+        # By the child's name, and when its parent had been resumed last by then.
+        self._starting: dict[tuple[str, int], asyncio.Task[str]] = {}
 
-    def start(self, call: Call, done: Done) -> Child:
-        """Start the child that `call` asks for; `done` hears what it came to."""
-        return Child(told_of(call, self._outcome(call), done))
+    def start(self, call: Call, done: Done, resumed_at_ms: int) -> Child:
+        """Start the child that `call` asks for; `done` hears what it came to.
+
+        Args:
+            resumed_at_ms: When the parent went on last after a pause; -1: never.
+        """
+        return Child(told_of(call, self._outcome(call, resumed_at_ms), done))
 
     async def end(self, calls: Sequence[Call]) -> None:
         """Cancel the children that `calls` asked for, as far as there are any that run.
@@ -120,29 +125,30 @@ class Children:
         Raises:
             StoreUnavailable: Some may not have been told.
         """
-        begun = {child_of(call) for call in calls} & self._starting.keys()
+        names = {child_of(call) for call in calls}
+        begun = [task for (name, _), task in self._starting.items() if name in names]
         if begun:
-            await asyncio.wait([self._starting[one] for one in begun])
+            await asyncio.wait(begun)
         async for child_id in running_of(calls, self._parent.ours()[0]):
             await self._cancel(child_id)
 
-    async def _outcome(self, call: Call) -> Outcome:
+    async def _outcome(self, call: Call, resumed_at_ms: int) -> Outcome:
         wanted = wanted_of(call, self._workflows)
         if isinstance(wanted, Failure):
             return wanted
         try:
             async with asyncio.timeout(call.timeout_ms / 1000):
-                return await _surely(lambda: self._outcome_of(call, wanted))
+                return await _surely(lambda: self._outcome_of(call, wanted, resumed_at_ms))
         except TimeoutError:
             # Before the failure is recorded: after that nobody would think of the child.
             await _surely(lambda: self.end([call]))
             return timed_out(call)
 
-    async def _outcome_of(self, call: Call, wanted: Wanted) -> Outcome:
-        name = child_of(call)
+    async def _outcome_of(self, call: Call, wanted: Wanted, resumed_at_ms: int) -> Outcome:
+        name = child_of(call), resumed_at_ms
         starting = self._starting.get(name)
         if starting is None:
-            starting = self._spawn(self._started(call, wanted))
+            starting = self._spawn(self._started(call, wanted, resumed_at_ms))
             self._starting[name] = starting
             starting.add_done_callback(partial(self._note_start, name))
         # Who begins to start a child brings that to its end, or nobody knew of the child.
@@ -155,29 +161,31 @@ class Children:
             return failure_of(result.failure, child_id)
         return reply_of(result.output, result.passed_over, child_id)
 
-    def _note_start(self, name: str, starting: asyncio.Task[str]) -> None:
+    def _note_start(self, name: tuple[str, int], starting: asyncio.Task[str]) -> None:
         del self._starting[name]
         if not starting.cancelled():
             starting.exception()  # nobody may be left to hear of it
 
-    async def _started(self, call: Call, wanted: Wanted) -> str:
+    async def _started(self, call: Call, wanted: Wanted, resumed_at_ms: int) -> str:
         """Return the id of the child, which runs, or has run, by then."""
         number = 0
-        while await self._is_used_up(child_of(call, number), call, wanted):
+        while await self._is_used_up(child_of(call, number), call, wanted, resumed_at_ms):
             number += 1
         child_id = child_of(call, number)
         if not await self._is_awaited(call):
             await self._cancel(child_id)
         return child_id
 
-    async def _is_used_up(self, child_id: str, call: Call, wanted: Wanted) -> bool:
+    async def _is_used_up(
+        self, child_id: str, call: Call, wanted: Wanted, resumed_at_ms: int
+    ) -> bool:
         """Start a child, or let it go on; tell whether there has to be another one."""
         trigger, parent = trigger_of(call), call.execution_id
         start = Start(child_id, wanted.input, trigger, trace=call.trace, parent=parent)
         try:
             await self._parent.start(wanted.plan, start)
         except LostRace:  # it was started before: before a crash, or before a resume
-            is_undone = await resume_child(*self._parent.ours(), child_id, parent)
+            is_undone = await resume_child(*self._parent.ours(), child_id, resumed_at_ms)
             self._parent.stir()
             return is_undone
         return False

@@ -437,9 +437,12 @@ class Live:
             self.handles.pop(step, None)
             self.feed(self._event_of(step, attempt, outcome))
 
-        is_child = call.kind == KIND
-        performer = self.host.children if is_child else self.host.calls
-        handle = performer.start(call, hear)
+        handle: CallHandle
+        if call.kind == KIND:
+            resumed_at_ms = self.state.resumed_at_ms
+            handle = self.host.children.start(call, hear, resumed_at_ms)
+        else:
+            handle = self.host.calls.start(call, hear)
         # A call that failed at once has been heard already; its handle is of no use.
         if not is_heard:
             self.handles[step] = handle

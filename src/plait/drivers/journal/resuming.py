@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from typing import ClassVar, cast
+from typing import ClassVar
 
 from plait.drivers.journal.history import entry_of
 from plait.drivers.journal.kernels import Kernels
@@ -15,13 +15,11 @@ from plait.drivers.journal.lost import row_in
 from plait.drivers.journal.standing import standing_of
 from plait.drivers.journal.telling import Telling
 from plait.drivers.journal.terms import Store
-from plait.kernel.codec import load_turn
 from plait.kernel.events import (
     ExecutionCompensated,
     ExecutionCompleted,
     ExecutionFailed,
     ExecutionResumed,
-    HistoryBegun,
 )
 from plait.model.errors import Advice, PlaitError
 from plait.ports.journal import RUNNING, Append, History, LostRace
@@ -84,11 +82,14 @@ async def resume_child(
     worker_id: str,
     now_ms: int,
     child_id: str,
-    parent_id: str,
+    resumed_at_ms: int,
 ) -> bool:
     """Let a child go on that ended before its parent was last resumed, if it can.
 
     What it ended with since, as after a crash of its parent's worker, stays.
+
+    Args:
+        resumed_at_ms: When its parent was, as whoever holds that knows; -1: never.
 
     Returns:
         True when it had been undone by then: another has to do its work.
@@ -96,7 +97,7 @@ async def resume_child(
     standing = (await row_in(store, child_id)).standing
     if standing.status in (RUNNING, "completed"):
         return False
-    if standing.at_ms <= _resumed_at_ms(await store.read(parent_id)):
+    if standing.at_ms <= resumed_at_ms:
         if standing.status == "compensated":
             return True
         child = await store.read(child_id)
@@ -120,17 +121,6 @@ async def _resume(
     await store.append(
         Append(execution_id, entries, standing, taken.length, epoch, is_released=True)
     )
-
-
-def _resumed_at_ms(history: History) -> int:
-    """Return when an execution was last let go on by hand; -1: never."""
-    for entry in reversed(history.entries):
-        last = load_turn(entry.body)[0]
-        if isinstance(last, ExecutionResumed):
-            return last.at_ms
-        if isinstance(last, HistoryBegun):
-            return cast("int", last.state["resumed_at_ms"])
-    return -1
 
 
 def refuse_undone(source: Telling, onward: Telling, execution_id: str) -> None:

@@ -1,0 +1,81 @@
+"""Whether a child that has failed goes on is decided by when its parent was resumed."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+from plait.drivers.journal import Start, entry_of
+from plait.kernel.events import ExecutionResumed
+from plait.model.failure import Failure
+from plait.ports.calls import Call, CallHandle, CallReply, Done
+from plait.ports.journal import Append, History, StoreUnavailable
+from plait.stores.memory import MemoryStore
+from plait.testing.virtual_time import run_virtually
+from tests.simulation.asking import ask, plan_with
+from tests.unit.drivers.workers import a_while, driver_on
+
+CHILD = plan_with(ask("ship", effect="keyed"), name="child")
+KID: Any = {"id": "kid", "type": "workflow", "request": {"name": "child"}}
+PARENT = plan_with(KID)
+
+
+class Shop:
+    """Is sold out when it is asked first, and only then; each answer takes 20 s."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def start(self, call: Call, done: Done) -> CallHandle:
+        self.count += 1
+        sold_out = Failure("connector.http.404", "sold out")
+        outcome = sold_out if self.count == 1 else CallReply(call.step, {})
+        return asyncio.get_running_loop().call_later(20, done, outcome)
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+class DamagedLater(MemoryStore):
+    """Takes in nothing of the parent's for a while.
+
+    After that the parent's history is shown once as it is, and then as if it had been
+    resumed after its child failed.
+    """
+
+    takes_in = False
+    reads = 0
+
+    async def append(self, append: Append) -> None:
+        if append.execution_id == "x" and append.entries and not self.takes_in:
+            raise StoreUnavailable("away")
+        await super().append(append)
+
+    async def read(self, execution_id: str) -> History:
+        history = await super().read(execution_id)
+        self.reads += execution_id == "x" and self.takes_in
+        if execution_id != "x" or self.reads < 2:
+            return history
+        at_ms = int(asyncio.get_running_loop().time() * 1000)
+        forged = entry_of([ExecutionResumed([], at_ms, 1)], history.summary.head)
+        return replace(history, entries=[*history.entries, forged])
+
+
+def test_a_child_is_not_let_go_on_by_a_damaged_history_of_its_parent() -> None:
+    async def main() -> tuple[str, int]:
+        store, shop = DamagedLater(), Shop()
+        first = driver_on(store, "first", shop, workflows=lambda _: CHILD)
+        await first.open()
+        await first.start(PARENT, Start("x", None))
+        await a_while(30)
+        await first.perish()
+        await store.leave("first")
+        store.takes_in = True
+        heir = driver_on(store, "heir", shop, workflows=lambda _: CHILD)
+        await heir.open()
+        status = (await heir.ended("x")).standing.status
+        await heir.close()
+        return status, shop.count
+
+    assert run_virtually(main()) == ("failed", 1)
