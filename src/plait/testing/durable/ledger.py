@@ -29,7 +29,15 @@ from plait.kernel.events import (
 )
 from plait.kernel.paths import is_within, without_rounds
 from plait.ports.calls import Call
-from plait.ports.journal import Append, Created, Entry, Message, NewExecution, Summary
+from plait.ports.journal import (
+    RUNNING,
+    Append,
+    Created,
+    Entry,
+    Message,
+    NewExecution,
+    Summary,
+)
 from plait.testing.durable.faults import Fate, Fault
 
 BROKEN_MAX: Final = 20
@@ -44,6 +52,7 @@ class Account:
 
     Attributes:
         holder: The worker that the store gave it to last; None once it was given back.
+        heard: The messages that it has heard since it began, or ended last.
         begun: Attempts of steps that are recorded as begun.
         settled: Attempts whose outcome is recorded.
         made: How often each attempt's call has reached the upstream.
@@ -148,6 +157,9 @@ class Ledger:
         if append.epoch in account.damaged_epochs:
             self.breach(f"{name}: {worker_id} went on from a damaged history")
         account.heard.update(append.heard)
+        if append.standing.status != RUNNING:
+            # Who has ended acts on nothing; a message counts once while it is open.
+            account.heard.clear()
         if append.begins_history:
             account.dropped_count += len(account.entries)
             account.entries.clear()

@@ -264,14 +264,15 @@ class WorkerStore:
         """See plait.ports.journal.Journal. Now and then a bit of it is wrong."""
         history = await self._recover(lambda: self._store.read(execution_id))
         self._ledger.showed(self._worker.worker_id, history.summary)
-        account = self._ledger.accounts[execution_id]
-        is_ours = account.holder == self._worker.worker_id
+        account, summary = self._ledger.accounts[execution_id], history.summary
+        # As it was read: by now the worker may hold it in another epoch.
+        is_ours = summary.owner == self._worker.worker_id
         if not is_ours or account.terminal_count or IS_ONLOOKER.get():
             return history
         if not self._lot.falls(Fault.HISTORY_DAMAGED):
             return history
         self._worker.has_seen_damage = True
-        account.damaged_epochs.add(account.epoch)
+        account.damaged_epochs.add(summary.epoch)
         return damaged(history, self._lot.random.randrange(1 << 30))
 
     async def find(self, search: Search) -> list[Summary]:
