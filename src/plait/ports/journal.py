@@ -292,6 +292,7 @@ class Journal(Protocol):
         May be a coroutine, which costs a task, or a future that is to be awaited.
 
         One that had ended and runs again queues, and is let in as soon as there is room.
+        What it had not heard when it ended, or was told since, it never hears.
 
         Raises:
             LostRace: The history has another length, or another holder.

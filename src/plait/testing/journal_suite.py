@@ -280,6 +280,30 @@ class JournalSuite(FindingSuite, AnewSuite, LanesSuite, UpkeepSuite):
         assert [one.new.execution_id for one in claimed.executions] == ["x1"]
         assert len(await store.beat(BOB, NOW_MS, LATER_MS)) == 1
 
+    @pytest.mark.parametrize("moment", ["before its end", "after its end", "taken"])
+    async def test_what_came_while_it_was_over_is_not_told_when_it_runs_again(
+        self, store: Store, moment: str
+    ) -> None:
+        summary = await self.begin(store, "x1")
+        asleep = Standing("running", NOW_MS, None)
+        message = Message("m1", "x1", b"cancel")
+        if moment == "before its end":
+            await store.post(message)
+        ending = append_to(summary, "end", standing=COMPLETED, is_released=True)
+        await store.append(ending)
+        if moment == "after its end":
+            await store.post(message)
+        taken = await store.take(ANN, NOW_MS, "x1")
+        if moment == "taken":
+            await store.post(message)
+        await store.append(append_to(taken, "resumed", standing=asleep, is_released=True))
+        assert (await store.claim(BOB, NOW_MS, 10)).executions == []
+        await store.take(ANN, NOW_MS, "x1")
+        assert await store.beat(ANN, NOW_MS, LATER_MS) == []
+        # It is open again: whoever says the same now is heard.
+        await store.post(message)
+        assert await store.beat(ANN, NOW_MS, LATER_MS) == [message]
+
     # -- plans -------------------------------------------------------------------------
 
     async def test_a_plan_is_kept_as_it_was_first_saved(self, store: Store) -> None:

@@ -7,10 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from plait.drivers.journal import Start, entry_of
+from plait.drivers.journal.messages import given_up_message
+from plait.kernel import Kernel
 from plait.kernel.events import ExecutionResumed
 from plait.model.failure import Failure
+from plait.operations import Hand, resume
 from plait.ports.calls import Call, CallHandle, CallReply, Done
-from plait.ports.journal import Append, History, StoreUnavailable
+from plait.ports.journal import Append, History, Search, StoreUnavailable
 from plait.stores.memory import MemoryStore
 from plait.testing.virtual_time import run_virtually
 from tests.simulation.asking import ask, plan_with
@@ -79,3 +82,23 @@ def test_a_child_is_not_let_go_on_by_a_damaged_history_of_its_parent() -> None:
         return status, shop.count
 
     assert run_virtually(main()) == ("failed", 1)
+
+
+def test_a_wish_to_cancel_that_came_after_the_end_ends_no_child_that_goes_on() -> None:
+    async def main() -> tuple[str, int]:
+        store, shop = MemoryStore(), Shop()
+        driver = driver_on(store, "w", shop, workflows=lambda _: CHILD)
+        await driver.open()
+        await driver.start(PARENT, Start("x", None))
+        await driver.ended("x")
+        (child,) = await store.find(Search(workflow="child"))
+        # A worker that held the parent before says so late.
+        await store.post(given_up_message(child.new.execution_id))
+        await a_while(0.1)
+        await resume(Hand(store, Kernel, "hand", driver.now_ms(), {}), "x")
+        driver.stir()
+        status = (await driver.ended("x")).standing.status
+        await driver.close()
+        return status, shop.count
+
+    assert run_virtually(main()) == ("completed", 2)

@@ -105,7 +105,7 @@ class MemoryStore(MemoryUpkeep):
             if message_id in waiting:
                 aside = self._aside[append.execution_id]
                 aside[message_id] = waiting.pop(message_id)
-        if append.standing.status != RUNNING:
+        if not known.standing.status == append.standing.status == RUNNING:
             self._hear_all(append.execution_id)
         if append.standing.status != RUNNING or summary.lane_state == QUEUED:
             self._let_in(known.new.lane)

@@ -12,6 +12,7 @@ from plait.ports.journal import Append, LostRace, UnknownExecution
 from plait.stores.postgres.server import fetch
 
 # Whatever runs again queues behind the others; a trigger lets in (migrations/0002).
+# `reopened` sees rows as they were before; what came after its end nobody shall hear.
 # `heard` and `cleared` never touch the same row, which one statement must not do twice.
 # Each table is asked for rows of given numbers, not joined: a plan that was made when the
 # tables were small could read all of one, and would be kept as they grow.
@@ -56,11 +57,16 @@ WITH wanted AS (
     FROM told t WHERE (t.status = 'running' OR t.is_aside)
         AND m.execution = ANY (ARRAY(SELECT number FROM done))
         AND m.execution = t.number AND m.id = t.id
+), reopened AS (
+    SELECT b.execution FROM standings b
+    WHERE b.execution = ANY (ARRAY(SELECT number FROM done)) AND b.status <> 'running'
 ), cleared AS (
     DELETE FROM messages m
-    WHERE m.execution = ANY (ARRAY(SELECT number FROM done WHERE status <> 'running'))
+    WHERE m.execution = ANY (ARRAY(SELECT number FROM done WHERE status <> 'running'
+            UNION ALL SELECT execution FROM reopened))
         AND NOT m.is_aside AND NOT EXISTS (
-            SELECT FROM told t WHERE t.is_aside AND t.number = m.execution AND t.id = m.id
+            SELECT FROM told t WHERE (t.status = 'running' OR t.is_aside)
+                AND t.number = m.execution AND t.id = m.id
         )
 )
 SELECT w.number IS NOT NULL AS is_known, d.place IS NOT NULL AS is_done

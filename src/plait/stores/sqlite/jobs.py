@@ -174,6 +174,9 @@ def append(connection: Connection, entries: Sequence[Stored], wanted: Append) ->
         cursor.execute("DELETE FROM entries WHERE execution = ?", (number,))
     _insert(cursor, number, length, entries)
     _hear(cursor, number, wanted)
+    if is_over or status_before != RUNNING:
+        # Also what came after its end: it would be told when the execution runs again.
+        _forget_messages(cursor, number)
     if lane is not None and (is_over or lane_state == QUEUED):
         lanes.let_in(connection, lane)
 
@@ -189,10 +192,12 @@ def _hear(cursor: Cursor, number: int, wanted: Append) -> None:
             "UPDATE messages SET is_heard = ? WHERE execution = ? AND id = ?",
             (ASIDE, number, message_id),
         )
-    if wanted.standing.status != RUNNING:
-        cursor.execute(
-            "DELETE FROM messages WHERE execution = ? AND is_heard <> ?", (number, ASIDE)
-        )
+
+
+def _forget_messages(cursor: Cursor, number: int) -> None:
+    cursor.execute(
+        "DELETE FROM messages WHERE execution = ? AND is_heard <> ?", (number, ASIDE)
+    )
 
 
 def post(connection: Connection, message: Message) -> None:

@@ -37,7 +37,8 @@ for at = 14 + count, #ARGV do
   call('HDEL', P .. 'm:' .. id, ARGV[at])
   call('SADD', P .. 'd:' .. id, ARGV[at])
 end
-if ARGV[5] ~= 'running' then
+if ARGV[5] ~= 'running' or status ~= 'running' then
+  -- Also what came after its end: it would be told when the execution runs again.
   call('DEL', P .. 'm:' .. id, P .. 'd:' .. id)
 end
 if ARGV[4] == '1' then
