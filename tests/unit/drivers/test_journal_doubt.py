@@ -214,6 +214,33 @@ def test_what_is_claimed_again_by_who_was_overtaken_still_hears() -> None:
     assert run_virtually(main()) == ("cancelled", 2)
 
 
+@dataclass
+class Slow(Calls):
+    """Takes longer than a worker does from beat to beat."""
+
+    def start(self, call: Call, done: Done) -> CallHandle:
+        self.made.append(call)
+        outcome = CallReply(call.step, {})
+        return asyncio.get_running_loop().call_later(6.0, done, outcome)
+
+
+def test_what_an_overtaken_worker_got_again_by_a_lost_answer_it_takes_up() -> None:
+    async def main() -> tuple[str, int]:
+        store = ForgetfulStore("claim")
+        ann = driver_on(store, "ann", Slow([]))
+        await ann.open()
+        await ann.start(plan_with(ask("a")), Start("x", None))
+        await store.leave("ann")  # as when her lease has run out
+        ann.stir()
+        async with asyncio.timeout(60):
+            summary = await ann.ended("x")
+        assert store.loses == []
+        await ann.close()
+        return summary.standing.status, summary.epoch
+
+    assert run_virtually(main()) == ("completed", 3)
+
+
 def test_a_message_that_comes_as_an_execution_leaves_the_memory_is_heard() -> None:
     nap = {"id": "nap", "type": "wait", "for": "3d", "depends_on": ["a"]}
 

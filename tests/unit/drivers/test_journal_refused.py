@@ -17,7 +17,7 @@ from plait.ports.journal import Append, Standing, StoreFull, StoreUnavailable, S
 from plait.stores.memory import MemoryStore
 from plait.testing.virtual_time import run_virtually
 from tests.simulation.asking import ask, plan_with
-from tests.unit.drivers.test_journal_doubt import Calls
+from tests.unit.drivers.test_journal_doubt import Calls, NeverAnswered
 from tests.unit.drivers.workers import a_while, driver_on
 
 PLAN = plan_with(ask("a"), ask("b", "${a.response}"))
@@ -78,6 +78,32 @@ def test_what_the_store_refuses_for_ever_is_quarantined_and_can_be_resumed(
 
     wanted = "execution.quarantined", "completed", ["a", "a", "b"]
     assert run_virtually(main()) == wanted
+
+
+def test_what_others_have_quarantined_is_given_back_by_whoever_cannot_record_it() -> None:
+    async def main() -> tuple[str | None, str | None, str]:
+        store = Choosy(ERRORS[0], CallCompleted)
+        ann = driver_on(store, "ann", Calls([]))
+        await ann.open()
+        await ann.start(PLAN, Start("x", None))
+        await a_while(0.03)
+        # As when Ann was frozen; what killed Bob is put down to the execution.
+        await store.leave("ann")
+        bob = driver_on(store, "bob", NeverAnswered([]), deaths_max=1)
+        await bob.open()
+        async with asyncio.timeout(60):
+            parked = await ann.ended("x", is_at_rest)
+        await a_while(600)
+        assert store.refusals < 10
+        row = (await store.read("x")).summary
+        store.kinds = ()
+        await resume(Hand(store, Kernel, "hand", ann.now_ms(), {}), "x")
+        await bob.close()
+        ended = await ann.ended("x")
+        await ann.close()
+        return parked.standing.error_code, row.owner, ended.standing.status
+
+    assert run_virtually(main()) == ("execution.quarantined", None, "completed")
 
 
 @pytest.mark.parametrize("after_s", [0.1, 2.0, 120.0])

@@ -1,7 +1,8 @@
 """What a worker holds: executions come into memory out of their journals, and leave it.
 
 Rule 1. One at a time brings an execution into memory (`alone_with`), and only in the epoch
-        in which this worker holds it: whoever is overtaken drops it.
+        in which this worker holds it: whoever is overtaken drops it, also where the answer
+        was lost that gave it to this worker again.
 Rule 2. One that stalls is taken again, and built anew from its journal; its events wait.
 Rule 3. One that cannot be brought into memory stays this worker's, so that nobody claims it
         over and over again.
@@ -194,11 +195,25 @@ class Holding:
             # A message made it due, and comes with the next beat.
             self._worker.alarm.stir()
 
-    async def take_up(self, execution_id: str) -> None:
+    def knows(self, held: Summary) -> bool:
+        """Tell whether what the store says this worker holds is in memory as such.
+
+        One that was overtaken, and that this worker got again since, is not; one that has
+        stalled is being taken again.
+        """
+        live = self.lives.get(held.new.execution_id)
+        return live is not None and (live.is_stalled or live.summary.epoch >= held.epoch)
+
+    async def take_up(self, held: Summary) -> None:
         """Bring an execution into memory that is this worker's, by a lost answer."""
+        execution_id = held.new.execution_id
         async with self.alone_with(execution_id):
-            if execution_id not in self.lives:
-                await self._attempt(execution_id, self._taken(execution_id, None))
+            if self.knows(held):
+                return
+            overtaken = self.lives.get(execution_id)
+            if overtaken is not None:
+                self._drop(overtaken)
+            await self._attempt(execution_id, self._taken(execution_id, None))
 
     async def _attempt(self, execution_id: str, work: Awaitable[None]) -> None:
         try:
@@ -269,9 +284,7 @@ class Holding:
                 self._worker.waiters.tell(found)
                 return
         if live is not None and is_given_up(live, told):
-            parked = await self._deaths.park(history, told, self.now_ms())
-            self._worker.waiters.tell(parked)
-            self._drop(live)
+            await self._give_up(history, told, live)
             return
         self._put(history, found, told, live, is_unknown=is_unknown)
 
@@ -297,6 +310,16 @@ class Holding:
             # Somebody left a message for the next beat, or nobody here acts on it.
             self.idle.append(live)
             self._worker.alarm.stir()
+
+    async def _give_up(self, history: History, told: Telling, live: Live) -> None:
+        """Let go of what the store does not record; nobody acts on it from then on."""
+        parked = replace(history.summary, owner=None)
+        if told.outstanding.is_quarantined:  # by others meanwhile: they saw it kill
+            await self._release(parked.new.execution_id)
+        else:
+            parked = await self._deaths.park(history, told, self.now_ms())
+        self._worker.waiters.tell(parked)
+        self._drop(live)
 
     async def _part_with(self, ended: Summary, live: Live | None) -> None:
         """Give back what had ended already: it was that answer which was lost."""

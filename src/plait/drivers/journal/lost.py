@@ -24,8 +24,8 @@ async def row_in(journal: Journal, execution_id: str) -> Summary:
     return (await journal.read(execution_id)).summary
 
 
-async def held_by(worker_id: str, journal: Journal) -> AsyncIterator[str]:
-    """Yield the ids of all running executions that the store says this worker holds.
+async def held_by(worker_id: str, journal: Journal) -> AsyncIterator[Summary]:
+    """Yield the rows of all running executions that the store says this worker holds.
 
     Raises:
         StoreUnavailable: The store gives no answer.
@@ -36,7 +36,7 @@ async def held_by(worker_id: str, journal: Journal) -> AsyncIterator[str]:
         page = await journal.find(search)
         for summary in page:
             if summary.owner == worker_id:
-                yield summary.new.execution_id
+                yield summary
         if len(page) < _PAGE:
             return
         before = page[-1].number

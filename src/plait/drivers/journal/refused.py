@@ -4,6 +4,7 @@ Rule 1. A store that is away or full fails nobody: whoever holds an execution wa
 Rule 2. Where the store writes that an execution is taken again, and refuses each time what
         was decided in it, it is the execution's own trouble: after REFUSALS_MAX times in a
         row it is quarantined. No step of it has failed, and it is resumed as any other.
+        What others have quarantined by then is only given back: nobody tries for ever.
 Rule 3. From the first refusal on events are decided one by one, a wish to cancel first.
 
 Not here: quarantine itself (plait.drivers.journal.deaths).
@@ -46,4 +47,4 @@ def is_given_up(live: Live | None, told: Telling) -> bool:
     """Tell whether an execution that is taken again has been refused too often."""
     if live is None or live.refusals < REFUSALS_MAX:
         return False
-    return told.state.end is None and not told.outstanding.is_quarantined
+    return told.state.end is None

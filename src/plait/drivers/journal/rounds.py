@@ -107,6 +107,6 @@ class Rounds:
         """Take up what is this worker's without its knowing."""
         worker, holding = self._worker, self._holding
         worker.is_unsure = False
-        async for execution_id in held_by(worker.name, worker.store):
-            if execution_id not in holding.lives:
-                worker.tasks.spawn(holding.take_up(execution_id))
+        async for held in held_by(worker.name, worker.store):
+            if not holding.knows(held):
+                worker.tasks.spawn(holding.take_up(held))
