@@ -12,7 +12,11 @@ from plait.drivers.journal import JournalDriver, Start, is_at_rest
 from plait.kernel import Kernel
 from plait.kernel.codec import load_turn
 from plait.kernel.events import CallCompleted, SignalReceived, WorkerLost
+from plait.model.errors import Advice
+from plait.model.failure import Failure
 from plait.operations import Hand, resume
+from plait.plan import Plan
+from plait.ports.calls import Call, CallHandle, CallReply, Done, Outcome
 from plait.ports.journal import Append, Standing, StoreFull, StoreUnavailable, Summary
 from plait.stores.memory import MemoryStore
 from plait.testing.virtual_time import run_virtually
@@ -52,6 +56,50 @@ class Choosy(MemoryStore):
     def _reach(self) -> None:
         if self.is_away:
             raise StoreUnavailable("away")
+
+
+class Told(Calls):
+    """Answers as `answers` says, by step and attempt; anything else never."""
+
+    def __init__(self, made: list[Call], answers: dict[tuple[str, int], Outcome]) -> None:
+        super().__init__(made)
+        self.answers = answers
+
+    def start(self, call: Call, done: Done) -> CallHandle:
+        self.made.append(call)
+        outcome = self.answers.get((call.step, call.attempt))
+        after_s = 1e9 if outcome is None else 0.01
+        return asyncio.get_running_loop().call_later(after_s, done, outcome or DONE)
+
+
+DONE = CallReply(None, {})
+FAILED = Failure("connector.http.503", "busy", advice=Advice.RETRY)
+
+
+async def overtaken(
+    plan: Plan, ann: dict[tuple[str, int], Outcome], bob: dict[tuple[str, int], Outcome]
+) -> tuple[Standing, list[str]]:
+    """Let Bob go on, and die, while Ann cannot record an answer; Ann takes it again.
+
+    Returns:
+        How it stands in the end, and the calls that both have made.
+    """
+    store, made = Choosy(ERRORS[0], CallCompleted), list[Call]()
+    first = driver_on(store, "ann", Told(made, ann))
+    await first.open()
+    await first.start(plan, Start("x", None))
+    await a_while(0.1)
+    await store.leave("ann")  # as when she was frozen
+    store.kinds = ()
+    second = driver_on(store, "bob", Told(made, bob))
+    await second.open()
+    await a_while(0.05)
+    await second.perish()
+    await store.leave("bob")
+    async with asyncio.timeout(60):
+        ended = await first.ended("x", is_at_rest)
+    await first.close()
+    return ended.standing, [f"{one.step} {one.attempt}" for one in made]
 
 
 async def standing(store: MemoryStore) -> Standing:
@@ -104,6 +152,26 @@ def test_what_others_have_quarantined_is_given_back_by_whoever_cannot_record_it(
         return parked.standing.error_code, row.owner, ended.standing.status
 
     assert run_virtually(main()) == ("execution.quarantined", None, "completed")
+
+
+def test_who_waited_for_the_store_repeats_no_unsafe_call_that_another_has_made() -> None:
+    plan = plan_with(ask("a"), ask("b", "${a.response}", effect="unsafe"))
+    answers: dict[tuple[str, int], Outcome] = {("a", 1): DONE}
+    ended, made = run_virtually(overtaken(plan, {**answers, ("b", 1): DONE}, answers))
+    assert ended.error_code == "step.outcome_unknown"
+    assert made == ["a 1", "a 1", "b 1"]
+
+
+@pytest.mark.parametrize("anns", [{}, {("b", 1): FAILED}])
+def test_who_waited_for_the_store_goes_on_with_the_attempt_that_another_has_begun(
+    anns: dict[tuple[str, int], Outcome],
+) -> None:
+    plan = plan_with(ask("a"), ask("b", retry={"delay": "1ms"}), ask("c", depends_on=["b"]))
+    bobs: dict[tuple[str, int], Outcome] = {("a", 1): DONE, ("b", 1): FAILED}
+    later: dict[tuple[str, int], Outcome] = {("b", 2): DONE, ("c", 1): DONE}
+    ended, made = run_virtually(overtaken(plan, {("a", 1): DONE, **anns, **later}, bobs))
+    assert ended.status == "completed"
+    assert made == ["a 1", "b 1", "a 1", "b 1", "b 2", "b 2", "c 1"]
 
 
 @pytest.mark.parametrize("after_s", [0.1, 2.0, 120.0])

@@ -250,6 +250,8 @@ class Holding:
     async def _taken(self, execution_id: str, live: Live | None) -> None:
         worker = self._worker
         held = await worker.store.take(worker.name, self.now_ms(), execution_id)
+        if live is not None:
+            live.takes += 1
         await self._rebuilt(held, live)
 
     async def _rebuilt(
@@ -273,7 +275,9 @@ class Holding:
         if found.lane_state == QUEUED:
             await self._give_back(found)
             return
-        is_unknown = not (live or is_untouched(history) or waits_for_secret(found.standing))
+        is_alone = live is not None and not live.is_overtaken(held)
+        is_untold = is_untouched(history) or waits_for_secret(found.standing)
+        is_unknown = not (is_alone or is_untold)
         if found.lane_state == LET_IN:
             append, told = begun(found, told, self.now_ms())
             await self.journal.append(append)

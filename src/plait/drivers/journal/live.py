@@ -118,10 +118,12 @@ class Live:
         aside: Those among them that cannot be read.
         unrecorded: Events decided on whose record has not been acknowledged.
         passed_over: Timers, and attempts of steps, whose event could not be decided.
+        handles: By step, the attempt and the call of it that is under way.
         history_bytes: How much its entries come to.
         long_from: With more events than this it is looked whether its history is to begin
             anew.
         refusals: How often in a row the store has refused what it has decided.
+        takes: How often it was taken again since it was built from its journal.
         is_to_rest: True when it shall leave the memory if there is nothing to do in it.
         is_stalled: True while its state is not to be trusted; events only gather.
         is_over: True once it is no longer held: it does nothing any more.
@@ -138,7 +140,7 @@ class Live:
     inbox: deque[tuple[OutsideEvent | None, str | None]] = field(default_factory=deque)
     unrecorded: list[tuple[OutsideEvent | None, str | None]] = field(default_factory=list)
     passed_over: set[int | tuple[str, int]] = field(default_factory=set)
-    handles: dict[str, CallHandle] = field(default_factory=dict)
+    handles: dict[str, tuple[int, CallHandle]] = field(default_factory=dict)
     timers: dict[int, asyncio.TimerHandle] = field(default_factory=dict)
     pump: asyncio.Future[None] | None = None
     work: asyncio.Future[None] | None = None
@@ -149,6 +151,7 @@ class Live:
     history_bytes: int = 0
     long_from: int = 0
     refusals: int = 0
+    takes: int = 0
     is_to_rest: bool = False
     is_stalled: bool = False
     is_over: bool = False
@@ -387,6 +390,10 @@ class Live:
                 case _:
                     assert_never(command)
 
+    def is_overtaken(self, held: Summary) -> bool:
+        """Tell whether others may have held it since it was built: a taking is an epoch."""
+        return held.epoch != self.summary.epoch + self.takes
+
     def rebuild(self, summary: Summary, told: Telling, *, is_unknown: bool) -> None:
         """Go on from what the journal says; what is under way already stays under way.
 
@@ -396,23 +403,24 @@ class Live:
         Args:
             is_unknown: True when another worker may have acted on this history.
         """
-        self.summary, self.state = summary, told.state
+        self.summary, self.state, self.takes = summary, told.state, 0
         self.outstanding = told.outstanding
         self.inbox.extendleft(reversed(self.unrecorded))
         self.unrecorded.clear()
         if self.refusals:
             self.inbox = deque(sorted(self.inbox, key=_is_no_wish_to_end))
-        heard = {getattr(event, "step", None) for event, _ in self.inbox}
+        heard = {_attempt_of(event) for event, _ in self.inbox}
         calls = self.outstanding.calls
-        for step in [step for step in self.handles if step not in calls]:
+        under_way = {(step, attempt) for step, (attempt, _) in self.handles.items()}
+        # Another worker may have gone on to the next attempt.
+        for step, _ in under_way - {(one, calls[one].attempt) for one in calls}:
             self._cancel_call(step)
         for timer in list(self.timers):
             self._cancel_timer(timer)
         wanted = [
             call
             for step, call in calls.items()
-            if step not in {*self.handles, *heard}
-            and (step, call.attempt) not in self.passed_over
+            if (step, call.attempt) not in {*under_way, *heard, *self.passed_over}
         ]
         doubtful = [call for call in wanted if call.effect == "unsafe" and is_unknown]
         self.act([call for call in wanted if call not in doubtful])
@@ -445,7 +453,7 @@ class Live:
             handle = self.host.calls.start(call, hear)
         # A call that failed at once has been heard already; its handle is of no use.
         if not is_heard:
-            self.handles[step] = handle
+            self.handles[step] = attempt, handle
 
     def _event_of(self, step: str, attempt: int, outcome: Outcome) -> OutsideEvent:
         now_ms, secrets = self.host.now_ms(), self.host.secrets
@@ -460,7 +468,7 @@ class Live:
         return CallCompleted(step, attempt, response, facts, now_ms, missing, notes)
 
     def _cancel_call(self, step: str) -> None:
-        handle = self.handles.pop(step, None)
+        _, handle = self.handles.pop(step, (0, None))
         if handle is not None:
             handle.cancel()
 
@@ -488,10 +496,17 @@ class Live:
         self.is_over = True
         for timer in self.timers.values():
             timer.cancel()
-        for handle in self.handles.values():
+        for _, handle in self.handles.values():
             handle.cancel()
         self.timers.clear()
         self.handles.clear()
+
+
+def _attempt_of(event: OutsideEvent | None) -> tuple[str, int] | None:
+    """Return the step and the attempt that an event tells of, if it tells of one."""
+    if isinstance(event, CallCompleted | CallFailed | OutcomeUnknown):
+        return event.step, event.attempt
+    return None
 
 
 def _is_no_wish_to_end(told: tuple[OutsideEvent | None, str | None]) -> bool:
