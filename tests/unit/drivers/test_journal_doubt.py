@@ -143,6 +143,34 @@ def test_a_worker_that_can_claim_nothing_looks_again() -> None:
     assert run_virtually(main()) == "completed"
 
 
+class GarblingStore(ForgetfulStore):
+    """Hands something out, and gives an answer that nobody can read, the first time."""
+
+    is_garbled = True
+
+    async def claim(self, worker_id: str, now_ms: int, limit: int) -> Claimed:
+        claimed = await super().claim(worker_id, now_ms, limit)
+        if claimed.executions and self.is_garbled:
+            self.is_garbled = False
+            raise ValueError("no such status")
+        return claimed
+
+
+def test_what_an_unreadable_answer_gave_a_worker_it_takes_up_itself() -> None:
+    async def main() -> str:
+        store = GarblingStore()
+        await begin_for_anybody(store)
+        driver = driver_on(store, "ann", Calls([]))
+        await driver.open()
+        async with asyncio.timeout(60):
+            summary = await driver.ended("x")
+        assert not store.is_garbled
+        await driver.close()
+        return summary.standing.status
+
+    assert run_virtually(main()) == "completed"
+
+
 class DeafStore(ForgetfulStore):
     """Takes its first cancellation for a time-out, as client libraries have done."""
 

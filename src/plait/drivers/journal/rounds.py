@@ -81,6 +81,7 @@ class Rounds:
             logger.warning("the store gives no answer: %s", error)
             return None
         except Exception as error:
+            worker.is_unsure = True  # it may have been given something before that
             self.trouble = getattr(error, "code", "internal")
             logger.exception("nothing can be taken up from the store")
             return None
