@@ -6,15 +6,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
-from plait.drivers.journal import JournalDriver, Start, cancel_message
+from plait.drivers.journal import JournalDriver, Start, cancel_message, is_at_rest
 from plait.kernel import Kernel
 from plait.kernel.codec import load_turn
 from plait.kernel.events import TerminalEvent
-from plait.operations import Hand, cancel, resume, rollback, show
+from plait.operations import Decision, Hand, cancel, resolve, resume, rollback, show
 from plait.plan import Plan
 from plait.ports.calls import Call, CallHandle, CallReply, Done
 from plait.ports.journal import QUEUED, History, Summary
@@ -156,6 +156,36 @@ def test_a_cancel_while_it_is_undone(dies: bool, compensates: bool) -> None:
         await driver.close()
 
     run_virtually(main())
+
+
+@pytest.mark.parametrize("action", ["done", "retry"])
+def test_an_undo_for_time_that_waits_for_somebody_goes_on_where_it_was(
+    action: Literal["done", "retry"],
+) -> None:
+    back = {**UNDO, "id": "back", "effect": "unsafe"}
+    booked = ask("book", effect="keyed", compensate=back)
+    paid = ask("pay", "${book.response}", effect="keyed", compensate=UNDO)
+    shipped = ask("ship", "${pay.response}")
+    plan = plan_with(booked, paid, shipped, on_failure="compensate", timeout="2s")
+
+    async def main() -> list[str]:
+        store, upstream = MemoryStore(), Upstream("ship", "back")
+        driver = await begun(store, upstream, plan, for_s=3)
+        await driver.perish()
+        await store.leave("w")
+        heir = driver_on(store, "heir", upstream)
+        await heir.open()
+        doubt = await heir.ended("x", is_at_rest)
+        assert doubt.standing.error_code == "step.outcome_unknown"
+        upstream.hung.clear()
+        await resolve(hand_on(store, heir), "x", Decision("", action))
+        heir.stir()
+        assert (await soon(heir)).standing.status == "compensated"
+        await heir.close()
+        return upstream.made
+
+    again = ["back"] if action == "retry" else []
+    assert run_virtually(main()) == ["book", "pay", "ship", "undo", "back", *again]
 
 
 def test_nothing_runs_in_the_timeline_of_what_has_ended() -> None:

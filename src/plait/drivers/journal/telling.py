@@ -257,7 +257,10 @@ class Telling:
                 return None if _is_any_within(step, again) else event
             case TimerFired(timer=timer):
                 step, count = source.timers[timer]
-                if not step or _is_any_within(step, again):
+                # What has ended for time begins its time anew; what is undone for it, and
+                # waits for somebody's word meanwhile, goes on being undone.
+                is_given_time = not step and source.state.end is not None
+                if is_given_time or _is_any_within(step, again):
                     return None
                 own = self._timer(step, count)
                 return None if own is None else replace(event, timer=own)
