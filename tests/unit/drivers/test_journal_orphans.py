@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
@@ -16,6 +17,7 @@ from plait.ports.journal import (
     Append,
     Created,
     Entry,
+    History,
     Message,
     NewExecution,
     Search,
@@ -241,3 +243,41 @@ def test_a_parent_ends_when_its_children_can_be_told() -> None:
         return *standings, store.refusals
 
     assert run_virtually(main()) == ("failed", "cancelled", 0)
+
+
+class DamagedOnce(MemoryStore):
+    """Shows the child's history without its end when a worker takes it up first."""
+
+    is_damaged = True
+
+    async def read(self, execution_id: str) -> History:
+        history = await super().read(execution_id)
+        if history.summary.new.parent is None or not self.is_damaged:
+            return history
+        self.is_damaged = False
+        return replace(history, entries=history.entries[:-1])
+
+
+def test_a_child_that_could_not_be_read_ends_with_its_parent_once_it_can() -> None:
+    async def main() -> list[tuple[str, str]]:
+        store = DamagedOnce()
+        standings = []
+        for number in range(3):
+            driver = parent_on(store, f"w{number}", NeverAnswered([]), "a call")
+            await driver.open()
+            if number == 0:
+                await driver.start(plan_with(KID), Start("x", None))
+            await a_while(5)
+            await driver.perish()
+            await store.leave(f"w{number}")
+            found = await rows(store)
+            standings.append(
+                (found["test"].standing.status, found["child"].standing.status)
+            )
+        return standings
+
+    assert run_virtually(main()) == [
+        ("running", "running"),
+        ("failed", "running"),
+        ("failed", "cancelled"),
+    ]

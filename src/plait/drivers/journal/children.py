@@ -37,6 +37,7 @@ from plait.drivers.journal.kernels import Kernels
 from plait.drivers.journal.messages import NOT_WANTED, given_up_message
 from plait.drivers.journal.resuming import resume_child
 from plait.drivers.journal.terms import Start, Store
+from plait.model.errors import PlaitError
 from plait.model.failure import Failure
 from plait.plan import Plan
 from plait.ports.calls import Call, CallReply, Done, Outcome
@@ -143,6 +144,10 @@ class Children:
             # Before the failure is recorded: after that nobody would think of the child.
             await _surely(lambda: self.end([call]))
             return timed_out(call)
+        except PlaitError:
+            # It cannot go on as it is: restored later it would run, and for nobody.
+            await _surely(lambda: self.end([call]))
+            raise
 
     async def _outcome_of(self, call: Call, wanted: Wanted, resumed_at_ms: int) -> Outcome:
         name = child_of(call), resumed_at_ms
