@@ -18,6 +18,7 @@ from plait.drivers.journal import (
     started_of,
     verify,
 )
+from plait.drivers.journal.deaths import WAITS_FOR_CHILDREN
 from plait.drivers.journal.waiters import is_at_rest
 from plait.kernel import Ambient, Execution, Kernel, Recorded, Turn
 from plait.kernel.codec import load_turn
@@ -37,6 +38,7 @@ from plait.plan import load_plan
 from plait.ports.journal import RUNNING, History
 from plait.testing.durable.faults import Fault
 from plait.testing.durable.ledger import Account
+from plait.testing.durable.rest import waits_for_rest
 from plait.testing.durable.world import Promise, World
 from plait.testing.script import Script
 from plait.testing.simulator import Simulation
@@ -103,7 +105,7 @@ async def wrong_with(store: Store, account: Account, history: History) -> list[s
     if history.entries != account.entries:
         return ["its history is not what the store accepted"]
     standing = history.summary.standing
-    if not is_at_rest(standing):
+    if not is_at_rest(standing) and not await waits_for_rest(store, history.summary):
         return [f"it has not ended: {standing}"]
     found = []
     verify(history)
@@ -166,6 +168,8 @@ def _broken_promises(
     is_cancelled = any(
         isinstance(load_turn(one.body)[0], CancelRequested) for one in history.entries
     )
+    if history.summary.standing.wake_at_ms == WAITS_FOR_CHILDREN:
+        return  # for one that is in quarantine: else it has been told of by now
     if history.summary.standing.error_code == Quarantined.code:
         yield from _broken_quarantine(history, is_refused)
         return

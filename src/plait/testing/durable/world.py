@@ -26,6 +26,7 @@ from plait.plan import Plan
 from plait.ports.journal import RUNNING, Search, StoreUnavailable, Summary
 from plait.testing.durable.faults import Fate, Fault, Lot
 from plait.testing.durable.ledger import Ledger
+from plait.testing.durable.rest import waits_for_rest
 from plait.testing.durable.unwritten import promoted
 from plait.testing.durable.upstreams import Upstreams
 from plait.testing.durable.worker import IS_ONLOOKER, Worker, WorkerDied
@@ -123,15 +124,27 @@ class World:
         self._tasks.append(asyncio.get_running_loop().create_task(work))
 
     async def _everything_ended(self) -> None:
-        clients = self._tasks[len(self._workers) :]
-        await asyncio.gather(*clients)
-        limit = len(self.ledger.accounts) + 1
-        running = Search(statuses=(RUNNING,), limit=limit)
-        while any(
-            not is_at_rest(one.standing) or one.new.execution_id in self._cancelled()
-            for one in await self.store.find(running)
-        ):
+        while await self._goes_on():
             await asyncio.sleep(0.25)
+
+    async def _goes_on(self) -> bool:
+        """Tell whether an execution, or a client, has not come to its end yet."""
+        waiting: set[str | None] = set()
+        limit = len(self.ledger.accounts) + 1
+        for one in await self.store.find(Search(statuses=(RUNNING,), limit=limit)):
+            if one.new.execution_id in self._cancelled():
+                return True
+            if await waits_for_rest(self.store, one):
+                waiting.add(one.new.execution_id)
+            elif not is_at_rest(one.standing):
+                return True
+        # Whoever waits for one of these waits for a person, too.
+        clients = zip(self._tasks[len(self._workers) :], self.promises, strict=True)
+        asking = [task for task, one in clients if one.execution_id not in waiting]
+        for task in asking:
+            if task.done():
+                task.result()  # raises what went wrong in it
+        return not all(task.done() for task in asking)
 
     def _cancelled(self) -> set[str | None]:
         """Return what nobody may leave at rest: clients were told that it will end."""
