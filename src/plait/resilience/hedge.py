@@ -19,6 +19,7 @@ from typing import Any, Final, Generic, NamedTuple, ParamSpec, TypeVar
 
 from plait.resilience.checks import check_count, check_seconds, check_share
 from plait.resilience.clock import SYSTEM_CLOCK, Clock
+from plait.resilience.errors import ResilienceError, TimedOut
 from plait.resilience.latencies import Latencies
 from plait.resilience.policy import Policy
 
@@ -177,7 +178,8 @@ class Hedge(Policy):
         """Call `function`, again if it is slow; return what the first that succeeds does.
 
         The others are cancelled, and not waited for. A call that fails leaves the answer to
-        those under way; when all have failed, the error is that of the first to fail.
+        those under way; when all have failed, the error is that of the first to fail. A
+        refusal by a policy gives way to the error of a call that was made.
         """
         self.requested()
         begun_at, delay_s = self._clock.now(), self.delay_s
@@ -242,8 +244,15 @@ class _Race(Generic[T]):
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is None:
             return True
-        self._failure = self._failure or error
+        # One that a policy has refused says nothing of the upstream, which the others ask.
+        if self._failure is None or (_is_refusal(self._failure) and not _is_refusal(error)):
+            self._failure = error
         return False
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Tell whether a policy kept the call from being made."""
+    return isinstance(error, ResilienceError) and not isinstance(error, TimedOut)
 
 
 async def _made(

@@ -87,6 +87,16 @@ async def test_when_both_fail_the_failure_tells_of_both() -> None:
         assert attempt["policies"][-1]["answered"] is None
 
 
+async def test_a_hedge_that_is_refused_does_not_hide_what_the_upstream_says() -> None:
+    policies = (
+        f"{HEDGE}\nbulkhead: {{max_concurrency: 1}}\nretry: {{max_attempts: 3, delay: 1ms}}"
+    )
+    async with Upstream(late(0.2, reply(404))) as service, bench(service) as process:
+        result = await process.run(step(policies))
+        assert code_of(result) == "connector.http.404"
+        assert len(service.requests) == 1
+
+
 async def test_both_calls_have_the_time_of_one_attempt() -> None:
     async with Upstream(Hangs()) as service, bench(service) as process:
         result = await process.run(step(f"{HEDGE}\nattempt_timeout: 100ms"))

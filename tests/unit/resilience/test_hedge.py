@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from plait.resilience import Hedge
+from plait.resilience import Bulkhead, Hedge
 from plait.testing.virtual_time import run_virtually
 
 
@@ -93,6 +93,16 @@ def test_when_all_have_failed_the_error_is_that_of_the_first_to_fail() -> None:
         with pytest.raises(ConnectionError, match="call 1"):
             await hedge(0.2).call(upstream)
         assert asyncio.get_running_loop().time() - upstream.begun[0] == pytest.approx(0.5)
+
+    run(main())
+
+
+def test_a_hedge_that_is_refused_does_not_hide_why_the_first_failed() -> None:
+    async def main() -> None:
+        upstream, places = Upstream(-0.5), Bulkhead(1)
+        with pytest.raises(ConnectionError, match="call 0"):
+            await hedge(0.2).call(places.call, upstream)
+        assert len(upstream.begun) == 1
 
     run(main())
 

@@ -1,7 +1,8 @@
 """Hedged calls: a second one when the first is slow.
 
 Rule 1. The first that succeeds is the outcome; the others are cancelled. One that fails
-        leaves it to those under way.
+        leaves it to those under way. When all have failed, the first that was sent tells
+        why.
 Rule 2. All have the time of one attempt together.
 Rule 3. What is recorded is the outcome, with a note of how it came about: a replay asks
         neither a clock nor how fast others were.
@@ -112,7 +113,9 @@ class HedgedCall:
             self._hedge.answered(took_s, by_hedge=number > 0)
             self._end(outcome, number)
             return
-        self._failure = self._failure or outcome
+        # One that a policy has refused says nothing of the upstream, which the others ask.
+        if self._failure is None or (outcome.sent and not self._failure.sent):
+            self._failure = outcome
         if not self._open:
             self._end(self._failure, None)
 
