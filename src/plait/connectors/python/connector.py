@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import inspect
 import logging
 from collections.abc import Mapping
@@ -98,7 +99,14 @@ class PythonCalls:
 
     async def _answer(self, done: Done, *asked: Any) -> None:
         # Whoever is cancelled before it has begun is never heard of, and makes nothing.
-        done(await self._outcome(*asked))
+        try:
+            outcome = await self._outcome(*asked)
+        except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            # Nobody else would say so, and the step would wait for ever.
+            outcome = failure_of(error)
+        done(outcome)
 
     async def _outcome(
         self, call: Call, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -120,7 +128,7 @@ class PythonCalls:
             if limit.expired():
                 late = TimedOut(function=function.name, waited_ms=call.timeout_ms)
                 return late.as_failure(sent=True)
-            return failure_of(error)
+            return failure_of(error.error if isinstance(error, _Raised) else error)
         try:
             return CallReply(as_json(value), {})
         except NoJson as error:
@@ -131,10 +139,12 @@ class PythonCalls:
     ) -> Any:
         if function.is_async:
             return await function.call(*args, **kwargs)
-        context = contextvars.copy_context()
-        value = await asyncio.get_running_loop().run_in_executor(
-            self._threads, lambda: context.run(function.call, *args, **kwargs)
+        work = functools.partial(
+            contextvars.copy_context().run, _heard, function, args, kwargs
         )
+        value = await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        if isinstance(value, _Raised):
+            raise value
         # A lambda around a coroutine function, for one, is none itself.
         return await value if inspect.isawaitable(value) else value
 
@@ -146,6 +156,22 @@ class PythonCalls:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+class _Raised(Exception):
+    """What a function in a thread raised, in a cover: a future holds no StopIteration, and
+    whoever awaits it would never hear of it."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+
+def _heard(function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    try:
+        return function.call(*args, **kwargs)
+    except BaseException as error:
+        return _Raised(error)
 
 
 class _Handle:

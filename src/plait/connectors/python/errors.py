@@ -9,9 +9,10 @@ is known to whoever wrote the function. A StepError may say otherwise.
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 from plait.connectors.egress.errors import ConnectorError
+from plait.connectors.python.values import NoJson, as_json
 from plait.model.duration import format_ms
 from plait.model.errors import Advice
 from plait.model.failure import CODE_PATTERN, CODE_WORD, Failure
@@ -102,7 +103,7 @@ def failure_of(error: BaseException) -> Failure:
     if isinstance(error, StepError):
         return _failure_of_step(error, (*classes, *words))
     name = type(error).__name__
-    text = str(error)[:_MESSAGE_CHARS_MAX]
+    text = _text_of(error)
     return Failure(
         f"python.{name}" if _is_word(type(error)) else "python.exception",
         f"{name}: {text}" if text else name,
@@ -115,15 +116,35 @@ def failure_of(error: BaseException) -> Failure:
 def _failure_of_step(error: StepError, classes: tuple[str, ...]) -> Failure:
     advice = Advice.REPORT if error.is_final else Advice.RETRY
     wait_s = error.retry_after_s
-    details: dict[str, JsonValue] = dict(error.details or {})
+    details = {_kept(str(key)): _fact(one) for key, one in (error.details or {}).items()}
     return Failure(
         error.code,
-        str(error)[:_MESSAGE_CHARS_MAX],
+        _text_of(error) or error.code,
         details,
         advice,
         classes,
         retry_after_ms=None if wait_s is None else round(wait_s * 1000),
     )
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return _kept(str(error)[:_MESSAGE_CHARS_MAX])
+    except Exception:
+        # Its class has to say enough: a text that cannot be made must not hide the error.
+        return ""
+
+
+def _kept(text: str) -> str:
+    """Return a text that a journal can hold: file names may have halves of surrogates."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _fact(value: Any) -> JsonValue:
+    try:
+        return as_json(value)
+    except NoJson:
+        return _kept(repr(value)[:_MESSAGE_CHARS_MAX])
 
 
 def _is_word(kind: type[BaseException]) -> bool:

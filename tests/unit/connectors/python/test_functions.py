@@ -221,6 +221,66 @@ async def test_a_step_error_has_its_own_code_details_and_advice(called: Calling)
     assert failure.retry_after_ms == 1500
 
 
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+class UnspeakableStep(StepError):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (Unspeakable(), "python.Unspeakable", "Unspeakable"),
+        (UnspeakableStep("stock.gone", "x"), "stock.gone", "stock.gone"),
+        (GeneratorExit(), "python.GeneratorExit", "GeneratorExit"),
+        (ValueError("caf\udce9.txt"), "python.ValueError", "ValueError: caf?.txt"),
+        (StepError("stock.gone", "caf\udce9"), "stock.gone", "caf?"),
+    ],
+)
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_an_exception_is_told_however_hard_it_is_to_tell(
+    called: Calling, error: BaseException, code: str, message: str, is_async: bool
+) -> None:
+    async def soon() -> None:
+        raise error
+
+    def in_thread() -> None:
+        raise error
+
+    made = called(soon if is_async else in_thread)
+    failure = failure_of(await asyncio.wait_for(made, 5))
+    assert (failure.code, failure.message) == (code, message)
+
+
+@pytest.mark.parametrize("kind", [StopIteration, SystemExit, asyncio.CancelledError])
+async def test_what_no_future_can_hold_comes_out_of_a_thread(
+    called: Calling, kind: type[BaseException]
+) -> None:
+    def end() -> None:
+        raise kind("done")
+
+    failure = failure_of(await asyncio.wait_for(called(end, timeout_ms=4_000), 5))
+    assert failure.code == f"python.{kind.__name__}"
+    assert failure.message == f"{kind.__name__}: done"
+
+
+async def test_details_that_json_cannot_hold_are_told_as_text(called: Calling) -> None:
+    def refuse() -> None:
+        details: Any = {"tags": {1}, "order": Line("x", 2), "file": "caf\udce9"}
+        raise StepError("stock.gone", "none left", details=details)
+
+    failure = failure_of(await called(refuse))
+    assert failure.details == {
+        "tags": "{1}",
+        "order": {"sku": "x", "count": 2, "size": "s"},
+        "file": "'caf\\udce9'",
+    }
+
+
 async def test_a_cancellation_inside_the_function_is_its_failure(called: Calling) -> None:
     async def fail() -> None:
         raise asyncio.CancelledError
