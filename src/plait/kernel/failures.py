@@ -17,12 +17,13 @@ from plait.model.json import JsonObject, JsonValue
 
 # Of a thousand steps at once, twenty say enough of what was slow; the count is exact.
 RUNNING_TOLD_MAX: Final = 20
+OUT_OF_TIME: Final = "step.timeout"
 
 
 def out_of_time(run: Run) -> Failure:
     """Return the failure of a step whose time is over."""
     return Failure(
-        "step.timeout",
+        OUT_OF_TIME,
         f"step '{run.path}' did not end within its time limit",
         advice=Advice.RETRY,
         classes=("timeout",),

@@ -10,7 +10,7 @@ Not here: how a step begins, ends, falls back (plait.kernel.engine).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import assert_never
 
@@ -51,12 +51,13 @@ from plait.kernel.frames import (
     pass_over,
 )
 from plait.kernel.incidents import go_on, outcome_unknown, pause, take_up
-from plait.kernel.lifecycle import InvariantBroken
+from plait.kernel.lifecycle import InvariantBroken, StepState
 from plait.kernel.mailbox import is_new, keep, refuse
 from plait.kernel.recorded import Recorded
 from plait.kernel.snapshot import Snapshots
 from plait.kernel.state import Ambient, Execution, Run
 from plait.kernel.timers import (
+    renew_deadlines,
     start_execution_deadline,
     take_timer,
 )
@@ -228,6 +229,40 @@ class Kernel(Engine):
         for run in active_runs(x):
             if run.deadline_at_ms is not None:
                 run.deadline_at_ms += pause_ms
+
+    def renew(self, x: Execution, steps: Sequence[str]) -> dict[int, int]:
+        """Give those of these steps that are under way all their time once more.
+
+        Returns:
+            When their timers are due now, by number: whoever keeps them moves them.
+        """
+        due_at_ms: dict[int, int] = {}
+        for run in active_runs(x):
+            if run.path in steps:
+                watches = self._machines[run.node.machine].watches_deadline
+                due_at_ms.update(renew_deadlines(x, run, watches=watches))
+        return due_at_ms
+
+    def begin_again(
+        self, x: Execution, steps: Sequence[str], recorded: Recorded | None = None
+    ) -> Turn:
+        """Let steps that are under way begin once more, as if they were not.
+
+        Args:
+            recorded: What calls came to as they began; None: they begin now.
+        """
+        runs = [run for run in active_runs(x) if run.path in steps]
+        x.recorded = recorded
+        for run in runs:
+            self._drop(x, run)
+            # No event says so: it has started, and what it did since counts for nothing.
+            run.state, run.attempt = StepState.RUNNING, 0
+            run.failure = run.memory = None
+            renew_deadlines(x, run)
+            self._attempt(x, run)
+        turn = self._end_turn(x)
+        x.recorded = None
+        return turn
 
     def _accept(self, x: Execution, event: OutsideEvent) -> None:
         x.events.append(event)

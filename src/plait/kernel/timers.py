@@ -57,6 +57,24 @@ def watch_deadlines(x: Execution, run: Run) -> None:
         start_timer(x, run, "attempt_timeout", due_at_ms)
 
 
+def renew_deadlines(x: Execution, run: Run, *, watches: bool = False) -> dict[int, int]:
+    """Let the limits of `run` count from now; return when its timers are due then.
+
+    Args:
+        watches: True where the machine's own limit is the step's.
+    """
+    if run.node.timeout_ms is not None:
+        run.deadline_at_ms = x.now_ms + run.node.timeout_ms
+    due_at_ms: dict[int, int] = {}
+    for timer, purpose in run.timers.items():
+        is_whole = purpose == "timeout" or (watches and purpose == "patience")
+        if is_whole and run.deadline_at_ms is not None:
+            due_at_ms[timer] = run.deadline_at_ms
+        elif purpose == "attempt_timeout" and run.node.attempt_timeout_ms is not None:
+            due_at_ms[timer] = x.now_ms + run.node.attempt_timeout_ms
+    return due_at_ms
+
+
 def take_timer(x: Execution, timer: int) -> tuple[Run | None, str]:
     """Take a timer that has fired off the books; return whose it was, and what for."""
     run = x.timers.pop(timer)

@@ -10,7 +10,7 @@ Not here: forks (plait.operations.forking), running (plait.drivers.journal), loo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import ClassVar, Final, Literal
@@ -214,11 +214,22 @@ async def restart(hand: Hand, execution_id: str, new_id: str) -> Summary:
     return await create_from(hand, history, left(hand, fresh, entries, epoch=1), entries)
 
 
-def left(hand: Hand, told: Telling, entries: list[Entry], *, epoch: int) -> Telling:
-    """Note that an execution is left to whoever claims it; nobody has acted on it yet."""
+def left(
+    hand: Hand,
+    told: Telling,
+    entries: list[Entry],
+    *,
+    epoch: int,
+    again: Sequence[str] = (),
+) -> Telling:
+    """Note that an execution is left to whoever claims it; nobody has acted on it yet.
+
+    Args:
+        again: Groups that go on with all their time, see `Telling.groups`.
+    """
     if told.state.end is not None or told.outstanding.is_quarantined:
         return told
-    resumed = ExecutionResumed([], hand.now_ms, epoch)
+    resumed = ExecutionResumed([*again], hand.now_ms, epoch)
     entries.append(entry_of([resumed], entries[-1].digest))
     return told.again(resumed)
 

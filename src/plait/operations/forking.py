@@ -111,7 +111,8 @@ async def fork(hand: Hand, wanted: Fork, new_id: str) -> Summary:
     if isinstance(begun, HistoryBegun):
         fresh, entries = _forked_anew(told, begun, wanted, new_id)
         refuse_undone(told, fresh, wanted.execution_id)
-        forked = left(hand, fresh, entries, epoch=1)
+        again = [one for one in _failing(told.state.end) if one in fresh.groups]
+        forked = left(hand, fresh, entries, epoch=1, again=again)
         return await create_from(hand, history, forked, entries)
     if wanted.plan is not None:
         kernel = hand.kernel_for(wanted.plan)
@@ -172,10 +173,13 @@ def _forked_anew(
     since = told.steps - {path for path, _, _ in runs_in(begun.state)}
 
     def begin(again: list[str]) -> tuple[Telling, list[Event]]:
+        fresh = Telling.anew(kernel, own, told.secrets)
         for step in again:
-            if step not in since:
+            # A group that failed goes on where it is; it cannot begin once more.
+            is_known = step in since or (step in fresh.groups and step != wanted.step)
+            if not is_known:
                 raise BegunAnew(execution_id, f"'{step}' began before that, if it ever ran")
-        return Telling.anew(kernel, own, told.secrets), [own]
+        return fresh, [own]
 
     return _retold(told, wanted.step, begin)
 

@@ -10,9 +10,12 @@ Not here: where the events come from and go to (plait.drivers.journal.history).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Final
+
+import orjson
 
 from plait.drivers.children import KIND
 from plait.kernel import (
@@ -34,19 +37,24 @@ from plait.kernel.events import (
     CompensationRequested,
     ExecutionResumed,
     ExecutionStarted,
+    FallbackStarted,
     HistoryBegun,
     IncidentResolved,
     OutcomeUnknown,
     OutsideEvent,
     SignalReceived,
     SignalTaken,
+    StepFailed,
     StepStarted,
     TimerFired,
 )
+from plait.kernel.failures import OUT_OF_TIME
 from plait.kernel.frames import active_runs
+from plait.kernel.lifecycle import StepState
 from plait.kernel.paths import is_within
-from plait.kernel.recorded import failures_of
+from plait.kernel.recorded import Key, failures_of
 from plait.kernel.snapshot import secrets_in
+from plait.kernel.state import Run
 from plait.model.failure import Failure
 
 _ENDS_CALL: Final = (CallCompleted, CallFailed, OutcomeUnknown, IncidentResolved)
@@ -124,6 +132,10 @@ class Telling:
         takers: Which step took each signal, by the signal's id.
         made: The attempts whose calls were asked for.
         refused: The attempts that failed as they began, and how.
+        overtime: The timers that were limits, and ended the steps whose they were.
+        groups: Paths of the groups that were under way when the history began anew. Such
+            a one goes on where it is, with all its time: what it did before is not told.
+        resumed: How it went on after it had ended, and how many events it had then.
     """
 
     kernel: Kernel
@@ -137,6 +149,9 @@ class Telling:
     takers: dict[str, str] = field(default_factory=dict)
     made: set[tuple[str, int]] = field(default_factory=set)
     refused: dict[tuple[str, int], Failure] = field(default_factory=dict)
+    overtime: set[int] = field(default_factory=set)
+    groups: frozenset[str] = frozenset()
+    resumed: list[tuple[int, ExecutionResumed]] = field(default_factory=list)
 
     @classmethod
     def begin(
@@ -181,6 +196,7 @@ class Telling:
         state, commands = kernel.restore(begun.started, begun.state, ambient)
         told = cls(kernel, secrets, state, Outstanding(), [begun])
         told.steps.update(run.path for run in active_runs(state))
+        told.groups = frozenset(run.path for run in active_runs(state) if _is_at_work(run))
         told._note(Turn([], commands))
         return told
 
@@ -207,40 +223,94 @@ class Telling:
     def again(self, resumed: ExecutionResumed) -> Telling:
         """Return this execution as it goes on: without what `again` came to."""
         first = self.events[0]
-        recorded, known = self.but_for(resumed.again), self.state.ambient.known
+        known = self.state.ambient.known
         seen = dict(self.secrets)
         if resumed.secrets is not None:
             # What was not there then is not here either, until it goes on.
             known = frozenset(resumed.secrets)
             seen = {name: seen[name] for name in seen if name in known}
         if isinstance(first, HistoryBegun):
-            told = Telling.anew(self.kernel, first, seen, known)
+            told = self._begun_again(first, seen, known, resumed.again)
         else:
+            recorded = self.but_for(resumed.again)
             told, _ = Telling.begin(self.kernel, self.started, seen, recorded, known)
-        for _ in told.retell(self, resumed.again):
+        for _ in told.retell(self, resumed.again, self.resumed):
             pass
         seen.update(self.secrets)
-        pause_ms = resumed.at_ms - told.state.now_ms
-        told.kernel.resume(told.state, pause_ms)
-        for number, timer in told.outstanding.timers.items():
-            later = replace(timer, due_at_ms=timer.due_at_ms + pause_ms)
-            told.outstanding.timers[number] = later
+        told._go_on(resumed)
         return told
 
-    def retell(self, source: Telling, again: Sequence[str]) -> Iterator[Turn]:
+    def _begun_again(
+        self,
+        begun: HistoryBegun,
+        seen: Mapping[str, str],
+        known: frozenset[str],
+        again: Sequence[str],
+    ) -> Telling:
+        """Return how it stood when its history began, with steps of `again` at their start.
+
+        A call that was under way then has all its attempts before it. A group stays where
+        it was: what is inside it has been done.
+        """
+        told = Telling.anew(self.kernel, begun, seen, known)
+        steps = [
+            run.path
+            for run in active_runs(told.state)
+            if run.path in again and not run.node.scopes
+        ]
+        if not steps:
+            return told
+        turn = self.kernel.begin_again(told.state, steps, self.but_for(again))
+        if told.state.end is not None:
+            return told
+        told.outstanding.ask(turn.commands)
+        # As the beginning from now on, for another resume, and for a fork.
+        outstanding = told.outstanding
+        state = self.kernel.snapshot(told.state, outstanding.calls, outstanding.timers)
+        state = orjson.loads(orjson.dumps(state))
+        begun = replace(begun, state=state)
+        return Telling.anew(self.kernel, begun, seen, known)
+
+    def _go_on(self, resumed: ExecutionResumed) -> None:
+        """Let the time between the last event and now be a pause."""
+        pause_ms = resumed.at_ms - self.state.now_ms
+        self.kernel.resume(self.state, pause_ms)
+        timers = self.outstanding.timers
+        for number, timer in timers.items():
+            timers[number] = replace(timer, due_at_ms=timer.due_at_ms + pause_ms)
+        renewed = self.kernel.renew(self.state, resumed.again)
+        for number, due_at_ms in renewed.items():
+            timers[number] = replace(timers[number], due_at_ms=due_at_ms)
+        self.resumed.append((len(self.events), resumed))
+
+    def retell(
+        self,
+        source: Telling,
+        again: Sequence[str],
+        pauses: Sequence[tuple[int, ExecutionResumed]] = (),
+    ) -> Iterator[Turn]:
         """Tell the events of `source`, but for those of the steps in `again`.
 
         What does not fit any more, since it followed from what is left out, is passed over.
+
+        Args:
+            pauses: How `source` went on before, see `resumed`.
         """
-        recorded = source.but_for(again)
+        going_on = self.groups.intersection(again)
+        recorded = source.but_for(again, going_on)
+        to_come = deque(pauses)
         # What had ended when it was rolled back stays ended, also by a cancel or for time.
         whole = 0 if again else _last_rollback(source.events)
         for number, event in enumerate(source.events[1:], start=1):
+            while to_come and number >= to_come[0][0]:
+                self._go_on(to_come.popleft()[1])
             ours = event if number < whole else self._own(source, event, again)
             is_over = self.state.end and not isinstance(ours, CompensationRequested)
             turn = None if ours is None or is_over else self.tell(ours, recorded)
             if turn is not None and turn.events:
                 yield turn
+        for _, resumed in to_come:
+            self._go_on(resumed)
 
     def _own(
         self, source: Telling, event: OutsideEvent, again: Sequence[str]
@@ -254,13 +324,15 @@ class Telling:
                 | IncidentResolved(step=step)
                 | ApprovalDecided(step=step)
             ):
-                return None if _is_any_within(step, again) else event
+                return None if self._is_left_out(step, again) else event
             case TimerFired(timer=timer):
                 step, count = source.timers[timer]
                 # What has ended for time begins its time anew; what is undone for it, and
                 # waits for somebody's word meanwhile, goes on being undone.
                 is_given_time = not step and source.state.end is not None
-                if is_given_time or _is_any_within(step, again):
+                if is_given_time or self._is_left_out(step, again):
+                    return None
+                if timer in source.overtime and step in again:
                     return None
                 own = self._timer(step, count)
                 return None if own is None else replace(event, timer=own)
@@ -269,24 +341,31 @@ class Telling:
                 return None if again else event
             case SignalReceived(signal_id=signal_id):
                 taker = source.takers.get(signal_id, "")
-                return None if _is_any_within(taker, again) else event
+                return None if self._is_left_out(taker, again) else event
             case _:
                 # The start is told already; a wish to cancel has been reconsidered.
                 return None
+
+    def _is_left_out(self, step: str, again: Sequence[str]) -> bool:
+        return any(is_within(step, one) for one in again if one not in self.groups)
 
     def secrets_known(self, kernel: Kernel) -> tuple[str, ...]:
         """Return the names of the secrets that are here, or were when it last went on."""
         return kernel.secrets_of(self.state.ambient.known | self.secrets.keys())
 
-    def but_for(self, again: Sequence[str]) -> Recorded:
-        """Return what calls came to as they began, but for those of steps in `again`."""
-        refused = {
-            key: one
-            for key, one in self.refused.items()
-            if not _is_any_within(key[0], again)
-        }
-        made = {key for key in self.made if not _is_any_within(key[0], again)}
-        return Recorded(refused, made)
+    def but_for(self, again: Sequence[str], going_on: Set[str] = frozenset()) -> Recorded:
+        """Return what calls came to as they began, but for those of steps in `again`.
+
+        Args:
+            going_on: Groups in `again` of which what is inside them counts.
+        """
+        left_out = [step for step in again if step not in going_on]
+
+        def counts(key: Key) -> bool:
+            return key[0] not in going_on and not _is_any_within(key[0], left_out)
+
+        refused = {key: one for key, one in self.refused.items() if counts(key)}
+        return Recorded(refused, {key for key in self.made if counts(key)})
 
     def _timer(self, step: str, count: int) -> int | None:
         found = (number for number, one in self.timers.items() if one == (step, count))
@@ -299,6 +378,11 @@ class Telling:
                     self.steps.add(step)
                 case SignalTaken(step=step, signal_id=signal_id):
                     self.takers[signal_id] = step
+                case StepFailed(failure=failure) | FallbackStarted(failure=failure):
+                    first = turn.events[0]
+                    is_limit = failure.code == OUT_OF_TIME and failure.step == event.step
+                    if is_limit and isinstance(first, TimerFired):
+                        self.overtime.add(first.timer)
                 case _:
                     pass
         for command in turn.commands:
@@ -318,6 +402,10 @@ def ambient_of(started: ExecutionStarted, secrets: Mapping[str, str]) -> Ambient
     """Return what the kernel needs beside the events of an execution that began so."""
     trace = tuple((name, value) for name, value in started.trace)
     return Ambient(secrets, trace, frozenset(started.secrets))
+
+
+def _is_at_work(run: Run) -> bool:
+    return bool(run.node.scopes) and run.state is not StepState.FALLING_BACK
 
 
 def _last_rollback(events: Sequence[OutsideEvent]) -> int:
