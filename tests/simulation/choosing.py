@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -48,11 +49,23 @@ def switch(walk: Splits, raw: Json, names: Json, now: int, path: str) -> list[En
     ]
 
 
-def tried(walk: Splits, raw: Json, names: Json, now: int, path: str) -> list[End]:
-    """Return how `try` ends: its steps, a `catch`, and `finally`."""
+def tried(
+    walk: Splits,
+    raw: Json,
+    names: Json,
+    now: int,
+    path: str,
+    limited: Callable[[list[End]], list[End]],
+) -> list[End]:
+    """Return how `try` ends: its steps, a `catch`, and `finally`.
+
+    Args:
+        limited: Returns how steps and `catch` end by the step's limits.
+    """
     end = _only(walk.scope(raw, raw.get("order", "graph"), names, now, f"{path}/"))
     if end.kind == "failed":
         end = _caught(walk, raw, names, end, path)
+    (end,) = limited([end])
     if "finally" not in raw or end.kind == "returned":
         return [end]
     last = raw["finally"]

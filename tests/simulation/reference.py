@@ -251,7 +251,7 @@ class Reference:
             ends = self.unlimited(raw, names, now, path, attempt, deadline_at)
         except Unreadable:
             ends = [End("failed", now, Error("expression", path, attempt))]
-        if raw["type"] not in ("ask", "approval"):
+        if raw["type"] not in ("ask", "approval", "try"):
             ends = self.limited(raw, ends, now, path, attempt, deadline_at)
         is_value = ends[0].kind == "settled" or raw["type"] == "return"
         if not is_value or ends[0].kind == "failed" or "output" not in raw:
@@ -343,7 +343,15 @@ class Reference:
                 ends = route(self, raw, names, now, round_of(path, attempt))
                 return [told_of(end, path, attempt) for end in ends]
             case "try":
-                ends = tried(self, raw, names, now, round_of(path, attempt))
+                around = round_of(path, attempt)
+                ends = tried(
+                    self,
+                    raw,
+                    names,
+                    now,
+                    around,
+                    lambda ends: self.limited(raw, ends, now, path, attempt, deadline_at),
+                )
                 return [told_of(end, path, attempt) for end in ends]
             case other:
                 raise AssertionError(other)
@@ -459,7 +467,7 @@ class Reference:
         if retry is None or attempt >= retry.get("max_attempts", 3):
             return None
         is_over = deadline_at is not None and end.at >= deadline_at
-        if is_over and raw["type"] != "ask":
+        if is_over and raw["type"] != "ask" and "finally" not in raw:
             return None
         if not is_retried(retry.get("on"), error, names, raw.get("effect")):
             return None

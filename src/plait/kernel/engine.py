@@ -426,17 +426,18 @@ class Engine:
                 self._machines[run.node.machine].on_timer(self, x, run)
             case _ if purpose.startswith("item_"):
                 self._machines[run.node.machine].on_item_timer(self, x, run, purpose)
-            case _ if self._machines[run.node.machine].undoes:
-                self.undo(x, run, out_of_time(run))
-            case "timeout":
-                self._time_out(x, run)
             case _:
-                self.fail(x, run, out_of_time(run))
+                self._time_out(x, run, is_last=purpose == "timeout")
 
-    def _time_out(self, x: Execution, run: Run) -> None:
-        """All attempts together took too long: no further one is made."""
-        self._drop(x, run)
+    def _time_out(self, x: Execution, run: Run, *, is_last: bool) -> None:
+        """The attempt took too long, or all together: then no further one is made."""
         failure = out_of_time(run)
+        if self._machines[run.node.machine].outlasts(self, x, run, failure):
+            return
+        if not is_last:
+            self.fail(x, run, failure)
+            return
+        self._drop(x, run)
         failure = failure.at(step=run.path, attempts=run.attempt, place=run.node.place)
         self._fall_back(x, run, failure)
 

@@ -160,6 +160,11 @@ class Machine:
         """A timer of the machine's that is for one item fired."""
         raise NotImplementedError
 
+    def outlasts(self, kernel: Offers, x: Execution, run: Run, failure: Failure) -> bool:
+        """A time limit of the step is over. True: the machine fails it, but not at once."""
+        del kernel, x, run, failure
+        return False
+
     def on_frame_completed(
         self, kernel: Offers, x: Execution, run: Run, frame: Frame, output: JsonValue
     ) -> None:

@@ -135,6 +135,38 @@ def test_finally_does_not_run_when_the_workflow_ends_inside() -> None:
     assert (result.output, result.calls) == ("early", [])
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"timeout": "10ms", "on_error": "continue"},
+        {"attempt_timeout": "10ms", "on_error": "continue"},
+        {"attempt_timeout": "10ms", "fallback": {"value": 0}},
+    ],
+)
+def test_finally_runs_when_the_time_of_the_step_itself_is_over(settings: Any) -> None:
+    step = attempt(**{"finally": {"steps": [ask("end")]}}, **settings)
+    script = {"t/x": reply(1, after_ms=50), "t[finally]/end": reply(2, after_ms=50)}
+    result = run(step, script)
+    assert [call.step for call in result.calls] == ["t/x", "t[finally]/end"]
+    assert result.passed_over is None or result.passed_over.code == "step.timeout"
+
+
+def test_finally_has_no_part_in_the_time_limit_and_runs_for_each_attempt() -> None:
+    step = attempt(
+        attempt_timeout="10ms",
+        retry={"max_attempts": 2, "delay": "1ms"},
+        **{"finally": {"steps": [ask("end")]}},
+    )
+    script = {
+        "t/x": reply(1, after_ms=50),
+        "t[finally]/end": reply(2, after_ms=50),
+        "t~2/x": reply(5),
+        "t~2[finally]/end": reply(2, after_ms=50),
+    }
+    result = run(step, script)
+    assert result.output == {"yields": {"x": 5}, "caught": None}
+
+
 def test_a_try_that_is_tried_again_begins_anew() -> None:
     step = attempt(retry={"max_attempts": 2, "delay": "1ms"}, catch=[catch([404])])
     result = run(step, {"t/x": error(BROKEN), "t~2/x": reply(5)})

@@ -33,6 +33,11 @@ class SagaMachine(Machine):
         """See plait.kernel.machine.Machine."""
         return load_undoing(saved)
 
+    def outlasts(self, kernel: Offers, x: Execution, run: Run, failure: Failure) -> bool:
+        """Undo what completed; the attempt fails when that is over."""
+        kernel.undo(x, run, failure)
+        return True
+
     def on_frame_completed(
         self, kernel: Offers, x: Execution, run: Run, frame: Frame, output: JsonValue
     ) -> None:

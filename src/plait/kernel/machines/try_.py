@@ -1,5 +1,8 @@
 """Try node: a scope, another one for what fails in it, and one that runs in any case.
 
+Rule. Its time limits are those of the steps and of a `catch`. What cleans up after them
+      has as long as it needs.
+
 Not here: `fallback` and `on_error`, which every step has (plait.kernel.engine).
 """
 
@@ -14,6 +17,7 @@ from plait.kernel.codec import failure_json, load_failure
 from plait.kernel.failures import in_brief, with_detail
 from plait.kernel.machine import Machine, Offers
 from plait.kernel.state import Execution, Frame, Run
+from plait.kernel.timers import cancel_timers
 from plait.model.failure import Failure
 from plait.model.json import JsonObject, JsonValue
 from plait.plan import Node
@@ -61,6 +65,16 @@ class TryMachine(Machine):
         output, failure, caught = saved
         return Trying(output, None if failure is None else load_failure(failure), caught)
 
+    def outlasts(self, kernel: Offers, x: Execution, run: Run, failure: Failure) -> bool:
+        """Run `finally`, if there is one, with the limit as the failure."""
+        if FINALLY not in run.node.scopes:
+            return False
+        for frame in list(run.frames.values()):
+            kernel.close_frame(x, frame)
+        run.memory.failure = failure
+        self._clean_up(kernel, x, run)
+        return True
+
     def on_frame_completed(
         self, kernel: Offers, x: Execution, run: Run, frame: Frame, output: JsonValue
     ) -> None:
@@ -98,11 +112,15 @@ class TryMachine(Machine):
         """End the attempt, unless `finally` is still to run."""
         trying: Trying = run.memory
         if FINALLY in run.node.scopes and frame.name != FINALLY:
-            kernel.open_frame(x, run, FINALLY, self.suffix(FINALLY))
+            self._clean_up(kernel, x, run)
         elif trying.failure is not None:
             kernel.fail(x, run, trying.failure)
         else:
             kernel.succeed(x, run, trying.output, {"caught": trying.caught})
+
+    def _clean_up(self, kernel: Offers, x: Execution, run: Run) -> None:
+        cancel_timers(x, run)
+        kernel.open_frame(x, run, FINALLY, self.suffix(FINALLY))
 
 
 def _names_of(node: Node) -> dict[str, str]:
