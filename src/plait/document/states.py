@@ -51,9 +51,8 @@ def _after_key(value: Any) -> str:
 
 
 def _as_ways(value: Any) -> Any:
-    if isinstance(value, str):
-        return [{"target": value}]
-    return [value] if isinstance(value, dict) else value
+    given = value if isinstance(value, list) else [value]
+    return [{"target": one} if isinstance(one, str) else one for one in given]
 
 
 STATE_NAME_SCHEMA: Final[JsonDict] = {
@@ -92,7 +91,7 @@ Ways = Annotated[
                 {"$ref": "#/$defs/Transition"},
                 {
                     "type": "array",
-                    "items": {"$ref": "#/$defs/Transition"},
+                    "items": {"anyOf": [STATE_NAME_SCHEMA, {"$ref": "#/$defs/Transition"}]},
                     "minItems": 1,
                     "maxItems": _WAYS_MAX,
                 },

@@ -22,6 +22,10 @@ def found(states: str) -> list[str]:
             ["4:16: P030 there is no state 'shiped' to go to (did you mean 'shipped'?)"],
         ),
         (
+            "  a: {on: {go: [{target: b, guard: '${true}'}, z]}}\n  b: {final: true}",
+            ["4:48: P030 there is no state 'z' to go to (there are a, b)"],
+        ),
+        (
             "  a: {after: {5m: {target: z}}}\n  b: {final: true}",
             ["4:28: P030 there is no state 'z' to go to (there are a, b)"],
         ),

@@ -45,6 +45,13 @@ def test_an_event_leads_to_another_state_and_a_final_one_ends_the_execution() ->
     assert course(result) == ["a", "b"]
 
 
+def test_a_state_alone_is_a_transition_in_a_list_as_well() -> None:
+    guarded = {"target": "b", "guard": "${event.payload == 1}"}
+    plan = machine({"a": {"on": {"go": [guarded, "c"]}}, "b": END, "c": END})
+    assert course(simulate(plan, {}, signals=[Sent("go", 1)])) == ["a", "b"]
+    assert course(simulate(plan, {}, signals=[Sent("go", 2)])) == ["a", "c"]
+
+
 def test_exit_actions_and_entry_run_in_this_order_and_each_has_its_address() -> None:
     states = {
         "a": {
