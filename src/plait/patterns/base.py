@@ -106,7 +106,8 @@ class Pattern(Generic[In_contra, Out_co]):
                 run, which goes on where it was, or has ended already.
 
         Raises:
-            ValueError: The value is no JSON; a key without a journal.
+            ValueError: The value is no JSON; a key without a journal, or that is no text;
+                a journal that is none.
             KeyReused: The key came before, with another value.
         """
         given = self._given(value)

@@ -147,8 +147,10 @@ class Journal:
 
         Raises:
             RunKeyReused: That one was given another value.
+            ValueError: The key is no text.
         """
         driver, store = self._open()
+        _check_key(key)
         self.add(pattern)
         start = Start(secrets.token_hex(_ID_BYTES), value, key=key)
         summary = await driver.start(pattern.plan, start)
@@ -210,9 +212,31 @@ def _place_of(place: Any) -> Path | Store:
                 f"journal: '{place.partition('://')[0]}' is opened by its own class: "
                 "`journal=await PostgresStore.open(…)`"
             )
+        if place.removeprefix(_PREFIX) in ("", ":memory:"):
+            raise ValueError(
+                f"journal: '{place}' is no path: leave `journal` out, and it runs in memory"
+            )
         return Path(place.removeprefix(_PREFIX))
+    if not all(hasattr(place, name) for name in ("append", "read", "find")):
+        kind = type(place).__name__
+        raise ValueError(
+            f"journal: an open Journal, a store or the path of a file is needed, this is a "
+            f"{kind}"
+        )
     store: Store = place
     return store
+
+
+def _check_key(key: object) -> None:
+    if key is None:
+        return
+    if not isinstance(key, str):
+        kind = type(key).__name__
+        raise ValueError(f"key: a text is needed, this is a {kind}: write key=str(...)")
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        raise ValueError("key: it has half a surrogate pair, no text") from None
 
 
 class _Known:

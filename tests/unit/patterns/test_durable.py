@@ -149,6 +149,27 @@ async def test_a_run_that_is_given_up_stays_in_the_journal_and_goes_on(
     assert outcome.output == {"first": 1, "last": 2}
 
 
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [(17, "key: a text is needed, this is a int"), ("\udc80", "key: it has half a")],
+)
+async def test_a_key_that_is_no_text_is_refused_and_harms_no_journal(
+    key: Any, said: str, tmp_path: Path
+) -> None:
+    pay = Saga[int]("pay", [SagaStep("pay", lambda amount: amount + 1)])
+    journal = tmp_path / "orders.db"
+    with pytest.raises(ValueError, match=said):
+        await pay.run(1, journal=journal, key=key)
+    assert (await pay.run(1, journal=journal, key="17")).output == {"pay": 2}
+
+
+@pytest.mark.parametrize("place", [5, b"orders.db", ":memory:", "", "sqlite::memory:"])
+async def test_what_can_be_no_journal_is_refused(place: Any) -> None:
+    pay = Saga[int]("pay", [SagaStep("pay", lambda amount: amount + 1)])
+    with pytest.raises(ValueError, match="journal: "):
+        await pay.run(1, journal=place)
+
+
 def test_two_patterns_of_one_name_do_not_share_a_journal(tmp_path: Path) -> None:
     one = Saga[None]("order", [SagaStep("a", lambda: 1)])
     same = Saga[None]("order", [SagaStep("a", lambda: 1)])
