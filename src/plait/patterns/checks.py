@@ -166,7 +166,8 @@ def check_seconds(name: str, value: Any, *, zero: bool = False) -> None:
     Raises:
         ValueError: It is negative, zero where that is none, or longer than a century.
     """
-    is_number = isinstance(value, (int, float)) and math.isfinite(value)
+    is_kind = isinstance(value, (int, float)) and not isinstance(value, bool)
+    is_number = is_kind and math.isfinite(value)
     if not is_number or value < 0 or (not zero and value < 0.001):
         least = "0" if zero else "0.001"
         raise ValueError(f"{name}: seconds, {least} or more, are needed, not {value}")

@@ -123,6 +123,11 @@ class HierarchicalRouter(Pattern[In, Out]):
             raise ValueError(f"{what}: it has no desks")
         check_names(what, names)
         for desk in self.desks:
+            if isinstance(desk.to, str):
+                raise ValueError(
+                    f"{what}: desk '{desk.name}': to: a list of names is needed: write "
+                    f"to=('{desk.to}',)"
+                )
             for one in desk.to:
                 if one not in names:
                     hint = did_you_mean(one, names)

@@ -17,6 +17,7 @@ from plait.patterns.checks import (
     check_choice,
     check_count,
     check_names,
+    check_seconds,
 )
 from plait.patterns.outcome import Outcome, StepReport, decoder
 
@@ -137,6 +138,8 @@ class FanOutFanIn(Pattern[In, Out]):
         check_choice(f"{what}: on_error", on_error, ("fail", "continue"))
         if max_concurrency is not None:
             check_count(f"{what}: max_concurrency", max_concurrency, most=1_000)
+        if task_timeout_s is not None:
+            check_seconds(f"{what}: task_timeout_s", task_timeout_s)
         self._aggregates = aggregate is not None
         self._is_lenient = on_error == "continue"
         self._task_timeout_s = task_timeout_s
@@ -154,7 +157,7 @@ class FanOutFanIn(Pattern[In, Out]):
         self._adapters[task.name] = callee.function.returns
         own = limits(
             f"{self.kind} '{self.name}': {task.name}",
-            timeout_s=task.timeout_s or self._task_timeout_s,
+            timeout_s=self._task_timeout_s if task.timeout_s is None else task.timeout_s,
             attempt_timeout_s=task.attempt_timeout_s,
             retry=task.retry,
         )

@@ -11,7 +11,7 @@ from plait.drivers.inline import Result
 from plait.model.json import JsonObject, JsonValue
 from plait.patterns.base import Pattern, Where
 from plait.patterns.build import call, limits
-from plait.patterns.checks import check_choice, check_count, check_names
+from plait.patterns.checks import check_choice, check_count, check_names, check_seconds
 from plait.patterns.fan_out import Task, results_of, tasks_of
 from plait.patterns.outcome import Outcome
 
@@ -88,6 +88,8 @@ class StatefulFanOutFanIn(Pattern[S, S]):
         check_names(what, [one.name for one in self.tasks], _OWN)
         check_choice(f"{what}: on_error", on_error, ("fail", "continue"))
         check_count(f"{what}: max_rounds", max_rounds)
+        if task_timeout_s is not None:
+            check_seconds(f"{what}: task_timeout_s", task_timeout_s)
         branches: JsonObject = {
             one.name: self._branch(one, on_error, task_timeout_s) for one in self.tasks
         }
@@ -119,7 +121,7 @@ class StatefulFanOutFanIn(Pattern[S, S]):
         callee = self._callee(task.name, task.function)
         own = limits(
             f"{self.kind} '{self.name}': {task.name}",
-            timeout_s=task.timeout_s or timeout_s,
+            timeout_s=timeout_s if task.timeout_s is None else task.timeout_s,
             attempt_timeout_s=task.attempt_timeout_s,
             retry=task.retry,
         )

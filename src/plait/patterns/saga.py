@@ -135,9 +135,7 @@ class Saga(Pattern[C, dict[str, Any]]):
         self, name: str, steps: Iterable[SagaStep], *, timeout_s: float | None = None
     ) -> None:
         super().__init__(name)
-        self.saga_steps = tuple(steps)
-        if not self.saga_steps:
-            raise ValueError(f"saga '{name}': it has no steps")
+        self.saga_steps = _steps_of(f"saga '{name}'", steps)
         names = [step.name for step in self.saga_steps]
         check_names(f"saga '{name}'", names, (_UNDO,))
         written: list[JsonValue] = [
@@ -169,16 +167,16 @@ class Saga(Pattern[C, dict[str, Any]]):
                 "effect": step.effect,
             },
         )
-        if step.backward is None:
-            return written
-        back = self._callee(f"{step.name}.backward", step.backward, values=2)
-        seen = context("${input}", [*before, step.name], error=_ERROR)
-        values = either("${input}", seen), f"${{{step.name}.response}}"
         times = limits(
             f"{what}: backward",
             timeout_s=step.backward_timeout_s,
             retry=step.backward_retry,
         )
+        if step.backward is None:
+            return written
+        back = self._callee(f"{step.name}.backward", step.backward, values=2)
+        seen = context("${input}", [*before, step.name], error=_ERROR)
+        values = either("${input}", seen), f"${{{step.name}.response}}"
         undo = with_keys(call(_UNDO, back, *values), times)
         return {**written, "compensate": undo}
 
@@ -192,6 +190,20 @@ class Saga(Pattern[C, dict[str, Any]]):
         outcome = await super().run(value, **where)
         assert isinstance(outcome, SagaOutcome)
         return outcome
+
+
+def _steps_of(what: str, steps: Any) -> tuple[SagaStep, ...]:
+    if not isinstance(steps, Iterable):
+        kind = type(steps).__name__
+        raise ValueError(f"{what}: a list of SagaSteps is needed, this is a {kind}")
+    listed = tuple(steps)
+    if not listed:
+        raise ValueError(f"{what}: it has no steps")
+    for one in listed:
+        if not isinstance(one, SagaStep):
+            kind = type(one).__name__
+            raise ValueError(f"{what}: a list of SagaSteps is needed, not of {kind}s")
+    return listed
 
 
 def compensations_of(result: Result, steps: Mapping[str, StepReport]) -> list[Compensation]:

@@ -135,6 +135,12 @@ def answer(value: Any) -> Any:
             "there are two of the name 'a'",
         ),
         (lambda: HierarchicalRouter("r", [Desk("a", 3)]), "a function is needed"),  # type: ignore[arg-type]
+        (
+            lambda: HierarchicalRouter(
+                "r", [Desk("a", answer, to="bc"), Desk("b", answer), Desk("c", answer)]
+            ),
+            "desk 'a': to: a list of names is needed: write to=('bc',)",
+        ),
         (lambda: HierarchicalRouter("r", [Desk("a", answer)], max_hops=0), "max_hops"),
     ],
 )

@@ -190,6 +190,11 @@ def made(tasks: Any, **settings: Any) -> Any:
         (lambda: made({"a": down}, max_concurrency=0), "max_concurrency: a whole"),
         (lambda: made({"a": down}, on_error="stop"), "on_error: 'stop' is none"),
         (lambda: made({"a": down}, timeout_s=0), "timeout_s: seconds"),
+        (lambda: made([Task("a", down, timeout_s=0)]), "a: timeout_s: seconds"),
+        (
+            lambda: made([Task("a", down, timeout_s=1)], task_timeout_s=-1),
+            "task_timeout_s: seconds",
+        ),
         (lambda: made({"a": 3}), "a: a function is needed, this is a int"),
     ],
 )

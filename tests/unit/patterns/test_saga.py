@@ -245,6 +245,16 @@ def nothing(order: Order) -> None: ...
             lambda: Saga("order", [SagaStep("a", nothing, retry=0)]),
             "a: retry: max_attempts: a whole number from 1",
         ),
+        (lambda: Saga("order", [nothing]), "a list of SagaSteps is needed"),  # type: ignore[list-item]
+        (lambda: Saga("order", SagaStep("a", nothing)), "a list of SagaSteps is needed"),  # type: ignore[arg-type]
+        (
+            lambda: Saga("order", [SagaStep("a", nothing, backward_timeout_s=-1)]),
+            "a: backward: timeout_s: seconds",
+        ),
+        (
+            lambda: Saga("order", [SagaStep("a", nothing, timeout_s=True)]),
+            "a: timeout_s: seconds, 0.001 or more, are needed, not True",
+        ),
         (lambda: Retry(jitter=2), "jitter: a number from 0 to 1 is needed, not 2"),
         (lambda: Retry(backoff="slow"), "backoff: 'slow' is none"),  # type: ignore[arg-type]
         (lambda: Saga("order", [SagaStep("a", nothing, effect="safe")]), "effect"),
