@@ -62,11 +62,16 @@ class StageSettings(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One stage, as it was given."""
+    """One stage, as it was given.
+
+    `base` is the number of the stage that its own pipeline began with: a `Context` has as
+    input what that one was given.
+    """
 
     name: str
     function: Callable[..., Any]
     settings: StageSettings
+    base: int = 0
 
 
 @dataclass(frozen=True)
@@ -104,9 +109,11 @@ class Pipeline(Pattern[In, Out]):
         names = [stage.name for stage in stages]
         skips = [_skip_of(one.name) for one in stages if one.settings.get("skip_when")]
         check_names(f"pipeline '{name}'", [*names, *skips], _OWN)
-        value, steps = "input", list[JsonValue]()
+        value, steps, given = "input", list[JsonValue](), list[str]()
         for index, stage in enumerate(stages):
-            steps += self._steps(stage, value, names[:index])
+            given.append(value)
+            seen = context(f"${{{given[stage.base]}}}", names[:index])
+            steps += self._steps(stage, value, seen)
             own = f"{stage.name}.response"
             if stage.settings.get("skip_when") is not None:
                 own = f"({stage.name}.status == 'skipped' ? {value} : {own})"
@@ -181,8 +188,13 @@ class Pipeline(Pattern[In, Out]):
         return Pipeline(self.name, (*self.pipeline_stages, _stage(function, settings)))
 
     def __or__(self, other: Pipeline[Out, Next]) -> Pipeline[In, Next]:
-        """Return both as one, under this one's name."""
-        return Pipeline(self.name, (*self.pipeline_stages, *other.pipeline_stages))
+        """Return both as one, under this one's name.
+
+        The input that a `Context` of the other's stages has is what this one yields.
+        """
+        first = len(self.pipeline_stages)
+        later = [replace(one, base=one.base + first) for one in other.pipeline_stages]
+        return Pipeline(self.name, (*self.pipeline_stages, *later))
 
     def renamed(self, name: str) -> Pipeline[In, Out]:
         """Return the same stages under another name."""
@@ -190,19 +202,19 @@ class Pipeline(Pattern[In, Out]):
 
     # -- compiling ---------------------------------------------------------------------
 
-    def _steps(self, stage: Stage, value: str, before: list[str]) -> list[JsonValue]:
+    def _steps(self, stage: Stage, value: str, seen: JsonObject) -> list[JsonValue]:
         """Return the steps of a stage: whether it is skipped, and itself."""
         skip = stage.settings.get("skip_when")
-        own = self._stage(stage, f"${{{value}}}", before)
+        own = self._stage(stage, f"${{{value}}}", seen)
         if skip is None:
             return [own]
         name = _skip_of(stage.name)
-        given = either(f"${{{value}}}", context("${input}", before))
+        given = either(f"${{{value}}}", seen)
         test = call(name, self._callee(name, skip), given)
         return [test, {**own, "condition": f"${{!{name}.response}}"}]
 
-    def _stage(self, stage: Stage, value: str, before: list[str]) -> JsonObject:
-        settings, seen = stage.settings, context("${input}", before)
+    def _stage(self, stage: Stage, value: str, seen: JsonObject) -> JsonObject:
+        settings = stage.settings
         given = either(value, seen)
         callee = self._callee(stage.name, stage.function)
         self._adapter = callee.function.returns

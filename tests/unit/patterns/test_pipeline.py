@@ -64,6 +64,20 @@ async def test_two_pipelines_make_one() -> None:
     assert (outcome.pattern, outcome.output) == ("both", "Tea! (2)")
 
 
+async def test_a_pipeline_put_behind_another_has_an_input_of_its_own() -> None:
+    def length(context: Context[Article]) -> int:
+        return len(context.input.text)
+
+    def both(context: Context[str]) -> list[Any]:
+        return [context.input, context.results["length"]]
+
+    second = Pipeline.begin("second", summarize, skip_when=lambda a: False).then(length)
+    joined = Pipeline.begin("first", parse) | second
+    assert (await joined.run("Tea: a b")).output == len(" a b")
+    third = (Pipeline.begin("zero", str.strip, name="strip") | joined).then(both)
+    assert (await third.run(" Tea: a b")).output == [" Tea: a b", len(" a b")]
+
+
 def test_its_types_compose() -> None:
     """What mypy proves of it: `make types` reads this file."""
     first = assert_type(Pipeline.begin("a", parse), Pipeline[str, Article])
