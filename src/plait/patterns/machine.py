@@ -65,8 +65,9 @@ class Transition(Generic[S]):
     Attributes:
         target: The next state; None: the machine stays, and only the actions run.
         guard: It is taken only when this is true: a function of the machine's input and
-            the event's payload, or an expression over `event.payload.value`, `input` and
-            actions, such as `${reserve.response.is_complete}`.
+            the event's payload (one that fails does not hold), or an expression over
+            `event.payload.value`, `input` and actions, such as
+            `${reserve.response.is_complete}`.
         actions: Run between the exit of one state and the entry of the next.
     """
 
@@ -242,7 +243,7 @@ class StateMachine(Pattern[In, dict[str, Any]], Generic[In, S, E]):
             )
         name = f"guard_{sum(map(len, self._guards.values()))}"
         self._callee(name, guard, values=2)
-        self._guards.setdefault(event, []).append(Guard(name, f"{self.name}.{name}"))
+        self._guards.setdefault(event, []).append(Guard(state, name, f"{self.name}.{name}"))
         return f"${{event.payload.guards.{name}}}"
 
     def _steps(self, ids: list[str]) -> list[JsonValue]:

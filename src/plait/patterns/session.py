@@ -68,8 +68,9 @@ class EventRefused(PlaitError):
 
 @record
 class Guard:
-    """A guard that is a function: its name in payloads, and that of its function."""
+    """A guard that is a function: its state, its name in payloads, and its function's."""
 
+    state: str
     name: str
     function: str
 
@@ -163,7 +164,7 @@ class Session(Generic[S, E]):
             given = as_json(payload)
         except NoJson as error:
             raise ValueError(f"event '{word}' was given {error}") from None
-        guards = await self._asked(word, given)
+        guards, whys = await self._asked(word, given)
         told: JsonObject = {"value": given, "guards": guards}
         await self.settled()
         if self.is_ended:
@@ -173,7 +174,8 @@ class Session(Generic[S, E]):
             if signal_id in self._heard or self.is_ended:
                 break
         if not self._heard.get(signal_id):
-            raise EventRefused(self.history[-1].state, word)
+            state = self.history[-1].state
+            raise EventRefused(state, word, whys.get(state, ""))
         return await self.settled()
 
     async def settled(self) -> S:
@@ -239,14 +241,25 @@ class Session(Generic[S, E]):
 
     # -- guards ------------------------------------------------------------------------
 
-    async def _asked(self, event: str, payload: JsonValue) -> JsonObject:
-        """Return what the guards of an event say of it, by name."""
-        found: JsonObject = {}
-        for guard in self._machine.guards_of(event):
-            found[guard.name] = await self._answer(guard, event, payload)
-        return found
+    async def _asked(
+        self, event: str, payload: JsonValue
+    ) -> tuple[JsonObject, dict[str, str]]:
+        """Return what the guards of an event say of it, by name, and by state why one
+        that said nothing clear does not hold.
 
-    async def _answer(self, guard: Guard, event: str, payload: JsonValue) -> bool:
+        All states' are asked: in which one the machine is when it hears of the event is
+        not known yet.
+        """
+        found, whys = dict[str, JsonValue](), dict[str, str]()
+        for guard in self._machine.guards_of(event):
+            said = await self._answer(guard, payload)
+            found[guard.name] = said is True
+            if isinstance(said, str):
+                whys.setdefault(guard.state, said)
+        return found, whys
+
+    async def _answer(self, guard: Guard, payload: JsonValue) -> bool | str:
+        """Return what a guard says, or why it says nothing."""
         function = self._machine.functions.named(guard.function)
         known = function.signature
         count = 2 if known is None else len(known.parameters)
@@ -265,10 +278,8 @@ class Session(Generic[S, E]):
         )
         self._machine.calls.start(call, heard.set_result)
         said = await heard
-        state = self.history[-1].state
         if isinstance(said, Failure):
-            raise EventRefused(state, event, f": its guard failed: {said.message}")
+            return f": its guard failed: {said.message}"
         if not isinstance(said.response, bool):
-            shown = f": its guard returned {said.response!r}, not true or false"
-            raise EventRefused(state, event, shown)
+            return f": its guard returned {said.response!r}, not true or false"
         return said.response

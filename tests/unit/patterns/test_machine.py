@@ -212,6 +212,29 @@ async def test_a_guard_that_fails_or_says_nothing_clear_refuses_the_event() -> N
         assert await session.send("z", {"n": 4}) == "b"
 
 
+async def test_a_guard_of_another_state_keeps_no_event_away() -> None:
+    def by_code(order: int, payload: dict[str, Any]) -> bool:
+        return bool(payload["code"] == "4711")
+
+    def broken(order: int, payload: Any) -> bool:
+        raise LookupError("no such thing")
+
+    machine = StateMachine[int, str, str](
+        "m",
+        "a",
+        {
+            "a": State({"go": [Transition("c", guard=broken), Transition("b")]}),
+            "b": State({"go": Transition("c", guard=by_code)}),
+            "c": State(final=True),
+        },
+    )
+    async with machine.start(3) as session:
+        assert await session.send("go", {}) == "b"
+        with pytest.raises(EventRefused, match=r"'b' does not.*failed: KeyError: 'code'"):
+            await session.send("go", {})
+        assert await session.send("go", {"code": "4711"}) == "c"
+
+
 async def test_a_machine_in_a_journal_is_found_again_as_it_was(tmp_path: Path) -> None:
     desk, path = Desk(), tmp_path / "orders.db"
     async with machine(desk).start(Order(40), journal=path, key="o1") as order:
