@@ -148,6 +148,7 @@ class AsyncIteratorLoop(Pattern[Any, Out], Generic[Item, Out]):
         """See `Pattern.run`."""
         async with self._source:
             outcome = await super().run(value, **where)
+            await self._source.end(outcome.execution_id)
         assert isinstance(outcome, StreamOutcome)
         return outcome
 
@@ -190,12 +191,18 @@ class _Source:
         self._users += 1
 
     async def __aexit__(self, *_: object) -> None:
-        """Close what nobody reads any more: a run may have ended in the middle."""
+        """Close what nobody reads any more: a run may have been given up in the middle."""
         self._users -= 1
         if not self._users:
             left, self._streams = self._streams, {}
             for stream, _position in left.values():
                 await _close(stream)
+
+    async def end(self, run: str) -> None:
+        """Close the stream of a run that has ended, maybe in the middle."""
+        stream, _position = self._streams.pop(run, (None, 0))
+        if stream is not None:
+            await _close(stream)
 
     async def pull(self, value: Any, taken: int) -> JsonObject:
         """Return the page after `taken` items."""

@@ -170,6 +170,25 @@ async def test_a_stream_is_closed_when_the_run_fails_in_the_middle() -> None:
     assert (len(numbers.given), numbers.closed_count) == (3, 1)
 
 
+async def test_a_failed_runs_stream_is_closed_while_another_run_goes_on() -> None:
+    numbers, begun, goes_on = Numbers(), asyncio.Event(), asyncio.Event()
+
+    async def body(n: int) -> None:
+        if n == 0 and begun.is_set():
+            raise ConnectionError
+        begun.set()
+        await goes_on.wait()
+
+    loop = AsyncIteratorLoop[int, None]("f", numbers, body, page_size=3)
+    other = asyncio.create_task(loop.run(10))
+    await begun.wait()
+    assert (await loop.run(10)).status == "failed"
+    assert (numbers.open_count, numbers.closed_count) == (2, 1)
+    goes_on.set()
+    assert (await other).status == "completed"
+    assert numbers.closed_count == 2
+
+
 @pytest.mark.parametrize("seeks", [True, False])
 async def test_a_stream_in_a_journal_goes_on_after_the_page_that_was_done(
     seeks: bool, tmp_path: Path
