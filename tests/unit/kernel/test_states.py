@@ -52,6 +52,38 @@ def test_a_state_alone_is_a_transition_in_a_list_as_well() -> None:
     assert course(simulate(plan, {}, signals=[Sent("go", 2)])) == ["a", "c"]
 
 
+@pytest.mark.parametrize(
+    "circling",
+    [
+        {"entry": [{"id": "f", "type": "fail", "code": "my.no"}], "on": {"error": "a"}},
+        {"after": {"0s": "a"}},
+    ],
+    ids=["error", "after"],
+)
+def test_a_machine_that_goes_in_circles_by_itself_fails(circling: Any) -> None:
+    result = simulate(
+        machine({"a": {**circling, "on": {"go": "b", **circling.get("on", {})}}, "b": END}),
+        {},
+    )
+    assert result.failure is not None
+    assert (result.failure.code, result.failure.step) == ("limit.transitions", "states[a]")
+    assert len(course(result)) == 101
+
+
+def test_a_machine_that_waits_a_time_in_each_circle_goes_on() -> None:
+    tries = [reply(number) for number in range(150)]
+    states = {
+        "a": {"after": {"1s": "b"}},
+        "b": {
+            "entry": [ask("n")],
+            "after": {"0s": [{"target": "c", "guard": "${n.response == 149}"}, "a"]},
+        },
+        "c": END,
+    }
+    script = {f"states[b][entry][{number}]/n": one for number, one in enumerate(tries)}
+    assert simulate(machine(states), script).status == "completed"
+
+
 def test_exit_actions_and_entry_run_in_this_order_and_each_has_its_address() -> None:
     states = {
         "a": {
@@ -275,7 +307,7 @@ def test_errors_that_lead_in_a_circle_do_not_make_a_turn_without_end() -> None:
     }
     result = simulate(machine(states), {}, input={})
     assert result.failure is not None
-    assert result.failure.code == "limit.events"
+    assert result.failure.code == "limit.transitions"
 
 
 def test_a_machine_that_nothing_wakes_waits() -> None:

@@ -28,10 +28,13 @@ from plait.kernel.mailbox import kept, refuse, take
 from plait.kernel.state import Execution, Frame, Run
 from plait.kernel.timers import cancel_timer, start_timer
 from plait.kernel.views import absent_view, moment_text
+from plait.model.errors import Advice
 from plait.model.failure import Failure
 from plait.model.json import JsonObject, JsonValue
 
 ERROR: Final = "error"
+# Of transitions that nothing from outside and no time led to: more go in a circle.
+TRANSITIONS_MAX: Final = 100
 _AFTER: Final = "item_after"
 _RUN: Final = "run"
 _ENTER: Final = "enter"
@@ -48,6 +51,7 @@ class Position:
         due: Which of the state's `after` were over while actions ran, the first first.
         cause: What led to the transition under way.
         is_handling: True while a transition on `error` runs: what fails in it is final.
+        unasked: How many transitions in a row an `error` or an `after` of no time led to.
     """
 
     state: str = ""
@@ -56,6 +60,7 @@ class Position:
     due: list[int] = field(default_factory=list)
     cause: str = ""
     is_handling: bool = False
+    unasked: int = 0
 
 
 class StatesMachine(Machine):
@@ -91,13 +96,14 @@ class StatesMachine(Machine):
         todo = cast("JsonValue", [list(one) for one in memory.todo])
         counts: JsonObject = {**memory.counts}
         due: list[JsonValue] = [*memory.due]
-        return [memory.state, todo, counts, due, memory.cause, memory.is_handling]
+        handling, unasked = memory.is_handling, memory.unasked
+        return [memory.state, todo, counts, due, memory.cause, handling, unasked]
 
     def load_memory(self, saved: Any) -> Position:
         """See plait.kernel.machine.Machine."""
-        state, todo, counts, due, cause, is_handling = saved
+        state, todo, counts, due, *others = saved
         left = [list(one) for one in todo]
-        return Position(state, left, dict(counts), list(due), cause, is_handling)
+        return Position(state, left, dict(counts), list(due), *others)
 
     # -- what comes ------------------------------------------------------------------
 
@@ -159,6 +165,7 @@ class StatesMachine(Machine):
         has_exited = frame.name == _state(run)["exit"]
         self._begin(x, run, way, told, has_exited=has_exited)
         position.is_handling = True
+        position.unasked += 1
         self._go_on(kernel, x, run)
 
     # -- transitions -----------------------------------------------------------------
@@ -175,6 +182,7 @@ class StatesMachine(Machine):
             refuse(x, signal)
             return False
         take(x, run, signal)
+        run.memory.unasked = 0
         self._begin(x, run, way, told)
         return True
 
@@ -205,6 +213,9 @@ class StatesMachine(Machine):
         """Do what is left of the transition, then what has come meanwhile; then wait."""
         position: Position = run.memory
         while True:
+            if position.unasked > TRANSITIONS_MAX:
+                kernel.fail(x, run, _circling(run))
+                return
             if len(x.events) >= TURN_EVENTS_MAX:
                 x.waiting.pop(run.path, None)
                 kernel.start_timer(x, run, x.now_ms)
@@ -275,6 +286,7 @@ class StatesMachine(Machine):
             way = _pick(run, one["ways"], told)
             if way is not None:
                 self._begin(x, run, way, told, f"after {one['text']}")
+                position.unasked = 0 if one["delay_ms"] else position.unasked + 1
                 return True
         return False
 
@@ -288,6 +300,16 @@ class StatesMachine(Machine):
         response: JsonObject = {"state": run.memory.state, "context": context}
         run.memory = None
         kernel.succeed(x, run, response)
+
+
+def _circling(run: Run) -> Failure:
+    """Return the failure of a machine that would go on and on by itself."""
+    state = run.memory.state
+    text = f"more than {TRANSITIONS_MAX} transitions in a row that nothing waited for"
+    details: JsonObject = {"state": state, "transitions_max": TRANSITIONS_MAX}
+    failure = Failure("limit.transitions", text, details, Advice.FIX_REQUEST)
+    # Not at the machine's own address: who resumes it must not begin it anew.
+    return failure.at(step=f"{run.path}[{state}]", attempts=0, place=run.node.place)
 
 
 def takes(run: Run) -> list[str]:
