@@ -1,8 +1,9 @@
 """Which errors a policy means: the same words for retries, breakers and fallbacks.
 
 A word is an exception class, a status (`503`, `"5xx"`), a code (`"connector.timeout"`,
-`"connector.*"`), or a function of the error that answers true or false. Status and code
-are read from the error's attributes, as HTTP clients and `plait` set them.
+`"connector.*"`), `"timeout"` or `"connect"`, or a function of the error that answers true
+or false. Status and code are read from the error's attributes, as HTTP clients and `plait`
+set them.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ ErrorWord: TypeAlias = type[Exception] | int | str | Matcher
 ErrorWords: TypeAlias = ErrorWord | Sequence[ErrorWord]
 
 _STATUS_CLASS: Final = re.compile(r"[1-5]xx")
+# As in documents: what a call to others came to, whatever its client calls that.
+_WORDS: Final = {"timeout": TimeoutError, "connect": ConnectionError}
 _TRANSIENT_STATUSES: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -122,6 +125,9 @@ def _test(argument: str, word: Any) -> Matcher:
         return lambda error: (status_of(error) or 0) // 100 == hundreds
     if isinstance(word, str) and word.endswith(".*"):
         return lambda error: (code_of(error) or "").startswith(word[:-1])
+    if isinstance(word, str) and word in _WORDS:
+        kind = _WORDS[word]
+        return lambda error: isinstance(error, kind) or code_of(error) == word
     if isinstance(word, str) and word:
         return lambda error: code_of(error) == word
     if callable(word):

@@ -163,6 +163,26 @@ async def test_words_name_classes_statuses_codes_and_conditions(
 
 
 @pytest.mark.parametrize(
+    ("word", "error", "again"),
+    [
+        ("timeout", TimeoutError(), True),
+        ("timeout", ConnectionResetError(), False),
+        ("connect", ConnectionResetError(), True),
+        ("connect", TimeoutError(), False),
+    ],
+)
+async def test_the_words_of_documents_mean_here_what_they_mean_there(
+    clock: HandClock, word: str, error: Exception, again: bool
+) -> None:
+    service = Service(error)
+    try:
+        await policy_of(clock, on=word).call(service.ask)
+    except type(error):
+        assert not again
+    assert service.calls == 1 + again
+
+
+@pytest.mark.parametrize(
     ("asked", "waited"), [(7.0, 7.0), (0.01, 0.1), (90.0, 30.0), (None, 0.1)]
 )
 async def test_what_the_other_side_asks_for_is_waited_up_to_the_ceiling(
