@@ -2,14 +2,11 @@
 
 Rule 1. A key names the function and its arguments; two different calls never share one.
     What cannot be told apart by its text is refused, with the remedy: a key function.
-    So are functions that hold variables of the one around them: two of one name would
-    share answers.
 Rule 2. In a pipeline the key is that of the protected function, not of the next policy.
 """
 
 from __future__ import annotations
 
-import inspect
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, ParamSpec, TypeAlias, TypeVar
@@ -79,11 +76,6 @@ def call_key(
             raise TypeError(
                 f"{name or function!r} belongs to an object that its key would not name; "
                 "give `key`, a function of the arguments"
-            )
-        if getattr(inspect.unwrap(function), "__closure__", None):
-            raise TypeError(
-                f"{name} holds variables of the function around it, which its key would "
-                "not name; give `key`, a function of the arguments"
             )
         made: Any = args if not kwargs else (*args, *sorted(kwargs.items()))
     else:

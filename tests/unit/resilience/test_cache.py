@@ -64,10 +64,6 @@ STEPS = st.lists(
 )
 
 
-def itself(*arguments: Any) -> Any:
-    return arguments
-
-
 @given(steps=STEPS, revalidate_s=st.sampled_from([0, 5]), error_s=st.sampled_from([0, 20]))
 def test_it_answers_what_the_model_answers(
     steps: list[tuple[str, int, str]], revalidate_s: int, error_s: int
@@ -81,7 +77,6 @@ def test_it_answers_what_the_model_answers(
             10,
             stale_while_revalidate_s=revalidate_s,
             stale_if_error_s=error_s,
-            key=itself,
             clock=clock,
         )
 
@@ -276,9 +271,7 @@ async def test_a_refresh_that_takes_no_time_is_one_call_too() -> None:
 
 async def test_a_refresh_that_fails_is_told_and_the_stale_answer_stays() -> None:
     clock, told = HandClock(), list[Event]()
-    cache = Cache(
-        10, stale_while_revalidate_s=50, key=itself, clock=clock, on_event=told.append
-    )
+    cache = Cache(10, stale_while_revalidate_s=50, clock=clock, on_event=told.append)
     answers: list[Any] = [1, OSError("down"), 3]
 
     async def ask() -> Any:
@@ -315,7 +308,7 @@ async def test_an_open_circuit_answers_from_what_is_stale() -> None:
     pipeline = (
         PipelineBuilder()
         .circuit_breaker(CircuitBreaker(BreakerSettings(failure_threshold=1), clock=clock))
-        .cache(Cache(10, stale_if_error_s=60, key=itself, clock=clock))
+        .cache(Cache(10, stale_if_error_s=60, clock=clock))
         .retry(RetryPolicy(max_attempts=2, delay_s=0))
         .attempt_timeout(Timeout(5))
         .build()
@@ -355,11 +348,8 @@ async def test_errors_are_kept_only_when_they_are_named() -> None:
         raise LookupBad(sku)
 
     for cache, expected in (
-        (Cache(10, key=itself, clock=clock), [3, 6]),
-        (
-            Cache(10, key=itself, clock=clock, negative=LookupBad, negative_ttl_s=2),
-            [1, 2],
-        ),
+        (Cache(10, clock=clock), [3, 6]),
+        (Cache(10, clock=clock, negative=LookupBad, negative_ttl_s=2), [1, 2]),
     ):
         calls, seen = 0, []
         for _ in range(2):
@@ -378,7 +368,7 @@ async def test_only_answers_worth_keeping_are_kept() -> None:
 
 
 async def test_a_value_too_large_is_answered_and_not_kept() -> None:
-    cache = Cache(10, key=itself, store=MemoryStore(1_000))
+    cache = Cache(10, store=MemoryStore(1_000))
     calls = 0
 
     async def page(size: int) -> str:
@@ -431,31 +421,6 @@ async def test_arguments_that_make_no_key_are_refused_with_the_remedy() -> None:
             await cache.call(find, query)
     with pytest.raises(TypeError, match="belongs to an object"):
         await cache.call(asyncio.Event().wait)
-
-
-def getter(answer: str) -> Any:
-    async def get(number: int) -> str:
-        return f"{answer} {number}"
-
-    return get
-
-
-@pytest.mark.parametrize("wrapped", [lambda get: get, Timeout(5)])
-async def test_functions_that_one_name_cannot_tell_apart_need_a_key(wrapped: Any) -> None:
-    """Two closures of one name would get each other's answers."""
-    for answer in ("one", "two"):
-        get = wrapped(getter(answer))
-        with pytest.raises(TypeError, match="holds variables of the function around it"):
-            await Cache(10).call(get, 1)
-        assert await Cache(10, key=itself).call(get, 1) == f"{answer} 1"
-
-
-async def test_a_function_that_another_policy_wraps_is_told_by_its_own_name() -> None:
-    assert await Cache(10).call(Timeout(5)(doubled), 2) == 4
-
-
-async def doubled(number: int) -> int:
-    return 2 * number
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,6 @@ import pytest
 
 from plait.resilience import CircuitBreaker, Collapse, PipelineBuilder
 
-ASKED: list[str] = []
-
 
 async def turns(count: int = 5) -> None:
     """Let everything that is ready run."""
@@ -63,16 +61,16 @@ async def test_a_call_whose_key_is_none_is_made_for_itself() -> None:
 
 async def test_in_a_pipeline_the_key_is_of_the_protected_functions_arguments() -> None:
     pipeline = PipelineBuilder().collapse(Collapse()).circuit_breaker(CircuitBreaker())
-    ASKED.clear()
+    asked: list[str] = []
 
     @pipeline.build()
     async def price(sku: str) -> str:
-        ASKED.append(sku)
+        asked.append(sku)
         await turns()
         return sku
 
     found = await asyncio.gather(*(price(sku) for sku in "ABAB"))
-    assert (found, ASKED) == (list("ABAB"), ["A", "B"])
+    assert (found, asked) == (list("ABAB"), ["A", "B"])
 
 
 async def test_a_method_needs_a_key() -> None:
