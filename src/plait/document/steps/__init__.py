@@ -16,7 +16,7 @@ def built_in_steps() -> tuple[type[Step], ...]:
     """Return the model of every step type of this package, by module name.
 
     >>> [step.type_name() for step in built_in_steps()][:4]
-    ['approval', 'fail', 'foreach', 'parallel']
+    ['approval', 'fail', 'foreach', 'goto']
     """
     return tuple(
         importlib.import_module(f"{__name__}.{module.name}").STEP
