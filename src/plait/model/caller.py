@@ -1,4 +1,4 @@
-"""Callers: on whose behalf something is asked.
+"""Callers: on whose behalf something is asked, and what they may.
 
 Whoever authenticates makes one; everything below trusts it and asks no further.
 
@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Final
+from typing import ClassVar, Final
 
+from plait.model.errors import Advice, PlaitError
 from plait.model.record import record
 
 DEFAULT_TENANT: Final = "default"
@@ -36,3 +37,47 @@ class Caller:
 
 # Who stands at the machine itself: the command line, a gateway that only it can reach.
 LOCAL: Final = Caller("local", role="admin")
+
+
+# Each may all that those before it may.
+ROLES: Final = ("viewer", "operator", "editor", "admin")
+
+
+class Forbidden(PlaitError):
+    """The caller is known, and may not do this."""
+
+    code: ClassVar[str] = "request.forbidden"
+    advice: ClassVar[Advice] = Advice.FIX_REQUEST
+
+    def __init__(self, caller: Caller, needed: str, workflow: str | None = None) -> None:
+        on = f" on workflow '{workflow}'" if workflow is not None else ""
+        super().__init__(f"{caller.subject} lacks the role '{needed}'{on}")
+        self.needed = needed
+
+
+def is_allowed(caller: Caller, needed: str, workflow: str | None = None) -> bool:
+    """Tell whether a caller has the role `needed`, or one that includes it.
+
+    Args:
+        workflow: The workflow it is about; None: no single one, so grants do not help.
+
+    >>> ann = Caller("user:ann", role="viewer", grants={"orders": "editor"})
+    >>> is_allowed(ann, "operator"), is_allowed(ann, "operator", "orders")
+    (False, True)
+    """
+    held = [caller.role, caller.grants.get(workflow) if workflow is not None else None]
+    return any(role is not None and _rank(role) >= _rank(needed) for role in held)
+
+
+def require(caller: Caller, needed: str, workflow: str | None = None) -> None:
+    """Let a caller pass that has the role `needed`.
+
+    Raises:
+        Forbidden: It has not.
+    """
+    if not is_allowed(caller, needed, workflow):
+        raise Forbidden(caller, needed, workflow)
+
+
+def _rank(role: str) -> int:
+    return ROLES.index(role)
