@@ -56,8 +56,8 @@ serve: .venv/installed ## the same, and stays up
 patterns: .venv/installed ## run one pattern of examples/patterns: make patterns NAME=order_saga
 	@$(VENV)/python -m examples.patterns $(NAME) $(if $(TWIN),--twin)
 
-check: static ## the quick gate: format, lint, types, imports, tidy and fast unit tests
-	$(VENV)/python -m pytest -q -n $(WORKERS) -m 'not slow' tests/tidy tests/unit
+check: static ## the quick gate: format, lint, types, imports, tidy, fast unit tests, doctests
+	$(VENV)/python -m pytest -q -n $(WORKERS) -m 'not slow' tests/tidy tests/unit src docs README.md
 
 static: format lint types imports
 
