@@ -27,9 +27,10 @@ from plait.gateway.trigger import TriggerReads, kept_trigger, trigger_reads
 from plait.kernel import Kernel
 from plait.model.errors import PlaitError
 from plait.model.json import JsonObject
-from plait.operations import KeyReused, NotTaken, check_same
+from plait.operations import check_same
 from plait.plan import Plan
-from plait.ports.journal import StoreFull, StoreUnavailable, UnknownExecution
+from plait.ports.journal import StoreUnavailable
+from plait.ports.status import details_of, status_of
 
 logger = logging.getLogger("plait.gateway")
 
@@ -141,49 +142,16 @@ def with_store_errors(handler: Handler) -> Handler:
 
 def store_error_reply(error: PlaitError) -> Reply:
     """Return the reply to a request that the store, or what is in it, stood against."""
-    details = error.details if isinstance(error, KeyReused | NotTaken) else None
     reply = error_reply(
-        _status_of(error), code=error.code, message=str(error), details=details
+        status_of(error).http,
+        code=error.code,
+        message=str(error),
+        details=details_of(error),
     )
     reply.headers.append(NOT_COMPLETED)
     if reply.status == 503:
         reply.headers.append((b"retry-after", b"1"))
     return reply
-
-
-def _status_of(error: PlaitError) -> int:
-    match error:
-        case StoreFull():
-            return 507
-        case StoreUnavailable():
-            return 503
-        case UnknownExecution():
-            return 404
-        case _:
-            return _STATUS_BY_CODE.get(error.code, 500)
-
-
-_STATUS_BY_CODE: Final = {
-    "approval.ambiguous": 409,
-    "approval.not_an_approver": 403,
-    "approval.not_asked": 409,
-    "decision.invalid": 400,
-    "journal.lost_race": 503,
-    "limit.payload": 413,
-    "request.key_reused": 422,
-    "execution.begun_anew": 409,
-    "execution.has_ended": 409,
-    "execution.never_ran": 409,
-    "execution.no_incident": 409,
-    "execution.not_resumable": 409,
-    "execution.nothing_to_undo": 409,
-    "execution.was_undone": 409,
-    "execution.unplaceable": 422,
-    "workflow.invalid_input": 422,
-    "signal.invalid": 400,
-    "signal.not_taken": 409,
-    "signal.too_many": 429,
-}
 
 
 def accepted(execution_id: str) -> Reply:
