@@ -112,7 +112,8 @@ class AsgiApp:
         body = await self._body(headers, receive)
         path = raw_path.partition(b"?")[0].decode("latin-1")
         query = scope["query_string"].decode("latin-1")
-        return Request(scope["method"], path, query, headers, body)
+        peer = (scope.get("client") or ("",))[0]
+        return Request(scope["method"], path, query, headers, body, peer)
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         bytes_max = self._limits.body_bytes_max

@@ -112,6 +112,8 @@ class Connection(asyncio.Protocol):
         """Begin."""
         # uvloop's transports do all that asyncio's do, but are no subclass.
         self._transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername")
+        self._reader.peer = peer[0] if isinstance(peer, tuple) else ""
         self._wait_ms(self._limits.head_timeout_ms)
         self._host.opened(self)
 

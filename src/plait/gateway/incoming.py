@@ -92,12 +92,13 @@ class RequestReader:
             (`Expect: 100-continue`), and none of it has come.
         is_old: The last request is HTTP/1.0: one a connection, and no interim replies.
         body_byte_count: Of the body that is being read.
+        peer: Where the requests come from.
     """
 
     __slots__ = (
         "_body", "_head_bytes", "_headers", "_held", "_in_head", "_is_retelling", "_limits",
         "_parser", "_raw_bytes", "_refusal", "_sink", "_url", "body_byte_count",
-        "is_awaited", "is_old", "is_reading",
+        "is_awaited", "is_old", "is_reading", "peer",
     )  # fmt: skip
 
     def __init__(self, sink: Sink, limits: HttpLimits, held: Held) -> None:
@@ -107,6 +108,7 @@ class RequestReader:
         self._parser = httptools.HttpRequestParser(self)
         self._refusal: Refused | None = None
         self._raw_bytes = 0
+        self.peer = ""
         self.is_old = self.is_reading = self._is_retelling = False
         self._reset()
 
@@ -189,7 +191,7 @@ class RequestReader:
         method = self._parser.get_method().decode("latin-1")
         if not path.startswith("/"):
             path = path_of(method, path)
-        return Request(method, path, query, self._headers, body)
+        return Request(method, path, query, self._headers, body, self.peer)
 
     # -- from the parser -------------------------------------------------------------
 

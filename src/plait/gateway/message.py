@@ -32,6 +32,8 @@ class Request:
         path: As sent, percent-encoded; bytes above 127 as Latin-1.
         query: As sent, without the `?`.
         headers: By lower-case name; repeated ones joined by `, `.
+        peer: The address at the other end of the connection, without its port; empty when
+            it is not known.
     """
 
     method: str
@@ -39,6 +41,7 @@ class Request:
     query: str
     headers: Mapping[bytes, bytes]
     body: bytes = b""
+    peer: str = ""
 
 
 @dataclass(slots=True)

@@ -42,6 +42,19 @@ async def test_a_request_may_come_byte_by_byte() -> None:
     assert (told["path"], told["query"]) == ("/a", "b=c")
 
 
+async def test_a_request_says_from_which_address_it_came() -> None:
+    seen: list[str] = []
+
+    async def handle(request: Request) -> Reply:
+        seen.append(request.peer)
+        return Reply(204)
+
+    async with connected(handle) as client:
+        await client.ask(GET)
+        await client.ask(GET)
+    assert seen == ["127.0.0.1", "127.0.0.1"]
+
+
 async def test_requests_in_one_packet_are_answered_in_order() -> None:
     async with connected(echo) as client:
         client.send(b"".join(GET.replace(b"/a", b"/%d" % n) for n in range(40)))
