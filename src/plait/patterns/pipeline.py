@@ -6,13 +6,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, Generic, TypedDict, TypeVar, Unpack, overload
 
+from plait.connectors.python.functions import Adapter
 from plait.drivers.inline import Result
 from plait.model.json import JsonObject, JsonValue
 from plait.patterns.base import Pattern, Where
 from plait.patterns.build import call, context, either, limits
 from plait.patterns.checks import Retry, check_name, check_names
 from plait.patterns.context import Context
-from plait.patterns.outcome import Outcome, StepReport
+from plait.patterns.outcome import Outcome, StepReport, decoder
 
 In = TypeVar("In")
 Mid = TypeVar("Mid")
@@ -106,6 +107,7 @@ class Pipeline(Pattern[In, Out]):
     def __init__(self, name: str, stages: tuple[Stage, ...]) -> None:
         super().__init__(name)
         self.pipeline_stages = stages
+        self._adapters: dict[str, Adapter | None] = {}
         names = [stage.name for stage in stages]
         skips = [_skip_of(one.name) for one in stages if one.settings.get("skip_when")]
         check_names(f"pipeline '{name}'", [*names, *skips], _OWN)
@@ -217,7 +219,7 @@ class Pipeline(Pattern[In, Out]):
         settings = stage.settings
         given = either(value, seen)
         callee = self._callee(stage.name, stage.function)
-        self._adapter = callee.function.returns
+        self._adapters[stage.name] = callee.function.returns
         own = limits(
             f"pipeline '{self.name}': {stage.name}",
             timeout_s=settings.get("timeout_s"),
@@ -272,6 +274,9 @@ class Pipeline(Pattern[In, Out]):
         facts = self._facts(result)
         steps: Mapping[str, StepReport] = facts["steps"]
         stages = {one.name: _told_of(one.name, steps) for one in self.pipeline_stages}
+        # The output of stages that were skipped is that of the last one that was not.
+        ran = [name for name, one in stages.items() if one.status != "skipped"]
+        facts["decode"] = decoder(self._adapters[ran[-1]] if ran else None)
         return PipelineOutcome(**facts, stages=stages)
 
     async def run(self, value: In, **where: Unpack[Where]) -> PipelineOutcome[Out]:

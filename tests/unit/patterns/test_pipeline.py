@@ -176,6 +176,20 @@ async def test_a_skipped_stage_lets_the_value_through() -> None:
     assert long.stages["clip"].status == "completed"
 
 
+async def test_what_a_skipped_last_stage_lets_through_is_not_made_into_its_kind() -> None:
+    def number(text: str) -> int:
+        return int(text) * 2
+
+    def skips(value: Any) -> bool:
+        return True
+
+    reading: Pipeline[str, Any] = Pipeline.begin("reading", number, skip_when=skips)
+    assert (await reading.run("007")).output == "007"
+    start = Pipeline.begin("telling", parse)
+    telling: Pipeline[str, Any] = start.then(summarize, skip_when=skips)
+    assert (await telling.run("Tea: is")).output == Article("Tea", " is")
+
+
 async def test_stages_that_are_skipped_one_after_the_other_let_the_value_through() -> None:
     def add(n: int) -> int:
         return n + 1
