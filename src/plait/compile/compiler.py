@@ -79,7 +79,7 @@ def compile_document(document: Document) -> Compiled:
     around = root_view(document)
     draft, _ = compiler.compile(document.root, around)
     set_output(document, draft, findings)
-    check_states(document, findings)
+    check_states(document, draft, findings)
     check_mode(document, findings)
     view = replace(around, steps=whole_view(document.root).steps)
     endpoint = compile_endpoint(document, findings, names, view)

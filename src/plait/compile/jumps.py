@@ -8,10 +8,11 @@ Not here: the order of a scope without jumps (plait.compile.ordering).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from plait.compile.constants import always_runs, may_end_scope, never_runs
+from plait.compile.drafts import Draft
 from plait.compile.findings import Findings
-from plait.compile.mode import with_inner
 from plait.compile.order import Edges, behind, reversed_edges
 from plait.document.nearest import nearest_hint
 from plait.document.tree import ScopeTree, StepTree
@@ -89,36 +90,29 @@ def check_jumps(tree: ScopeTree, elsewhere: Mapping[str, str], findings: Finding
             findings.error("P025", text, hint, path)
 
 
-def never_reached(
-    steps: Sequence[StepTree],
-    ends: Sequence[int],
-    always_runs: Callable[[StepTree], bool],
-) -> list[int]:
+def never_reached(nodes: Sequence[Draft], ends: Sequence[int]) -> list[int]:
     """Return the positions in a sequence that no way leads to.
 
     Args:
         ends: The steps with which the workflow ends.
     """
-    ways = _ways(steps, ends, always_runs)
-    reached = {0, *behind(reversed_edges(ways), [0])} if steps else set()
-    return [at for at in range(len(steps)) if at not in reached]
+    ways = _ways(nodes, ends)
+    reached = {0, *behind(reversed_edges(ways), [0])} if nodes else set()
+    return [at for at in range(len(nodes)) if at not in reached]
 
 
-def check_ways_out(
-    steps: Sequence[StepTree],
-    always_runs: Callable[[StepTree], bool],
-    findings: Findings,
-) -> None:
+def check_ways_out(nodes: Sequence[Draft], findings: Findings) -> None:
     """Report each jump after which a sequence never ends but by a failure."""
+    steps = [node.tree for node in nodes]
     jumps = jumps_in(steps)
     if not jumps:
         return
-    leaves = [at for at, step in enumerate(steps) if _leaves(step)]
-    ways = _ways(steps, (), always_runs)
+    leaves = [at for at, node in enumerate(nodes) if may_end_scope(node)]
+    ways = _ways(nodes, ())
     out = [*leaves, len(steps)]
     ending = {*out, *behind(ways, out)}
     for at, to in jumps.items():
-        if to < at and at not in ending:
+        if to < at and at not in ending and not never_runs(nodes[at]):
             step, target = steps[at], steps[to].model.id
             text = (
                 f"after '{step.model.id}' nothing ends the circle that begins at '{target}'"
@@ -127,36 +121,21 @@ def check_ways_out(
             findings.error("P021", text, hint, (*step.path, "to"))
 
 
-def _leaves(step: StepTree) -> bool:
-    return any(one.model.ends_scope for one in with_inner(step))
-
-
-def _ways(
-    steps: Sequence[StepTree],
-    ends: Sequence[int],
-    always_runs: Callable[[StepTree], bool],
-) -> Edges:
+def _ways(nodes: Sequence[Draft], ends: Sequence[int]) -> Edges:
     """Return where each step of a sequence leads; its end is one position more."""
-    jumps = jumps_in(steps)
-    return [
-        *(sorted(_next(at, steps, ends, jumps, always_runs)) for at in range(len(steps))),
-        [],
-    ]
+    jumps = jumps_in([node.tree for node in nodes])
+    return [*(sorted(_next(at, nodes, ends, jumps)) for at in range(len(nodes))), []]
 
 
 def _next(
-    at: int,
-    steps: Sequence[StepTree],
-    ends: Sequence[int],
-    jumps: Mapping[int, int],
-    always_runs: Callable[[StepTree], bool],
+    at: int, nodes: Sequence[Draft], ends: Sequence[int], jumps: Mapping[int, int]
 ) -> Iterator[int]:
     if at in ends:
         return
-    step = steps[at]
-    to = None if step.model.disabled else jumps.get(at)
+    node = nodes[at]
+    to = None if never_runs(node) else jumps.get(at)
     if to is not None:
         yield to
-    is_certain = always_runs(step) and step.model.on_error != "continue"
+    is_certain = always_runs(node) and node.tree.model.on_error != "continue"
     if (to is None or not is_certain) and to != at + 1:
         yield at + 1

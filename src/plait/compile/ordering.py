@@ -5,29 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from plait.compile.constants import always_runs
+from plait.compile.drafts import Draft, ScopeDraft
 from plait.compile.findings import Findings
 from plait.compile.jumps import check_ways_out, never_reached
 from plait.compile.order import Edges, behind, find_circles
-from plait.document.tree import ScopeTree, StepTree
+from plait.document.tree import StepTree
 
 # Past this the middle is left out: nobody reads a circle of 4,000 steps.
 _CIRCLE_SHOWN_MAX: Final = 20
-# What a condition may be that never changes.
-_CONSTANT: Final = {"${true}": True, "${false}": False}
 
 
-def check_order(tree: ScopeTree, edges: Edges, findings: Findings) -> None:
-    """Report what is wrong with the order of a scope.
-
-    Args:
-        edges: For each step of `tree`, the steps that it waits for.
-    """
-    steps = tree.steps
-    ends = [index for index, step in enumerate(steps) if _always_ends(step)]
-    if tree.order == "sequence":
+def check_order(draft: ScopeDraft, findings: Findings) -> None:
+    """Report what is wrong with the order of a scope."""
+    steps, edges = draft.tree.steps, draft.edges
+    ends = [index for index, node in enumerate(draft.nodes) if _always_ends(node)]
+    if draft.tree.order == "sequence":
         _check_sequence(steps, edges, findings)
-        never = never_reached(steps, ends, _is_certain)
-        check_ways_out(steps, _is_certain, findings)
+        never = never_reached(draft.nodes, ends)
+        check_ways_out(draft.nodes, findings)
     else:
         for circle in find_circles(edges):
             _report_circle([steps[index] for index in circle], findings)
@@ -64,26 +60,18 @@ def _warn_unreachable(step: StepTree, why: str, findings: Findings) -> None:
         findings.warning("P009", text, hint, step.path)
 
 
-def _always_ends(step: StepTree) -> bool:
+def _always_ends(node: Draft) -> bool:
     """Tell whether the workflow ends with this step, whatever happens.
 
     So it does with a `return`, with a `fail` that nothing catches, and with a step that
     cannot complete because too many of the scopes in it end the workflow.
     """
-    model = step.model
+    step, model = node.tree, node.tree.model
     is_caught = model.on_error == "continue" or "fallback" in step.raw
-    if model.disabled or is_caught or not _always_runs(model.condition):
+    if model.disabled or is_caught or not always_runs(node):
         return False
     if model.ends_scope or not step.parts.scopes_needed:
         return model.ends_scope
-    scopes = step.scopes.values()
-    going_on = sum(not any(map(_always_ends, scope.steps)) for scope in scopes)
+    scopes = node.scopes.values()
+    going_on = sum(not any(map(_always_ends, scope.nodes)) for scope in scopes)
     return going_on < step.parts.scopes_needed
-
-
-def _is_certain(step: StepTree) -> bool:
-    return _always_runs(step.model.condition)
-
-
-def _always_runs(condition: object) -> bool:
-    return condition is None or condition is True or _CONSTANT.get(str(condition), False)

@@ -22,6 +22,7 @@ from plait.compile.names import NameChecker, View, Visible, visible
 from plait.compile.ordering import check_order
 from plait.compile.policies import PolicyChecker
 from plait.compile.repeats import check_repeats
+from plait.compile.routes import check_route
 from plait.compile.templates import StepTemplateCompiler, parse
 from plait.document.nearest import nearest_hint
 from plait.document.step import StepSettings
@@ -55,11 +56,12 @@ class ScopeCompiler:
                 draft.seen[step.model.id] = draft.own[step.model.id]
                 draft.ahead.discard(step.model.id)
         draft.edges = self._edges(draft)
-        check_order(tree, draft.edges, self._findings)
+        check_order(draft, self._findings)
         draft.output, reads = self._output(draft)
         for node in draft.nodes:
             check_repeats(node.tree, self._defaults, self._findings)
-            check_end(node.tree, self._findings)
+            check_end(node, self._findings)
+            check_route(node, self._findings)
             self._policies.check(node.tree)
             reads |= node.reads
         return draft, reads - draft.own.keys()

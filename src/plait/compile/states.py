@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from plait.compile.drafts import ScopeDraft
+from plait.compile.constants import is_surely, may_end_scope
+from plait.compile.drafts import Draft, ScopeDraft
 from plait.compile.findings import Findings
-from plait.compile.mode import with_inner
 from plait.compile.names import View, Visible, visible
 from plait.compile.templates import parse
 from plait.document.nearest import nearest_hint
@@ -57,7 +57,7 @@ def _context(machine: StepTree) -> dict[str, Visible]:
     return found
 
 
-def check_states(document: Document, findings: Findings) -> None:
+def check_states(document: Document, draft: ScopeDraft, findings: Findings) -> None:
     """Report transitions to nowhere, states that nothing reaches, and dead ends."""
     machine = machine_of(document)
     if machine is None:
@@ -65,7 +65,7 @@ def check_states(document: Document, findings: Findings) -> None:
     raw = document.raw
     names = raw["states"]
     assert isinstance(names, dict)
-    tree = document.root.steps[0]
+    node = draft.nodes[0]
     targets: dict[str, set[str]] = {name: set() for name in machine.states}
     is_whole = len(machine.states) == len(names) and machine.initial in names
     for state, key, word, ways in machine.ways(raw):
@@ -74,17 +74,17 @@ def check_states(document: Document, findings: Findings) -> None:
             if target is not None and target not in names:
                 _report_target(target, way, names, findings)
                 is_whole = False
-            elif target is not None:
+            elif target is not None and not _is_guarded(node, way, False):
                 targets[state].add(target)
-        _check_order(f"{key} {word}", ways, findings)
+        _check_order(node, f"{key} {word}", ways, findings)
     for name, one in machine.states.items():
         _check_final(name, one, findings)
-    for scope in tree.scopes.values():
+    for scope in node.tree.scopes.values():
         _check_ids(scope, findings)
     # What is known of half a table only adds to the noise.
     if is_whole:
         _check_reached(machine, targets, findings)
-        _check_dead_ends(machine, tree, targets, findings)
+        _check_dead_ends(machine, node, targets, findings)
 
 
 def _report_target(target: str, way: Way, known: JsonObject, findings: Findings) -> None:
@@ -98,9 +98,16 @@ def _report_target(target: str, way: Way, known: JsonObject, findings: Findings)
     findings.error("P030", f"there is no state '{target}' to go to", hint, path)
 
 
-def _check_order(told: str, ways: list[Way], findings: Findings) -> None:
+def _is_guarded(node: Draft, way: Way, value: bool) -> bool:
+    """Tell whether the guard of a transition is always `value`."""
+    if way.transition.guard is None:
+        return value
+    return is_surely(node.templates.own.get(f"guard {way.name}"), value)
+
+
+def _check_order(node: Draft, told: str, ways: list[Way], findings: Findings) -> None:
     for way in ways[:-1]:
-        if way.transition.guard is None or way.transition.guard is True:
+        if _is_guarded(node, way, True):
             text = f"this answers every `{told}`: those behind it are never taken"
             findings.error("P034", text, "give it a guard, or put it last", way.path)
 
@@ -138,22 +145,21 @@ def _check_reached(
 
 def _check_dead_ends(
     machine: StatesStep,
-    tree: StepTree,
+    node: Draft,
     targets: dict[str, set[str]],
     findings: Findings,
 ) -> None:
     for name, state in machine.states.items():
         if state.final or targets[name] - {name}:
             continue
-        if any(step.model.ends_scope for step in _steps_of(tree, name)):
+        if any(may_end_scope(step) for step in _steps_of(node, name)):
             continue
         text = f"state '{name}' is never left and not final: an execution waits for ever"
         hint = "set `final: true`, or give it a transition"
         findings.warning("P032", text, hint, ("states", name))
 
 
-def _steps_of(tree: StepTree, state: str) -> Iterator[StepTree]:
-    for name, scope in tree.scopes.items():
+def _steps_of(node: Draft, state: str) -> Iterator[Draft]:
+    for name, scope in node.scopes.items():
         if name.partition(" ")[0] == state:
-            for step in scope.steps:
-                yield from with_inner(step)
+            yield from scope.nodes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
@@ -16,7 +16,13 @@ NAMES: Final = ("iteration", "previous")
 
 
 class LoopStep(Step):
-    """Settings of all loops that go on until a condition says that it is enough."""
+    """Settings of all loops that go on until a condition says that it is enough.
+
+    Attributes:
+        ended_by: The key of that condition, and its value that ends the loop.
+    """
+
+    ended_by: ClassVar[tuple[str, bool]]
 
     inner_names: ClassVar[tuple[str, ...]] = NAMES
     keys_after: ClassVar[tuple[str, ...]] = ("break", "until", "result")
@@ -37,11 +43,6 @@ class LoopStep(Step):
     continue_: Annotated[Condition | None, Field(alias="continue")] = None
     """Tested before each iteration: true passes over it."""
 
-    @property
-    def is_endless(self) -> bool:
-        """True when its own condition never ends it."""
-        raise NotImplementedError
-
     def loop_parts(
         self, before: tuple[TemplatePart, ...], after: tuple[TemplatePart, ...]
     ) -> Parts:
@@ -57,12 +58,3 @@ class LoopStep(Step):
         scope = ScopePart("steps", (), self.order, NAMES, "result", after)
         options: JsonObject = {"max_iterations": self.max_iterations}
         return Parts(tuple(templates), (scope,), options=options)
-
-
-def always(condition: Any, value: bool) -> bool:
-    """Tell whether a condition is surely `value`, whatever happens.
-
-    >>> always("${true}", True), always(False, True), always("${a}", True)
-    (True, False, False)
-    """
-    return condition is value or condition == f"${{{str(value).lower()}}}"

@@ -50,6 +50,10 @@ def test_p023_a_jump_outside_a_sequence() -> None:
     [
         (SET, "", True),
         (SET, "condition: true", True),
+        (SET, 'condition: "${ 1 < 2 }"', True),
+        (SET, 'condition: "${ 1 > 2 }"', False),
+        ("{id: r, type: return, disabled: true}", "", True),
+        ('{id: o, type: goto, to: z, condition: "${1 > 2}"}', "", True),
         (SET, "on_error: continue", False),
         (SET, 'condition: "${a.response == 1}"', False),
         ('{id: r, type: return, condition: "${a.response == 1}"}', "", False),

@@ -13,7 +13,13 @@ from tests.unit.compile.reading import lines_of_steps
         ("type: while, while: true", True),
         ('type: while, while: "${true}"', True),
         ("type: repeat, until: false", True),
+        ('type: while, while: "${ true }"', True),
+        ('type: while, while: "${1 == 1}"', True),
+        ('type: repeat, until: "${!(2 > 1)}"', True),
         ("type: while, while: true, break: false", True),
+        ('type: while, while: true, break: "${ 1 > 2 }"', True),
+        ('type: while, while: "${ false }"', False),
+        ('type: while, while: "${1 / 0 == 1 || previous == null}"', False),
         ('type: while, while: true, break: "${x.response > 1}"', False),
         ('type: while, while: "${iteration < 3}"', False),
         ("type: while, while: false", False),
@@ -38,6 +44,50 @@ def test_p021_a_loop_may_be_left_by_a_step_inside(last: str) -> None:
     end = f'{{id: r, {last}, condition: "${{iteration == 3}}"}}'
     inner = f"{{id: q, type: sequence, steps: [{end}]}}"
     assert lines_of_steps(f"- {{id: l, type: while, while: true, steps: [{inner}]}}") == []
+
+
+@pytest.mark.parametrize(
+    "way_out",
+    [
+        "{id: r, type: return, disabled: true}",
+        "{id: r, type: return, condition: false}",
+        '{id: r, type: fail, condition: "${ 1 > 2 }"}',
+        "{id: q, type: sequence, condition: false, steps: [{id: r, type: return}]}",
+        '{id: w, type: switch, cases: [{when: "${1>2}", steps: [{id: r, type: return}]}]}',
+    ],
+)
+def test_p021_a_way_out_that_is_never_taken_is_none(way_out: str) -> None:
+    step = f"- {{id: l, type: while, while: true, steps: [{way_out}]}}"
+    (line,) = lines_of_steps(step)
+    assert "3:3: P021 the loop 'l' cannot end" in line
+
+
+@pytest.mark.parametrize(
+    ("following", "more", "is_endless"),
+    [
+        ("more", "", True),
+        ("true", "", True),
+        ("3", "", True),
+        ('"${1 + 1}"', "", True),
+        ("{page: 2}", "", True),
+        ('"${g.response}"', "", False),
+        ('"${iteration < 3}"', "", False),
+        ("null", "", False),
+        ("false", "", False),
+        ("\"${''}\"", "", False),
+        ("more", 'break: "${x.response > 1}", ', False),
+        ("more", 'break: "${ 1 > 2 }", ', True),
+    ],
+)
+def test_p021_pages_whose_next_one_never_changes(
+    following: str, more: str, is_endless: bool
+) -> None:
+    fetch = "steps: [{id: g, type: set, value: [1]}]"
+    pages = f'pages: {{{fetch}, items: "${{g.response}}", next: {following}}}'
+    each = "steps: [{id: x, type: set, value: 1}]"
+    lines = lines_of_steps(f"- {{id: f, type: foreach, {pages}, {more}{each}}}")
+    assert len(lines) == is_endless
+    assert all("P021 the pages of 'f' cannot end: `next` never" in one for one in lines)
 
 
 def test_names_of_loops_are_known_inside_them_only() -> None:

@@ -21,11 +21,14 @@ def lines(handlers: str, more: str = "") -> list[str]:
     ("following", "more", "expected"),
     [
         ("[{to: b}]", "", ""),
-        (f"[{{to: b, {SOME}}}, {{to: a, {SOME}}}]", ", start: b", ""),
+        (f"[{{to: b, {SOME}}}, {{to: a, {SOME}}}]", ", start: b", "P031 no way leads to"),
         ("[{to: c}]", "", "no handler is called 'c'"),
         ("[{to: b}]", ", start: z", "no handler is called 'z'"),
         (f"[{{to: b}}, {{to: a, {SOME}}}]", "", "transitions behind this one are never"),
+        ('[{to: b, when: "${ 1 < 2 }"}, {to: a}]', "", "transitions behind this one are"),
         ("[{to: a}]", "", "a → a hand over to each other for ever"),
+        ('[{to: a, when: "${1 < 2}"}]', "", "a → a hand over to each other for ever"),
+        ("[{to: b, when: false}, {to: a}]", "", "P021 a → a hand over"),
         (f"[{{{SOME}}}]", "", "missing key 'to'"),
         ("[{to: b, when: 5}]", "", "a condition is true, false or one expression"),
         ('[{to: b, when: "${w.response}"}]', "", "P001 'w' is neither a step"),
@@ -42,8 +45,27 @@ def test_transitions(following: str, more: str, expected: str) -> None:
 def test_handlers_that_surely_hand_over_to_each_other_never_end() -> None:
     found = lines(f"a: {{{STEPS}, next: [{{to: b}}]}}, b: {{{STEPS}, next: [{{to: a}}]}}")
     assert len(found) == 1
-    assert "D103" in found[0]
+    assert "P021" in found[0]
     assert "a → b → a hand over to each other for ever" in found[0]
+
+
+def test_handlers_that_end_the_workflow_hand_over_to_nobody() -> None:
+    done = 'steps: [{id: q, type: return, condition: "${iteration > 3}"}]'
+    assert lines(f"a: {{{done}, next: [{{to: a}}]}}") == []
+    never = done.replace("iteration", "1")
+    assert "P021" in lines(f"a: {{{never}, next: [{{to: a}}]}}")[0]
+
+
+def test_a_handler_to_whom_nobody_hands_over_is_told() -> None:
+    following = f"[{{to: c, when: false}}, {{to: b, {SOME}}}]"
+    rest = f"b: {{{STEPS}}}, c: {{{STEPS}, next: [{{to: d}}]}}, d: {{{STEPS}}}"
+    assert [
+        line.partition(": ")[2]
+        for line in lines(f"a: {{{STEPS}, next: {following}}}, {rest}")
+    ] == [
+        "warning P031 no way leads to handler 'c'",
+        "warning P031 no way leads to handler 'd'",
+    ]
 
 
 def test_handlers_do_not_see_each_others_steps() -> None:

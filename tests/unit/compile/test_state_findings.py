@@ -22,8 +22,8 @@ def found(states: str) -> list[str]:
             ["4:16: P030 there is no state 'shiped' to go to (did you mean 'shipped'?)"],
         ),
         (
-            "  a: {on: {go: [{target: b, guard: '${true}'}, z]}}\n  b: {final: true}",
-            ["4:48: P030 there is no state 'z' to go to (there are a, b)"],
+            "  a: {on: {go: [{target: b, guard: '${event.x}'}, z]}}\n  b: {final: true}",
+            ["4:51: P030 there is no state 'z' to go to (there are a, b)"],
         ),
         (
             "  a: {after: {5m: {target: z}}}\n  b: {final: true}",
@@ -96,6 +96,25 @@ def test_a_state_that_nothing_reaches_and_one_that_is_never_left_are_told() -> N
         "for ever (set `final: true`, or give it a transition)",
         "6:6: warning P031 no transition leads to state 'c'",
     ]
+
+
+def test_what_never_happens_leads_nowhere() -> None:
+    states = (
+        "  a: {on: {go: [{target: b, guard: '${ 1 > 2 }'}, c]}}\n  b: {final: true}\n"
+        "  c: {on: {go: {target: b, guard: false}}}"
+    )
+    assert [line[:18] for line in found(states)] == [
+        "5:6: warning P031 ",
+        "6:6: warning P032 ",
+    ]
+    states = "  a: {on: {go: {actions: [{id: r, type: return, condition: '${1 > 2}'}]}}}"
+    assert [line[:18] for line in found(states)] == ["4:6: warning P032 "]
+
+
+def test_a_guard_that_is_always_true_is_none() -> None:
+    states = "  a: {on: {go: [{target: b, guard: '${ 1 < 2 }'}, a]}}\n  b: {final: true}"
+    (line,) = found(states)
+    assert line.startswith("4:17: P034 ")
 
 
 def test_a_state_whose_actions_end_the_workflow_is_no_dead_end() -> None:

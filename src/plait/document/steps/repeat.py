@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from plait.document.fields import Condition
-from plait.document.loops import NAMES, LoopStep, always
+from plait.document.loops import NAMES, LoopStep
 from plait.document.step import Parts, condition_part
 from plait.model.json import JsonObject
 
@@ -18,15 +18,11 @@ class RepeatStep(LoopStep):
     """
 
     machine: ClassVar[str] = "repeat"
+    ended_by: ClassVar[tuple[str, bool]] = ("until", True)
 
     type: Literal["repeat"]
     until: Condition
     """Tested after each iteration, whose steps it sees."""
-
-    @property
-    def is_endless(self) -> bool:
-        """True when its own condition never ends it."""
-        return always(self.until, False)
 
     def parts(self, raw: JsonObject) -> Parts:
         """One scope, tested after it has run."""

@@ -15,7 +15,6 @@ from plait.document.fields import (
     Strict,
     Templated,
 )
-from plait.document.loops import always
 from plait.document.nearest import nearest_hint
 from plait.document.step import Parts, ScopePart, Step, TemplatePart, condition_part
 from plait.model.json import JsonObject, JsonValue
@@ -78,7 +77,7 @@ class RouteStep(Step):
     `limit.hops`."""
 
     def problems(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        """Names of nobody, transitions that are never taken, and circles without end."""
+        """Names of nobody."""
         if self.start is not None and self.start not in self.handlers:
             yield ("start",), self._nobody(self.start)
         for name, handler in self.handlers.items():
@@ -86,32 +85,10 @@ class RouteStep(Step):
             for position, one in enumerate(handler.next):
                 if one.to not in self.handlers:
                     yield (*at, position, "to"), self._nobody(one.to)
-                if _is_certain(one) and position + 1 < len(handler.next):
-                    text = "transitions behind this one are never taken: give it a `when`"
-                    yield (*at, position), text
-        circle = self._circle()
-        if circle:
-            text = f"{' → '.join([*circle, circle[0]])} hand over to each other for ever"
-            yield ("handlers", circle[0], "next"), text
 
     def _nobody(self, name: str) -> str:
         hint = nearest_hint(name, self.handlers) or f"there are {', '.join(self.handlers)}"
         return f"no handler is called '{name}': {hint}"
-
-    def _circle(self) -> list[str]:
-        """Return handlers that surely hand over to each other; none: nobody does."""
-        surely = {
-            name: handler.next[0].to
-            for name, handler in self.handlers.items()
-            if handler.next and _is_certain(handler.next[0])
-        }
-        for name in surely:
-            walk = [name]
-            while (following := surely.get(walk[-1])) is not None:
-                if following in walk:
-                    return walk[walk.index(following) :]
-                walk.append(following)
-        return []
 
     def parts(self, raw: JsonObject) -> Parts:
         """One scope per handler, with the conditions of its transitions."""
@@ -131,17 +108,24 @@ class RouteStep(Step):
         return Parts(scopes=tuple(scopes), options=options)
 
 
-def _is_certain(handover: Handover) -> bool:
-    return handover.when is None or always(handover.when, True)
+def transition_name(handler: str, position: int) -> str:
+    """Return under which name the machine finds the `when` of a transition.
+
+    >>> transition_name("triage", 0)
+    'triage 1'
+    """
+    return f"{handler} {position + 1}"
 
 
 def _scope(name: str, handler: Handler) -> ScopePart:
     path: tuple[Any, ...] = ("handlers", name)
     after: list[TemplatePart] = []
-    for number, one in enumerate(handler.next, start=1):
+    for position, one in enumerate(handler.next):
         if one.when is not None:
-            where = (*path, "next", number - 1, "when")
-            after.append(condition_part(f"{name} {number}", *where, names=NAMES))
+            where = (*path, "next", position, "when")
+            after.append(
+                condition_part(transition_name(name, position), *where, names=NAMES)
+            )
     return ScopePart(name, path, handler.order, NAMES, "", tuple(after))
 
 

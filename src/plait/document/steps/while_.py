@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from plait.document.fields import Condition
-from plait.document.loops import NAMES, LoopStep, always
+from plait.document.loops import NAMES, LoopStep
 from plait.document.step import Parts, condition_part
 from plait.model.json import JsonObject
 
@@ -20,16 +20,12 @@ class WhileStep(LoopStep):
     """
 
     machine: ClassVar[str] = "while"
+    ended_by: ClassVar[tuple[str, bool]] = ("while", False)
 
     type: Literal["while"]
     while_: Annotated[Condition, Field(alias="while")]
     """Tested before each iteration. Sees `iteration`, the number of the next one from 0,
     and `previous`, what the last one yielded: null before the first."""
-
-    @property
-    def is_endless(self) -> bool:
-        """True when its own condition never ends it."""
-        return always(self.while_, True)
 
     def parts(self, raw: JsonObject) -> Parts:
         """One scope, tested before it runs."""
