@@ -25,6 +25,7 @@ from plait.compile.repeats import check_repeats
 from plait.compile.routes import check_route
 from plait.compile.templates import StepTemplateCompiler, parse
 from plait.document.nearest import nearest_hint
+from plait.document.states import StatesStep
 from plait.document.step import StepSettings
 from plait.document.tree import ScopeTree, StepTree
 from plait.expression import Template
@@ -202,13 +203,25 @@ class ScopeCompiler:
 
 
 def _nested_ids(tree: ScopeTree) -> dict[str, str]:
-    """Return, for each step inside a step of `tree`, the step of `tree` it is inside."""
+    """Return, for each step inside a step of `tree`, the one it is inside that is read.
+
+    That is the step of `tree` itself; in a state machine it is the action.
+    """
     return {
         inner.model.id: step.model.id
-        for step in tree.steps
+        for step in _readable(tree)
         for inner in _steps_inside(step)
         if not inner.is_unnamed
     }
+
+
+def _readable(tree: ScopeTree) -> Iterator[StepTree]:
+    for step in tree.steps:
+        if isinstance(step.model, StatesStep):
+            for scope in step.scopes.values():
+                yield from scope.steps
+        else:
+            yield step
 
 
 def _steps_inside(step: StepTree) -> Iterator[StepTree]:

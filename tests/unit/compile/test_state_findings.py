@@ -111,6 +111,19 @@ def test_what_never_happens_leads_nowhere() -> None:
     assert [line[:18] for line in found(states)] == ["4:6: warning P032 "]
 
 
+def test_p012_names_the_action_that_a_step_is_inside() -> None:
+    lines = found(
+        "  a:\n"
+        "    entry: [{id: g, type: sequence, steps: [{id: x, type: set, value: 1}]}]\n"
+        "    on: {go: {target: b, guard: '${x.response == 1}'}}\n"
+        "  b: {final: true, entry: [{id: y, type: set, value: '${x.response}'}]}\n"
+        "output: ${x.response}"
+    )
+    what = "P012 step 'x' is inside 'g' and cannot be seen from here"
+    hint = "read 'g.response' instead"
+    assert [line.partition(": ")[2] for line in lines] == [f"{what} ({hint})"] * 3
+
+
 def test_a_guard_that_is_always_true_is_none() -> None:
     states = "  a: {on: {go: [{target: b, guard: '${ 1 < 2 }'}, a]}}\n  b: {final: true}"
     (line,) = found(states)
