@@ -274,6 +274,7 @@ async def test_every_violation_of_the_input_schema_is_told_with_its_path(
         (["good.yaml", "--config", "no.toml"], "no.toml: cannot be read: No such file"),
         (["good.yaml", "--config", "bad.toml"], "bad.toml: unknown key 'gatway' (did you"),
         (["good.yaml", "--timeout", "soon"], "--timeout: 'soon' is not a duration"),
+        (["good.yaml", "--timeout", "0s"], "--timeout: '0s' should be a millisecond or m"),
         (["good.yaml", "--inptu", "{}"], "No such option: --inptu"),
         (["good.yaml", "extra"], "unexpected extra argument"),
         ([], "Missing argument 'FILE'"),

@@ -235,7 +235,7 @@ class _Writer:
     def late(self) -> Json:
         """A step that does not end within its limit; mostly that is caught."""
         step = {"id": f"s{self.next_number()}", "type": "wait", "for": self.duration(6, 9)}
-        step |= {"timeout": self.duration(0, 5)} if self.wishes.limits else {}
+        step |= {"timeout": self.duration(1, 5)} if self.wishes.limits else {}
         caught = [{"fallback": "late"}, {"on_error": "continue"}, {}]
         return {**step, **self.pick([*caught, {"fallback": self.worse()}])}
 
@@ -476,11 +476,14 @@ class _Writer:
         return chosen
 
     def retry(self) -> Json:
+        backoff = self.pick(["fixed", "linear", "exponential", "random"])
+        # Drawn between the two, the ceiling is not below the delay.
+        least = 4 if backoff == "random" else 2
         retry = {
             "max_attempts": self.pick([1, 2, 3, 3]),
             "delay": self.duration(0, 4),
-            "backoff": self.pick(["fixed", "linear", "exponential", "random"]),
-            "max_delay": self.duration(2, 9),
+            "backoff": backoff,
+            "max_delay": self.duration(least, 9),
         }
         if self.perhaps(3):
             retry["jitter"] = 0.5

@@ -173,6 +173,8 @@ def _limited(plan: Plan, timeout: str | None) -> Plan:
         timeout_ms = parse_duration_ms(timeout)
     except ValueError as error:
         stop(f"--timeout: {error}")
+    if timeout_ms < 1:
+        stop(f"--timeout: '{timeout}' should be a millisecond or more")
     if plan.timeout_ms is not None:
         timeout_ms = min(timeout_ms, plan.timeout_ms)
     return hash_plan(replace(plan, timeout_ms=timeout_ms))

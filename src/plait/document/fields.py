@@ -9,7 +9,14 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+)
 from pydantic.config import JsonDict
 
 from plait.expression.scan import Found, split
@@ -56,6 +63,12 @@ def _duration(value: Any) -> int:
     if not isinstance(value, str):
         raise ValueError("a duration is text such as 800ms, 2s, 5m, 1h, 3d or ISO 8601")
     return parse_duration_ms(value)
+
+
+def _more_than_nothing(value: int) -> int:
+    if value < 1:
+        raise ValueError("should be a millisecond or more")
+    return value
 
 
 def identifier(value: Any) -> str:
@@ -112,6 +125,8 @@ DurationMs = Annotated[
         }
     ),
 ]
+# In a limit of no time nothing could ever be done.
+Span = Annotated[DurationMs, AfterValidator(_more_than_nothing)]
 IDENTIFIER_SCHEMA: Final[JsonDict] = {
     "type": "string",
     "pattern": _IDENTIFIER.pattern.join("^$"),

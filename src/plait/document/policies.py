@@ -10,22 +10,16 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from plait.document.error_words import WordMatch
-from plait.document.fields import DURATION_PATTERN, DurationMs, Strict, Templated
+from plait.document.fields import DURATION_PATTERN, DurationMs, Span, Strict, Templated
 from plait.model.duration import parse_duration_ms
 
 _KEYS: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*", re.ASCII)
 _CALLS_MAX = 1_000_000_000
 _CALLERS_MAX = 1_000_000
 _QUANTILE = re.compile(r"p([5-9][0-9](?:\.[0-9])?)", re.ASCII)
-
-
-def _more_than_nothing(value: int) -> int:
-    if value < 1:
-        raise ValueError("should be a millisecond or more")
-    return value
 
 
 def _share(value: Any) -> float:
@@ -35,7 +29,6 @@ def _share(value: Any) -> float:
     return float(value)
 
 
-Span: TypeAlias = Annotated[DurationMs, AfterValidator(_more_than_nothing)]
 Share: TypeAlias = Annotated[
     float,
     BeforeValidator(_share),

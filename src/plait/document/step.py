@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, WithJsonSchema
 
-from plait.document.fields import Condition, DurationMs, Identifier, Strict, Templated
+from plait.document.fields import Condition, Identifier, Span, Strict, Templated
 from plait.document.policies import (
     Batch,
     Bulkhead,
@@ -114,9 +114,9 @@ Compensation = Annotated[
 class StepSettings(Strict):
     """Settings that `defaults` may give to all calls of a document."""
 
-    timeout: DurationMs | None = None
+    timeout: Span | None = None
     """All attempts together."""
-    attempt_timeout: DurationMs | None = None
+    attempt_timeout: Span | None = None
     """Each attempt."""
     retry: Retry | None = None
     """When and how often a failed attempt is made again."""

@@ -11,7 +11,14 @@ from pydantic.config import JsonDict
 from pydantic.json_schema import SkipJsonSchema
 
 from plait.document.error_words import WORDS, error_word
-from plait.document.fields import DurationMs, Steps, Strict, Templated, is_one_expression
+from plait.document.fields import (
+    DurationMs,
+    Span,
+    Steps,
+    Strict,
+    Templated,
+    is_one_expression,
+)
 from plait.document.states import STATE_NAME_SCHEMA, StateName
 from plait.document.step import StepSettings
 
@@ -56,7 +63,7 @@ StatusKey = Annotated[str, BeforeValidator(_status_key)]
 class EndpointCache(Strict):
     """How long the gateway may answer again with the same complete reply."""
 
-    ttl: DurationMs
+    ttl: Span
     """A reply this old is given again without running the workflow."""
     stale_while_revalidate: DurationMs = 0
     """An older one is still given for so long, while a fresh one is made."""
@@ -82,7 +89,7 @@ class Endpoint(Strict):
     """HTTP status by error code, class or upstream status, or by ${ condition }."""
     headers: dict[str, Any] | None = None
     """Headers of the reply; values may be templates."""
-    cache: DurationMs | EndpointCache | None = None
+    cache: Span | EndpointCache | None = None
     """How long a complete reply may be given again."""
     wait: DurationMs | None = None
     """After this long the caller gets 202 and a link, and the execution goes on in the
@@ -175,7 +182,7 @@ class WorkflowModel(Strict):
     """Of `states`: the one in which an execution begins."""
     output: Templated = None
     """The result. Default: a mapping from step id to response."""
-    timeout: DurationMs | None = None
+    timeout: Span | None = None
     """The whole execution."""
     on_failure: Literal["stop", "compensate"] = "stop"
     """What to do when a failure was not caught. `compensate`: undo the steps that

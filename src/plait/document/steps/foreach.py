@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from plait.document.durations import WaitFor, check_duration
 from plait.document.fields import (
     Condition,
-    DurationMs,
+    Span,
     Steps,
     Strict,
     Templated,
@@ -102,7 +102,7 @@ class ForeachStep(Step):
     on_item_error: Literal["fail", "continue"] = "fail"
     """`fail`: the first item that fails for good fails the step, and the others are
     cancelled. `continue`: it is among the `failures`."""
-    item_timeout: DurationMs | None = None
+    item_timeout: Span | None = None
     """Each item, all its attempts together."""
     item_retry: Retry | None = None
     """When and how often an item that failed is tried again, with all its steps."""
