@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from plait.document.error_words import ErrorMatch
 from plait.document.fields import DurationMs, Strict
@@ -47,6 +47,15 @@ class Retry(Strict):
     budget: Budget | None = Budget()
     """What the upstream can bear of retries, all callers of this process together; null:
     any number. Of calls only."""
+
+    @model_validator(mode="after")
+    def _has_waits_to_draw(self) -> Self:
+        if self.backoff == "random" and self.max_delay < self.delay:
+            raise ValueError(
+                f"a random wait is drawn between delay, {self.delay} ms, and max_delay, "
+                f"{self.max_delay} ms: give a max_delay that is no less"
+            )
+        return self
 
 
 def retry_options(retry: Retry) -> JsonObject:

@@ -54,6 +54,11 @@ class Retry:
         check_choice("backoff", self.backoff, get_args(Backoff))
         check_range("factor", self.factor, 1, 100)
         check_range("jitter", self.jitter, 0, 1)
+        if self.backoff == "random" and self.max_delay_s < self.delay_s:
+            raise ValueError(
+                "max_delay_s: a random wait is drawn between delay_s and max_delay_s: "
+                f"{self.delay_s} or more is needed, not {self.max_delay_s}"
+            )
         _words(self.on)
 
     def as_document(self) -> JsonObject:

@@ -128,7 +128,8 @@ class RetryPolicy(SyncPolicy):
             max_attempts: All attempts, the first included; >= 1.
             delay_s: Wait before the second attempt; >= 0.
             backoff: `fixed`; `linear`: delay × attempts made; `exponential`: delay ×
-                factor^(attempts made - 1); `random`: between delay and ceiling.
+                factor^(attempts made - 1); `random`: between delay and ceiling, which
+                then is no less.
             factor: Base of the exponential back-off; >= 1.
             max_delay_s: Ceiling of every wait, also of one that the error asks for.
             jitter: 0 to 1: the wait is drawn from (1 ± jitter) × itself.
@@ -150,6 +151,11 @@ class RetryPolicy(SyncPolicy):
         check_choice("backoff", backoff, get_args(Backoff))
         check_factor("factor", factor)
         check_seconds("max_delay_s", max_delay_s, zero=True)
+        if backoff == "random" and max_delay_s < delay_s:
+            raise ValueError(
+                f"max_delay_s is {max_delay_s}; give {delay_s} or more: a random wait is "
+                "drawn between the two"
+            )
         check_share("jitter", jitter, zero=True)
         if deadline_s is not None:
             check_seconds("deadline_s", deadline_s)
@@ -253,8 +259,8 @@ class RetryPolicy(SyncPolicy):
                     return self.max_delay_s if self.delay_s else 0.0
                 return min(delay_s, self.max_delay_s)
             case "random":
-                low, high = sorted((self.delay_s, self.max_delay_s))
-                return low + (high - low) * self._random()
+                spread_s = self.max_delay_s - self.delay_s
+                return self.delay_s + spread_s * self._random()
 
     async def _again(
         self,

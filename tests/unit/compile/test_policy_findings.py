@@ -70,6 +70,8 @@ def lines(policy: str) -> list[str]:
         ("bulkhead: {max_concurrency: 1, max_queue: -1}", "'max_queue': should be greater"),
         ("retry: {budget: {ratio: 0}}", "a share, above 0 and at most 1"),
         ("retry: {budget: {min_retries: -1}}", "'min_retries': should be greater"),
+        ("retry: {backoff: random, delay: 1m}", "max_delay, 30000 ms: give a max_delay"),
+        ("retry: {backoff: random, delay: 2s, max_delay: 1s}", "delay, 2000 ms, and max"),
         ("retry: {budget: {window: 0s}}", "a millisecond or more"),
     ],
 )

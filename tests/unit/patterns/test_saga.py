@@ -255,6 +255,10 @@ def nothing(order: Order) -> None: ...
             lambda: Saga("order", [SagaStep("a", nothing, timeout_s=True)]),
             "a: timeout_s: seconds, 0.001 or more, are needed, not True",
         ),
+        (
+            lambda: Retry(backoff="random", delay_s=2, max_delay_s=1),
+            "a random wait is drawn between delay_s and max_delay_s: 2 or more is needed",
+        ),
         (lambda: Retry(jitter=2), "jitter: a number from 0 to 1 is needed, not 2"),
         (lambda: Retry(backoff="slow"), "backoff: 'slow' is none"),  # type: ignore[arg-type]
         (lambda: Saga("order", [SagaStep("a", nothing, effect="safe")]), "effect"),

@@ -98,7 +98,7 @@ def test_no_wait_is_longer_than_the_ceiling(
 ) -> None:
     policy = RetryPolicy(
         backoff=backoff,
-        delay_s=delay_s,
+        delay_s=min(delay_s, max_delay_s) if backoff == "random" else delay_s,
         factor=factor,
         max_delay_s=max_delay_s,
         jitter=jitter,
@@ -352,6 +352,10 @@ async def test_retries_come_out_of_the_budget_of_all_policies(clock: HandClock) 
         ({"backoff": "cubic"}, "backoff is 'cubic'; it can be fixed, linear, expon"),
         ({"factor": 0.5}, "factor is 0.5; give a number of at least 1"),
         ({"max_delay_s": -1}, "max_delay_s is -1"),
+        (
+            {"backoff": "random", "delay_s": 40},
+            "max_delay_s is 30.0; give 40 or more: a random wait is drawn between the two",
+        ),
         ({"jitter": 1.5}, "jitter is 1.5; give a share from 0 to 1"),
         ({"jitter": -0.1}, "jitter is -0.1"),
         ({"deadline_s": 0}, "deadline_s is 0"),
