@@ -207,7 +207,8 @@ RETRIES = st.fixed_dictionaries(
         "jitter": st.sampled_from([0.0, 0.3, 1.0]),
         "on": st.just(["any"]),
     },
-)
+    # Drawn between the two, the ceiling is not below the delay.
+).map(lambda one: {**one, "max_delay": "1s"} if one.get("backoff") == "random" else one)
 LIMITS = st.fixed_dictionaries(
     {},
     optional={
