@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import (
     Any,
@@ -14,6 +14,7 @@ from typing import (
     TypeVar,
     Unpack,
     get_args,
+    overload,
 )
 
 from plait.connectors.python.functions import Adapter
@@ -228,6 +229,24 @@ class Branch(Router[In, Out]):
 
     kind: ClassVar[str] = "branch"
 
+    @overload
+    def __init__(
+        self,
+        name: str,
+        when: Callable[[In], Any],
+        *,
+        then: Callable[[In], Awaitable[Out]],
+        otherwise: Callable[[In], Awaitable[Out]] | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        name: str,
+        when: Callable[[In], Any],
+        *,
+        then: Callable[[In], Awaitable[Out] | Out],
+        otherwise: Callable[[In], Awaitable[Out] | Out] | None = None,
+    ) -> None: ...
     def __init__(
         self,
         name: str,

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_type
 
 import pytest
 
@@ -184,3 +184,28 @@ def yes(value: Any) -> bool:
 def test_misuse_fails_when_the_router_is_made(make: Callable[[], Any], said: str) -> None:
     with pytest.raises(ValueError, match=re.escape(said)):
         make()
+
+
+def halved(n: int) -> int:
+    return n // 2
+
+
+async def halved_later(n: int) -> int:
+    return n // 2
+
+
+def is_even(n: int) -> bool:
+    return n % 2 == 0
+
+
+async def test_the_type_checker_knows_what_a_branch_takes_and_gives() -> None:
+    """The type checker reads this; without annotations it knew no output."""
+    step = Branch("step", is_even, then=halved, otherwise=lambda n: 3 * n + 1)
+    assert_type(step, Branch[int, int])
+    later = Branch("later", is_even, then=halved_later, otherwise=halved_later)
+    assert_type(later, Branch[int, int])
+    mixed = Branch("mixed", is_even, then=halved, otherwise=halved_later)
+    assert_type(mixed, Branch[int, int])
+    assert_type(Branch("alone", is_even, then=halved_later), Branch[int, int])
+    both = [assert_type((await one.run(8)).output, int) for one in (step, later, mixed)]
+    assert both == [4, 4, 4]
