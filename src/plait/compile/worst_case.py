@@ -4,8 +4,8 @@ Rule 1. Every figure is a bound that a run does not pass, given that each call e
         its time limit, as the connectors promise. The work of Plait itself is not counted.
 Rule 2. Nothing is guessed: what has no bound is UNBOUNDED, and `why` says why.
 
-Steps in a row add up, steps side by side count as their longest. A join of some branches
-counts as a join of all: in the worst case those it waits for are the slowest.
+Steps in a row add up; steps side by side, and alternatives, count as their longest. A join
+of some branches counts as a join of all: in the worst case those it waits for are slowest.
 """
 
 from __future__ import annotations
@@ -123,8 +123,9 @@ def _step(node: Node, path: str, found: dict[str, Bound]) -> Bound:
     bound = Bound(0, 0, 0, (path,), (path,), "disabled")
     if not node.disabled:
         machine = built_in_machines()[node.machine]
-        if machine.is_in_turn:
-            inside = [_in_turn(inside)]
+        turns = machine.turns(node)
+        if turns:
+            inside = _in_turns(turns, dict(zip(node.scopes, inside, strict=True)))
         if machine.is_endless:
             inside = [_endless(one) for one in inside]
         bound = _own(node, path, inside)
@@ -134,14 +135,32 @@ def _step(node: Node, path: str, found: dict[str, Bound]) -> Bound:
     return bound
 
 
-def _in_turn(inside: list[Bound]) -> Bound:
-    """Return the bound of scopes that may all run, one after the other."""
-    return Bound(
-        sum(one.ms for one in inside),
-        sum(one.asked_ms for one in inside),
-        sum(one.calls for one in inside),
-        tuple(path for one in inside for path in one.slowest),
-        tuple(path for one in inside for path in one.deepest),
+def _in_turns(
+    turns: tuple[tuple[str, ...], ...], inside: Mapping[str, Bound]
+) -> list[Bound]:
+    """Return the bound of scopes that run one after the other, or exclude each other."""
+    named = ([inside[name] for name in turn if name in inside] for turn in turns)
+    each = [_one_of(bounds) for bounds in named if bounds]
+    if len(each) < 2:
+        return each
+    whole = Bound(
+        sum(one.ms for one in each),
+        sum(one.asked_ms for one in each),
+        sum(one.calls for one in each),
+        tuple(path for one in each for path in one.slowest),
+        tuple(path for one in each for path in one.deepest),
+    )
+    return [whole]
+
+
+def _one_of(bounds: list[Bound]) -> Bound:
+    """Return the bound of scopes of which only one runs, nobody knows which."""
+    slowest = max(bounds, key=lambda bound: bound.ms)
+    return replace(
+        slowest,
+        asked_ms=max(one.asked_ms for one in bounds),
+        calls=max(one.calls for one in bounds),
+        deepest=max(bounds, key=lambda bound: len(bound.deepest)).deepest,
     )
 
 

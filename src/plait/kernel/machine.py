@@ -93,7 +93,6 @@ class Machine:
     waits_outside: ClassVar[bool] = False
     undoes: ClassVar[bool] = False
     repeats: ClassVar[str] = ""
-    is_in_turn: ClassVar[bool] = False
     # Nobody knows before it runs how often what is inside it runs.
     is_endless: ClassVar[bool] = False
     jumps: ClassVar[bool] = False
@@ -114,8 +113,17 @@ class Machine:
 
     def runs_together(self, node: Node) -> bool:
         """Tell whether the scopes of `node` run at the same time."""
+        return not self.turns(node)
+
+    def turns(self, node: Node) -> tuple[tuple[str, ...], ...]:
+        """Return in which order the scopes of `node` run, and which exclude each other.
+
+        Returns:
+            Turns, the first first, each with the names of scopes of which one runs, or
+            none; empty: all scopes run at the same time.
+        """
         del node
-        return not self.is_in_turn
+        return ()
 
     def start(self, kernel: Offers, x: Execution, run: Run) -> None:
         """Begin an attempt. Ends, now or later, in succeed, fail or finish.

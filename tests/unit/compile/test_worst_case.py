@@ -107,6 +107,28 @@ def test_steps_in_a_row_add_up_and_steps_side_by_side_count_as_the_longest() -> 
     assert whole(parallel("p", [a, c], [b])).ms == 5_000
 
 
+def test_of_alternatives_the_longest_counts() -> None:
+    way = {
+        name: {"steps": [call(name, timeout=f"{n}s")]} for n, name in enumerate("abc", 1)
+    }
+    test = {"when": "${input.x == 1}"}
+    cases = [{**way["a"], **test}, {**way["b"], **test}]
+    switch = {"id": "s", "type": "switch", "cases": cases, "default": way["c"]}
+    bound = whole(switch)
+    assert (bound.ms, bound.calls, bound.slowest) == (3_000, 1, ("s[default]/c",))
+    everything = whole({**switch, "strategy": "all_match"})
+    assert (everything.ms, everything.calls) == (3_000, 3)
+    catch = [{"on": ["timeout"], **way["a"]}, way["b"]]
+    last = {"steps": [call("d", timeout="4s")]}
+    bound = whole({"id": "t", "type": "try", **way["c"], "catch": catch, "finally": last})
+    assert (bound.ms, bound.calls) == (9_000, 3)
+    assert bound.slowest == ("t/c", "t[catch2]/b", "t[finally]/d")
+    route = {"id": "r", "type": "route", "max_hops": 1, "handlers": way}
+    bound = whole(route)
+    assert (bound.ms, bound.calls, bound.deepest) == (6_000, 2, ("r[a]/a",))
+    assert bound.why == ""
+
+
 @pytest.mark.parametrize("join", ["all", "any", 2])
 def test_every_join_counts_as_a_join_of_all(join: Any) -> None:
     branches = ([wait("a", "1s")], [wait("b", "2s")], [wait("c", "3s")])

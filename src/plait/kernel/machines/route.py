@@ -44,10 +44,9 @@ class RouteMachine(Machine):
         del name
         return ""
 
-    def runs_together(self, node: Node) -> bool:
-        """One at a time."""
-        del node
-        return False
+    def turns(self, node: Node) -> tuple[tuple[str, ...], ...]:
+        """One handler at a time, whoever is next."""
+        return (tuple(node.scopes),)
 
     def start(self, kernel: Offers, x: Execution, run: Run) -> None:
         """Begin with the first handler."""

@@ -31,6 +31,7 @@ from plait.kernel.views import absent_view, moment_text
 from plait.model.errors import Advice
 from plait.model.failure import Failure
 from plait.model.json import JsonObject, JsonValue
+from plait.plan import Node
 
 ERROR: Final = "error"
 # Of transitions that nothing from outside and no time led to: more go in a circle.
@@ -68,8 +69,11 @@ class StatesMachine(Machine):
 
     name: ClassVar[str] = "states"
     waits_outside: ClassVar[bool] = True
-    is_in_turn: ClassVar[bool] = True
     is_endless: ClassVar[bool] = True
+
+    def turns(self, node: Node) -> tuple[tuple[str, ...], ...]:
+        """One list of actions at a time, whichever is next."""
+        return (tuple(node.scopes),)
 
     def suffix(self, name: str) -> str:
         """`paid entry` stands at `[paid][entry][*]/`, `paid on a.b` at `[paid][on_a_b]…`.

@@ -36,9 +36,10 @@ class SwitchMachine(Machine):
         """Cases are told apart by their names."""
         return f"[{name}]/"
 
-    def runs_together(self, node: Node) -> bool:
-        """Only where all that fit are taken."""
-        return node.options["strategy"] == "all_match"
+    def turns(self, node: Node) -> tuple[tuple[str, ...], ...]:
+        """One case only, but where all that fit are taken."""
+        is_one = node.options["strategy"] != "all_match"
+        return (tuple(node.scopes),) if is_one else ()
 
     def start(self, kernel: Offers, x: Execution, run: Run) -> None:
         """Choose, and open what was chosen; nothing is an answer, too."""

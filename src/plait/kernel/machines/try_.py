@@ -44,11 +44,15 @@ class TryMachine(Machine):
     """Runs its steps; on a failure the first `catch` that fits; `finally` in any case."""
 
     name: ClassVar[str] = "try"
-    is_in_turn: ClassVar[bool] = True
 
     def suffix(self, name: str) -> str:
         """Its own steps stand right below it; the others are told apart by their names."""
         return "/" if name == BODY else f"[{name}]/"
+
+    def turns(self, node: Node) -> tuple[tuple[str, ...], ...]:
+        """Its own steps, then one `catch`, then what runs in any case."""
+        catches = tuple(name for name in node.scopes if name not in (BODY, FINALLY))
+        return ((BODY,), catches, (FINALLY,))
 
     def start(self, kernel: Offers, x: Execution, run: Run) -> None:
         """Begin with its own steps."""
