@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Generic, TypeVar, Unpack
@@ -23,6 +24,7 @@ Out = TypeVar("Out")
 
 _CASE: Final = "case"
 _HANDLE: Final = "handle"
+_TURN: Final = re.compile(rf"{_CASE}\[(\w+)(?:#\d+)?\]/{_HANDLE}")
 _VALUE: Final = "${previous == null ? input : previous.value}"
 
 
@@ -63,7 +65,7 @@ class HopsOutcome(Outcome[Out], Generic[Out]):
     """Who answered.
 
     Attributes:
-        path: The desks that were visited, the first first; empty unless it completed.
+        path: The desks that were visited, the first first; also of a run that failed.
     """
 
     path: Sequence[str]
@@ -160,10 +162,10 @@ class HierarchicalRouter(Pattern[In, Out]):
 
     def _told(self, result: Result) -> HopsOutcome[Out]:
         facts = self._facts(result)
-        told: Any = facts["raw"] or {"value": None, "path": []}
-        facts["raw"] = told["value"]
-        if told["path"]:
-            facts["decode"] = decoder(self._adapters[told["path"][-1]])
+        told: Any = facts["raw"]
+        if told is None:
+            return HopsOutcome(**facts, path=_visited(facts["steps"]))
+        facts.update(raw=told["value"], decode=decoder(self._adapters[told["path"][-1]]))
         return HopsOutcome(**facts, path=told["path"])
 
     async def run(self, value: In, **where: Unpack[Where]) -> HopsOutcome[Out]:
@@ -171,6 +173,15 @@ class HierarchicalRouter(Pattern[In, Out]):
         outcome = await super().run(value, **where)
         assert isinstance(outcome, HopsOutcome)
         return outcome
+
+
+def _visited(steps: Iterable[str]) -> list[str]:
+    """Return the desks at which steps began, by the addresses of these.
+
+    >>> _visited(["case", "case[triage]/handle", "case[triage#2]/handle"])
+    ['triage', 'triage']
+    """
+    return [found[1] for found in map(_TURN.fullmatch, steps) if found]
 
 
 def _handing_on(desk: Desk) -> Callable[..., Any]:

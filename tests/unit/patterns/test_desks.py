@@ -87,10 +87,11 @@ async def test_hops_are_limited() -> None:
     assert outcome.failure.code == "limit.hops"
     assert outcome.failure.details is not None
     assert outcome.failure.details["max_hops"] == 10
+    assert outcome.path == ["a", "b"] * 5 + ["a"]
     two = await support(max_hops=2).run(Ticket("invoice, money back"))
     assert two.status == "completed"
     one = await support(max_hops=1).run(Ticket("invoice, money back"))
-    assert one.status == "failed"
+    assert (one.status, one.path) == ("failed", ["triage", "billing"])
 
 
 async def test_a_desk_hands_on_only_to_those_that_it_names() -> None:
@@ -105,7 +106,11 @@ async def test_a_desk_hands_on_only_to_those_that_it_names() -> None:
 
 
 async def test_a_path_taken_is_kept_in_a_journal(tmp_path: Path) -> None:
-    ticket, path = Ticket("an invoice"), tmp_path / "j.db"
+    path, lost = tmp_path / "j.db", Ticket("invoice, money back")
+    for _ in range(2):
+        one = await support(max_hops=1).run(lost, journal=path, key="lost")
+        assert (one.status, one.path) == ("failed", ["triage", "billing"])
+    ticket = Ticket("an invoice")
     first = await support().run(ticket, journal=path, key="a")
     again = await support().run(ticket, journal=path, key="a")
     assert again.execution_id == first.execution_id
