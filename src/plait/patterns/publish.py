@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -118,6 +119,7 @@ class PubSub(Pattern[Any, dict[str, Any]], Generic[M]):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self._steps: dict[str, JsonObject] = {}
+        self._subscribed: dict[str, Callable[[M], Any]] = {}
         self._make()
 
     @property
@@ -138,16 +140,19 @@ class PubSub(Pattern[Any, dict[str, Any]], Generic[M]):
         """Bring messages of a topic to `function`; return the subscriber's name.
 
         Args:
-            name: For people, paths and reports. Default: the function's.
+            name: For people, paths and reports. Default: the function's; of methods of
+                several objects the second is `update_2`, the third `update_3`.
 
         Raises:
             ValueError: The topic is none; the name is none, or is subscribed already; a
                 limit is out of its range.
         """
-        own = str(name or getattr(function, "__name__", ""))
+        own = str(name or self._name_of(function))
         what = f"{self.kind} '{self.name}': subscriber"
         if own in self._steps or own == _TOPIC:
-            raise ValueError(f"{what}: there is one of the name '{own}'")
+            raise ValueError(
+                f"{what}: there is one of the name '{own}': give another, name='…'"
+            )
         check_name(what, own)
         condition = _condition_of(topic)
         settings = limits(f"{what} '{own}'", timeout_s=timeout_s, retry=retry)
@@ -160,7 +165,16 @@ class PubSub(Pattern[Any, dict[str, Any]], Generic[M]):
             "condition": condition,
             "on_error": "continue",
         }
+        self._subscribed[own] = function
         self._make()
+        return own
+
+    def _name_of(self, function: Callable[[M], Any]) -> str:
+        own = first = str(getattr(function, "__name__", ""))
+        number = 1
+        while own in self._steps and _of_another(function, self._subscribed[own]):
+            number += 1
+            own = f"{first}_{number}"
         return own
 
     def on(
@@ -181,6 +195,7 @@ class PubSub(Pattern[Any, dict[str, Any]], Generic[M]):
             KeyError: Nobody of this name is subscribed.
         """
         del self._steps[name]
+        del self._subscribed[name]
         self._make()
 
     def _make(self) -> None:
@@ -259,6 +274,12 @@ class Subject(PubSub[M]):
     async def notify(self, value: M, **where: Unpack[Where]) -> Published:
         """Tell all observers of a change; return when they are done. See `publish`."""
         return await self.publish("changed", value, **where)
+
+
+def _of_another(function: Any, other: Any) -> bool:
+    """Tell whether both are methods, of two objects."""
+    are_methods = inspect.ismethod(function) and inspect.ismethod(other)
+    return are_methods and function.__self__ is not other.__self__
 
 
 def _condition_of(topic: str) -> JsonValue:

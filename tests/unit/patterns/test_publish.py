@@ -134,3 +134,42 @@ async def test_misuse_is_refused_with_a_clear_message() -> None:
         bus.subscribe("b", lambda message: None)
     with pytest.raises(ValueError, match="it has no tasks"):
         Broadcast[Any]("alarm", {})
+
+
+class Shelf:
+    """An observer as the books draw it: an object with `update`."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def update(self, value: int) -> None:
+        self.seen.append(value)
+
+
+class Window(Shelf):
+    def update(self, value: int) -> None:
+        self.seen.append(-value)
+
+
+async def test_the_same_method_of_several_objects_observes() -> None:
+    price, shelves = Subject[int]("price"), [Shelf(), Shelf(), Window()]
+    names = [price.attach(one.update) for one in shelves]
+    assert names == ["update", "update_2", "update_3"]
+    await price.notify(3)
+    price.detach("update_2")
+    await price.notify(4)
+    assert [one.seen for one in shelves] == [[3, 4], [3], [-3, -4]]
+    assert price.attach(shelves[1].update) == "update_2"
+
+
+async def test_one_method_of_one_object_observes_once() -> None:
+    price, shelf = Subject[int]("price"), Shelf()
+    price.attach(shelf.update)
+    with pytest.raises(ValueError, match="there is one of the name 'update'"):
+        price.attach(shelf.update)
+
+    def update(value: int) -> None:
+        del value
+
+    with pytest.raises(ValueError, match="'update': give another, name="):
+        price.attach(update)
