@@ -6,7 +6,14 @@ from typing import Any
 
 import orjson
 
-from plait.compile.draw import draw_json, graph_json, graph_of
+from plait.compile.draw import (
+    draw_dot,
+    draw_json,
+    draw_mermaid,
+    draw_svg,
+    graph_json,
+    graph_of,
+)
 from tests.unit.compile.plans import call, parallel, plan_of, sequence, wait
 
 
@@ -86,6 +93,26 @@ def test_condition_and_settings_are_noted_in_few_words() -> None:
     (node,) = drawn(call("a", **settings))["nodes"]
     assert node["condition"] == "input.a == 1"
     assert node["notes"] == ["3 attempts", "500ms each", "2s", "fallback value", "optional"]
+
+
+def test_policies_are_noted_behind_the_rest_and_drawn_on_a_line_of_their_own() -> None:
+    settings: dict[str, Any] = {
+        "timeout": "2s",
+        "cache": {"ttl": "1m"},
+        "hedge": {"after": "p95"},
+        "circuit_breaker": {},
+        "rate_limit": {"limit": 5, "per": "1s"},
+        "bulkhead": {"max_concurrency": 4},
+    }
+    step = call("a", effect="read", **settings)
+    graph = graph_of(plan_of(step))
+    policies = ["cached 1m", "hedged after p95", "breaker", "5 per 1s", "4 at once"]
+    assert drawn(step)["nodes"][0]["notes"] == ["2s", *policies]
+    line = ", ".join(policies)
+    assert f"<br/>2s<br/>{line}" in draw_mermaid(graph)
+    assert f"2s\\n{line}" in draw_dot(graph)
+    picture = draw_svg(graph)
+    assert ">cached 1m · hedged after p95 · breaker · " in picture
 
 
 def test_waits_joins_disabled_steps_and_constant_conditions_are_noted() -> None:

@@ -65,4 +65,4 @@ def test_hedges_are_counted_among_the_calls_and_drawn() -> None:
         ask("a", hedge={"after": "200ms", "max": 2}, retry={"max_attempts": 3})
     )
     assert explain(plan).bound.calls == 9
-    assert "hedged after 200ms" in graph_of(plan).root.nodes[0].notes
+    assert "hedged after 200ms" in graph_of(plan).root.nodes[0].policies

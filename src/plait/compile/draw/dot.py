@@ -60,7 +60,7 @@ def _cluster(node: GraphNode, margin: str) -> Iterator[str]:
 
 def _label(node: GraphNode) -> str:
     condition = [f"if {node.condition}"] if node.condition else []
-    notes = [", ".join(node.notes)] if node.notes else []
+    notes = [", ".join(line) for line in (node.notes, node.policies) if line]
     return "\n".join([node.label, node.kind, *condition, *notes])
 
 

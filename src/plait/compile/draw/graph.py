@@ -9,12 +9,13 @@ from collections.abc import Iterator
 
 from plait.compile.draw.choices import group_label
 from plait.compile.draw.loops import loop_notes
+from plait.compile.draw.policies import policy_notes
 from plait.compile.inside import Inner, inner_scopes, undoing_scope
 from plait.compile.iterations import jump_text
 from plait.compile.reasons import Reason, jumps_to, reasons_in
 from plait.model.duration import format_ms
 from plait.model.record import record
-from plait.plan import HedgePolicy, Node, Plan, Scope
+from plait.plan import Node, Plan, Scope
 
 
 @record
@@ -57,6 +58,7 @@ class GraphNode:
         condition: The expression that must be true; empty if there is none.
         notes: What else matters, a few words each: `2 attempts`, `800ms`, `optional`.
         lines: Of a state: its transitions, where a picture has no room along its lines.
+        policies: What stands around its calls: `cached 1m`, `hedged after p95`, `5 per 1s`.
     """
 
     id: str
@@ -66,6 +68,7 @@ class GraphNode:
     notes: tuple[str, ...]
     groups: tuple[GraphGroup, ...]
     lines: tuple[str, ...] = ()
+    policies: tuple[str, ...] = ()
 
 
 @record
@@ -151,7 +154,13 @@ def _node(node: Node, path: str) -> GraphNode:
     inside = (*inner_scopes(node, path), undoing_scope(node, path))
     groups = tuple(_group(node, inner) for inner in inside if inner is not None)
     return GraphNode(
-        path, node.id, node.kind, _condition(node), tuple(_notes(node)), groups
+        path,
+        node.id,
+        node.kind,
+        _condition(node),
+        tuple(_notes(node)),
+        groups,
+        policies=tuple(policy_notes(node)),
     )
 
 
@@ -183,9 +192,6 @@ def _notes(node: Node) -> Iterator[str]:
         yield f"{join} of {len(node.scopes)}"
     if node.retry is not None and node.retry.attempts_max > 1:
         yield f"{node.retry.attempts_max} attempts"
-    hedge = None if node.policies is None else node.policies.hedge
-    if hedge is not None:
-        yield f"hedged after {_hedge_time(hedge)}"
     if node.attempt_timeout_ms is not None:
         yield f"{format_ms(node.attempt_timeout_ms)} each"
     if node.timeout_ms is not None:
@@ -194,12 +200,6 @@ def _notes(node: Node) -> Iterator[str]:
         yield "fallback value"
     if node.continue_on_error:
         yield "optional"
-
-
-def _hedge_time(hedge: HedgePolicy) -> str:
-    if hedge.quantile is not None:
-        return f"p{hedge.quantile * 100:g}"
-    return format_ms(hedge.after_ms or 0)
 
 
 def _approvers_note(node: Node) -> str:

@@ -56,7 +56,7 @@ def _node(node: GraphNode, group: str) -> JsonObject:
         "label": node.label,
         "kind": node.kind,
         "condition": node.condition or None,
-        "notes": list(node.notes),
+        "notes": [*node.notes, *node.policies],
         "group": group or None,
     }
 

@@ -60,8 +60,8 @@ def _label(node: GraphNode, between: str = "<br/>") -> str:
     parts = [f"<b>{mermaid_text(node.label)}</b>", mermaid_text(node.kind)]
     if node.condition:
         parts.append(f"<i>if {mermaid_text(node.condition)}</i>")
-    if node.notes:
-        parts.append(mermaid_text(", ".join(node.notes)))
+    below = (node.notes, node.policies)
+    parts.extend(mermaid_text(", ".join(line)) for line in below if line)
     return between.join(parts)
 
 

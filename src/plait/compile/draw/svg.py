@@ -97,7 +97,7 @@ def _box(box: Box) -> Iterator[str]:
     style = "box dashed" if node.condition else "box"
     said = [f"{node.id} ({node.kind})"]
     said += [f"if {node.condition}"] if node.condition else []
-    said += node.notes
+    said += (*node.notes, *node.policies)
     yield f"<g><title>{_tooltip(said)}</title>"
     yield f'<rect class="{style}" {_rect(box)} rx="8" fill="{fill}"/>'
     yield (

@@ -89,10 +89,10 @@ def clean(text: str) -> str:
 
 
 def lines_of(node: GraphNode) -> list[Words]:
-    """Return the lines below a box's heading: its condition and its notes."""
+    """Return the lines below a box's heading: its condition, notes, policies."""
     lines = []
     if node.condition:
         lines.append(words(f"if {node.condition}", "condition"))
-    if node.notes:
-        lines.append(words(" · ".join(node.notes), "notes"))
+    below = (node.notes, node.policies)
+    lines.extend(words(" · ".join(line), "notes") for line in below if line)
     return lines + [words(line, "notes") for line in node.lines]
