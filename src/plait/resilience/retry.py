@@ -151,11 +151,8 @@ class RetryPolicy(SyncPolicy):
         check_choice("backoff", backoff, get_args(Backoff))
         check_factor("factor", factor)
         check_seconds("max_delay_s", max_delay_s, zero=True)
-        if backoff == "random" and max_delay_s < delay_s:
-            raise ValueError(
-                f"max_delay_s is {max_delay_s}; give {delay_s} or more: a random wait is "
-                "drawn between the two"
-            )
+        if backoff == "random":
+            _check_spread(delay_s, max_delay_s)
         check_share("jitter", jitter, zero=True)
         if deadline_s is not None:
             check_seconds("deadline_s", deadline_s)
@@ -284,6 +281,14 @@ class RetryPolicy(SyncPolicy):
 
 retry: Final = RetryPolicy
 """The policy, spelled as decorators are: `@retry(max_attempts=5)`."""
+
+
+def _check_spread(delay_s: float, max_delay_s: float) -> None:
+    if max_delay_s < delay_s:
+        raise ValueError(
+            f"max_delay_s is {max_delay_s}; give {delay_s} or more: a random wait is "
+            "drawn between the two"
+        )
 
 
 class RetrySession:
