@@ -51,8 +51,8 @@ class Collapse(KeyedPolicy):
         """Share calls with the same key.
 
         Args:
-            key: Makes a key of the arguments; None: function and arguments. A call whose
-                key is None is made for itself.
+            key: Makes a key of the arguments; None: the function itself and arguments. A
+                call whose key is None is made for itself.
             name: For metrics.
         """
         self.name = name

@@ -1,7 +1,7 @@
 """Keys of calls: what makes two calls the same one, for caches, guards and collapsing.
 
 Rule 1. A key names the function and its arguments; two different calls never share one.
-    What cannot be told apart by its text is refused, with the remedy: a key function.
+    What cannot be told apart is refused, with the remedy: a key function.
 Rule 2. In a pipeline the key is that of the protected function, not of the next policy.
 """
 
@@ -11,6 +11,7 @@ from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, ParamSpec, TypeAlias, TypeVar
 
+from plait.resilience.identity import check_named, has_own_name, numbered
 from plait.resilience.policy import Policy
 
 P = ParamSpec("P")
@@ -56,8 +57,14 @@ def call_key(
     function: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
+    *,
+    is_shared: bool = False,
 ) -> str | None:
     """Return the key of a call as text; None: `key` gives it none.
+
+    Args:
+        is_shared: True when other processes make keys of the same kind: then no two
+            functions of one name are told apart.
 
     Raises:
         TypeError: The call cannot be told from others.
@@ -77,6 +84,11 @@ def call_key(
                 f"{name or function!r} belongs to an object that its key would not name; "
                 "give `key`, a function of the arguments"
             )
+        if not has_own_name(function, name):
+            if is_shared:
+                check_named(function)
+            else:
+                name = numbered(function, name)
         made: Any = args if not kwargs else (*args, *sorted(kwargs.items()))
     else:
         made = key(*args, **kwargs)

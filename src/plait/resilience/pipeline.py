@@ -87,6 +87,16 @@ class Pipeline(Policy):
         """Call `function` inside all policies; return what comes out of them."""
         return cast("Coroutine[Any, Any, T]", self._chain(function, *args, **kwargs))
 
+    def check(self, function: Callable[..., Any]) -> None:
+        """Refuse a function that one of the policies cannot protect."""
+        for one in self.layers.values():
+            if isinstance(one, Policy):
+                one.check(function)
+
+    def policies(self) -> tuple[Any, ...]:
+        """Return the pipeline and its policies."""
+        return (self, *self.layers.values())
+
 
 def _call_of(layer: Layer, depth: int) -> Callable[..., Any]:
     """Return the coroutine method of `layer`, which has `depth` others further in."""

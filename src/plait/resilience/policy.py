@@ -29,6 +29,17 @@ class Policy(ABC):
     ) -> T:
         """Call `function` under this policy; return what it returns."""
 
+    def check(self, function: Callable[..., Any]) -> None:  # noqa: B027  # none by default
+        """Refuse a function that this policy cannot protect, when it is decorated.
+
+        Raises:
+            TypeError: It is such a one.
+        """
+
+    def policies(self) -> tuple[Any, ...]:
+        """Return this policy, and those that it is made of."""
+        return (self,)
+
     def __call__(
         self, function: Callable[P, Awaitable[T]]
     ) -> Callable[P, Coroutine[Any, Any, T]]:
@@ -77,11 +88,14 @@ def protected(
     policy: Policy, function: Callable[P, Awaitable[T]]
 ) -> Callable[P, Coroutine[Any, Any, T]]:
     """Return a coroutine function that calls `function` under `policy`."""
+    policy.check(function)
 
     @functools.wraps(function)
     async def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
         return await policy.call(function, *args, **kwargs)
 
+    # Whoever is given the decorated function finds out what the policy knows it by.
+    wrapped.__policies__ = policy.policies()  # type: ignore[attr-defined]
     return wrapped
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 import pytest
@@ -19,6 +19,18 @@ class Passing(Protocol):
     """Lets seconds pass for all that is kept."""
 
     def __call__(self, seconds: float) -> Awaitable[None]: ...
+
+
+async def until(is_so: Callable[[], object], task: asyncio.Task[Any]) -> None:
+    """Let all that is ready run until it `is_so`; raise what ends `task` before that."""
+    while not is_so():
+        if task.done():
+            raise AssertionError(f"it has ended: {task.result()}")
+        await asyncio.sleep(0)
+
+
+def itself(*arguments: Any) -> Any:
+    return arguments
 
 
 class StoreSuite:
@@ -83,7 +95,7 @@ class StoreSuite:
     async def test_a_hundred_tasks_at_once_make_one_call(self, store: Store) -> None:
         calls: list[str] = []
         gate = asyncio.Event()
-        cache = Cache(60, store=store)
+        cache = Cache(60, store=store, key=itself)
 
         async def fetch(sku: str) -> list[str]:
             calls.append(sku)
@@ -91,8 +103,7 @@ class StoreSuite:
             return [sku]
 
         tasks = [asyncio.create_task(cache.call(fetch, "A-1")) for _ in range(100)]
-        while not calls:
-            await asyncio.sleep(0)
+        await until(lambda: calls, tasks[0])
         gate.set()
         assert await asyncio.gather(*tasks) == [["A-1"]] * 100
         assert calls == ["A-1"]
@@ -103,7 +114,7 @@ class StoreSuite:
     async def test_a_stale_answer_is_given_while_one_call_replaces_it(
         self, store: Store, passing: Passing
     ) -> None:
-        cache = Cache(100, stale_while_revalidate_s=1_000, store=store)
+        cache = Cache(100, stale_while_revalidate_s=1_000, store=store, key=itself)
         gate, calls = asyncio.Event(), 0
 
         async def count() -> int:
@@ -127,7 +138,7 @@ class StoreSuite:
     async def test_a_stale_answer_is_given_when_the_call_fails(
         self, store: Store, passing: Passing
     ) -> None:
-        cache = Cache(100, stale_if_error_s=1_000, store=store)
+        cache = Cache(100, stale_if_error_s=1_000, store=store, key=itself)
         answers: list[Any] = ["fine", ConnectionError("down"), KeyError("x"), "again"]
 
         async def ask() -> Any:
@@ -148,7 +159,7 @@ class StoreSuite:
     async def test_an_invalidated_answer_is_asked_for_anew_also_one_under_way(
         self, store: Store
     ) -> None:
-        cache = Cache(60, store=store)
+        cache = Cache(60, store=store, key=itself)
         gates = [asyncio.Event(), asyncio.Event()]
         begun: list[int] = []
 
@@ -159,12 +170,10 @@ class StoreSuite:
             return number
 
         old = asyncio.create_task(cache.call(price, "A"))
-        while not begun:
-            await asyncio.sleep(0)
+        await until(lambda: begun, old)
         await cache.invalidate(price, "A")
         new = asyncio.create_task(cache.call(price, "A"))
-        while len(begun) < 2:
-            await asyncio.sleep(0)
+        await until(lambda: len(begun) == 2, new)
         gates[1].set()
         assert await new == 1
         gates[0].set()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import sqlite3
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from plait.resilience import Cache, DiskStore
+from plait.resilience import Cache, Collapse, DiskStore, PipelineBuilder, Timeout
 from plait.resilience.cache import Event, StoreFailed
 from tests.conformance.cache.suite import Passing, StoreSuite
 from tests.unit.resilience.clocks import HandClock
@@ -32,6 +34,71 @@ class TestDiskStore(StoreSuite):
     @pytest.fixture
     def passing(self, clock: HandClock) -> Passing:
         return clock.sleep
+
+
+def getter(answer: str, default: str = "") -> Any:
+    async def get(number: int) -> str:
+        return f"{answer} {number}"
+
+    async def get_with_default(number: int, answer: str = default) -> str:
+        return f"{answer} {number}"
+
+    return get_with_default if default else get
+
+
+def telling(word: str) -> Any:
+    def decorated(function: Any) -> Any:
+        @functools.wraps(function)
+        async def told(number: int) -> str:
+            return f"{word}{await function(number)}"
+
+        return told
+
+    return decorated
+
+
+async def named(number: int) -> str:
+    return f"{number}"
+
+
+@pytest.mark.parametrize(
+    "wrapped", [lambda get: get, Timeout(5), Collapse()], ids=["bare", "timeout", "twice"]
+)
+@pytest.mark.parametrize(
+    "function",
+    [getter("one"), getter("", "two"), telling("one")(named), lambda number: named(number)],
+    ids=["closure", "default", "decorator", "lambda"],
+)
+async def test_functions_that_one_name_does_not_tell_apart_need_a_key(
+    store: DiskStore, function: Any, wrapped: Any
+) -> None:
+    """Another process would give their answers to another function of that name."""
+    cache = Cache(10, store=store)
+    if function.__name__ != "<lambda>":
+        with pytest.raises(TypeError, match=r"(get|named|default) .* give `key`"):
+            cache(wrapped(function))
+        with pytest.raises(TypeError, match="give `key`"):
+            PipelineBuilder().cache(cache).build()(wrapped(function))
+        function = wrapped(function)
+    with pytest.raises(TypeError, match="give `key`"):
+        await cache.call(function, 1)
+    with_key = Cache(10, store=store, key=lambda number: (number, "of this one"))
+    assert await with_key.call(function, 1) == await function(1)
+
+
+async def test_functions_that_their_name_tells_apart_need_none(store: DiskStore) -> None:
+    for function in (named, Timeout(5)(named), plain(named)):
+        cache = Cache(10, store=store)
+        assert await cache(function)(1) == "1"
+    assert cache.snapshot().hits == 1
+
+
+def plain(function: Any) -> Any:
+    @functools.wraps(function)
+    async def decorated(number: int) -> Any:
+        return await function(number)
+
+    return decorated
 
 
 async def test_what_is_kept_is_there_after_a_restart(tmp_path: Path) -> None:
@@ -107,7 +174,7 @@ async def test_a_file_that_cannot_be_used_stops_no_call(tmp_path: Path) -> None:
 
 
 async def test_what_json_would_change_is_answered_and_not_kept(store: DiskStore) -> None:
-    cache = Cache(60, store=store)
+    cache = Cache(60, store=store, key=lambda: ())
     calls = 0
 
     async def pair() -> tuple[int, int]:

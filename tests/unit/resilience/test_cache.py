@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import Any
 
 import pytest
@@ -409,6 +410,77 @@ async def test_two_functions_never_share_answers() -> None:
         return f"two {sku}"
 
     assert [await cache.call(one, "A"), await cache.call(two, "A")] == ["one A", "two A"]
+
+
+def getter(answer: str, asked: list[str] | None = None) -> Any:
+    async def get(number: int) -> str:
+        if asked is not None:
+            asked.append(answer)
+        return f"{answer} {number}"
+
+    return get
+
+
+def bound(answer: str) -> Any:
+    async def get(number: int, own: str = answer) -> str:
+        return f"{own} {number}"
+
+    return get
+
+
+def telling(answer: str) -> Any:
+    @functools.wraps(doubled)
+    async def told(number: int) -> str:
+        return f"{answer} {number}"
+
+    return told
+
+
+async def doubled(number: int) -> int:
+    return 2 * number
+
+
+@pytest.mark.parametrize("wrapped", [lambda get: get, Timeout(5)], ids=["bare", "timeout"])
+@pytest.mark.parametrize("made", [getter, bound, telling])
+async def test_functions_of_one_name_get_their_own_answers(made: Any, wrapped: Any) -> None:
+    store = MemoryStore()
+    functions = [wrapped(made(answer)) for answer in ("one", "two")]
+    for name in ("", "named"):
+        cache = Cache(10, store=store, name=name)
+        for _ in range(2):
+            answers = [await cache.call(get, 1) for get in functions]
+            assert answers == ["one 1", "two 1"]
+        assert (cache.snapshot().misses, cache.snapshot().hits) == (2, 2)
+
+
+async def test_a_function_made_after_another_has_gone_does_not_get_its_answers() -> None:
+    cache = Cache(10)
+    for number in range(50):
+        get = getter(str(number))
+        assert await cache.call(get, 1) == f"{number} 1"
+
+
+async def test_a_decorated_closure_is_forgotten_by_the_name_that_its_users_have() -> None:
+    cache, asked = Cache(10), list[str]()
+
+    def log(function: Any) -> Any:
+        @functools.wraps(function)
+        async def logged(number: int) -> Any:
+            return await function(number)
+
+        return logged
+
+    in_pipeline = PipelineBuilder().cache(cache).attempt_timeout(Timeout(5)).build()
+    for outer in (cache, in_pipeline):
+        for around in (lambda get: get, Timeout(5), log):
+            asked.clear()
+            get = around(outer(Timeout(5)(getter("one", asked))))
+            assert [await get(1), await get(1), asked] == ["one 1", "one 1", ["one"]]
+            await cache.invalidate(get, 1)
+            assert cache.peek(get, 1) is None
+            assert await get(1) == "one 1"
+            assert cache.peek(get, 1) is not None
+            assert asked == ["one"] * 2
 
 
 async def test_arguments_that_make_no_key_are_refused_with_the_remedy() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -71,6 +72,38 @@ async def test_in_a_pipeline_the_key_is_of_the_protected_functions_arguments() -
 
     found = await asyncio.gather(*(price(sku) for sku in "ABAB"))
     assert (found, asked) == (list("ABAB"), ["A", "B"])
+
+
+async def test_two_closures_of_one_name_share_no_call() -> None:
+    collapse = Collapse()
+
+    def getter(answer: str) -> Any:
+        async def get(number: int) -> str:
+            await turns()
+            return f"{answer} {number}"
+
+        return get
+
+    one, two = collapse(getter("one")), collapse(getter("two"))
+    found = await asyncio.gather(one(1), two(1), one(1))
+    assert (list(found), collapse.snapshot().shared) == (["one 1", "two 1", "one 1"], 1)
+
+
+async def test_who_waits_hears_of_a_key_that_cannot_be_made_and_of_an_error() -> None:
+    """Nobody waits for a call that was refused, or that has failed."""
+    collapse, gate = Collapse(), asyncio.Event()
+
+    async def find(query: object) -> None:
+        await gate.wait()
+        raise LookupError(query)
+
+    for query, error in (([], TypeError), ("A", LookupError)):
+        calls = [asyncio.create_task(collapse.call(find, query)) for _ in range(3)]
+        await turns()
+        gate.set()
+        ends = await asyncio.gather(*calls, return_exceptions=True)
+        assert [type(end) for end in ends] == [error] * 3
+    assert collapse.snapshot().running == 0
 
 
 async def test_a_method_needs_a_key() -> None:

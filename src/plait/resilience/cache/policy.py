@@ -21,6 +21,7 @@ from plait.resilience.checks import check_seconds
 from plait.resilience.clock import SYSTEM_CLOCK, Clock
 from plait.resilience.errors import ResilienceError
 from plait.resilience.flights import Flight, Flights
+from plait.resilience.identity import check_named, seen_by
 from plait.resilience.keys import KeyedPolicy, KeyFunction, call_key, text_of
 from plait.resilience.matching import ErrorWords, is_transient, is_upstream_failure, matcher
 
@@ -120,7 +121,9 @@ class Cache(KeyedPolicy):
                 is fetched in the background.
             stale_if_error_s: How long after that it is given when the call fails.
             stale_on: Failures that it is given for.
-            key: Makes a key of the arguments; None of it: this call is not cached.
+            key: Makes a key of the arguments; None of it: this call is not cached. None:
+                function and arguments. In a store that processes share, functions that
+                hold variables of the one around them need a key.
             user: Tells of the arguments whose answer it is. Nobody else gets it, and a
                 call of nobody (None, "") is not cached.
             keep: Tells which answers are kept; None: all.
@@ -191,6 +194,11 @@ class Cache(KeyedPolicy):
             return cast("T", self._answer(found, key, call))
         return cast("T", await self._loads.call(key, self._load, key, found, call))
 
+    def check(self, function: Callable[..., Any]) -> None:
+        """Refuse a function that other processes could not tell from others."""
+        if self._key is None and self._memory is None:
+            check_named(function)
+
     def peek(
         self, function: Callable[P, Awaitable[Any]], /, *args: P.args, **kwargs: P.kwargs
     ) -> Found | None:
@@ -204,7 +212,7 @@ class Cache(KeyedPolicy):
         """
         if self._memory is None:
             return None
-        key = self._key_of(0, function, args, kwargs)
+        key = self._key_of(0, self._seen(function), args, kwargs)
         found = None if key is None else self._memory.look(key)
         if found is not None and found.age_s < self.ttl_s:
             self._hits += 1
@@ -218,7 +226,7 @@ class Cache(KeyedPolicy):
         Raises:
             TypeError: The arguments make no key.
         """
-        key = self._key_of(0, function, args, kwargs)
+        key = self._key_of(0, self._seen(function), args, kwargs)
         if key is None:
             return
         self._loads.drop(key)
@@ -271,7 +279,8 @@ class Cache(KeyedPolicy):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> str | None:
-        key = call_key(self._key, depth, function, args, kwargs)
+        is_shared = self._memory is None
+        key = call_key(self._key, depth, function, args, kwargs, is_shared=is_shared)
         if key is None:
             return None
         if self._user is not None:
@@ -280,6 +289,12 @@ class Cache(KeyedPolicy):
                 return None
             key = f"{text_of(user)} {key}"
         return f"{self.name} {key}" if self.name else key
+
+    def _seen(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return what this cache protects, of a function that it may decorate."""
+        # With `key` the name is enough, and a decorated function has it, too.
+        seen: Callable[..., Any] = function
+        return seen if self._key is not None else seen_by(self, function)
 
     def _answer(self, found: Found, key: str, call: Callable[..., Awaitable[Any]]) -> Any:
         """Return a value that may still be given, and have a stale one replaced."""
