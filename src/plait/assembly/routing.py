@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from plait.model.failure import Failure
-from plait.ports.calls import Call, CallHandle, Calls, Done
+from plait.ports.calls import Call, CallHandle, Calls, Done, lacks_of
 
 
 class CallsByKind:
@@ -17,6 +17,7 @@ class CallsByKind:
 
     def __init__(self, connectors: Mapping[str, Calls]) -> None:
         self._connectors = dict(connectors)
+        self._lacks = {kind: lacks_of(calls) for kind, calls in connectors.items()}
 
     def start(self, call: Call, done: Done) -> CallHandle:
         """Begin `call`, as plait.ports.calls.Calls says."""
@@ -26,6 +27,11 @@ class CallsByKind:
             done(Failure("connector.missing", text, sent=False))
             return _Nothing()
         return connector.start(call, done)
+
+    def lacks(self, call: Call) -> bool:
+        """Tell whether a call is left to other processes; see plait.ports.calls.Lacks."""
+        lacks = self._lacks.get(call.kind)
+        return lacks is not None and lacks(call)
 
     async def close(self) -> None:
         """Close every connector, even when one of them fails to."""

@@ -27,8 +27,9 @@ from plait.drivers.journal import (
     SecretMissing,
     Start,
     Store,
+    WorkerMissing,
     is_at_rest,
-    waits_for_secret,
+    waits_for_worker,
 )
 from plait.model.errors import PlaitError
 from plait.model.record import record
@@ -39,6 +40,7 @@ from plait.operations import (
     queue_of,
     secrets_lacking,
     show,
+    waits,
 )
 from plait.plan import Plan
 from plait.ports.journal import QUEUED, RUNNING, Search, Standing, Summary
@@ -137,16 +139,25 @@ def _run(
 
 
 def _is_enough(standing: Standing) -> bool:
-    return is_at_rest(standing) or waits_for_secret(standing)
+    return is_at_rest(standing) or waits_for_worker(standing)
 
 
 async def _tell_missing(hand: Hand, execution_id: str) -> None:
-    """Raise SecretMissing if an execution needs a secret that is not here."""
+    """Say what keeps an execution from going on here; another worker may have it.
+
+    Raises:
+        SecretMissing: It is a secret.
+    """
     history = await hand.store.read(execution_id)
-    if waits_for_secret(history.summary.standing):
-        names = await secrets_lacking(hand, history)
-        if names:
+    standing = history.summary.standing
+    if not waits_for_worker(standing):
+        return
+    if standing.error_code == SecretMissing.code:
+        if names := await secrets_lacking(hand, history):
             raise SecretMissing(execution_id, names)
+        return
+    needs = [str(one["needs"]) for one in await waits(hand, history) if "needs" in one]
+    say(str(WorkerMissing(execution_id, needs)))
 
 
 async def _tell_queue(store: Store, execution_id: str) -> None:

@@ -210,6 +210,8 @@ def wait_text(wait: JsonObject) -> str:
     'pay: event paid'
     >>> wait_text({"step": "pay", "for": "secret", "secrets": ["token"]})
     'pay: a worker that has secrets.token'
+    >>> wait_text({"step": "pay", "for": "worker", "needs": "the function shop.pay"})
+    'pay: a worker that has the function shop.pay'
     >>> wait_text({"for": "lane", "lane": "shop", "behind": ["x1", "x2", "x3", "x4"]})
     'for its turn: lane shop is full, behind x1, x2, x3 and 1 more'
     """
@@ -217,6 +219,8 @@ def wait_text(wait: JsonObject) -> str:
         return _queue_text(wait)
     if wait["for"] == "secret":
         return _secret_text(wait)
+    if wait["for"] == "worker":
+        return f"{wait['step']}: a worker that has {wait['needs']}"
     told = [f"{wait['step']}: {wait['for']}"]
     told += [str(wait[key]) for key in ("name", "title") if wait.get(key)]
     approvers = wait.get("approvers")

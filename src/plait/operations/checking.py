@@ -10,7 +10,7 @@ from typing import Final
 
 from plait.drivers.journal import HistoryDamaged, replay, verify
 from plait.drivers.journal.payload import searched
-from plait.drivers.journal.standing import SecretMissing, standing_of
+from plait.drivers.journal.standing import is_elsewhere, standing_of
 from plait.kernel import Kernel
 from plait.operations.course import Hand
 from plait.plan import PlanUnreadable, load_plan
@@ -73,8 +73,8 @@ def _check_row(
     if told.outstanding.given_up and standing.status == RUNNING:
         return  # it has ended, and its children are being told
     said_code = standing.error_code
-    if said_code == SecretMissing.code and standing.status == RUNNING:
-        said_code = true.error_code  # of a worker without it, not of the execution
+    if is_elsewhere(said_code) and standing.status == RUNNING:
+        said_code = true.error_code  # of the worker that let go, not of the execution
     if (true.status, true.error_code) != (standing.status, said_code):
         said = f"its row says {standing.status}, its entries say {true.status}"
         raise HistoryDamaged(execution_id, said)

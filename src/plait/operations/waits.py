@@ -6,7 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from plait.drivers.journal import Store, Telling, waits_for_secret
+from plait.drivers.journal import (
+    SecretMissing,
+    Store,
+    Telling,
+    needs_of,
+    waits_for_worker,
+)
 from plait.kernel.frames import active_runs
 from plait.kernel.state import Run
 from plait.kernel.timers import DEADLINES
@@ -28,9 +34,9 @@ _TIMERS: Final = {
 async def waits(hand: Hand, history: History) -> list[JsonObject]:
     """Return what it waits for, an object each, in the order in which the steps began.
 
-    Each has `step`, `for` (`call`, `secret`, `time`, `retry`, `event` or `approval`),
-    `until` where there is a limit, and what else is to be known. One that has not begun
-    waits `for` its `lane` only, `behind` the executions that go first.
+    Each has `step`, `for` (`call`, `secret`, `worker`, `time`, `retry`, `event` or
+    `approval`), `until` where there is a limit, and what else is to be known. One that has
+    not begun waits `for` its `lane` only, `behind` the executions that go first.
 
     Raises:
         HistoryMismatch: This version cannot tell the history again.
@@ -40,9 +46,15 @@ async def waits(hand: Hand, history: History) -> list[JsonObject]:
     told = await told_of(hand, history)
     if told.state.end is not None:
         return []
-    lacking: dict[str, Sequence[str]] = {}
-    if waits_for_secret(history.summary.standing):
-        lacking = await _lacking(hand, history, told)
+    lacking: dict[str, JsonObject] = {}
+    standing = history.summary.standing
+    if waits_for_worker(standing):
+        if standing.error_code == SecretMissing.code:
+            names = await _lacking(hand, history, told)
+            lacking = {step: {"for": "secret", "secrets": [*names[step]]} for step in names}
+        else:
+            calls = told.outstanding.calls.values()
+            lacking = {one.step: {"for": "worker", "needs": needs_of(one)} for one in calls}
     return [wait for run in active_runs(told.state) for wait in _of(told, run, lacking)]
 
 
@@ -61,11 +73,9 @@ async def queue_of(store: Store, queued: Summary) -> JsonObject:
     return {"for": "lane", "lane": lane, "behind": behind}
 
 
-def _of(
-    told: Telling, run: Run, lacking: Mapping[str, Sequence[str]]
-) -> Iterator[JsonObject]:
+def _of(told: Telling, run: Run, lacking: Mapping[str, JsonObject]) -> Iterator[JsonObject]:
     if run.path in lacking:
-        yield {"step": run.path, "for": "secret", "secrets": [*lacking[run.path]]}
+        yield {"step": run.path, **lacking[run.path]}
     elif run.path in told.outstanding.calls:
         yield {"step": run.path, "for": "call"}
     if run.path in told.state.waiting:

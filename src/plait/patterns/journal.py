@@ -1,12 +1,11 @@
 """Journals of patterns: a worker that runs what is kept in one store.
 
 Rule. A worker makes the calls of those functions that it knows, and leaves all others to
-whoever knows them: what it holds of theirs it gives back when it ends.
+whoever knows them: it lets go of the run at once.
 """
 
 from __future__ import annotations
 
-import logging
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -29,8 +28,6 @@ Place: TypeAlias = str | Path | Store
 
 _ID_BYTES: Final = 16
 _PREFIX: Final = "sqlite:"
-
-logger = logging.getLogger("plait.patterns")
 
 
 class RunKeyReused(PlaitError):
@@ -156,6 +153,8 @@ class Journal:
         summary = await driver.start(pattern.plan, start)
         execution_id = summary.new.execution_id
         if execution_id != start.execution_id:
+            # It may be due in a while only: a worker without its functions has let it go.
+            await driver.take_up(execution_id)
             first = started_of(
                 load_turn((await store.read(execution_id)).entries[0].body)[0]
             )
@@ -245,25 +244,15 @@ class _Known:
     def __init__(self, functions: Functions) -> None:
         self._calls = PythonCalls(functions)
 
+    def lacks(self, call: Call) -> bool:
+        """Tell whether somebody else has to make a call, be it of a document."""
+        is_known = call.request.get("function") in self._calls.functions
+        return call.kind != "python" or not is_known
+
     def start(self, call: Call, done: Done) -> CallHandle:
         """See plait.ports.calls.Calls."""
-        if call.kind == "python":
-            return self._calls.start(call, done)
-        logger.warning(
-            "step %s of execution %s waits for a worker that makes calls of the kind %s",
-            call.step,
-            call.execution_id,
-            call.kind,
-        )
-        return _Left()
+        return self._calls.start(call, done)
 
     async def close(self) -> None:
         """See plait.ports.calls.Calls."""
         await self._calls.close()
-
-
-class _Left:
-    """The handle of a call that somebody else has to make."""
-
-    def cancel(self) -> None:
-        """Nothing is under way."""

@@ -10,7 +10,16 @@ from plait.model.failure import Failure
 from plait.model.json import JsonValue
 from plait.model.record import record
 
-__all__ = ["Call", "CallHandle", "CallReply", "Calls", "Done", "Outcome"]
+__all__ = [
+    "Call",
+    "CallHandle",
+    "CallReply",
+    "Calls",
+    "Done",
+    "Lacks",
+    "Outcome",
+    "lacks_of",
+]
 
 
 @record
@@ -31,6 +40,9 @@ class CallReply:
 
 Outcome: TypeAlias = CallReply | Failure
 Done: TypeAlias = Callable[[Outcome], None]
+
+Lacks: TypeAlias = Callable[[Call], bool]
+"""Tells that this process cannot make a call, and another one may."""
 
 
 class CallHandle(Protocol):
@@ -58,3 +70,18 @@ class Calls(Protocol):
     async def close(self) -> None:
         """Cancel what is under way and close every connection."""
         ...
+
+
+def lacks_of(calls: Calls) -> Lacks:
+    """Return what tells which calls are left to other processes.
+
+    That is the method `lacks` of `calls`; without one, none is. Only what runs durable
+    executions asks: anybody else begins the call, and hears that it failed.
+    """
+    found: Lacks = getattr(calls, "lacks", _nothing)
+    return found
+
+
+def _nothing(call: Call) -> bool:
+    del call
+    return False

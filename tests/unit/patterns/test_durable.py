@@ -7,16 +7,32 @@ import signal
 import sys
 from asyncio.subprocess import PIPE
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from plait.connectors.python import Functions, PythonCalls
+from plait.drivers.journal import JournalDriver, Start, waits_for_worker
+from plait.kernel import Kernel
+from plait.kernel.codec import load_turn
+from plait.kernel.events import WorkerLost
 from plait.patterns import Journal, RunKeyReused, Saga, SagaStep
+from plait.ports.journal import Search
 from plait.stores.memory import MemoryStore
+from plait.stores.sqlite import SqliteStore
+from tests.unit.drivers.policies import plan_of
 from tests.unit.patterns.programs import shop
 
 ORDER = {"amount": 7}
+DOCUMENT = """
+name: loud
+steps:
+  - {id: up, type: python, request: {function: stock.upper, arguments: [abc]}}
+output: ${up.response}
+"""
 
 
 async def killed_at(step: str, journal: Path, log: Path, outcome: str) -> None:
@@ -118,6 +134,86 @@ async def test_what_another_program_left_is_not_touched(tmp_path: Path) -> None:
     assert [word for word, _ in calls_in(log)] == ["reserve", "charge"]
     outcome = await shop(log).run(ORDER, journal=path, key="order-17")
     assert outcome.status == "completed"
+
+
+class Stranger:
+    """A worker that stays on a journal and knows no functions, as `plait serve` may."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def __aenter__(self) -> Stranger:
+        self.store = await SqliteStore.open(self._path)
+        calls = PythonCalls(Functions())
+        self.driver = JournalDriver(self.store, calls, Kernel, worker_id="stranger")
+        await self.driver.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.driver.close()
+        await self.store.close()
+
+    async def has_let_go(self) -> str:
+        """Wait until it has held the run, and does no more; return the run's id."""
+        (found,) = await self.store.find(Search())
+        execution_id = found.new.execution_id
+        await self.driver.ended(execution_id, waits_for_worker)
+        return execution_id
+
+
+@pytest.mark.parametrize("is_run_again", [True, False], ids=["run again", "taken up"])
+async def test_a_worker_that_lacks_the_functions_keeps_a_run_from_nobody(
+    tmp_path: Path, is_run_again: bool
+) -> None:
+    path, log = tmp_path / "orders.db", tmp_path / "log"
+    await killed_at("charge", path, log, "ships")
+    saga = shop(log)
+    async with Stranger(path) as stranger, asyncio.timeout(15):
+        execution_id = await stranger.has_let_go()
+        async with Journal(path, saga) as journal:
+            if is_run_again:
+                outcome = await saga.run(ORDER, journal=journal, key="order-17")
+                assert outcome.execution_id == execution_id
+            assert (await journal.ended(execution_id)).status == "completed"
+            entries = await journal.entries(execution_id)
+    calls = calls_in(log)
+    assert [word for word, _ in calls] == ["reserve", "charge", "charge", "ship"]
+    assert calls[1] == calls[2]
+    events = [event for entry in entries for event in load_turn(entry)]
+    lost = [event.deaths for event in events if isinstance(event, WorkerLost)]
+    assert lost == [1], "that of the process that was killed"
+
+
+async def test_a_journal_of_patterns_keeps_no_document_from_who_serves_it(
+    tmp_path: Path,
+) -> None:
+    """A document's function, which waits for no worker, must not fail here either."""
+    path, begun = tmp_path / "orders.db", asyncio.Event()
+
+    async def hang(text: str) -> None:
+        begun.set()
+        await asyncio.get_running_loop().create_future()
+
+    @asynccontextmanager
+    async def serving(function: Any) -> AsyncIterator[JournalDriver]:
+        calls = PythonCalls(Functions({"stock.upper": function}))
+        driver = JournalDriver(store, calls, Kernel, worker_id="server")
+        await driver.open()
+        yield driver
+        await driver.close()
+
+    store = await SqliteStore.open(path)
+    async with asyncio.timeout(15):
+        async with serving(hang) as driver:
+            await driver.start(plan_of(DOCUMENT), Start("x", None))
+            await begun.wait()
+        async with Journal(path, Saga[int]("pay", [SagaStep("pay", abs)])):
+            while not waits_for_worker((await store.find(Search()))[0].standing):
+                await store.changed()
+            async with serving(str.upper) as driver:
+                await driver.ended("x")
+                assert (await driver.result("x")).output == "ABC"
+    await store.close()
 
 
 async def test_any_store_can_be_a_journal() -> None:

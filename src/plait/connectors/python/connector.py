@@ -15,7 +15,6 @@ import asyncio
 import contextvars
 import functools
 import inspect
-import logging
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
@@ -29,11 +28,9 @@ from plait.ports.calls import Call, CallHandle, CallReply, Done, Outcome
 
 THREADS_MAX: Final = 32
 
-logger = logging.getLogger("plait.python")
-
 
 class _Over:
-    """The handle of a call that ended before `start` returned, or was left to others."""
+    """The handle of a call that ended before `start` returned."""
 
     def cancel(self) -> None:
         """Nothing is under way."""
@@ -61,14 +58,6 @@ class PythonCalls:
         try:
             if self._is_closed:
                 raise ShutDown
-            if self._is_elsewhere(call.request):
-                logger.warning(
-                    "step %s of execution %s waits for a worker that has the function %s",
-                    call.step,
-                    call.execution_id,
-                    call.request["function"],
-                )
-                return _Over()
             function, arguments = self._asked(call.request)
             args, kwargs = function.bound(arguments)
         except ConnectorError as error:
@@ -80,10 +69,10 @@ class PythonCalls:
         task.add_done_callback(self._under_way.discard)
         return _Handle(task)
 
-    def _is_elsewhere(self, request: object) -> bool:
-        """Tell whether a call is left to another worker: what this one holds, it gives back
-        when it ends."""
-        if not isinstance(request, Mapping) or request.get("wait_for_worker") is not True:
+    def lacks(self, call: Call) -> bool:
+        """Tell whether a call waits for a worker that has its function."""
+        request = call.request
+        if request.get("wait_for_worker") is not True:
             return False
         return request.get("function") not in self.functions
 

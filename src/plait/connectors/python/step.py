@@ -24,7 +24,7 @@ class PythonRequest(Strict):
     parameters; values may be templates. Default: none."""
     wait_for_worker: bool = False
     """Where the function is not registered, leave the call to a worker that has it, instead
-    of failing. Of durable executions only: an express one would wait in vain."""
+    of failing. Of durable executions only: an express one would wait in vain, and fails."""
 
 
 class PythonStep(Step):

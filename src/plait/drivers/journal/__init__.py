@@ -24,7 +24,14 @@ from plait.drivers.journal.payload import (
     PayloadTooLarge,
 )
 from plait.drivers.journal.result import started_of, trace_of, turns_of
-from plait.drivers.journal.standing import Quarantined, SecretMissing, waits_for_secret
+from plait.drivers.journal.standing import (
+    Quarantined,
+    SecretMissing,
+    WorkerMissing,
+    is_elsewhere,
+    needs_of,
+    waits_for_worker,
+)
 from plait.drivers.journal.starting import PRIORITY_MAX, Unplaceable
 from plait.drivers.journal.telling import Telling
 from plait.drivers.journal.terms import Start, Store, Times
@@ -49,11 +56,14 @@ __all__ = [
     "Times",
     "Unkept",
     "Unplaceable",
+    "WorkerMissing",
     "cancel_message",
     "chained",
     "decision_message",
     "entry_of",
     "is_at_rest",
+    "is_elsewhere",
+    "needs_of",
     "origin_of",
     "refused_message",
     "replay",
@@ -62,5 +72,5 @@ __all__ = [
     "trace_of",
     "turns_of",
     "verify",
-    "waits_for_secret",
+    "waits_for_worker",
 ]

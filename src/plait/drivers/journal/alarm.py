@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Final
 
 from plait.ports.journal import Standing
+
+# Workers that wait for one moment claim within some milliseconds of it.
+_BEHIND_MS: Final = 250
 
 
 class Alarm:
@@ -20,6 +24,7 @@ class Alarm:
         self._now_ms = now_ms
         self._stirred = asyncio.Event()
         self._rest_until_ms = 0
+        self._left: set[int] = set()
         self.beat_at_ms = 0
 
     def stir(self) -> None:
@@ -36,12 +41,19 @@ class Alarm:
         if (at_ms := standing.wake_at_ms) is not None and at_ms < self._rest_until_ms:
             self._stirred.set()
 
+    def stand_back(self, standing: Standing) -> None:
+        """Let others be first at what this worker has let go of, as it cannot go on."""
+        if standing.wake_at_ms is not None:
+            self._left.add(standing.wake_at_ms)
+
     async def rest(self, next_wake_at_ms: int | None) -> None:
         """Return with the next beat, when the next execution is due, or when stirred."""
         now_ms = self._now_ms()
         until_ms = max(self.beat_at_ms, now_ms)
         if next_wake_at_ms is not None:
-            until_ms = min(until_ms, next_wake_at_ms)
+            is_left = next_wake_at_ms in self._left
+            until_ms = min(until_ms, next_wake_at_ms + is_left * _BEHIND_MS)
+        self._left = {one for one in self._left if one >= now_ms}
         self._rest_until_ms = until_ms
         with suppress(TimeoutError):
             async with asyncio.timeout(max(until_ms - now_ms, 0) / 1000):

@@ -59,7 +59,7 @@ from plait.kernel.events import ApprovalDecided, CancelRequested
 from plait.model.json import JsonObject, JsonValue
 from plait.model.signal import check_signal
 from plait.plan import Plan
-from plait.ports.calls import Calls
+from plait.ports.calls import Calls, lacks_of
 from plait.ports.journal import (
     QUEUED,
     RUNNING,
@@ -180,7 +180,7 @@ class JournalDriver:
         kernel = await self._worker.kernels.of(plan)
         event = started(kernel, start, self.env, self.now_ms(), self.secrets)
         state, turn = kernel.start(event, ambient_of(event, self.secrets))
-        outstanding = Outstanding()
+        outstanding = Outstanding(lacks=lacks_of(self.calls))
         outstanding.ask(turn.commands)
         standing = standing_of(state, outstanding)
         new = placed(new_execution(plan, start, event.at_ms), plan, event, start.priority)
@@ -201,6 +201,8 @@ class JournalDriver:
                     live.history_bytes = byte_count
                     if holding.keep(live):
                         live.act(turn.commands)
+                        if outstanding.is_lacking:
+                            live.rest()
             return created.summary
 
         return await self.tasks.whole(begin())
@@ -233,6 +235,17 @@ class JournalDriver:
     def stir(self) -> None:
         """Look for what is due now: somebody has made something due."""
         self._worker.alarm.stir()
+
+    async def take_up(self, execution_id: str) -> None:
+        """Go on with an execution now, due or not, unless a living worker holds it.
+
+        Raises:
+            UnknownExecution: There is none of that id.
+        """
+        summary = await row_in(self._worker.store, execution_id)
+        is_waiting = summary.standing.wake_at_ms is not None
+        if summary.standing.status == RUNNING and is_waiting:
+            await self.tasks.whole(self._holding.fetch(execution_id))
 
     async def cancel(self, execution_id: str, reason: str, message_id: str) -> None:
         """Ask for an execution's end, whoever holds it.

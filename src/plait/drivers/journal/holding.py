@@ -27,12 +27,12 @@ from plait.drivers.journal.deaths import Deaths
 from plait.drivers.journal.history import is_untouched
 from plait.drivers.journal.live import Live
 from plait.drivers.journal.refused import BACK_OFF_S, is_given_up, pause_after
-from plait.drivers.journal.standing import standing_of, waits_for_secret
+from plait.drivers.journal.standing import standing_of, waits_for_worker
 from plait.drivers.journal.starting import after, begun
 from plait.drivers.journal.telling import Telling
 from plait.drivers.journal.terms import Limits
 from plait.drivers.journal.worker import Worker
-from plait.ports.calls import Calls
+from plait.ports.calls import Calls, lacks_of
 from plait.ports.journal import (
     LET_IN,
     QUEUED,
@@ -132,6 +132,8 @@ class Holding:
             # A message came while it went: whoever looks claims it for that message.
             alarm.stir()
         elif standing.status == RUNNING:
+            if waits_for_worker(standing):
+                alarm.stand_back(standing)
             alarm.expect(standing)
         elif summary.new.lane is not None:
             alarm.nudge()  # its end has let in the next
@@ -215,6 +217,13 @@ class Holding:
                 self._drop(overtaken)
             await self._attempt(execution_id, self._taken(execution_id, None))
 
+    async def fetch(self, execution_id: str) -> None:
+        """Bring an execution into memory, due or not, unless a living worker holds it."""
+        async with self.alone_with(execution_id):
+            if execution_id not in self.lives:
+                taken = self._taken(execution_id, None, is_claimed=True)
+                await self._attempt(execution_id, taken)
+
     async def _attempt(self, execution_id: str, work: Awaitable[None]) -> None:
         try:
             await self._worker.sure(work)
@@ -247,12 +256,14 @@ class Holding:
                     return
             await asyncio.sleep(delay_s)
 
-    async def _taken(self, execution_id: str, live: Live | None) -> None:
+    async def _taken(
+        self, execution_id: str, live: Live | None, *, is_claimed: bool = False
+    ) -> None:
         worker = self._worker
         held = await worker.store.take(worker.name, self.now_ms(), execution_id)
         if live is not None:
             live.takes += 1
-        await self._rebuilt(held, live)
+        await self._rebuilt(held, live, is_claimed=is_claimed)
 
     async def _rebuilt(
         self, held: Summary, live: Live | None, *, is_claimed: bool = False
@@ -269,6 +280,7 @@ class Holding:
             # Whoever went on here would write under the epoch of the one who holds it.
             raise LostRace(execution_id)
         told = await self._worker.kernels.told(history)
+        told.outstanding.look(lacks_of(self.calls))
         if found.standing.status != RUNNING:
             await self._part_with(found, live)
             return
@@ -276,7 +288,7 @@ class Holding:
             await self._give_back(found)
             return
         is_alone = live is not None and not live.is_overtaken(held)
-        is_untold = is_untouched(history) or waits_for_secret(found.standing)
+        is_untold = is_untouched(history) or waits_for_worker(found.standing)
         is_unknown = not (is_alone or is_untold)
         if found.lane_state == LET_IN:
             append, told = begun(found, told, self.now_ms())

@@ -29,7 +29,7 @@ from plait.drivers.journal.children import Children
 from plait.drivers.journal.history import entry_of
 from plait.drivers.journal.messages import readable
 from plait.drivers.journal.payload import PayloadTooLarge, history_full
-from plait.drivers.journal.standing import SecretMissing, row_of
+from plait.drivers.journal.standing import SecretMissing, WorkerMissing, needs_of, row_of
 from plait.drivers.journal.telling import Outstanding, Telling
 from plait.drivers.redact import redacted, redacted_value
 from plait.kernel import (
@@ -368,8 +368,16 @@ class Live:
             None if append.is_released else known.owner,
         )
         if append.is_released:
+            self._tell_missing(known.standing)
             self.let_go()
             self.host.gone(self, self.summary)
+
+    def _tell_missing(self, before: Standing) -> None:
+        """Say once why a worker lets go of it, not whenever one has looked."""
+        code, summary = WorkerMissing.code, self.summary
+        if summary.standing.error_code == code != before.error_code:
+            needs = sorted({needs_of(one) for one in self.outstanding.calls.values()})
+            logger.warning("%s", WorkerMissing(summary.new.execution_id, needs))
 
     # -- acting ------------------------------------------------------------------------
 
@@ -437,6 +445,8 @@ class Live:
             missing = SecretMissing(call.execution_id, call.lacking)
             logger.warning("step %s: %s", step, missing)
             return
+        if step in self.outstanding.elsewhere:
+            return  # as with a secret
         is_heard = False
 
         def hear(outcome: Outcome) -> None:

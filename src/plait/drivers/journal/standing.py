@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import ClassVar, Final, assert_never
 
 from plait.drivers.journal.telling import Outstanding
-from plait.kernel import Execution
+from plait.kernel import Execution, StartCall
 from plait.kernel.events import (
     ExecutionCancelled,
     ExecutionCompensated,
@@ -50,20 +50,53 @@ class SecretMissing(PlaitError):
         self.names = names
 
 
-def waits_for_secret(standing: Standing) -> bool:
-    """Tell whether an execution was let go of for want of a secret: nobody acts on it."""
-    return standing.error_code == SecretMissing.code and standing.wake_at_ms != 0
+class WorkerMissing(PlaitError):
+    """What an execution has to do next can only be done by workers that are not here."""
+
+    code: ClassVar[str] = "execution.worker_missing"
+
+    def __init__(self, execution_id: str, needs: Sequence[str]) -> None:
+        super().__init__(
+            f"execution {execution_id} waits for a worker that has {', '.join(needs)}: "
+            "start one, and it goes on by itself"
+        )
+        self.execution_id = execution_id
+        self.needs = needs
 
 
-# How often a worker looks whether it has the secret that an execution waits for.
-SECRET_AGAIN_MS: Final = 2_000
+def needs_of(call: StartCall) -> str:
+    """Return what a worker must have to make a call: `the function shop.reserve`."""
+    function = call.request.get("function")
+    return f"the function {function}" if function else f"the connector {call.kind}"
+
+
+# Why a worker has let go of what it could not go on with. Others may, so these say nothing
+# of the execution.
+_ELSEWHERE: Final = (SecretMissing.code, WorkerMissing.code)
+
+
+def waits_for_worker(standing: Standing) -> bool:
+    """Tell whether an execution was let go of by one that cannot go on: nobody acts on it.
+
+    That one lacked a secret, or something else that the next call needs.
+    """
+    return is_elsewhere(standing.error_code) and standing.wake_at_ms != 0
+
+
+def is_elsewhere(code: str | None) -> bool:
+    """Tell whether a row's code tells of the worker that wrote it."""
+    return code in _ELSEWHERE
+
+
+# How soon a worker looks at what another has let go of.
+AGAIN_MS: Final = 2_000
 
 
 def row_of(state: Execution, outstanding: Outstanding, now_ms: int) -> Standing:
     """Return how an execution stands, for its row, with children that it gave up.
 
     Its end counts when they have heard of it: until then it is due, for whoever holds it.
-    What waits for a worker that has a secret is due again in a while.
+    What waits for another worker is due again in a while.
     """
     standing = standing_of(state, outstanding)
     if outstanding.given_up:
@@ -71,8 +104,10 @@ def row_of(state: Execution, outstanding: Outstanding, now_ms: int) -> Standing:
     if not outstanding.is_lacking:
         return standing
     due = [one.due_at_ms for one in outstanding.timers.values()]
-    wake_at_ms = min([now_ms + SECRET_AGAIN_MS, *due])
-    code = standing.error_code or SecretMissing.code
+    wake_at_ms = min([now_ms + AGAIN_MS, *due])
+    is_secret = any(call.lacking for call in outstanding.calls.values())
+    missing = SecretMissing if is_secret else WorkerMissing
+    code = standing.error_code or missing.code
     return replace(standing, wake_at_ms=wake_at_ms, error_code=code)
 
 

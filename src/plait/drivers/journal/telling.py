@@ -56,6 +56,7 @@ from plait.kernel.recorded import Key, failures_of
 from plait.kernel.snapshot import secrets_in
 from plait.kernel.state import Run
 from plait.model.failure import Failure
+from plait.ports.calls import Lacks
 
 _ENDS_CALL: Final = (CallCompleted, CallFailed, OutcomeUnknown, IncidentResolved)
 
@@ -70,12 +71,21 @@ class Outstanding:
         given_up: Calls that were taken back and had asked for children; whether those
             have heard of it is not known.
         is_quarantined: True when nobody may act on any of it.
+        lacks: Tells which calls this process leaves to others.
+        elsewhere: The steps whose calls those are.
     """
 
     calls: dict[str, StartCall] = field(default_factory=dict)
     timers: dict[int, StartTimer] = field(default_factory=dict)
     given_up: list[StartCall] = field(default_factory=list)
     is_quarantined: bool = False
+    lacks: Lacks | None = None
+    elsewhere: set[str] = field(default_factory=set)
+
+    def look(self, lacks: Lacks) -> None:
+        """Find out which of the calls this process leaves to others, now and later."""
+        self.lacks = lacks
+        self.elsewhere = {step for step, call in self.calls.items() if lacks(call)}
 
     def ask(self, commands: Sequence[Command]) -> None:
         """Take in what the kernel asks for, or takes back."""
@@ -84,8 +94,11 @@ class Outstanding:
             match command:
                 case StartCall(step=step):
                     self.calls[step] = command
+                    if self.lacks is not None and self.lacks(command):
+                        self.elsewhere.add(step)
                 case CancelCall(step=step):
                     call = self.calls.pop(step, None)
+                    self.elsewhere.discard(step)
                     # What was taken back within its own turn has never been begun.
                     if call is not None and call.kind == KIND and step in known:
                         self.given_up.append(call)
@@ -98,15 +111,20 @@ class Outstanding:
         """Take in that one of them has come to its end."""
         if isinstance(event, _ENDS_CALL):
             self.calls.pop(event.step, None)
+            self.elsewhere.discard(event.step)
         elif isinstance(event, TimerFired):
             self.timers.pop(event.timer, None)
 
     @property
     def is_lacking(self) -> bool:
-        """Whether all calls under way read secrets that are elsewhere: none is made."""
+        """Whether only other workers can make what calls there are.
+
+        They read secrets that are elsewhere, or this process cannot make them.
+        """
         if self.is_quarantined or not self.calls:
             return False
-        return all(call.lacking for call in self.calls.values())
+        calls, elsewhere = self.calls.items(), self.elsewhere
+        return all(call.lacking or step in elsewhere for step, call in calls)
 
     @property
     def wake_at_ms(self) -> int | None:

@@ -24,7 +24,7 @@ from plait.drivers.journal.standing import row_of, standing_of
 from plait.drivers.journal.telling import Outstanding, ambient_of
 from plait.drivers.journal.terms import Start, new_execution, started
 from plait.kernel import Kernel
-from plait.ports.calls import Calls
+from plait.ports.calls import Calls, lacks_of
 from plait.ports.journal import Append, History, Standing, Summary
 
 # The epoch and owner of what nobody else knows of.
@@ -40,7 +40,7 @@ class Unkept:
     Attributes:
         ended: Set when it has ended.
         lasts: Set when it only waits, and for longer than anybody waits for it, or when
-            it has a child, which is durable.
+            it has a child, which is durable, or needs another worker.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Unkept:
         self._until_ms = driver.now_ms() + wait_ms
         event = started(kernel, start, driver.env, driver.now_ms(), self.secrets)
         state, turn = kernel.start(event, ambient_of(event, self.secrets))
-        outstanding = Outstanding()
+        outstanding = Outstanding(lacks=lacks_of(self.calls))
         outstanding.ask(turn.commands)
         standing = standing_of(state, outstanding)
         self._new = new_execution(kernel.plan, start, event.at_ms)
@@ -113,7 +113,8 @@ class Unkept:
         wake_at_ms = standing.wake_at_ms
         calls = self._live.outstanding.calls.values()
         has_child = any(call.kind == KIND for call in calls)
-        if has_child or wake_at_ms is None or wake_at_ms > self._until_ms:
+        is_elsewhere = has_child or self._live.outstanding.is_lacking
+        if is_elsewhere or wake_at_ms is None or wake_at_ms > self._until_ms:
             self.lasts.set()
 
     def result(self) -> Result:

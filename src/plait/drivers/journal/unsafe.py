@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from plait.kernel import StartCall
-from plait.ports.calls import CallHandle, Calls, Done, Outcome
+from plait.ports.calls import CallHandle, Calls, Done, Outcome, lacks_of
 
 
 class UnsafeCounted:
@@ -21,6 +21,7 @@ class UnsafeCounted:
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
+        self.lacks = lacks_of(calls)
         self._under_way: set[tuple[str, str, int]] = set()
         self.is_quiet = asyncio.Event()
         self.is_quiet.set()

@@ -40,7 +40,7 @@ from plait.model.errors import Advice
 from plait.model.failure import Failure
 from plait.model.json import JsonObject, JsonValue
 from plait.plan import RetryBudget as BudgetPolicy
-from plait.ports.calls import Call, CallHandle, CallReply, Calls, Done, Outcome
+from plait.ports.calls import Call, CallHandle, CallReply, Calls, Done, Outcome, lacks_of
 from plait.resilience import ResilienceError, RetryBudget
 
 # From a call to whom it goes: `http://orders:8080`. Empty: nobody can tell.
@@ -69,6 +69,7 @@ class PolicedCalls:
         on_close: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._calls = calls
+        self.lacks = lacks_of(calls)
         self._upstream_of = upstream_of
         self._on_close = on_close
         self._batches = Batches()

@@ -360,11 +360,14 @@ async def test_an_unknown_function_is_refused_with_the_nearest_name() -> None:
 
 async def test_a_call_can_be_left_to_a_worker_that_has_the_function() -> None:
     calls, heard = PythonCalls(Functions({"here": len})), list[Any]()
-    left = call_to({"function": "elsewhere", "wait_for_worker": True}, timeout_ms=1)
-    calls.start(left, heard.append).cancel()
-    known = {"function": "here", "arguments": ["abc"], "wait_for_worker": True}
-    assert reply_of(await outcome_of(calls, call_to(known))).response == 3
-    assert heard == []
+    left = call_to({"function": "elsewhere", "wait_for_worker": True})
+    known = call_to({"function": "here", "arguments": ["abc"], "wait_for_worker": True})
+    own = call_to({"function": "elsewhere"})
+    assert [calls.lacks(one) for one in (left, known, own)] == [True, False, False]
+    assert reply_of(await outcome_of(calls, known)).response == 3
+    # Whoever does not ask, as an express execution, would wait in vain.
+    calls.start(left, heard.append)
+    assert failure_of(heard[0]).code == "connector.invalid_request"
     await calls.close()
 
 
