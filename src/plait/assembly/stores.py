@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from plait.drivers.journal import Store
 from plait.model.errors import Advice, PlaitError
+from plait.ports.records import Records
 
 
 class UnknownStore(PlaitError):
@@ -41,12 +42,12 @@ class NoStore(PlaitError):
         self.place = place
 
 
-# Scheme → module and class. Both `open` with the address that was given.
+# Scheme → module, and how its classes' names begin. They `open` with the address.
 _SERVERS: Final = {
-    "postgresql": ("plait.stores.postgres", "PostgresStore"),
-    "postgres": ("plait.stores.postgres", "PostgresStore"),
-    "redis": ("plait.stores.redis", "RedisStore"),
-    "rediss": ("plait.stores.redis", "RedisStore"),
+    "postgresql": ("plait.stores.postgres", "Postgres"),
+    "postgres": ("plait.stores.postgres", "Postgres"),
+    "redis": ("plait.stores.redis", "Redis"),
+    "rediss": ("plait.stores.redis", "Redis"),
 }
 
 
@@ -76,15 +77,35 @@ async def open_store(place: str, *, is_new: bool = True) -> Store:
         StoreUnavailable: It cannot be reached or written.
         StoreTooNew: A newer version of Plait has changed it.
     """
+    path = _path_of(place)
+    if path is not None and not is_new and not path.exists():
+        raise NoStore(str(path))
+    store: Store = await _opened(place, "Store")
+    return store
+
+
+async def open_records(place: str) -> Records:
+    """Open the records in the store at `place`, making a file where there is none.
+
+    Call it inside the event loop; close it when done.
+
+    Raises:
+        UnknownStore: `place` names none that Plait knows.
+        StoreUnavailable: It cannot be reached or written.
+        StoreTooNew: A newer version of Plait has changed it.
+    """
+    records: Records = await _opened(place, "Records")
+    return records
+
+
+async def _opened(place: str, what: str) -> Any:
+    """Open the class of that name, for the kind of store that `place` says."""
     given: str | Path
     path, scheme = _path_of(place), place.partition(":")[0]
     if path is not None:
-        module, name, given = "plait.stores.sqlite", "SqliteStore", path
-        if not is_new and not path.exists():
-            raise NoStore(str(path))
+        module, name, given = "plait.stores.sqlite", "Sqlite", path
     elif scheme in _SERVERS:
         (module, name), given = _SERVERS[scheme], place
     else:
         raise UnknownStore(scheme)
-    store: Store = await getattr(importlib.import_module(module), name).open(given)
-    return store
+    return await getattr(importlib.import_module(module), name + what).open(given)

@@ -4,8 +4,11 @@ A record is bytes under a kind, a tenant and a key, with a version. That is litt
 each store can promise it whole, and all of the platform lives in any store.
 
 Rule 1. When `change` returns, its changes outlive a crash of the machine: all of them.
-Rule 2. When it raises, none of them was made.
-Rule 3. A version is never used twice for one key, also when that was removed meanwhile.
+Rule 2. When it raises, none of them was made. After a `StoreUnavailable` nobody knows: then
+        either all were made or none.
+Rule 3. A version is never used twice, also not for a key that was removed meanwhile: one
+        count, from 1 on, gives each change the next number.
+Rule 4. Nobody sees a change half made: what a method returns is as of one moment.
 
 Contract: plait.testing.records_suite.
 
@@ -15,10 +18,15 @@ Not here: executions (plait.ports.journal).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Protocol
+from typing import ClassVar, Final, Protocol
 
 from plait.model.errors import Advice, PlaitError
 from plait.model.record import record
+
+KIND_BYTES_MAX: Final = 64
+TENANT_BYTES_MAX: Final = 128
+KEY_BYTES_MAX: Final = 512
+VALUE_BYTES_MAX: Final = 1024 * 1024
 
 
 class Conflict(PlaitError):
@@ -33,15 +41,27 @@ class Conflict(PlaitError):
         self.key = key
 
 
+class RecordRefused(PlaitError):
+    """A record has a name or a value that no store takes."""
+
+    code: ClassVar[str] = "record.refused"
+    advice: ClassVar[Advice] = Advice.FIX_REQUEST
+
+    def __init__(self, kind: str, part: str, reason: str) -> None:
+        super().__init__(f"nothing was written: the {part} of a {kind} {reason}")
+        self.kind = kind
+        self.part = part
+
+
 @record
 class Record:
-    """One record as it stands.
+    """One record as it stands. Lengths of texts are those of their UTF-8.
 
     Attributes:
-        kind: What it is: `deployment`, `session`. At most 64 characters.
-        tenant: Whose it is. At most 128 characters.
-        key: At most 512 characters.
-        value: At most 1 MB.
+        kind: What it is: `deployment`, `session`. 1 to 64 bytes.
+        tenant: Whose it is. At most 128 bytes.
+        key: 1 to 512 bytes.
+        value: At most 1 MiB.
         version: Grows with each change of it; 1 or more.
         at_ms: When it was changed last, milliseconds since the Unix epoch.
     """
@@ -106,13 +126,20 @@ class Records(Protocol):
     async def change(self, changes: Sequence[Change], at_ms: int) -> list[int]:
         """Make all changes or none; return each record's new version.
 
+        What they expect is looked at before the first is made; of two changes of one
+        record the latter counts.
+
         Raises:
             Conflict: One does not stand as its change expects.
+            RecordRefused: A name or a value is none that stores take.
         """
         ...
 
     async def revision(self) -> int:
-        """Return a number that grows with every `change`, whoever makes it."""
+        """Return a number that grows with every `change`, whoever makes it.
+
+        One with no changes in it changes nothing.
+        """
         ...
 
     async def close(self) -> None:

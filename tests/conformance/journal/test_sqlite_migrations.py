@@ -2,7 +2,8 @@
 
 `tests/histories/sqlite/NNNN.sql` is a store as the version with schema NNNN left it: an
 execution that completed under a key, another, one that failed, and one that waits, its
-worker killed. A migration comes with such a file for the schema that it leads to.
+worker killed; from 0007 on also records. A migration comes with such a file for the schema
+that it leads to.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from plait.ports.journal import (
     Standing,
     StoreUnavailable,
 )
-from plait.stores.sqlite import SqliteStore
+from plait.ports.records import Change
+from plait.stores.sqlite import SqliteRecords, SqliteStore
 from plait.stores.sqlite.database import migrations
 from tests.unit.stores.histories import Answers, hand
 from tests.unit.stores.test_files import files_of_at_most
@@ -91,6 +93,19 @@ async def test_what_an_old_store_holds_is_whole_and_goes_on(
     assert await store.tidy() == 0
     assert await store.find(Search()) == []
     await store.close()
+
+
+@pytest.mark.parametrize("released", SCHEMAS[6:], ids=lambda path: path.stem)
+async def test_records_of_an_old_store_are_there(released: Path, tmp_path: Path) -> None:
+    records = await SqliteRecords.open(made_of(released, tmp_path / "old.db"))
+    found = [*await records.find("deployment", None), *await records.find("key", None)]
+    assert [(one.tenant, one.key) for one in found] == [
+        ("default", "shop"),
+        ("north", "k1"),
+    ]
+    (version,) = await records.change([Change("key", "north", "k2", b"{}")], 1)
+    assert version == 5
+    await records.close()
 
 
 @every_schema

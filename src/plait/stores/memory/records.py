@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import count
 
 from plait.ports.records import Change, Conflict, Record
+from plait.stores.records import check, is_text
 
 
 class MemoryRecords:
@@ -36,6 +37,8 @@ class MemoryRecords:
         kept.sort(key=lambda one: (one.tenant.encode(), one.key.encode()))
         if tenant is None:
             return kept[::-1] if is_backward else kept
+        if not is_text(after):
+            return []
         own = [one for one in kept if one.tenant == tenant and one.key.startswith(prefix)]
         edge = after.encode()
         if is_backward:
@@ -50,12 +53,13 @@ class MemoryRecords:
 
     async def change(self, changes: Sequence[Change], at_ms: int) -> list[int]:
         """Make all changes or none; return each record's new version."""
+        check(changes)
         for one in changes:
             kept = self._kept.get((one.kind, one.tenant, one.key))
             found = 0 if kept is None else kept.version
             if one.expected is not None and one.expected != found:
                 raise Conflict(one.kind, one.key)
-        self._revision += 1
+        self._revision += bool(changes)
         return [self._make(one, at_ms) for one in changes]
 
     def _make(self, change: Change, at_ms: int) -> int:

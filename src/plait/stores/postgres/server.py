@@ -36,6 +36,8 @@ _CONNECT_TIMEOUT_S: Final = 5.0
 ANSWER_TIMEOUT_S: Final = 10.0
 _PAUSE_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 _POOL_MAX: Final = 8
+# Records are read and written little.
+RECORDS_POOL_MAX: Final = 2
 _ATTEMPTS: Final = 5
 # Any fixed number does: "plait" in hexadecimal.
 _MIGRATION_LOCK: Final = 0x706C616974
@@ -69,13 +71,17 @@ class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg is not t
 class Server:
     """Hands out connections to one database.
 
+    Args:
+        pool_max: How many at once.
+
     Attributes:
         place: Host and port, for messages; never user or password.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, pool_max: int = _POOL_MAX) -> None:
         self.place = place_of(url, PORT)
         self._url = url
+        self._pool_max = pool_max
         self._pool: Any = None
         self._failures = 0
         self._closed_until_s = 0.0
@@ -97,7 +103,7 @@ class Server:
             self._pool = asyncpg.create_pool(
                 self._url,
                 min_size=0,
-                max_size=_POOL_MAX,
+                max_size=self._pool_max,
                 connection_class=_Connection,
                 connect=self._knock,
             )
@@ -280,7 +286,8 @@ def unavailable(place: str, error: Exception) -> StoreUnavailable:
             )
         case asyncpg.TooManyConnectionsError():
             return StoreUnavailable(
-                f"{where} has no connection left: a process takes up to {_POOL_MAX + 1}; "
+                f"{where} has no connection left: a process takes up to "
+                f"{_POOL_MAX + RECORDS_POOL_MAX + 1}; "
                 "raise max_connections, or the role's limit"
             )
         case asyncpg.AdminShutdownError() | asyncpg.CrashShutdownError():

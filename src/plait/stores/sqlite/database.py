@@ -88,6 +88,26 @@ def rewrite_log(path: Path) -> None:
         os.close(descriptor)
 
 
+def opened(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+    """Return a connection for the writer and one for readers, making what is not there.
+
+    Raises:
+        StoreTooNew: A newer version has been here.
+        StoreUnavailable: It cannot be opened.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise fault(path, error) from error
+    connection = connect(path)
+    try:
+        migrate(connection, path)
+        return connection, connect(path)
+    except BaseException:
+        connection.close()
+        raise
+
+
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
     """Bring the schema up to what this version knows.
 

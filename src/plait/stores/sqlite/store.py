@@ -36,8 +36,7 @@ from plait.stores.derived import compared
 from plait.stores.faults import StoreDamaged
 from plait.stores.sqlite import derived, jobs, searches, upkeep
 from plait.stores.sqlite.backup import backup
-from plait.stores.sqlite.database import connect, migrate
-from plait.stores.sqlite.faults import fault
+from plait.stores.sqlite.database import opened
 from plait.stores.sqlite.payloads import Payloads
 from plait.stores.sqlite.piecemeal import Piecemeal
 from plait.stores.sqlite.readers import Readers
@@ -77,7 +76,7 @@ class SqliteStore:
             StoreTooNew: A newer version has changed it.
             StoreUnavailable: It cannot be opened.
         """
-        connection, keeper = await asyncio.to_thread(_opened, path)
+        connection, keeper = await asyncio.to_thread(opened, path)
         return cls(path, Writer(path, connection), Readers(path, keeper))
 
     async def close(self) -> None:
@@ -255,21 +254,6 @@ class SqliteStore:
         done = await self._writer.submit(job, is_alone=True)
         await asyncio.sleep(loop.time() - begun_s)
         return done
-
-
-def _opened(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
-    """Return a connection for the writer, and one for the readers."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise fault(path, error) from error
-    connection = connect(path)
-    try:
-        migrate(connection, path)
-        return connection, connect(path)
-    except BaseException:
-        connection.close()
-        raise
 
 
 def _history(

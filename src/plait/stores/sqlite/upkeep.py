@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, islice
 from operator import itemgetter
 from pathlib import Path
 from sqlite3 import Connection
@@ -19,6 +19,7 @@ from plait.stores.damaged import whole_of
 from plait.stores.parents import DEPTH_MAX
 from plait.stores.sqlite.database import connect
 from plait.stores.sqlite.faults import fault
+from plait.stores.sqlite.records import damaged_records
 from plait.stores.sqlite.rows import SELECT, rows_of, summary_of
 
 _CHECKS: Final = {
@@ -61,7 +62,10 @@ def check(path: Path) -> list[str]:
         # place of an index would hide every execution from it.
         rows = connection.execute(f"PRAGMA integrity_check({_PROBLEMS_MAX})").fetchall()
         problems = [row[0] for row in rows if row[0] != "ok"]
-        return problems or _disagreements(connection)
+        if not problems:
+            damaged = islice(damaged_records(connection), _PROBLEMS_MAX)
+            problems = [*_disagreements(connection), *damaged]
+        return problems
     except sqlite3.Error as error:
         return [str(fault(path, error))]
     finally:

@@ -23,6 +23,10 @@
 --   held:WORKER, holders   set of ids; set: the workers of which there is a held:WORKER
 --   workers           hash: worker -> until_ms|client id|run id of the server
 --   plans             hash: hash -> bytes
+--   r:N:KT, rk:N:KT   records of kind K, N bytes long, and tenant T: hash of key ->
+--                     version|at_ms|value; sorted set of the keys, all with score 0
+--   rt:K              sorted set of the Ts of which there is such a record, with score 0
+--   revision          the version that was given last to a record
 --
 -- Rule. A script refuses before its first write.
 
