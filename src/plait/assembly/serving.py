@@ -21,7 +21,7 @@ from plait.drivers.children import Workflows
 from plait.gateway.app import Gateway, GatewaySettings
 from plait.gateway.deployment import Loaded
 from plait.gateway.http1 import HttpLimits
-from plait.gateway.keeper import Keeper, Kept
+from plait.operations.keeper import Keeper, Kept
 from plait.plan import Plan
 from plait.ports.calls import Calls
 

@@ -5,7 +5,7 @@
 | GET `/api/v1/executions/{id}?wait=30s` | one: at once, or at its end within the wait |
 | GET `/api/v1/executions/{id}/events` | what happens in it, as server-sent events |
 | GET `/api/v1/executions?workflow=&status=…` | a list, the latest first |
-| POST `/api/v1/executions/{id}/…` | changes its course: see plait.gateway.verbs |
+| POST `/api/v1/executions/{id}/…` | changes its course: see plait.operations.verbs |
 
 Rule 1. Whoever has an execution's id, 128 random bits, learns how it ended. All else is
         for operators: until there are accounts, those who reach a gateway that listens on
@@ -17,38 +17,33 @@ Not here: what the verbs do (plait.operations).
 
 from __future__ import annotations
 
-import secrets
 import time
-from dataclasses import replace
 from typing import ClassVar, Final
 from urllib.parse import parse_qs
 
 from plait.drivers.inputs import violation_at
 from plait.gateway.body import read_json, wide_integers
+from plait.gateway.control.events import Events
 from plait.gateway.durable import EXECUTIONS_PATH, WAIT_MS_MAX, with_store_errors
 from plait.gateway.identity import IdentitySource
-from plait.gateway.keeper import Keeper, Kept
 from plait.gateway.layers import Exchange, Handler, with_error_reply, with_identity
 from plait.gateway.message import Reply, Request, json_reply
 from plait.gateway.refusal import BadInput, Malformed, Refused, UnsupportedMediaType
 from plait.gateway.snapshot import Route
-from plait.gateway.streams import HEADERS as EVENT_HEADERS
-from plait.gateway.streams import follow
-from plait.gateway.verbs import VERBS, Verb
+from plait.model.caller import ANYBODY, LOCAL
 from plait.model.duration import parse_duration_ms
 from plait.model.json import JsonObject, JsonValue
 from plait.model.moment import parse_since_ms
-from plait.operations import Hand, requests, row_json, show, shown_json, waits
-from plait.ports.journal import RUNNING, TERMINAL, History, Search
+from plait.operations.executing import LocalExecutions
+from plait.operations.keeper import Keeper
+from plait.operations.verbs import VERBS
+from plait.ports.journal import RUNNING, TERMINAL, Search
 
 PAGE_SIZE_MAX: Final = 1_000
 _PAGE_SIZE: Final = 50
 _NEVER_KEPT: Final = (b"cache-control", b"no-store")
-_ID_BYTES: Final = 16
 # 63 bits, as stores count.
 _PLACE_DIGITS_MAX: Final = 18
-# What everybody learns who knows an execution's id.
-_PUBLIC: Final = ("id", "workflow", "status", "created_at", "updated_at", "output", "error")
 _FILTERS: Final = frozenset(
     "workflow status error tag key text since until limit before".split()
 )
@@ -71,7 +66,9 @@ class Api:
     def __init__(
         self, keeper: Keeper, identities: IdentitySource, *, is_open: bool
     ) -> None:
-        self._keeper = keeper
+        self._executions = LocalExecutions(keeper)
+        self._events = Events(keeper.is_draining)
+        self._caller = LOCAL if is_open else ANYBODY
         self._identities = identities
         self._is_open = is_open
 
@@ -80,11 +77,11 @@ class Api:
         one = EXECUTIONS_PATH + "/{id}"
         table: list[tuple[str, str, Handler]] = [
             ("GET", one, self._one),
-            ("GET", f"{one}/events", self._events),
+            ("GET", f"{one}/events", self._of),
             ("GET", EXECUTIONS_PATH, self._for_operators(self._list)),
         ]
-        for name, verb in VERBS.items():
-            handler = self._for_operators(self._change(verb))
+        for name in VERBS:
+            handler = self._for_operators(self._change(name))
             table.append(("POST", f"{one}/{name}", handler))
         return [
             Route(method, path, self._layered(handler)) for method, path, handler in table
@@ -107,71 +104,31 @@ class Api:
 
     async def _one(self, exchange: Exchange) -> Reply:
         (execution_id,) = exchange.values
-        kept = await self._keeper.kept()
         wait_ms = _wait_ms(exchange.request)
-        if wait_ms:
-            await self._keeper.has_ended(execution_id, wait_ms)
-        history = await kept.store.read(execution_id)
-        told = await self._whole(kept, history) if self._is_open else self._told(history)
+        told = await self._executions.get(self._caller, execution_id, wait_ms)
         reply = _reply(200, told)
         if told["status"] == RUNNING:
             reply.headers.append((b"retry-after", b"1"))
         return reply
 
-    async def _events(self, exchange: Exchange) -> Reply:
+    async def _of(self, exchange: Exchange) -> Reply:
         (execution_id,) = exchange.values
-        kept = await self._keeper.kept()
-        parts = follow(
-            kept.store,
-            await kept.store.read(execution_id),
-            _last_event(exchange.request),
-            told=self._told,
-            is_whole=self._is_open,
-            is_over=self._keeper.is_draining,
-        )
-        return Reply(200, list(EVENT_HEADERS), stream=parts)
-
-    async def _whole(self, kept: Kept, history: History) -> JsonObject:
-        """Return all about an execution, also what its calls are asked and wait for."""
-        hand = self._hand(kept)
-        shown = replace(show(history, _now_ms()), requests=await requests(hand, history))
-        if shown.status == RUNNING:
-            shown = replace(shown, waits=await waits(hand, history))
-        return shown_json(shown)
-
-    def _told(self, history: History) -> JsonObject:
-        """Return an execution as the caller may see it."""
-        told = shown_json(show(history, _now_ms()))
-        return told if self._is_open else {name: told[name] for name in _PUBLIC}
+        after = _last_event(exchange.request)
+        told = self._executions.events(self._caller, execution_id, after)
+        return await self._events.reply(told)
 
     async def _list(self, exchange: Exchange) -> Reply:
         search = search_of(exchange.request)
-        kept = await self._keeper.kept()
-        found = await kept.store.find(search)
-        more = str(found[-1].number) if len(found) == search.limit else None
-        rows: JsonObject = {"executions": [row_json(one) for one in found], "before": more}
-        return _reply(200, rows)
+        return _reply(200, await self._executions.find(self._caller, search))
 
-    def _change(self, verb: Verb) -> Handler:
+    def _change(self, verb: str) -> Handler:
         async def handle(exchange: Exchange) -> Reply:
             (execution_id,) = exchange.values
             body = _body_of(exchange.request)
-            kept = await self._keeper.kept()
-            summary = await verb(self._hand(kept), execution_id, body)
-            kept.driver.stir()
-            return _reply(200, row_json(summary))
+            told = await self._executions.change(self._caller, execution_id, verb, body)
+            return _reply(200, told)
 
         return handle
-
-    def _hand(self, kept: Kept) -> Hand:
-        worker_id = f"hand-{secrets.token_hex(8)}"
-        return Hand(
-            kept.store,
-            kept.kernel_for,
-            worker_id,
-            kept.driver.now_ms(),
-            self._keeper.secrets,
-        )
 
 
 def search_of(request: Request) -> Search:

@@ -23,7 +23,6 @@ from plait.gateway.cache import BYTES_MAX_DEFAULT, ReplyCache
 from plait.gateway.deadlines import Deadlines
 from plait.gateway.deployment import Deployment, Finding, Loaded, next_deployments
 from plait.gateway.identity import Identity, IdentitySource
-from plait.gateway.keeper import Keeper
 from plait.gateway.layers import Exchange, Room, is_keepable
 from plait.gateway.message import Reply, Request
 from plait.gateway.metrics import Metrics
@@ -36,6 +35,7 @@ from plait.kernel import Kernel
 from plait.model.errors import PlaitError
 from plait.model.json import JsonObject
 from plait.model.record import record
+from plait.operations.keeper import Keeper
 from plait.plan import Plan
 
 logger = logging.getLogger("plait.gateway")

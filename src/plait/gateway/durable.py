@@ -5,7 +5,7 @@ Rule 2. Who has waited for `wait` gets 202 and a link; the execution goes on.
 Rule 3. `Idempotency-Key` makes a request safe to repeat: the same key gives the same
         execution, and the same key with another input is refused.
 
-Not here: the store (plait.gateway.keeper), what the link leads to (plait.gateway.api).
+Not here: the store (plait.operations.keeper), what the link leads to (plait.gateway.api).
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from contextlib import suppress
 from typing import Final
 
 from plait.drivers.journal import Start, Unkept
-from plait.gateway.keeper import Keeper
 from plait.gateway.layers import Exchange, Handler
 from plait.gateway.message import Reply, Request, error_reply, json_reply
 from plait.gateway.metrics import RouteMetrics
@@ -28,6 +27,7 @@ from plait.kernel import Kernel
 from plait.model.errors import PlaitError
 from plait.model.json import JsonObject
 from plait.operations import check_same
+from plait.operations.keeper import Keeper
 from plait.plan import Plan
 from plait.ports.journal import StoreUnavailable
 from plait.ports.status import details_of, status_of

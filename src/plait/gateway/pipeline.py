@@ -14,7 +14,6 @@ from plait.gateway.contract import InputContract
 from plait.gateway.deadlines import Deadlines
 from plait.gateway.durable import run_durable, run_promotable, with_store_errors
 from plait.gateway.identity import IdentitySource
-from plait.gateway.keeper import Keeper
 from plait.gateway.layers import (
     Handler,
     Room,
@@ -34,6 +33,7 @@ from plait.gateway.routes import parameter_names
 from plait.gateway.trigger import trigger_reads
 from plait.kernel import Kernel
 from plait.model.record import record
+from plait.operations.keeper import Keeper
 from plait.plan import Endpoint, Plan
 
 

@@ -38,6 +38,9 @@ class Caller:
 # Who stands at the machine itself: the command line, a gateway that only it can reach.
 LOCAL: Final = Caller("local", role="admin")
 
+# Who has shown nothing of themselves, and knows an execution by its id at most.
+ANYBODY: Final = Caller("anybody", tenant="")
+
 
 # Each may all that those before it may.
 ROLES: Final = ("viewer", "operator", "editor", "admin")

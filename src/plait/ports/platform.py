@@ -18,12 +18,24 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import field
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 from plait.model.caller import Caller
+from plait.model.errors import Advice, PlaitError
 from plait.model.json import JsonObject, JsonValue
 from plait.model.record import record
 from plait.ports.journal import Search
+
+
+class InvalidRequest(PlaitError):
+    """What is asked for cannot be; whoever asks can mend it."""
+
+    code: ClassVar[str] = "request.invalid"
+    advice: ClassVar[Advice] = Advice.FIX_REQUEST
+
+    def __init__(self, message: str, details: JsonObject | None = None) -> None:
+        super().__init__(message)
+        self.details = details
 
 
 @record

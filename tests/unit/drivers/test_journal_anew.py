@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from dataclasses import replace
 from typing import Any
 
-import orjson
 import pytest
 
 from plait.drivers.journal import replay, verify
 from plait.drivers.journal.history import HistoryDamaged
-from plait.gateway.streams import follow
 from plait.kernel import Kernel
 from plait.kernel.codec import load_turn
 from plait.kernel.events import HistoryBegun
@@ -20,6 +17,7 @@ from plait.kernel.turn import Limits
 from plait.operations import BegunAnew, Fork, fork, restart, resume, show
 from plait.operations.archive import Intake, line_of
 from plait.operations.checking import Checker
+from plait.operations.following import Following
 from plait.operations.requests import requests
 from plait.plan import Plan
 from plait.ports.journal import Append, History, Search
@@ -378,23 +376,28 @@ def test_whoever_follows_is_told_what_came_since_and_that_it_has_begun_anew() ->
         history = await case.store.read("x")
         dropped = history.summary.length - len(history.entries)
 
-        async def followed(after: int) -> list[bytes]:
-            over = asyncio.Event()
-            stream = follow(
-                case.store, history, after, told=lambda _: {}, is_whole=True, is_over=over
-            )
-            return [one async for one in stream]
+        async def store() -> MemoryStore:
+            return case.store
+
+        async def followed(after: int) -> list[tuple[int, Any]]:
+            follow = Following(store).follow("x", after)
+            return [
+                turn
+                async for course in follow
+                for turn in course.turns(after, is_whole=True)
+            ]
 
         first, *_ = turns = await followed(5)
-        assert len(turns) == len(history.entries) + 1
-        assert b"id: %d\n" % (dropped + 1) in first
-        event = orjson.loads(first.partition(b"data: ")[2])["events"][0]
+        assert len(turns) == len(history.entries)
+        number, turn = first
+        event = turn["events"][0]
+        assert number == dropped + 1
         assert event == {
             "type": "HistoryBegun",
             "number": dropped + 1,
             "at_ms": event["at_ms"],
         }
-        assert len(await followed(history.summary.length - 1)) == 2
+        assert len(await followed(history.summary.length - 1)) == 1
 
     run(main)
 

@@ -1,10 +1,11 @@
-"""The keeper: the gateway's way to executions that are kept in a store.
+"""The keeper: a serving process's way to executions that are kept in a store.
 
 Rule 1. The store is opened when it is first needed: who serves express workflows only
         needs none.
-Rule 2. Nobody waits for an execution while the gateway drains: there is a link for that.
+Rule 2. Nobody waits for an execution while the process drains: there is a link for that.
 
-Not here: endpoints (plait.gateway.durable), looking and changing (plait.gateway.api).
+Not here: endpoints (plait.gateway.durable), looking and changing
+(plait.operations.executing).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from plait.model.record import record
 from plait.plan import Plan
 from plait.ports.journal import RUNNING, StoreUnavailable
 
-logger = logging.getLogger("plait.gateway")
+logger = logging.getLogger("plait.operations")
 
 _TRY_AGAIN_S: Final = (0.1, 0.5, 1.0, 2.0)
 

@@ -1,4 +1,4 @@
-"""The verbs of the executions API: what each takes from its body.
+"""The verbs that change executions: what each takes from its body.
 
 | verb | body |
 |---|---|
@@ -13,7 +13,7 @@
 Rule. A key that a verb does not know is refused: a mistyped `compensate`, passed over,
       would cancel and undo nothing.
 
-Not here: the routes (plait.gateway.api), what the verbs do (plait.operations).
+Not here: who may (plait.operations.executing), what the verbs do (the rest of this room).
 """
 
 from __future__ import annotations
@@ -23,25 +23,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeAlias, cast
 
 from plait.drivers.inputs import InvalidInput
-from plait.gateway.refusal import BadInput
 from plait.model.diagnostic import did_you_mean
 from plait.model.json import JsonObject
-from plait.operations import (
-    Decision,
-    Fork,
-    Hand,
-    Signal,
-    Verdict,
-    cancel,
-    fork,
-    judge,
-    resolve,
-    restart,
-    resume,
-    rollback,
-    signal,
-)
+from plait.operations.course import Decision, Hand, resolve, restart, resume, rollback
+from plait.operations.forking import Fork, fork
+from plait.operations.messages import Signal, Verdict, cancel, judge, signal
 from plait.ports.journal import Summary
+from plait.ports.platform import InvalidRequest
 
 Verb: TypeAlias = Callable[[Hand, str, JsonObject], Awaitable[Summary]]
 
@@ -54,21 +42,23 @@ def _text(body: Mapping[str, Any], name: str, default: str | None = None) -> str
     """Return a text of the body; without a default it has to be there."""
     value = body.get(name, default)
     if not isinstance(value, str):
-        raise BadInput(f"`{name}` is a text" + ("" if default is not None else ", needed"))
+        raise InvalidRequest(
+            f"`{name}` is a text" + ("" if default is not None else ", needed")
+        )
     return value
 
 
 def _texts(body: Mapping[str, Any], name: str) -> tuple[str, ...]:
     value = body.get(name, [])
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise BadInput(f"`{name}` is a list of texts")
+        raise InvalidRequest(f"`{name}` is a list of texts")
     return tuple(value)
 
 
 async def _cancel(hand: Hand, execution_id: str, body: JsonObject) -> Summary:
     compensates = body.get("compensate", False)
     if not isinstance(compensates, bool):
-        raise BadInput("`compensate` is true or false")
+        raise InvalidRequest("`compensate` is true or false")
     reason = _text(body, "reason", _REASON)
     return await cancel(hand, execution_id, reason, compensates=compensates)
 
@@ -91,7 +81,7 @@ async def _fork(hand: Hand, execution_id: str, body: JsonObject) -> Summary:
         return await fork(hand, wanted, secrets.token_hex(_ID_BYTES))
     except InvalidInput as error:
         text = "the input does not fit the workflow's schema"
-        raise BadInput(text, {"violations": [*error.violations]}) from error
+        raise InvalidRequest(text, {"violations": [*error.violations]}) from error
 
 
 async def _signal(hand: Hand, execution_id: str, body: JsonObject) -> Summary:
@@ -121,7 +111,7 @@ def _verdict(body: JsonObject, *, is_approved: bool) -> Verdict:
 async def _decide(hand: Hand, execution_id: str, body: JsonObject) -> Summary:
     action = body.get("as")
     if action not in _ACTIONS:
-        raise BadInput(f"`as` is one of {', '.join(_ACTIONS)}")
+        raise InvalidRequest(f"`as` is one of {', '.join(_ACTIONS)}")
     step, by = _text(body, "step", ""), _text(body, "by", "")
     decision = Decision(step, cast("Any", action), body.get("response"), by)
     return await resolve(hand, execution_id, decision)
@@ -136,7 +126,7 @@ def _strict(name: str, known: tuple[str, ...], verb: Verb) -> Verb:
             if key not in known:
                 hint = did_you_mean(key, known)
                 near = f"; {hint}" if hint else ""
-                raise BadInput(f"unknown key '{key}': {name} {takes}{near}")
+                raise InvalidRequest(f"unknown key '{key}': {name} {takes}{near}")
         return await verb(hand, execution_id, body)
 
     return change

@@ -1,0 +1,222 @@
+"""Executions in this process's store: shown, followed and changed for callers.
+
+| who | what |
+|---|---|
+| whoever knows an execution's id, 128 random bits | how it ended, and that it goes on |
+| `viewer` | all of it, and lists |
+| `operator` | the same, and changes |
+
+Not here: starting executions, what a verb takes (plait.operations.verbs), what it does (the
+modules beside it).
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from typing import Final
+
+from plait.drivers.journal import Store
+from plait.model.caller import ANYBODY, DEFAULT_TENANT, Caller, is_allowed, require
+from plait.model.diagnostic import did_you_mean
+from plait.model.json import JsonObject
+from plait.operations.course import Hand
+from plait.operations.executions import row_json, show, shown_json
+from plait.operations.following import Following
+from plait.operations.keeper import Keeper, Kept
+from plait.operations.requests import requests
+from plait.operations.verbs import VERBS
+from plait.operations.waits import waits
+from plait.ports.journal import RUNNING, History, Search, Summary, UnknownExecution
+from plait.ports.platform import InvalidRequest, Told
+
+# What everybody learns who knows an execution's id.
+_PUBLIC: Final = ("id", "workflow", "status", "created_at", "updated_at", "output", "error")
+# A page is found by passing over all before it. Whoever wants to go deeper has `before`.
+PAGED_ROWS_MAX: Final = 10_000
+_COUNTED_AT_ONCE: Final = 1_000
+
+
+class LocalExecutions:
+    """The executions of this process's store (plait.ports.platform, `Executions`)."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
+        self._following = Following(self._store)
+
+    async def find(
+        self, caller: Caller, search: Search, page: int | None = None
+    ) -> JsonObject:
+        """Return `{executions, total_count, page, page_size, before}`.
+
+        Args:
+            page: 1 for the first; not together with `search.before`.
+
+        `total_count` is None behind a `before`: whoever reads on knows it already.
+
+        Raises:
+            Forbidden: The caller may not see them.
+            InvalidRequest: The page lies too deep.
+        """
+        require(caller, "viewer", search.workflow)
+        page_size, before = search.limit, (page or 1) * search.limit
+        if before > PAGED_ROWS_MAX:
+            text = f"pages go to row {PAGED_ROWS_MAX}; `before` of a reply leads further"
+            raise InvalidRequest(text)
+        if caller.tenant != DEFAULT_TENANT:
+            return _page([], 0, page or 1, page_size, None)
+        store = await self._store()
+        rows = (await store.find(replace(search, limit=before)))[before - page_size :]
+        is_last = len(rows) < page_size
+        more = None if is_last else str(rows[-1].number)
+        if search.before is not None:
+            return _page(rows, None, None, page_size, more)
+        return _page(rows, await _count(store, search), page or 1, page_size, more)
+
+    async def get(self, caller: Caller, execution_id: str, wait_ms: int = 0) -> JsonObject:
+        """Return one execution: at once, or at its end within the wait.
+
+        Raises:
+            UnknownExecution: There is none of that id.
+        """
+        kept = await self._keeper.kept()
+        if wait_ms:
+            await self._keeper.has_ended(execution_id, wait_ms)
+        history = await kept.store.read(execution_id)
+        if not self._is_whole(caller, history.summary):
+            return _told(history, is_whole=False)
+        hand = self._hand(kept)
+        shown = replace(show(history, _now_ms()), requests=await requests(hand, history))
+        if shown.status == RUNNING:
+            shown = replace(shown, waits=await waits(hand, history))
+        return shown_json(shown)
+
+    async def events(
+        self, caller: Caller, execution_id: str, after: int
+    ) -> AsyncGenerator[Told, None]:
+        """Yield a `turn` for each behind number `after`, then `end`: the execution.
+
+        Raises:
+            UnknownExecution: There is none of that id.
+        """
+        following = self._following.follow(execution_id, after)
+        try:
+            async for course in following:
+                is_whole = self._is_whole(caller, course.history.summary)
+                # A number that no turn has yet is no wish to miss those to come.
+                after = min(after, course.length)
+                for number, turn in course.turns(after, is_whole=is_whole):
+                    after = number
+                    yield Told("turn", turn, number)
+                if course.has_ended:
+                    yield Told("end", _told(course.history, is_whole=is_whole), after)
+        finally:
+            await following.aclose()
+
+    async def timeline(self, caller: Caller, execution_id: str) -> JsonObject:
+        """Return `{execution_id, status, steps}`: an object per step, with its times.
+
+        Raises:
+            UnknownExecution: There is none of that id.
+            Forbidden: The caller may not see it.
+        """
+        history = await (await self._store()).read(execution_id)
+        self._is_whole(caller, history.summary)
+        require(caller, "viewer", history.summary.new.workflow)
+        shown = show(history, _now_ms())
+        return {
+            "execution_id": execution_id,
+            "status": shown.status,
+            "steps": [*shown.trace.as_json()],
+        }
+
+    async def change(
+        self, caller: Caller, execution_id: str, verb: str, body: JsonObject
+    ) -> JsonObject:
+        """Change an execution's course; return its row, or that of the one that was begun.
+
+        Raises:
+            InvalidRequest: There is no such verb, or the body is not for it.
+            Forbidden: The caller may not.
+            PlaitError: What the verb itself has against it (plait.operations).
+        """
+        change = VERBS.get(verb)
+        if change is None:
+            hint = did_you_mean(verb, tuple(VERBS))
+            raise InvalidRequest(f"there is no '{verb}'" + (f"; {hint}" if hint else ""))
+        kept = await self._keeper.kept()
+        await self._check_may_change(caller, kept.store, execution_id)
+        summary = await change(self._hand(kept), execution_id, body)
+        kept.driver.stir()
+        return row_json(summary)
+
+    async def _check_may_change(
+        self, caller: Caller, store: Store, execution_id: str
+    ) -> None:
+        if is_allowed(caller, "operator") and caller.tenant == DEFAULT_TENANT:
+            return
+        search = Search(execution_ids=(execution_id,), limit=1)
+        for summary in await store.find(search):
+            self._is_whole(caller, summary)
+            require(caller, "operator", summary.new.workflow)
+            return
+        require(caller, "operator")
+        raise UnknownExecution(execution_id)
+
+    def _is_whole(self, caller: Caller, summary: Summary) -> bool:
+        """Tell whether a caller sees all of an execution, or how it ended only.
+
+        Raises:
+            UnknownExecution: It is another tenant's.
+        """
+        new = summary.new
+        if caller is not ANYBODY and caller.tenant != DEFAULT_TENANT:
+            raise UnknownExecution(new.execution_id)
+        return is_allowed(caller, "viewer", new.workflow)
+
+    async def _store(self) -> Store:
+        return (await self._keeper.kept()).store
+
+    def _hand(self, kept: Kept) -> Hand:
+        worker_id = f"hand-{secrets.token_hex(8)}"
+        now_ms = kept.driver.now_ms()
+        return Hand(kept.store, kept.kernel_for, worker_id, now_ms, self._keeper.secrets)
+
+
+def _page(
+    rows: list[Summary],
+    total_count: int | None,
+    page: int | None,
+    page_size: int,
+    before: str | None,
+) -> JsonObject:
+    return {
+        "executions": [row_json(one) for one in rows],
+        "total_count": total_count,
+        "page": page,
+        "page_size": page_size,
+        "before": before,
+    }
+
+
+async def _count(store: Store, search: Search) -> int:
+    """Return how many executions a search finds, by reading all their rows."""
+    count, before = 0, search.before
+    while True:
+        some = replace(search, limit=_COUNTED_AT_ONCE, before=before)
+        rows = await store.find(some)
+        count += len(rows)
+        if len(rows) < _COUNTED_AT_ONCE:
+            return count
+        before = rows[-1].number
+
+
+def _told(history: History, *, is_whole: bool) -> JsonObject:
+    told = shown_json(show(history, _now_ms()))
+    return told if is_whole else {name: told[name] for name in _PUBLIC}
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

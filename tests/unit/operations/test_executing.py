@@ -1,0 +1,184 @@
+"""Executions as callers may see and change them, and as many follow them at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from plait.drivers.journal import JournalDriver, Start
+from plait.kernel import Kernel
+from plait.model.caller import ANYBODY, LOCAL, Caller, Forbidden
+from plait.operations.executing import LocalExecutions
+from plait.operations.keeper import Keeper, Kept
+from plait.ports.journal import History, Search, UnknownExecution
+from plait.ports.platform import InvalidRequest, Told
+from plait.stores.memory import MemoryStore
+from tests.simulation.asking import plan_with
+from tests.unit.stores.histories import running
+
+PAID: Any = {"id": "paid", "type": "wait", "event": {"name": "paid"}}
+PLAN = plan_with(PAID, output="${paid.response}")
+VIEWER = Caller("user:vi", role="viewer")
+STRANGER = Caller("user:eve", tenant="elsewhere", role="admin")
+GRANTED = Caller("user:gil", role="viewer", grants={PLAN.name: "operator"})
+
+
+class CountedStore(MemoryStore):
+    """Counts how often it is read.
+
+    Attributes:
+        read_count: How many whole histories.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read_count = 0
+
+    async def read(self, execution_id: str) -> History:
+        """Count, and read."""
+        self.read_count += 1
+        return await super().read(execution_id)
+
+
+class Scene:
+    """Executions in a store, and a worker that runs them."""
+
+    def __init__(self, store: CountedStore, driver: JournalDriver) -> None:
+        self.store = store
+        self.driver = driver
+        kept = Kept(driver, store, Kernel, store.close)
+
+        async def open_() -> Kept:
+            return kept
+
+        self.executions = LocalExecutions(Keeper(open_))
+
+    async def start(self, *execution_ids: str) -> None:
+        """Begin executions that wait for somebody to pay."""
+        for execution_id in execution_ids:
+            await self.driver.start(PLAN, Start(execution_id, None))
+
+
+@asynccontextmanager
+async def scene() -> AsyncIterator[Scene]:
+    store = CountedStore()
+    async with running(store) as driver:
+        yield Scene(store, driver)
+
+
+async def test_whoever_knows_an_id_learns_how_it_ended_and_no_more() -> None:
+    async with scene() as case:
+        await case.start("x")
+        told = await case.executions.get(ANYBODY, "x")
+        assert "input" not in told
+        assert told["status"] == "running"
+        assert "steps" in await case.executions.get(VIEWER, "x")
+
+
+@pytest.mark.parametrize("verb", ["cancel", "signals"])
+async def test_who_may_look_only_changes_nothing(verb: str) -> None:
+    async with scene() as case:
+        await case.start("x")
+        for caller in (VIEWER, ANYBODY):
+            with pytest.raises(Forbidden):
+                await case.executions.change(caller, "x", verb, {})
+        told = await case.executions.change(GRANTED, "x", "cancel", {})
+        assert told["status"] == "cancelled"
+
+
+async def test_another_tenants_execution_does_not_exist() -> None:
+    async with scene() as case:
+        await case.start("x")
+        for ask in (
+            case.executions.get(STRANGER, "x"),
+            case.executions.timeline(STRANGER, "x"),
+            case.executions.change(STRANGER, "x", "cancel", {}),
+            anext(case.executions.events(STRANGER, "x", 0)),
+        ):
+            with pytest.raises(UnknownExecution):
+                await ask
+        assert (await case.executions.find(STRANGER, Search()))["executions"] == []
+
+
+async def test_pages_and_cursors_lead_to_the_same_rows() -> None:
+    async with scene() as case:
+        await case.start("a", "b", "c", "d", "e")
+        search = Search(limit=2)
+        second = await case.executions.find(VIEWER, search, 2)
+        assert (second["total_count"], second["page"], second["page_size"]) == (5, 2, 2)
+        first: Any = await case.executions.find(VIEWER, search)
+        behind = Search(limit=2, before=int(first["before"]))
+        following = await case.executions.find(VIEWER, behind)
+        assert following["executions"] == second["executions"]
+        assert following["total_count"] is None
+        last = await case.executions.find(VIEWER, search, 3)
+        assert (len(last["executions"]), last["before"]) == (1, None)  # type: ignore[arg-type]
+
+
+async def test_a_page_too_deep_names_the_way_on() -> None:
+    async with scene() as case:
+        with pytest.raises(InvalidRequest, match="`before`"):
+            await case.executions.find(VIEWER, Search(limit=1_000), 11)
+
+
+async def test_a_verb_that_is_none_names_the_nearest() -> None:
+    async with scene() as case:
+        with pytest.raises(InvalidRequest, match="did you mean 'cancel'"):
+            await case.executions.change(LOCAL, "x", "cancle", {})
+
+
+async def test_a_thousand_followers_cost_the_store_what_one_costs() -> None:
+    async with scene() as case:
+        await case.start("x")
+        begun = asyncio.Semaphore(0)
+
+        async def follow() -> list[Told]:
+            heard = []
+            async for told in case.executions.events(VIEWER, "x", 0):
+                heard.append(told)
+                begun.release()
+            return heard
+
+        case.store.read_count = 0
+        following = [asyncio.create_task(follow()) for _ in range(1_000)]
+        for _ in following:
+            await begun.acquire()
+        assert case.store.read_count == 1
+        await case.driver.signal("x", "paid", {"by": "card"}, "s")
+        heard = await asyncio.gather(*following)
+        assert all(one == heard[0] for one in heard)
+        last = heard[0][-1]
+        assert (last.type, last.data["output"]) == ("end", {"by": "card"})
+        # A read for each time that somebody looked and saw something new.
+        assert case.store.read_count <= 1 + 3
+
+
+async def test_who_comes_back_hears_what_followed_and_nothing_twice() -> None:
+    async with scene() as case:
+        await case.start("x")
+        await case.driver.signal("x", "paid", 1, "s")
+        await case.driver.ended("x")
+        every = [told async for told in case.executions.events(VIEWER, "x", 0)]
+        again = [told async for told in case.executions.events(VIEWER, "x", 1)]
+        assert again == every[1:]
+        assert [told.type for told in every] == ["turn", "turn", "end"]
+
+
+async def test_nobody_looks_any_more_when_nobody_follows() -> None:
+    async with scene() as case:
+        await case.start("x")
+        before = asyncio.all_tasks()
+        following = case.executions.events(VIEWER, "x", 0)
+        await anext(following)
+        going_on = asyncio.ensure_future(anext(following))
+        await asyncio.sleep(0)
+        assert len(asyncio.all_tasks()) > len(before) + 1
+        going_on.cancel()
+        await asyncio.wait((going_on,))
+        await following.aclose()
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() == before
