@@ -66,14 +66,4 @@ def summary(files: list[LoadedFile]) -> str:
 
 def finding_json(name: str, found: Diagnostic) -> JsonObject:
     """Return one finding as an object."""
-    return {
-        "file": name,
-        "line": found.span.line,
-        "column": found.span.column,
-        "end_line": found.span.end_line,
-        "end_column": found.span.end_column,
-        "severity": found.severity.value,
-        "code": found.code,
-        "message": found.message,
-        "hint": found.hint,
-    }
+    return {"file": name, **found.as_json()}

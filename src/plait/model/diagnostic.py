@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from enum import StrEnum
 
+from plait.model.json import JsonObject
 from plait.model.place import Span
 from plait.model.record import record
 
@@ -39,6 +40,19 @@ class Diagnostic:
         word = "warning " if self.severity is Severity.WARNING else ""
         hint = f" ({self.hint})" if self.hint else ""
         return f"{where}: {word}{self.code} {self.message}{hint}"
+
+    def as_json(self) -> JsonObject:
+        """Return it as programs read it; lines and columns are counted from 1."""
+        return {
+            "line": self.span.line,
+            "column": self.span.column,
+            "end_line": self.span.end_line,
+            "end_column": self.span.end_column,
+            "severity": self.severity.value,
+            "code": self.code,
+            "message": self.message,
+            "hint": self.hint,
+        }
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -1,0 +1,41 @@
+"""Deployments over records in memory: documents are short, and their clock is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+
+from plait.compile import Compiled, compile_text
+from plait.connectors.http.step import HttpStep
+from plait.document import Catalog
+from plait.operations.deploying import ActiveDeployments, StoredDeployments
+from plait.stores.memory.records import MemoryRecords
+
+CATALOG = Catalog([HttpStep])
+
+
+def text(name: str = "hello", value: str = "1", path: str | None = None) -> str:
+    """Return a document that answers with `value`."""
+    endpoint = f"endpoint: {{path: {path}}}\n" if path else ""
+    return (
+        f"name: {name}\nmode: express\n{endpoint}"
+        f"steps:\n  - {{id: said, type: set, value: {value}}}\n"
+    )
+
+
+async def compiles(name: str, definition: str) -> Compiled:
+    """Compile a document."""
+    return compile_text(definition.encode(), name=name, catalog=CATALOG)
+
+
+def service(
+    records: MemoryRecords, clock: Iterator[int] | None = None
+) -> StoredDeployments:
+    """Return deployments whose moments are 0, 1000, 2000 ms."""
+    moments = clock or count(0, 1000)
+    return StoredDeployments(records, compiles, now_ms=lambda: next(moments))
+
+
+def active(records: MemoryRecords) -> ActiveDeployments:
+    """Return what is active in `records`."""
+    return ActiveDeployments(records, compiles)
