@@ -107,6 +107,7 @@ async def serving(
     """Serve documents.
 
     Args:
+        paths: None: only what is deployed. Then `settings` say which store that is in.
         upstreams: What answers at which host name.
         settings: Environment variables.
     """
@@ -120,11 +121,11 @@ async def serving(
         *resolve,
         *arguments,
     ]
-    store = str(paths[0].parent / ".plait" / "plait.db")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    if paths:
+        environment["PLAIT_STORE_URL"] = str(paths[0].parent / ".plait" / "plait.db")
     environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT / "src"),
-        "PLAIT_STORE_URL": store,
+        **environment,
         **(settings or {}),
     }
     process = await asyncio.create_subprocess_exec(

@@ -9,6 +9,7 @@ from plait.assembly.documents import UNREADABLE, LoadedFile
 from plait.compile import Compiled
 from plait.gateway.deployment import Broken, Deployment, Loaded
 from plait.gateway.endpoint_warnings import endpoint_warnings
+from plait.model.place import Span
 
 
 def loaded(file: LoadedFile) -> Loaded:
@@ -28,5 +29,9 @@ def with_endpoint_warnings(file: LoadedFile) -> LoadedFile:
 
 
 def _deployment(name: str, compiled: Compiled) -> Deployment:
-    span = compiled.document.source.span_of(("endpoint",))
-    return Deployment(name, compiled.plan, span, compiled.warnings)
+    return Deployment(name, compiled.plan, endpoint_span(compiled), compiled.warnings)
+
+
+def endpoint_span(compiled: Compiled) -> Span:
+    """Return where the `endpoint` of a document stands; without one, its beginning."""
+    return compiled.document.source.span_of(("endpoint",))

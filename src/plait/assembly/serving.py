@@ -13,6 +13,7 @@ from ipaddress import ip_address
 from plait.assembly import compose
 from plait.assembly.connectors import Connector
 from plait.assembly.deployed import loaded
+from plait.assembly.deploying import deploying
 from plait.assembly.documents import LoadedFile
 from plait.assembly.settings import GatewaySection, Settings
 from plait.assembly.sources import Configured
@@ -45,6 +46,7 @@ def gateway(
         is_there=is_there(configured.settings.store.url),
         secrets=configured.secrets,
     )
+    stored = deploying(configured.settings, connectors)
     made = Gateway(
         compose.driver(configured, performer, workflows),
         settings=GatewaySettings(
@@ -58,6 +60,7 @@ def gateway(
         ),
         kernel_for=partial(compose.kernel, configured.settings),
         keeper=keeper,
+        follower=stored.follower,
         on_close=performer.close,
         policies=performer.snapshot,
     )

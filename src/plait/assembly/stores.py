@@ -36,8 +36,8 @@ class NoStore(PlaitError):
 
     def __init__(self, place: str) -> None:
         super().__init__(
-            f"there is no store {place} yet: `plait run --durable` makes it, "
-            "--store names another"
+            f"there is no store {place} yet: `plait run --durable` and `plait deploy` "
+            "make it, --store names another"
         )
         self.place = place
 

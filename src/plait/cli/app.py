@@ -24,6 +24,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "explain": ("plait.cli.explain", "Say what waits for what, and the worst case."),
     "graph": ("plait.cli.graph", "Draw a workflow's graph."),
     "init": ("plait.cli.init", "Write a commented workflow to start from."),
+    "deploy": ("plait.cli.deploy", "Serve workflows from a store, version by version."),
+    "deployments": ("plait.cli.deployments", "Look at what is deployed; go back."),
     "executions": ("plait.cli.executions", "Look at durable executions; change them."),
     "journal": ("plait.cli.journal", "Look after the store of durable executions."),
     "schema": ("plait.cli.schema", "Print the JSON Schema of workflow documents."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import os
@@ -13,6 +14,7 @@ import typer
 
 from plait.assembly import compose, serving
 from plait.assembly.connectors import Connector
+from plait.assembly.deploying import STORED_SUFFIX, LateRecords
 from plait.assembly.documents import LoadedFile, load_documents
 from plait.assembly.sources import Configured
 from plait.cli.options import ConfigOption, EnvOption, ResolveOption, configured, connectors
@@ -31,9 +33,12 @@ _NAMES_SHOWN_MAX: Final = 8
 
 def command(
     paths: Annotated[
-        list[str],
-        typer.Argument(metavar="FILE|DIR", help="Documents, and directories of them."),
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="FILE|DIR",
+            help="Documents, and directories of them. Default: only what is deployed.",
+        ),
+    ] = None,
     host: Annotated[
         str | None,
         typer.Option(metavar="ADDRESS", help="What to listen on. Default: 127.0.0.1."),
@@ -59,9 +64,10 @@ def command(
 ) -> None:
     """Answer the endpoints of workflows over HTTP.
 
-    Serves every document that declares an `endpoint`, an API page at /docs, and its own
-    state at /health. A document that is broken is reported, and the others are served.
-    Durable executions in the store go on where they were.
+    Serves every document that declares an `endpoint`, what is deployed in the store (see
+    `plait deploy`), an API page at /docs, and its own state at /health. A document that is
+    broken is reported, and the others are served. What is deployed while it runs is served
+    within a second. Durable executions in the store go on where they were.
 
     The first SIGTERM or Ctrl-C lets requests under way finish; a second one cuts them off
     and a third one kills the process. Exit code 0: stopped, all requests answered. 1: some
@@ -72,6 +78,8 @@ def command(
     - `plait serve workflows/ --port 9000 --reload`
 
     - `plait serve profile.yaml --resolve users=127.0.0.1:8001`
+
+    - `plait deploy workflows/ && plait serve`
     """
     if host == "":  # the system would take it for every address of the machine
         stop("--host: write an address; 0.0.0.0 or :: for all that this machine has")
@@ -83,14 +91,18 @@ def command(
     available = connectors()
     catalog = compose.catalog(available)
     limits = compose.source_limits(settings.settings)
-    files = load_documents(paths, catalog, limits)
-    if not reload and not any(_has_endpoint(file) for file in files):
+    given = paths or []
+    if reload and not given:
+        stop("--reload: name the files or directories that it shall watch")
+    files = load_documents(given, catalog, limits)
+    has_endpoint = any(_has_endpoint(file) for file in files)
+    if given and not reload and not has_endpoint and not _has_stored(settings):
         for file in files:
             for line in file.findings():
                 say(line)
         stop(_nothing_to_serve(files))
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
-    watch = _watch(paths, catalog, limits) if reload else None
+    watch = _watch(given, catalog, limits) if reload else None
     _serve(_Service(settings, available, files), watch)
 
 
@@ -119,7 +131,9 @@ class _Service:
         for route in self._gateway.snapshot.served if self._gateway is not None else ():
             if route.deployment is not None:
                 name, source = route.deployment.plan.name, route.deployment.source_name
-                write_if_heard(f"  {route.method:6} {route.template}  →  {name} ({source})")
+                is_stored = source.endswith(STORED_SUFFIX)
+                shown = source if is_stored else f"{name} ({source})"
+                write_if_heard(f"  {route.method:6} {route.template}  →  {shown}")
         url = listening.rpartition(" ")[2]
         has_page = self.settings.settings.gateway.docs
         page = f"API page: {url}/docs; " if has_page else ""
@@ -144,6 +158,21 @@ def _serve(service: _Service, watch: Watch | None) -> None:
         stop(f"cannot listen on {own.host}:{own.port}: {_why_not(error)}")
     if cut_off:
         stop(f"{cut_off} requests were cut off", code=EXIT_FAILED)
+
+
+def _has_stored(settings: Configured) -> bool:
+    """Tell whether anything was deployed in the store; one that cannot be asked may."""
+    records = LateRecords(settings.settings.store.url)
+
+    async def ask() -> bool:
+        try:
+            return bool(records.is_there and await records.find("deployment", None))
+        except PlaitError:
+            return True
+        finally:
+            await records.close()
+
+    return asyncio.run(ask())
 
 
 def _why_not(error: OSError) -> str:

@@ -15,7 +15,7 @@ from plait.model.duration import format_ms
 from plait.ports.journal import QUEUED, Summary
 
 # Where no terminal says how wide it is: wide enough that no line is folded.
-_TABLE_CELLS: Final = 400
+TABLE_CELLS: Final = 400
 
 
 def print_table(rows: Iterable[Summary]) -> None:
@@ -35,5 +35,5 @@ def print_table(rows: Iterable[Summary]) -> None:
             format_ms(took_ms),
             standing.error_code or "",
         )
-    width = None if is_terminal(sys.stdout) else _TABLE_CELLS
+    width = None if is_terminal(sys.stdout) else TABLE_CELLS
     Console(highlight=False, width=width).print(table)

@@ -13,6 +13,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Final
 
 from plait.drivers.inline import InlineDriver
 from plait.gateway.api import Api
@@ -22,6 +24,7 @@ from plait.gateway.builtin import own_routes
 from plait.gateway.cache import BYTES_MAX_DEFAULT, ReplyCache
 from plait.gateway.deadlines import Deadlines
 from plait.gateway.deployment import Deployment, Finding, Loaded, next_deployments
+from plait.gateway.following import Follower
 from plait.gateway.identity import Identity, IdentitySource
 from plait.gateway.layers import Exchange, Room, is_keepable
 from plait.gateway.message import Reply, Request
@@ -32,6 +35,7 @@ from plait.gateway.refusal import Malformed, MethodNotAllowed, NotFound, Refused
 from plait.gateway.routes import Found
 from plait.gateway.snapshot import Route, Snapshot, build_snapshot
 from plait.kernel import Kernel
+from plait.model.caller import DEFAULT_TENANT
 from plait.model.errors import PlaitError
 from plait.model.json import JsonObject
 from plait.model.record import record
@@ -39,6 +43,10 @@ from plait.operations.keeper import Keeper
 from plait.plan import Plan
 
 logger = logging.getLogger("plait.gateway")
+
+# Where documents come from.
+FILES: Final = "files"
+STORED: Final = "store"
 
 _NOBODY = Identity("", "", ())
 _SHOWN_LENGTH_MAX = 200
@@ -73,6 +81,7 @@ class Gateway:
         driver: Runs them.
         kernel_for: Makes the kernel of a plan.
         keeper: Keeps durable executions; None: durable workflows are not served.
+        follower: Serves what is deployed in a store; None: nothing is.
         on_close: Awaited once, after the last request: closes connections, say.
         policies: What the policies around calls tell of themselves, for the metrics.
 
@@ -89,6 +98,7 @@ class Gateway:
         settings: GatewaySettings | None = None,
         kernel_for: Callable[[Plan], Kernel] = Kernel,
         keeper: Keeper | None = None,
+        follower: Follower | None = None,
         on_close: Callable[[], Awaitable[None]] | None = None,
         policies: Callable[[], JsonObject] | None = None,
     ) -> None:
@@ -124,7 +134,10 @@ class Gateway:
         if keeper is not None:
             api = Api(keeper, self._shared.identities, is_open=settings.has_open_api)
             self._own += api.routes()
+        self._follower = follower
         self._snapshot = Snapshot()
+        # The documents by where they come from, the first first.
+        self._loaded: dict[str, Sequence[Loaded]] = {FILES: (), STORED: ()}
         self.deploy(())
 
     @property
@@ -132,30 +145,50 @@ class Gateway:
         """What is served now."""
         return self._snapshot
 
-    def deploy(self, loaded: Sequence[Loaded]) -> list[Finding]:
+    def deploy(self, loaded: Sequence[Loaded], origin: str = FILES) -> list[Finding]:
         """Serve these documents from now on; return what is to be told about them.
 
         A document that is broken, or whose route cannot be served, stops no other one. One
         that is not in `loaded` is no longer served; a broken one keeps its last good
         version.
+
+        Args:
+            origin: Where they come from; what is served from elsewhere stays.
         """
         former = self._snapshot
-        following, findings = next_deployments(former.deployments, loaded)
+        self._loaded[origin] = loaded
+        everything = [one for group in self._loaded.values() for one in group]
+        following, findings = next_deployments(former.deployments, everything)
         self._snapshot, more = build_snapshot(following, self._own, self._shared, former)
         told = [*findings, *more]
         wrong = {one.source_name for one in told if one.is_error}
         self.refused = tuple(sorted(wrong))
-        return told
+        # Of the rest nothing is new.
+        names = {one.source_name for one in loaded}
+        return [one for one in told if one.source_name in names]
 
     def plan_named(self, name: str) -> Plan | None:
-        """Return the plan that is deployed under this name; of two, the first."""
-        plans = (one.plan for one in self._snapshot.deployments)
-        return next((plan for plan in plans if plan.name == name), None)
+        """Return the plan that is served under this name; of two, a file's, or the first.
+
+        What other tenants have deployed is nothing to the default one's workflows.
+        """
+        own = {one.source_name for one in self._loaded[FILES]}
+        found = [
+            one
+            for one in self._snapshot.deployments
+            if one.plan.name == name and one.tenant == DEFAULT_TENANT
+        ]
+        found.sort(key=lambda one: one.source_name not in own)
+        return found[0].plan if found else None
 
     def serves(self, loaded: Sequence[Loaded]) -> bool:
         """Tell whether the good ones of these documents are just what is served now."""
+        stored = {one.source_name for one in self._loaded[STORED]}
+        served = [
+            one for one in self._snapshot.deployments if one.source_name not in stored
+        ]
         good = [item for item in loaded if isinstance(item, Deployment)]
-        return _versions(good) == _versions(self._snapshot.deployments)
+        return _versions(good) == _versions(served)
 
     async def handle(self, request: Request) -> Reply:
         """Return the reply to `request`.
@@ -226,6 +259,9 @@ class Gateway:
             StoreTooNew: A newer version has changed it.
         """
         keeper = self._keeper
+        if self._follower is not None:
+            # First: executions that go on may run what is deployed as steps.
+            await self._follower.begin(partial(self.deploy, origin=STORED))
         if keeper is None:
             return
         if any(_is_kept(one.plan) for one in self._snapshot.deployments):
@@ -238,8 +274,13 @@ class Gateway:
 
     @property
     def trouble(self) -> str | None:
-        """Why no execution can be kept, as a code; None: it can, or there is no store."""
-        return None if self._keeper is None else self._keeper.trouble
+        """Why no execution can be kept, or nobody knows what is deployed, as a code; None:
+        neither is so.
+        """
+        for one in (self._keeper, self._follower):
+            if one is not None and one.trouble is not None:
+                return one.trouble
+        return None
 
     def begin(self) -> None:
         """Be ready: what /health/ready answers with 200."""
@@ -254,6 +295,8 @@ class Gateway:
     async def close(self) -> None:
         """Cancel what is done in the background, and let go of connections."""
         await self._cache.close()
+        if self._follower is not None:
+            await self._follower.close()
         if self._keeper is not None:
             await self._keeper.close()
         if self._on_close is not None:

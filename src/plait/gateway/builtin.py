@@ -22,6 +22,7 @@ from plait.gateway.message import JSON_TYPE, Reply
 from plait.gateway.metrics import CONTENT_TYPE, Metrics
 from plait.gateway.openapi import build_openapi
 from plait.gateway.snapshot import Route, Snapshot
+from plait.model.caller import DEFAULT_TENANT
 
 _NEVER_KEPT: Final = (b"cache-control", b"no-store")
 _HTML_HEADERS: Final = (
@@ -117,7 +118,12 @@ class _Pages:
         snapshot = self._served.snapshot
         if snapshot is self._about:
             return
-        plans = [route.deployment.plan for route in snapshot.served if route.deployment]
+        # Public: what other tenants have is nobody's business here.
+        plans = [
+            route.deployment.plan
+            for route in snapshot.served
+            if route.deployment and route.deployment.tenant == DEFAULT_TENANT
+        ]
         document = build_openapi(plans)
         self._openapi = orjson.dumps(document)
         self._docs = render_docs(document).encode()

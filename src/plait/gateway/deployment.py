@@ -13,7 +13,9 @@ from collections.abc import Iterable, Sequence
 from os.path import normpath
 from pathlib import PurePath
 from typing import TypeAlias
+from urllib.parse import quote
 
+from plait.model.caller import DEFAULT_TENANT
 from plait.model.diagnostic import Diagnostic, Severity
 from plait.model.place import Span
 from plait.model.record import record
@@ -28,6 +30,7 @@ class Deployment:
 
     Attributes:
         source_name: Names the document; equal names are versions of one document.
+        tenant: Whose it is. Paths of all but the default one begin with `/~TENANT`.
         endpoint_span: Where its `endpoint` stands, for findings about it.
         warnings: What the compiler warned of.
     """
@@ -36,6 +39,13 @@ class Deployment:
     plan: Plan
     endpoint_span: Span = _START
     warnings: tuple[Diagnostic, ...] = ()
+    tenant: str = DEFAULT_TENANT
+
+    def template(self, path: str) -> str:
+        """Return where the gateway answers for an endpoint's path."""
+        if self.tenant == DEFAULT_TENANT:
+            return path
+        return f"/~{quote(self.tenant, safe='')}{path}"
 
 
 @record

@@ -27,7 +27,7 @@ from plait.gateway.pipeline import Shared, build_pipeline
 from plait.gateway.routes import RouteTable
 from plait.model.diagnostic import Diagnostic, Severity
 from plait.model.record import record
-from plait.plan import Endpoint, Plan
+from plait.plan import Endpoint
 
 HEALTH_PATH: Final = "/health"
 
@@ -121,7 +121,7 @@ class _Building:
         self._own = own
         self._shared = shared
         self._handlers = {
-            route.deployment.plan.content_hash: route.handler
+            _handler_key(route.deployment): route.handler
             for route in former.served
             if route.deployment is not None
         }
@@ -145,23 +145,29 @@ class _Building:
             )
             return [_finding(deployment, "G002", text, "set `mode: express`")]
         try:
-            handler = self._handler(plan, endpoint)
+            handler = self._handler(deployment, endpoint)
         except jsonschema_rs.ValidationError as error:
             text = f"the input schema cannot be checked: {error.message}"
             return [_finding(deployment, "G005", text, "")]
-        route = Route(endpoint.method, endpoint.path, handler, deployment)
-        holder = snapshot.table.add(endpoint.method, endpoint.path, route)
+        template = deployment.template(endpoint.path)
+        route = Route(endpoint.method, template, handler, deployment)
+        holder = snapshot.table.add(endpoint.method, template, route)
         if holder is not None:
             return [_taken(deployment, route, holder)]
         snapshot.served.append(route)
         return endpoint_warnings(deployment)
 
-    def _handler(self, plan: Plan, endpoint: Endpoint) -> Handler:
-        handler = self._handlers.get(plan.content_hash)
+    def _handler(self, deployment: Deployment, endpoint: Endpoint) -> Handler:
+        key = _handler_key(deployment)
+        handler = self._handlers.get(key)
         if handler is None:
-            handler = build_pipeline(plan, endpoint, self._shared)
-            self._handlers[plan.content_hash] = handler
+            handler = build_pipeline(deployment.plan, endpoint, self._shared)
+            self._handlers[key] = handler
         return handler
+
+
+def _handler_key(deployment: Deployment) -> tuple[str, str]:
+    return deployment.tenant, deployment.plan.content_hash
 
 
 def _taken(deployment: Deployment, route: Route, holder: Route) -> Diagnostic:

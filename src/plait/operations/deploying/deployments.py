@@ -19,7 +19,7 @@ from typing import Final, TypeAlias
 from plait.compile import Compiled, CompileErrors
 from plait.document.source import SourceErrors, read_as_meant
 from plait.kernel.views import moment_text
-from plait.model.caller import Caller, is_allowed, require
+from plait.model.caller import DEFAULT_TENANT, Caller, is_allowed, require
 from plait.model.json import JsonObject
 from plait.model.record import record
 from plait.operations.deploying.difference import changes_between, text_difference
@@ -48,6 +48,7 @@ from plait.operations.deploying.shelf import (
     the_version,
     with_version,
 )
+from plait.plan import all_nodes
 from plait.ports.platform import Wanted
 from plait.ports.records import Conflict, Records
 
@@ -163,6 +164,13 @@ class StoredDeployments:
             "versions": [*reversed(versions)],
             "history": [*reversed(switches)],
         }
+
+    async def active_names(self, caller: Caller) -> Sequence[str]:
+        """Return the names of all that are active and that the caller may see."""
+        if not caller.grants:
+            require(caller, "viewer")
+        names = await self._shelf.names(caller.tenant)
+        return [name for name in names if is_allowed(caller, "viewer", name)]
 
     async def definition(self, caller: Caller, deployment_id: str, version: str) -> str:
         """Return a version's text, to the byte as it was deployed."""
@@ -322,6 +330,7 @@ class StoredDeployments:
                 f"the document is called '{compiled.plan.name}', and was to be deployed as "
                 f"'{wanted.name}': give both the same name"
             )
+        _check_children(caller, compiled)
         document = Document(text, tuple(wanted.triggers))
         return _Candidate(wanted, compiled, document, version_of(document))
 
@@ -399,6 +408,20 @@ def _utf_8(text: str) -> str:
         message = "the document holds half of a surrogate pair: it cannot be kept as UTF-8"
         raise DeploymentRefused(message) from None
     return text
+
+
+def _check_children(caller: Caller, compiled: Compiled) -> None:
+    """Refuse `workflow` steps that would find another tenant's workflows.
+
+    A driver looks for them by name alone: what it finds is the default tenant's.
+    """
+    nodes = all_nodes(compiled.plan.scope)
+    step = next((node.id for node in nodes if node.kind == "workflow"), None)
+    if step is not None and caller.tenant != DEFAULT_TENANT:
+        raise DeploymentRefused(
+            f"step '{step}' runs another workflow, which only those of the tenant "
+            f"'{DEFAULT_TENANT}' can in this version"
+        )
 
 
 def _check_expected(wanted: Wanted, before: Deployed) -> None:

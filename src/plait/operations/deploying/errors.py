@@ -17,6 +17,7 @@ class DefinitionInvalid(PlaitError):
     advice: ClassVar[Advice] = Advice.FIX_REQUEST
 
     def __init__(self, name: str, diagnostics: Iterable[Diagnostic]) -> None:
+        self.name = name
         self.diagnostics = tuple(diagnostics)
         wrong = [one for one in self.diagnostics if one.severity is Severity.ERROR]
         first, more = wrong[0], f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""

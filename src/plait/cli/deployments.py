@@ -1,0 +1,283 @@
+"""`plait deployments`: what is deployed in a store, its versions, and going back."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from plait.cli.options import ConfigOption
+from plait.cli.output import is_terminal, json_text, say, stop, write
+from plait.cli.records import JsonOption, NameArgument, short, with_deployments
+from plait.cli.stores import StoreOption
+from plait.cli.table import TABLE_CELLS
+from plait.model.caller import LOCAL
+from plait.model.json import JsonObject
+from plait.operations.deploying import StoredDeployments
+
+group = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@group.callback()
+def _deployments() -> None:
+    """Look at what is deployed; go back."""
+
+
+@group.command("list")
+def list_(
+    as_json: JsonOption = False, store: StoreOption = None, config: ConfigOption = None
+) -> None:
+    """List deployments, by name: also those that were removed.
+
+    Examples:
+
+    - `plait deployments list`
+    """
+    rows = with_deployments(store, config, _every)
+    if as_json:
+        _write_json(rows)
+        return
+    table = _table("NAME", "STATUS", "VERSION", "ENDPOINT", "UPDATED")
+    for row in rows:
+        table.add_row(
+            row["name"],
+            row["status"],
+            short(row.get("version")),
+            _endpoint(row.get("endpoint")),
+            row.get("updated_at", ""),
+        )
+    _print(table)
+
+
+@group.command("show")
+def show_(
+    name: NameArgument,
+    as_json: JsonOption = False,
+    store: StoreOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Show the versions of one deployment, the latest first.
+
+    Examples:
+
+    - `plait deployments show hello`
+
+    - `plait deployments show hello --json`
+    """
+    told: Any = with_deployments(store, config, lambda made: made.get(LOCAL, name))
+    if as_json:
+        _write_json(told)
+        return
+    lines = [f"{told['name']}  {told['status']}"]
+    lines += [told["description"]] if told["description"] else []
+    write("".join(f"{line}\n" for line in lines))
+    table = _table("", "VERSION", "DEPLOYED", "BY", "ENDPOINT")
+    for one in told["versions"]:
+        table.add_row(
+            "*" if one["is_active"] else "",
+            short(one["version"]),
+            one["created_at"],
+            one["created_by"],
+            _endpoint(one["endpoint"]),
+        )
+    _print(table)
+
+
+@group.command()
+def diff(
+    name: NameArgument,
+    old: Annotated[
+        str,
+        typer.Argument(
+            metavar="OLD", help="A version, how its id begins, `previous` or `active`."
+        ),
+    ] = "previous",
+    new: Annotated[str, typer.Argument(metavar="NEW", help="As OLD.")] = "active",
+    as_json: JsonOption = False,
+    store: StoreOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Show how two versions differ. Default: the active one, and the one before it.
+
+    Examples:
+
+    - `plait deployments diff hello`
+
+    - `plait deployments diff hello 4f2c81d0 active --json`
+    """
+    told: Any = with_deployments(
+        store, config, lambda made: made.difference(LOCAL, name, old, new)
+    )
+    if as_json:
+        _write_json(told)
+    else:
+        write(told["text"])
+        for one in told["changes"]:
+            keys = f": {', '.join(one['keys'])}" if one.get("keys") else ""
+            say(f"{one['change']} {one['kind']} {one['path']}{keys}")
+
+
+@group.command()
+def activate(
+    name: NameArgument,
+    version: Annotated[
+        str, typer.Argument(metavar="VERSION", help="Its id, or how that begins.")
+    ],
+    as_json: JsonOption = False,
+    store: StoreOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Serve another version that is kept.
+
+    Examples:
+
+    - `plait deployments activate hello 4f2c81d0`
+    """
+    told = with_deployments(store, config, lambda made: made.activate(LOCAL, name, version))
+    _tell_switch(told, as_json)
+
+
+@group.command()
+def rollback(
+    name: NameArgument,
+    as_json: JsonOption = False,
+    store: StoreOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Go back to the version that was active before; again, to the one before that.
+
+    Of a deployment that was removed, to the one that was active last.
+
+    Examples:
+
+    - `plait deployments rollback hello`
+    """
+    told = with_deployments(store, config, lambda made: made.activate(LOCAL, name, None))
+    _tell_switch(told, as_json)
+
+
+@group.command()
+def remove(
+    name: NameArgument,
+    as_json: JsonOption = False,
+    store: StoreOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Serve a workflow no longer. Its versions are kept; executions under way go on.
+
+    Examples:
+
+    - `plait deployments remove hello`
+    """
+    told = with_deployments(store, config, lambda made: made.undeploy(LOCAL, name))
+    _tell_switch(told, as_json)
+
+
+@group.command()
+def export(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Is made if it is not there.")
+    ],
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace files that say something else.")
+    ] = False,
+    store: StoreOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Write every active document to a file, to the byte as it was deployed.
+
+    Examples:
+
+    - `plait deployments export workflows/`
+    """
+    texts = with_deployments(store, config, _active_texts)
+    files = {folder / f"{name}.{_ending(text)}": text.encode() for name, text in texts}
+    try:
+        there = [
+            path for path, data in files.items() if path.exists() and _differs(path, data)
+        ]
+        if there and not force:
+            names = ", ".join(path.name for path in there)
+            stop(f"{folder}: {names} would be replaced; nothing was written (--force)")
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, data in files.items():
+            path.write_bytes(data)
+    except OSError as error:
+        stop(f"{error.filename or folder}: cannot be written: {error.strerror}")
+    say(f"{len(files)} documents written to {folder}")
+
+
+async def _every(made: StoredDeployments) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    after: str | None = ""
+    while after is not None:
+        page: Any = await made.list(LOCAL, after=after, limit=500)
+        rows += page["deployments"]
+        after = page["next"]
+    return rows
+
+
+async def _active_texts(made: StoredDeployments) -> list[tuple[str, str]]:
+    names = await made.active_names(LOCAL)
+    return [(name, await made.definition(LOCAL, name, "active")) for name in names]
+
+
+def _ending(text: str) -> str:
+    """Return the ending of the file that `text` makes: JSON is YAML, but not always meant.
+
+    >>> _ending('{"name": "a"}'), _ending("{name: a}")
+    ('json', 'yaml')
+    """
+    try:
+        json.loads(text)
+    except ValueError:
+        return "yaml"
+    return "json"
+
+
+def _differs(path: Path, data: bytes) -> bool:
+    return path.read_bytes() != data
+
+
+def _tell_switch(told: JsonObject, as_json: bool) -> None:
+    if as_json:
+        _write_json(told)
+        return
+    name, version, replaced = told["name"], told["version"], told["replaced"]
+    if not told["changed"]:
+        write(f"{name}: nothing changed, {told['status']}\n")
+    elif told["status"] == "inactive":
+        write(f"{name}: removed, {short(replaced)} was active\n")
+    else:
+        write(f"{name}: {short(replaced)} → {short(version)}\n")
+
+
+def _endpoint(endpoint: Any) -> str:
+    return f"{endpoint['method']} {endpoint['path']}" if endpoint else ""
+
+
+def _write_json(value: Any) -> None:
+    write(json_text(value, is_pretty=is_terminal(sys.stdout)) + "\n")
+
+
+def _table(*names: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in names:
+        table.add_column(name, overflow="fold")
+    return table
+
+
+def _print(table: Table) -> None:
+    width = None if is_terminal(sys.stdout) else TABLE_CELLS
+    Console(highlight=False, markup=False, width=width).print(table)

@@ -1,0 +1,73 @@
+"""What commands share that look at deployments, or change them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, TypeAlias, TypeVar
+
+import typer
+
+from plait.assembly.deploying import LateRecords, deployments
+from plait.assembly.stores import NoStore
+from plait.cli.options import configured, connectors
+from plait.cli.stores import give_up
+from plait.model.errors import PlaitError
+from plait.operations.deploying import StoredDeployments
+from plait.ports.records import Records
+from plait.stores.memory import MemoryRecords
+
+T = TypeVar("T")
+
+NameArgument: TypeAlias = Annotated[
+    str, typer.Argument(metavar="NAME", help="A workflow's name.")
+]
+JsonOption: TypeAlias = Annotated[
+    bool, typer.Option("--json", help="Write JSON, for programs.")
+]
+# Of a version's id, where people read it.
+SHOWN_LENGTH = 12
+
+
+def with_deployments(
+    place: str | None,
+    config: Path | None,
+    work: Callable[[StoredDeployments], Awaitable[T]],
+    *,
+    is_new: bool = False,
+    is_trial: bool = False,
+) -> T:
+    """Do `work` with the deployments in a store; ends with a line if something is wrong.
+
+    Args:
+        is_new: Whether the store may be made where there is none.
+        is_trial: Where there is none, work as if it were empty, and make none.
+    """
+    settings = configured(config, None, None, {"store": {"url": place}}).settings
+    available = connectors()
+
+    async def main() -> T:
+        late = LateRecords(settings.store.url)
+        if not late.is_there and not is_new and not is_trial:
+            raise NoStore(settings.store.url)
+        is_empty = is_trial and not late.is_there
+        records: Records = MemoryRecords() if is_empty else late
+        try:
+            return await work(deployments(settings, records, available))
+        finally:
+            await records.close()
+
+    try:
+        return asyncio.run(main())
+    except PlaitError as error:
+        give_up(error)
+
+
+def short(version: object) -> str:
+    """Return a version's id as people read it.
+
+    >>> short("0123456789abcdef"), short(None)
+    ('0123456789ab', 'none')
+    """
+    return str(version)[:SHOWN_LENGTH] if version else "none"

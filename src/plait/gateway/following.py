@@ -1,0 +1,118 @@
+"""Following a store: what is deployed there is served, whoever deployed it.
+
+Rule 1. Whoever deploys through this gateway is answered when it serves that (`look`).
+        What other processes deploy is served after the next beat.
+Rule 2. A store that cannot be reached, or a definition that cannot be compiled, stops
+        nothing: what was served goes on.
+
+Not here: what is in the store (plait.operations.deploying), snapshots
+(plait.gateway.app).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Final, Protocol, TypeAlias
+
+from plait.gateway.deployment import Finding, Loaded
+from plait.model.errors import PlaitError
+
+logger = logging.getLogger("plait.deployments")
+
+BEAT_S: Final = 0.5
+
+# Serves documents in the place of those it was given before.
+Serve: TypeAlias = Callable[[Sequence[Loaded]], list[Finding]]
+
+
+class Stored(Protocol):
+    """What is deployed in a store."""
+
+    async def look(self) -> Sequence[Loaded] | None:
+        """Return what is to be served; None: the same as the last time.
+
+        Raises:
+            PlaitError: Nobody can tell now.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of the store."""
+        ...
+
+
+async def beat() -> None:
+    """Return when it is time to look again."""
+    await asyncio.sleep(BEAT_S)
+
+
+class Follower:
+    """Serves what is deployed in a store.
+
+    Args:
+        next_beat: Returns when it is time to look.
+
+    Attributes:
+        trouble: Why nobody knows yet what is deployed, as a code; None: that is known.
+    """
+
+    def __init__(
+        self, stored: Stored, next_beat: Callable[[], Awaitable[None]] = beat
+    ) -> None:
+        self.trouble: str | None = None
+        self._stored = stored
+        self._next_beat = next_beat
+        self._serve: Serve | None = None
+        self._following: asyncio.Future[None] | None = None
+        self._told: str | None = None
+
+    async def begin(self, serve: Serve) -> None:
+        """Serve what is deployed now, and from now on what will be."""
+        self._serve = serve
+        await self._look(is_first=True)
+        self._following = asyncio.ensure_future(self._follow())
+
+    async def look(self) -> None:
+        """Serve what is deployed now: somebody here has changed it.
+
+        What keeps this from being so is told in the log: it is deployed all the same.
+        """
+        if self._serve is not None:
+            await self._look()
+
+    async def _follow(self) -> None:
+        while True:
+            await self._next_beat()
+            await self._look()
+
+    async def _look(self, *, is_first: bool = False) -> None:
+        serve = self._serve
+        assert serve is not None
+        try:
+            loaded = await self._stored.look()
+            # Without a pause in between: two looks at once serve the later one last.
+            for finding in serve(loaded) if loaded is not None else ():
+                level = logging.ERROR if finding.is_error else logging.WARNING
+                logger.log(level, "%s", finding.render())
+        except PlaitError as error:
+            if is_first or self.trouble is not None:
+                self.trouble = error.code
+            if self._told != error.code:
+                text = "what is deployed cannot be looked at, and is tried again: %s"
+                logger.warning(text, error)
+            self._told = error.code
+        except Exception:
+            logger.exception("what is deployed could not be served; the last one stays")
+        else:
+            self.trouble = self._told = None
+
+    async def close(self) -> None:
+        """Follow no more."""
+        if self._following is not None:
+            self._following.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._following
+        await self._stored.close()
