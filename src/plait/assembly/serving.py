@@ -20,8 +20,10 @@ from plait.assembly.sources import Configured
 from plait.assembly.stores import is_there, open_store
 from plait.drivers.children import Workflows
 from plait.gateway.app import Gateway, GatewaySettings
+from plait.gateway.control.asked import Services
 from plait.gateway.deployment import Loaded
 from plait.gateway.http1 import HttpLimits
+from plait.operations.executing import LocalExecutions
 from plait.operations.keeper import Keeper, Kept
 from plait.plan import Plan
 from plait.ports.calls import Calls
@@ -63,6 +65,7 @@ def gateway(
         follower=stored.follower,
         on_close=performer.close,
         policies=performer.snapshot,
+        services=Services(executions=LocalExecutions(keeper)),
     )
     return made
 

@@ -10,6 +10,7 @@ Not here: sockets (plait.gateway.http1, plait.gateway.asgi), the layers around a
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -17,22 +18,32 @@ from functools import partial
 from typing import Final
 
 from plait.drivers.inline import InlineDriver
-from plait.gateway.api import Api
 from plait.gateway.binding import METHODS_WITH_BODY
 from plait.gateway.body import JSON_DEPTH_MAX, body_type
 from plait.gateway.builtin import own_routes
 from plait.gateway.cache import BYTES_MAX_DEFAULT, ReplyCache
+from plait.gateway.control.asked import Services
+from plait.gateway.control.events import Events
+from plait.gateway.control.plane import WEBHOOKS, ControlPlane, OpenToAll
 from plait.gateway.deadlines import Deadlines
 from plait.gateway.deployment import Deployment, Finding, Loaded, next_deployments
+from plait.gateway.durable import with_store_errors
 from plait.gateway.following import Follower
 from plait.gateway.identity import Identity, IdentitySource
-from plait.gateway.layers import Exchange, Room, is_keepable
+from plait.gateway.layers import (
+    Exchange,
+    Handler,
+    Room,
+    is_keepable,
+    with_error_reply,
+    with_identity,
+)
 from plait.gateway.message import Reply, Request
 from plait.gateway.metrics import Metrics
 from plait.gateway.pipeline import Shared
 from plait.gateway.policy_metrics import PolicyMetrics
 from plait.gateway.refusal import Malformed, MethodNotAllowed, NotFound, Refused
-from plait.gateway.routes import Found
+from plait.gateway.routes import Found, Missing
 from plait.gateway.snapshot import Route, Snapshot, build_snapshot
 from plait.kernel import Kernel
 from plait.model.caller import DEFAULT_TENANT
@@ -41,6 +52,7 @@ from plait.model.json import JsonObject
 from plait.model.record import record
 from plait.operations.keeper import Keeper
 from plait.plan import Plan
+from plait.ports.identity import Authenticator
 
 logger = logging.getLogger("plait.gateway")
 
@@ -62,7 +74,9 @@ class GatewaySettings:
         in_flight_max: Requests under way at once; more are answered 503.
         cache_bytes_max: All kept replies together.
         has_docs: Whether /docs and /openapi.json are answered.
-        has_open_api: Whether whoever reaches the gateway may list and change executions.
+        has_open_api: Whether whoever reaches the gateway may list and change executions,
+            where nobody is authenticated.
+        heartbeat_ms: After how much silence a stream of events says that it is there.
     """
 
     request_timeout_ms: int = 60_000
@@ -72,6 +86,7 @@ class GatewaySettings:
     has_docs: bool = True
     has_metrics: bool = True
     has_open_api: bool = False
+    heartbeat_ms: int = 15_000
 
 
 class Gateway:
@@ -84,6 +99,8 @@ class Gateway:
         follower: Serves what is deployed in a store; None: nothing is.
         on_close: Awaited once, after the last request: closes connections, say.
         policies: What the policies around calls tell of themselves, for the metrics.
+        services: What the control plane asks; None: there is no control plane.
+        authenticator: Finds out who asks it; None: as `has_open_api` says.
 
     Attributes:
         state: `starting`, `ready` or `draining`.
@@ -101,6 +118,8 @@ class Gateway:
         follower: Follower | None = None,
         on_close: Callable[[], Awaitable[None]] | None = None,
         policies: Callable[[], JsonObject] | None = None,
+        services: Services | None = None,
+        authenticator: Authenticator | None = None,
     ) -> None:
         settings = settings or GatewaySettings()
         room = Room(settings.in_flight_max)
@@ -128,17 +147,51 @@ class Gateway:
         )
         self._on_close = on_close
         self._keeper = keeper
-        self._own = own_routes(
-            self, has_docs=settings.has_docs, has_metrics=settings.has_metrics
-        )
-        if keeper is not None:
-            api = Api(keeper, self._shared.identities, is_open=settings.has_open_api)
-            self._own += api.routes()
         self._follower = follower
+        self._is_over = asyncio.Event()
+        self._webhook: Route | None = None
+        self._control = self._control_plane(settings, services, authenticator)
+        self._own = self._own_routes(settings)
         self._snapshot = Snapshot()
         # The documents by where they come from, the first first.
         self._loaded: dict[str, Sequence[Loaded]] = {FILES: (), STORED: ()}
         self.deploy(())
+
+    def _control_plane(
+        self,
+        settings: GatewaySettings,
+        services: Services | None,
+        authenticator: Authenticator | None,
+    ) -> ControlPlane | None:
+        if services is None:
+            return None
+        return ControlPlane(
+            services,
+            authenticator or OpenToAll(is_open=settings.has_open_api),
+            Events(self._is_over, settings.heartbeat_ms / 1000),
+            json_depth_max=settings.json_depth_max,
+        )
+
+    def _own_routes(self, settings: GatewaySettings) -> list[Route]:
+        control = self._control
+        routes = own_routes(
+            self,
+            control.document if control is not None else None,
+            has_docs=settings.has_docs,
+            has_metrics=settings.has_metrics,
+        )
+        if control is None:
+            return routes
+        for operation, handler in control.handlers():
+            layered = self._layered(handler)
+            routes.append(Route(operation.method, operation.template, layered))
+        if control.takes_webhooks:
+            self._webhook = Route("POST", WEBHOOKS, self._layered(control.deliver))
+        return routes
+
+    def _layered(self, handler: Handler) -> Handler:
+        handler = with_error_reply(with_store_errors(handler))
+        return with_identity(handler, self._shared.identities)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -208,7 +261,8 @@ class Gateway:
         found = self._find(request)
         if isinstance(found, Refused):
             return found
-        if isinstance(found, Found) and request.method in METHODS_WITH_BODY:
+        is_webhook = isinstance(found, Found) and found.target is self._webhook
+        if request.method in METHODS_WITH_BODY and not is_webhook:
             try:
                 body_type(request)
             except Refused as refused:
@@ -241,6 +295,10 @@ class Gateway:
             return refused
         if isinstance(found, Found):
             return found
+        if not found.methods and self._webhook is not None and path.startswith(WEBHOOKS):
+            if method == "POST":
+                return Found(self._webhook, ())
+            found = Missing(("POST",))
         if not found.methods:
             return NotFound(f"nothing answers at {path[:_SHOWN_LENGTH_MAX]}")
         allow = _allow(found.methods)
@@ -289,6 +347,7 @@ class Gateway:
     def begin_drain(self) -> None:
         """Be ready no more; requests are still answered."""
         self.state = "draining"
+        self._is_over.set()
         if self._keeper is not None:
             self._keeper.begin_drain()
 

@@ -6,16 +6,19 @@
                            cannot be reached or written, so that nobody sends more
 `/openapi.json`, `/docs`   what is served
 `/metrics`                 Prometheus' text format
+
+Health and metrics are answered under the control plane's prefix too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol
 
 import orjson
 
 from plait import __version__
+from plait.gateway.control.operations import PREFIX
 from plait.gateway.docs_page import CONTENT_SECURITY_POLICY, render_docs
 from plait.gateway.layers import Exchange, Handler
 from plait.gateway.message import JSON_TYPE, Reply
@@ -51,8 +54,18 @@ class Served(Protocol):
         ...
 
 
-def own_routes(served: Served, *, has_docs: bool, has_metrics: bool) -> list[Route]:
-    """Return the gateway's own routes."""
+def own_routes(
+    served: Served,
+    control_document: Callable[[], Awaitable[dict[str, Any]]] | None = None,
+    *,
+    has_docs: bool,
+    has_metrics: bool,
+) -> list[Route]:
+    """Return the gateway's own routes.
+
+    Args:
+        control_document: Returns the control plane's OpenAPI document, if there is one.
+    """
     live = _handler(lambda: _health(served, 200))
     ready = _handler(lambda: _health(served, 200 if _is_ready(served) else 503))
     handlers: dict[str, Handler] = {
@@ -60,12 +73,14 @@ def own_routes(served: Served, *, has_docs: bool, has_metrics: bool) -> list[Rou
         "/health/live": live,
         "/health/ready": ready,
     }
-    if has_docs:
-        pages = _Pages(served)
-        handlers["/openapi.json"] = _handler(pages.openapi)
-        handlers["/docs"] = _handler(pages.docs)
     if has_metrics:
         handlers["/metrics"] = _handler(lambda: _metrics(served.metrics))
+    if control_document is not None:
+        handlers |= {PREFIX + path: handler for path, handler in handlers.items()}
+    if has_docs:
+        pages = _Pages(served, control_document)
+        handlers["/openapi.json"] = pages.openapi
+        handlers["/docs"] = pages.docs
     return [Route("GET", path, handler) for path, handler in handlers.items()]
 
 
@@ -101,30 +116,38 @@ def _metrics(metrics: Metrics) -> Reply:
 class _Pages:
     """What is told of a snapshot; made once for each."""
 
-    def __init__(self, served: Served) -> None:
+    def __init__(
+        self,
+        served: Served,
+        control_document: Callable[[], Awaitable[dict[str, Any]]] | None,
+    ) -> None:
         self._served = served
+        self._control_document = control_document
         self._about: Snapshot | None = None
         self._openapi = self._docs = b""
 
-    def openapi(self) -> Reply:
-        self._refresh()
+    async def openapi(self, _: Exchange) -> Reply:
+        await self._refresh()
         return Reply(200, [JSON_TYPE], self._openapi)
 
-    def docs(self) -> Reply:
-        self._refresh()
+    async def docs(self, _: Exchange) -> Reply:
+        await self._refresh()
         return Reply(200, list(_HTML_HEADERS), self._docs)
 
-    def _refresh(self) -> None:
+    async def _refresh(self) -> None:
         snapshot = self._served.snapshot
         if snapshot is self._about:
             return
+        control = None
+        if self._control_document is not None:
+            control = await self._control_document()
         # Public: what other tenants have is nobody's business here.
         plans = [
             route.deployment.plan
             for route in snapshot.served
             if route.deployment and route.deployment.tenant == DEFAULT_TENANT
         ]
-        document = build_openapi(plans)
+        document = build_openapi(plans, control)
         self._openapi = orjson.dumps(document)
         self._docs = render_docs(document).encode()
         self._about = snapshot

@@ -56,6 +56,8 @@ class _Page:
             for path, methods in document["paths"].items()
             for method, operation in methods.items()
         ]
+        # Endpoints of workflows first: they are what the page is opened for.
+        self._operations.sort(key=lambda one: "tags" in one[2])
 
     def body(self) -> str:
         info = self._document["info"]
@@ -87,7 +89,8 @@ class _Page:
         )
 
     def _form(self, method: str, path: str, operation: Mapping[str, Any]) -> str:
-        parameters = operation.get("parameters", ())
+        given = operation.get("parameters", ())
+        parameters = [one for one in given if one["in"] in ("path", "query")]
         rows = "".join(self._row(parameter) for parameter in parameters)
         body = self._body_row(operation.get("requestBody"))
         return (
@@ -111,9 +114,10 @@ class _Page:
         )
 
     def _body_row(self, body: Mapping[str, Any] | None) -> str:
-        if body is None:
+        described = {} if body is None else body["content"].get("application/json", {})
+        if "schema" not in described:  # none, or one that no form can be made for
             return ""
-        schema = body["content"]["application/json"]["schema"]
+        schema = described["schema"]
         example = json.dumps(self._example(schema), indent=2, ensure_ascii=False)
         return (
             "<label>Body <small>application/json</small>"

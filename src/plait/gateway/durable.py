@@ -5,7 +5,8 @@ Rule 2. Who has waited for `wait` gets 202 and a link; the execution goes on.
 Rule 3. `Idempotency-Key` makes a request safe to repeat: the same key gives the same
         execution, and the same key with another input is refused.
 
-Not here: the store (plait.operations.keeper), what the link leads to (plait.gateway.api).
+Not here: the store (plait.operations.keeper), what the link leads to
+(plait.gateway.control).
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def run_promotable(
 
     async def handle(exchange: Exchange) -> Reply:
         wait_ms = wanted_wait_ms(exchange.request, own_wait_ms)
-        if not wait_ms or _key_of(exchange.request) is not None:
+        if not wait_ms or idempotency_key(exchange.request) is not None:
             return await kept_from_the_first(exchange)
         start = _start_of(exchange, reads)
         unkept = Unkept((await keeper.kept()).driver, kernel, start, wait_ms)
@@ -121,7 +122,7 @@ def _start_of(exchange: Exchange, reads: TriggerReads) -> Start:
         identity.execution_id,
         exchange.input,
         kept_trigger(request, reads),
-        _key_of(request),
+        idempotency_key(request),
         trace=identity.trace,
     )
 
@@ -149,6 +150,8 @@ def store_error_reply(error: PlaitError) -> Reply:
         details=details_of(error),
     )
     reply.headers.append(NOT_COMPLETED)
+    own: tuple[tuple[str, str], ...] = getattr(error, "headers", ())
+    reply.headers += [(name.encode(), value.encode()) for name, value in own]
     if reply.status == 503:
         reply.headers.append((b"retry-after", b"1"))
     return reply
@@ -182,7 +185,12 @@ def wanted_wait_ms(request: Request, own_wait_ms: int) -> int:
     return 0 if b"respond-async" in wishes else own_wait_ms
 
 
-def _key_of(request: Request) -> str | None:
+def idempotency_key(request: Request) -> str | None:
+    """Return the key that makes a request safe to repeat; None: it has none.
+
+    Raises:
+        Malformed: It is no key.
+    """
     given = request.headers.get(b"idempotency-key")
     if given is None:
         return None

@@ -1,19 +1,20 @@
 """OpenAPI 3.1 for all endpoints: generated from plans, so it cannot lag behind them.
 
-Not here: what an output looks like (plait.gateway.output_schema), the page that shows it
-all (plait.gateway.docs_page).
+Not here: the control plane's part (plait.gateway.control.document), what an output looks
+like (plait.gateway.output_schema), the page that shows it all (plait.gateway.docs_page).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 from plait import __version__
 from plait.gateway.binding import METHODS_WITH_BODY
 from plait.gateway.body import FORM
 from plait.gateway.contract import InputContract
+from plait.gateway.control.document import ControlPart, control_part
 from plait.gateway.moved_schema import Move
 from plait.gateway.output_schema import nodes_of, output_schema
 from plait.gateway.routes import parameter_names
@@ -28,11 +29,18 @@ _OWN_FAILURE: Final = 422
 _NO_SPACE: Final = 507
 
 
-def build_openapi(plans: Sequence[Plan]) -> JsonObject:
-    """Return the OpenAPI document of the endpoints of `plans`."""
+def build_openapi(
+    plans: Sequence[Plan], control: Mapping[str, Any] | None = None
+) -> JsonObject:
+    """Return the OpenAPI document of the endpoints of `plans`.
+
+    Args:
+        control: The document of the control plane, which goes in with them.
+    """
+    told = control_part(control) if control is not None else ControlPart()
     paths: dict[str, JsonObject] = {}
     schemas: JsonObject = {"Error": _ERROR}
-    taken: set[str] = set()
+    taken = set(told.operation_ids)
     for plan in plans:
         endpoint = plan.endpoint
         if endpoint is None:
@@ -44,12 +52,24 @@ def build_openapi(plans: Sequence[Plan]) -> JsonObject:
             schemas[name] = move.of(plan.input_schema)
         operation = _operation(plan, endpoint, operation_id, move)
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = operation
-    return {
+    for path, operations in told.paths.items():
+        paths.setdefault(path, {}).update(operations)
+    components: JsonObject = {
+        "schemas": schemas | told.schemas,
+        "headers": _HEADERS,
+        "responses": _RESPONSES
+        | {str(status): error_response(text) for status, text in told.errors.items()},
+    }
+    document: JsonObject = {
         "openapi": "3.1.0",
         "info": {"title": "Plait", "version": __version__, "description": _ABOUT},
         "paths": {path: paths[path] for path in sorted(paths)},
-        "components": {"schemas": schemas, "headers": _HEADERS, "responses": _RESPONSES},
+        "components": components,
     }
+    if control is not None:
+        components["securitySchemes"] = told.security_schemes
+        document["tags"] = told.tags
+    return document
 
 
 def _operation(plan: Plan, endpoint: Endpoint, operation_id: str, move: Move) -> JsonObject:
@@ -126,7 +146,7 @@ def _responses(
             responses.setdefault(str(status), _success(plan, move, status))
         elif str(status) not in responses:
             told = what if isinstance(what, str) else "a condition of the document"
-            responses[str(status)] = _error_response(f"{_phrase(status)} ({told})")
+            responses[str(status)] = error_response(f"{_phrase(status)} ({told})")
     return {key: responses[key] for key in sorted(responses)}
 
 
@@ -148,7 +168,8 @@ def _media_type(endpoint: Endpoint | None) -> str:
     return "application/json"
 
 
-def _error_response(description: str) -> JsonObject:
+def error_response(description: str) -> JsonObject:
+    """Return the description of a reply in the one error shape."""
     schema: JsonObject = {"$ref": "#/components/schemas/Error"}
     return {
         "description": description,
@@ -249,5 +270,5 @@ _MEANINGS: Final = {
     507: "The store has no space left; nothing was begun.",
 }
 _RESPONSES: Final[JsonObject] = {
-    str(status): _error_response(text) for status, text in _MEANINGS.items()
+    str(status): error_response(text) for status, text in _MEANINGS.items()
 }

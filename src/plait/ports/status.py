@@ -150,6 +150,7 @@ _ROWS: Final[Mapping[str, Status]] = {
     "request.unauthenticated": _status("UNAUTHENTICATED"),
     "request.unsupported_media_type": _status("INVALID_ARGUMENT", 415),
     "resilience": _status("UNAVAILABLE", 503),
+    "service.absent": _status("UNIMPLEMENTED", 501),
     "service.timeout": _status("DEADLINE_EXCEEDED"),
     "service.unavailable": _status("UNAVAILABLE"),
     "session.unknown": _status("NOT_FOUND"),

@@ -1,0 +1,106 @@
+"""The control plane's routes, made from the table of operations, and their document.
+
+Not here: the table (plait.gateway.control.operations), who calls this and when
+(plait.gateway.control.plane).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+
+from plait import __version__
+from plait.gateway.control import conversations, executions, models, workflows
+from plait.gateway.control.bridge import Bridge
+from plait.gateway.control.operations import OPERATIONS, Operation, verb_operation
+from plait.gateway.control.route import ControlRoute
+
+_HANDLERS: Final[Mapping[str, Callable[..., Any]]] = (
+    executions.HANDLERS | workflows.HANDLERS | conversations.HANDLERS
+)
+# What each replies: by status, its model; None is a stream of events.
+_Replies = dict[int, type[BaseModel] | None]
+_REPLIES: Final[Mapping[str, _Replies]] = {
+    "get_execution": {200: models.Execution},
+    "list_executions": {200: models.ExecutionPage},
+    "follow_execution": {200: None},
+    "get_timeline": {200: models.Timeline},
+    **{verb_operation(verb): {200: models.ExecutionRow} for verb in executions.VERB_BODIES},
+    "execute_workflow": {200: models.ExecutionResult, 202: models.ExecutionResult},
+    "deploy_workflow": {200: models.Telling, 201: models.Deployed},
+    "list_deployments": {200: models.DeploymentPage},
+    "get_deployment": {200: models.Deployment},
+    "update_deployment": {200: models.Deployed},
+    "undeploy_workflow": {200: models.Telling},
+    "list_versions": {200: models.Versions},
+    "compare_versions": {200: models.Difference},
+    "activate_version": {200: models.Telling},
+    "roll_back_deployment": {200: models.Telling},
+    "list_triggers": {200: models.TriggerList},
+    "create_session": {201: models.Session},
+    "chat": {200: None},
+    "generate_workflow": {200: None},
+}
+_PHRASES: Final = {200: "Done.", 201: "Made.", 202: "It goes on; `Location` leads to it."}
+_BODIES: Final = {
+    verb_operation(verb): body for verb, body in executions.VERB_BODIES.items()
+}
+
+
+class App:
+    """All of it, once it is needed.
+
+    Attributes:
+        bridges: By the name of the operation.
+    """
+
+    def __init__(self) -> None:
+        self._api = FastAPI(
+            title="Plait", version=__version__, openapi_url=None, telemetry=None
+        )
+        self._api.router.route_class = ControlRoute
+        self.bridges = {one.name: self._bridge(one) for one in OPERATIONS}
+
+    def _bridge(self, operation: Operation) -> Bridge:
+        first, *others = _REPLIES[operation.name].items()
+        self._api.add_api_route(
+            operation.template,
+            _HANDLERS[operation.name],
+            methods=[operation.method],
+            operation_id=operation.name,
+            name=operation.name,
+            tags=[operation.tag],
+            summary=(_HANDLERS[operation.name].__doc__ or "").partition("\n")[0],
+            status_code=first[0],
+            response_model=None,
+            responses={status: _reply(status, model) for status, model in (first, *others)},
+            openapi_extra=_extra(operation),
+        )
+        route = self._api.router.routes[-1]
+        assert isinstance(route, APIRoute)
+        return Bridge(self._api, route)
+
+    def document(self) -> dict[str, Any]:
+        """Return the OpenAPI document of these routes, as FastAPI makes it."""
+        return self._api.openapi()
+
+
+def _reply(status: int, model: type[BaseModel] | None) -> dict[str, Any]:
+    described = {"description": _PHRASES[status]}
+    if model is not None:
+        return {**described, "model": model}
+    schema = {"type": "string", "description": "Server-sent events."}
+    return {**described, "content": {"text/event-stream": {"schema": schema}}}
+
+
+def _extra(operation: Operation) -> dict[str, Any]:
+    extra: dict[str, Any] = {"x-plait-role": operation.role}
+    body = _BODIES.get(operation.name)
+    if body is not None:
+        content = {"application/json": {"schema": body.model_json_schema()}}
+        extra["requestBody"] = {"required": True, "content": content}
+    return extra

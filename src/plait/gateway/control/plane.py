@@ -1,0 +1,173 @@
+"""The control plane, as the gateway sees it: routes, each with its handler.
+
+Rule 1. FastAPI is imported with the first request that needs it, in a thread of its own:
+        the start of the gateway does not wait for it, nor does any other request.
+Rule 2. Whoever asks is known before anything else is looked at, and what they may is
+        checked by the service that does what they ask.
+Rule 3. A POST is JSON: no page of another site can send that unasked. Webhooks take
+        whatever their senders send; each checks its sender by a signature.
+
+Not here: the handlers (the modules beside this one), what the services do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from plait.drivers.inputs import violation_at
+from plait.gateway.binding import METHODS_WITH_BODY
+from plait.gateway.body import JSON_DEPTH_MAX, read_json, wide_integers
+from plait.gateway.control.asked import Asked, Services
+from plait.gateway.control.events import Events
+from plait.gateway.control.operations import OPERATIONS, Operation
+from plait.gateway.layers import Exchange, Handler
+from plait.gateway.message import Reply, Request, json_reply
+from plait.gateway.refusal import BadInput, UnsupportedMediaType
+from plait.gateway.threads import in_thread
+from plait.model.caller import ANYBODY, LOCAL, Caller
+from plait.model.errors import Advice, PlaitError
+from plait.model.json import JsonObject, JsonValue
+from plait.ports.identity import Authenticator, Unauthenticated
+from plait.ports.platform import Delivery
+
+if TYPE_CHECKING:
+    from plait.gateway.control.app import App
+
+WEBHOOKS: Final = "/webhooks/"
+_CREDENTIALS: Final = (b"authorization", b"x-api-key")
+
+
+class Closed(PlaitError):
+    """The route is for operators, and this gateway is open to a network."""
+
+    code: ClassVar[str] = "request.forbidden"
+    advice: ClassVar[Advice] = Advice.FIX_REQUEST
+
+
+class OpenToAll:
+    """Takes whoever reaches the gateway for its operator, or nobody at all.
+
+    Args:
+        is_open: Whether only the own machine reaches it, or a proxy checks who asks.
+    """
+
+    def __init__(self, *, is_open: bool) -> None:
+        self._is_open = is_open
+
+    async def authenticate(self, headers: Mapping[str, str], peer: str) -> Caller:
+        """Return the operator.
+
+        Raises:
+            Closed: The gateway is open to a network.
+        """
+        if not self._is_open:
+            raise Closed(
+                "listing and changing executions is for operators: listen on "
+                "127.0.0.1, or set `gateway.open_api` where a proxy checks who asks"
+            )
+        return LOCAL
+
+
+class ControlPlane:
+    """Answers what people and programs ask of the platform.
+
+    Args:
+        json_depth_max: How deep a body may be nested.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        authenticator: Authenticator,
+        events: Events,
+        *,
+        json_depth_max: int = JSON_DEPTH_MAX,
+    ) -> None:
+        self._services = services
+        self._authenticator = authenticator
+        self._events = events
+        self._json_depth_max = json_depth_max
+        self._app: App | None = None
+        self._building: asyncio.Future[App] | None = None
+
+    @property
+    def takes_webhooks(self) -> bool:
+        """Whether there is a service that takes them."""
+        return self._services.triggers is not None
+
+    def handlers(self) -> list[tuple[Operation, Handler]]:
+        """Return every operation with what answers it."""
+        return [(operation, self._handler(operation)) for operation in OPERATIONS]
+
+    def _handler(self, operation: Operation) -> Handler:
+        takes_body = operation.method in METHODS_WITH_BODY
+
+        async def handle(exchange: Exchange) -> Reply:
+            request = exchange.request
+            caller = await self._caller(operation, request)
+            body = _body_of(request, self._json_depth_max) if takes_body else {}
+            app = self._app or await self._built()
+            asked = Asked(exchange, caller, self._services, self._events, body)
+            return await app.bridges[operation.name].answer(asked)
+
+        return handle
+
+    async def deliver(self, exchange: Exchange) -> Reply:
+        """Take a webhook's request: it is kept when this returns."""
+        request = exchange.request
+        headers = _texts(request.headers)
+        path = request.path.removeprefix(WEBHOOKS)
+        delivery = Delivery(path, request.method, request.query, headers, request.body)
+        return json_reply(202, await self._services.the_triggers().deliver(delivery))
+
+    async def document(self) -> dict[str, Any]:
+        """Return the OpenAPI document of the operations."""
+        return (self._app or await self._built()).document()
+
+    async def _built(self) -> App:
+        if self._building is None:
+            self._building = asyncio.ensure_future(in_thread(_build))
+        self._app = await asyncio.shield(self._building)
+        return self._app
+
+    async def _caller(self, operation: Operation, request: Request) -> Caller:
+        try:
+            headers = _texts(request.headers)
+            return await self._authenticator.authenticate(headers, request.peer)
+        except (Unauthenticated, Closed):
+            shows_something = any(name in request.headers for name in _CREDENTIALS)
+            if operation.is_public and not shows_something:
+                return ANYBODY
+            raise
+
+
+def _build() -> App:
+    made: App = importlib.import_module("plait.gateway.control.app").App()
+    return made
+
+
+def _texts(headers: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {
+        name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()
+    }
+
+
+def _body_of(request: Request, depth_max: int) -> JsonObject:
+    media_type = request.headers.get(b"content-type", b"").partition(b";")[0].strip()
+    if media_type.lower() != b"application/json":
+        raise UnsupportedMediaType("send `Content-Type: application/json`; {} will do")
+    if request.headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
+        raise UnsupportedMediaType("compressed request bodies are not read here")
+    given = request.body or b"{}"
+    body = read_json(given, depth_max=depth_max)
+    if not isinstance(body, dict):
+        raise BadInput("the body is a JSON object")
+    wide = wide_integers(given)
+    if wide:
+        text = "the integer does not fit 64 bits; send it as a string"
+        violations: list[JsonValue] = [violation_at([*path], text) for path in wide]
+        raise BadInput("the body does not fit", {"violations": violations})
+    return body
