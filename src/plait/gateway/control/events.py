@@ -30,7 +30,7 @@ HEARTBEAT_S: Final = 15.0
 _FIRST_S: Final = 0.25
 _UNFORESEEN: Final = "something went wrong inside; the server's log says what"
 _BEAT: Final = b": still here\n\n"
-_HEADERS: Final = (
+EVENT_HEADERS: Final = (
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),
@@ -63,7 +63,7 @@ class Events:
         except BaseException:
             await _close(told, first)
             raise
-        return Reply(200, list(_HEADERS), stream=self._parts(told, first))
+        return Reply(200, list(EVENT_HEADERS), stream=self._parts(told, first))
 
     async def _parts(
         self, told: AsyncIterator[Told], coming: asyncio.Task[Told | None]

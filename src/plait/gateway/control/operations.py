@@ -35,6 +35,7 @@ class Operation:
             about one. The service that does it checks that.
         is_public: Whether those may ask too who have shown nothing of themselves. They are
             told less.
+        is_stream: Whether it always answers with a stream of events.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Operation:
     role: str
     tag: str
     is_public: bool = False
+    is_stream: bool = False
 
     @property
     def template(self) -> str:
@@ -79,7 +81,13 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("get_execution", "GET", _ONE, "viewer", EXECUTIONS, is_public=True),
     Operation("list_executions", "GET", "/executions", "viewer", EXECUTIONS),
     Operation(
-        "follow_execution", "GET", f"{_ONE}/events", "viewer", EXECUTIONS, is_public=True
+        "follow_execution",
+        "GET",
+        f"{_ONE}/events",
+        "viewer",
+        EXECUTIONS,
+        is_public=True,
+        is_stream=True,
     ),
     Operation("get_timeline", "GET", f"{_ONE}/timeline", "viewer", EXECUTIONS),
     *(
@@ -98,6 +106,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("roll_back_deployment", "POST", f"{_DEPLOYED}/rollback", "editor", WORKFLOWS),
     Operation("list_triggers", "GET", "/triggers", "viewer", WORKFLOWS),
     Operation("create_session", "POST", "/session", "editor", AGENT),
-    Operation("chat", "GET", "/chat/stream", "editor", AGENT),
-    Operation("generate_workflow", "GET", "/workflow_generation", "editor", AGENT),
+    Operation("chat", "GET", "/chat/stream", "editor", AGENT, is_stream=True),
+    Operation(
+        "generate_workflow", "GET", "/workflow_generation", "editor", AGENT, is_stream=True
+    ),
 )

@@ -21,7 +21,7 @@ from plait.drivers.inputs import violation_at
 from plait.gateway.binding import METHODS_WITH_BODY
 from plait.gateway.body import JSON_DEPTH_MAX, read_json, wide_integers
 from plait.gateway.control.asked import Asked, Services
-from plait.gateway.control.events import Events
+from plait.gateway.control.events import EVENT_HEADERS, Events
 from plait.gateway.control.operations import OPERATIONS, Operation
 from plait.gateway.layers import Exchange, Handler
 from plait.gateway.message import Reply, Request, json_reply
@@ -108,6 +108,9 @@ class ControlPlane:
         async def handle(exchange: Exchange) -> Reply:
             request = exchange.request
             caller = await self._caller(operation, request)
+            if operation.is_stream and request.method == "HEAD":
+                # Nobody would hear what is said, and nothing shall be done for nobody.
+                return Reply(200, list(EVENT_HEADERS))
             body = _body_of(request, self._json_depth_max) if takes_body else {}
             app = self._app or await self._built()
             asked = Asked(exchange, caller, self._services, self._events, body)

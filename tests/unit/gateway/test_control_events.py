@@ -1,0 +1,157 @@
+"""Streams of events: nothing is held back, and whoever leaves or drains ends them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from plait.gateway.app import Gateway, GatewaySettings
+from plait.model.caller import LOCAL
+from plait.ports.journal import StoreUnavailable
+from plait.ports.platform import Order, Told
+from tests.acceptance.gateways import request_bytes
+from tests.unit.gateway.control_scenes import Scripted, control
+from tests.unit.gateway.wires import WAIT_S, Client, client_of, listening
+
+EVENTS = "/api/v1/executions/x/events"
+FIRST = Told("turn", {"number": 1}, 1)
+END = Told("end", {"status": "completed"}, 1)
+STREAMS = [
+    EVENTS,
+    "/api/v1/chat/stream?session_id=s&user_message=hello",
+    "/api/v1/workflow_generation?session_id=s",
+]
+
+
+@asynccontextmanager
+async def served(
+    script: Scripted, heartbeat_ms: int = 15_000
+) -> AsyncIterator[tuple[Gateway, Client]]:
+    settings = GatewaySettings(has_open_api=True, heartbeat_ms=heartbeat_ms)
+    gateway = control(script, settings=settings).gateway
+    async with listening(gateway.handle) as (_, address), client_of(*address) as client:
+        yield gateway, client
+
+
+@pytest.mark.parametrize("target", STREAMS)
+async def test_each_event_goes_out_when_it_is_there(target: str) -> None:
+    script = Scripted(told=[FIRST], hangs=True)
+    async with served(script) as (_, client):
+        client.send(request_bytes(target))
+        head = await client.until(b"}\n\n")
+        assert b"content-type: text/event-stream\r\n" in head
+        assert head.endswith(b'event: turn\nid: 1\ndata: {"number":1}\n\n')
+        assert not script.closed.is_set()
+
+
+@pytest.mark.parametrize("target", STREAMS)
+async def test_whoever_leaves_ends_what_is_done_for_them(target: str) -> None:
+    script = Scripted(told=[FIRST], hangs=True)
+    async with served(script) as (_, client):
+        client.send(request_bytes(target))
+        await client.until(b"}\n\n")
+        await client.close()
+        async with asyncio.timeout(WAIT_S):
+            await script.closed.wait()
+
+
+async def test_whoever_leaves_before_the_first_event_does_too() -> None:
+    script = Scripted(hangs=True)
+    async with served(script) as (_, client):
+        client.send(request_bytes(EVENTS))
+        async with asyncio.timeout(WAIT_S):
+            while not script.asked:
+                await asyncio.sleep(0)
+        await client.close()
+        async with asyncio.timeout(WAIT_S):
+            await script.closed.wait()
+
+
+async def test_silence_is_broken_by_comments() -> None:
+    async with served(Scripted(hangs=True), heartbeat_ms=20) as (_, client):
+        client.send(request_bytes(EVENTS))
+        assert b"200 OK" in await client.until(b": still here\n\n")
+        assert await client.until(b": still here\n\n") == b": still here\n\n"
+
+
+async def test_a_drain_ends_streams_in_good_order() -> None:
+    script = Scripted(told=[FIRST], hangs=True)
+    async with served(script) as (gateway, client):
+        client.send(request_bytes(EVENTS))
+        await client.until(b"}\n\n")
+        gateway.begin_drain()
+        assert await client.closed() == b""
+        assert script.closed.is_set()
+
+
+async def test_what_goes_wrong_later_is_an_event() -> None:
+    for raises, code in ((StoreUnavailable("away"), b"store.unavailable"),
+                         (RuntimeError("hunter2"), b"internal")):  # fmt: skip
+        async with served(Scripted(told=[FIRST], raises=raises)) as (_, client):
+            client.send(request_bytes(EVENTS))
+            heard = await client.closed()
+            assert heard.split(b"event: ")[2].startswith(b'error\ndata: {"error":{"code":"')
+            assert code in heard
+            assert b"hunter2" not in heard
+
+
+@pytest.mark.parametrize(("header", "after"), [({"last_event_id": "7"}, 7), ({}, 0)])
+async def test_who_comes_back_says_what_they_have(
+    header: dict[str, str], after: int
+) -> None:
+    script = Scripted(told=[END])
+    async with served(script) as (_, client):
+        client.send(request_bytes(EVENTS, **header))
+        await client.closed()
+    assert script.asked == [("events", LOCAL, "x", after)]
+
+
+@pytest.mark.parametrize("wrong", ["-1", "x", "99999999999"])
+async def test_an_event_s_id_that_is_none_is_refused(wrong: str) -> None:
+    async with served(Scripted(told=[END])) as (_, client):
+        answer = await client.ask(request_bytes(EVENTS, last_event_id=wrong))
+        assert (answer.status, answer.error_code) == (400, "request.invalid")
+
+
+async def test_an_execution_is_streamed_to_who_asks_for_events() -> None:
+    script = Scripted(told=[FIRST, Told("result", {"output": 1})])
+    async with served(script) as (_, client):
+        body = {"workflow": "w"}
+        asking = request_bytes(
+            "/api/v1/workflow/execute", "POST", body=body, accept="text/event-stream"
+        )
+        client.send(asking)
+        heard = await client.closed()
+    assert heard.count(b"event: ") == 2
+    assert heard.endswith(b'event: result\ndata: {"output":1}\n\n')
+    (name, _, order) = script.asked[0]
+    assert (name, order) == (
+        "execute_stream",
+        Order("w", wait_ms=30_000, trace=order.trace),
+    )
+
+
+async def test_many_follow_one_execution() -> None:
+    script, count = Scripted(told=[FIRST, END]), 200
+    gateway = control(script).gateway
+
+    async def follow(host: str, port: int) -> bytes:
+        async with client_of(host, port) as client:
+            client.send(request_bytes(EVENTS))
+            return await client.closed()
+
+    async with listening(gateway.handle) as (_, address):
+        heard = await asyncio.gather(*(follow(*address) for _ in range(count)))
+    assert all(one.endswith(b'data: {"status":"completed"}\n\n') for one in heard)
+
+
+@pytest.mark.parametrize("target", STREAMS)
+async def test_nothing_is_begun_for_who_wants_the_head_only(target: str) -> None:
+    script = Scripted(told=[FIRST], hangs=True)
+    async with served(script) as (_, client):
+        answer = await client.ask(request_bytes(target, "HEAD"), "HEAD")
+        assert (answer.status, answer.headers["content-type"]) == (200, "text/event-stream")
+    assert script.asked == []
