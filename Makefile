@@ -23,7 +23,7 @@ export PYTHON
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo serve patterns check static format lint types imports test prove bench \
-	lock clean gone
+	proto lock clean gone
 
 help: ## list the targets
 	@echo 'usage: make TARGET'
@@ -83,6 +83,9 @@ prove: .venv/installed ## the scorecard of durable executions: crashes, faults, 
 bench: .venv/benchmarks ## measure Plait against others, for 25 min; installs them if it may
 	@scripts/bench-packages
 	$(VENV)/python -m benchmarks
+
+proto: .venv/installed ## generate src/plait/services/v1 from proto/
+	$(VENV)/python scripts/generate-proto
 
 lock: ## bring requirements/*.txt up to date with pyproject.toml and the index
 	@python=$$(scripts/find-python) && "$$python" -m venv --clear build/lock-env

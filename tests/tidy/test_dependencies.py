@@ -13,6 +13,8 @@ from tests.tidy.tree import ROOT, Module, in_src, module, modules
 
 # pydantic pins its core to the digit, and documents what it hands out of it.
 _PARTS = {"pydantic-core": "pydantic"}
+# Several packages bring parts of this one; ours is of the source.
+_SHARED = {"google": "protobuf"}
 _TESTING = "src/plait/testing/"
 
 
@@ -24,7 +26,7 @@ def packages_imported(modules: Iterable[Module]) -> dict[str, str]:
         for line, name in _roots(each):
             if name in sys.stdlib_module_names or name == "plait":
                 continue
-            package = _plain(owners.get(name, [name])[0])
+            package = _SHARED.get(name) or _plain(owners.get(name, [name])[0])
             found.setdefault(_PARTS.get(package, package), f"{each.path}:{line}")
     return found
 

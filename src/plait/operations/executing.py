@@ -172,7 +172,7 @@ class LocalExecutions:
             UnknownExecution: It is another tenant's.
         """
         new = summary.new
-        if caller is not ANYBODY and caller.tenant != DEFAULT_TENANT:
+        if caller != ANYBODY and caller.tenant != DEFAULT_TENANT:
             raise UnknownExecution(new.execution_id)
         return is_allowed(caller, "viewer", new.workflow)
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, assert_never
+from typing import Any, ClassVar, TypeAlias, assert_never
 
 from plait.drivers.inline.trace import Trace
 from plait.drivers.redact import redacted
@@ -32,6 +32,7 @@ from plait.kernel import (
 from plait.kernel.events import (
     CallCompleted,
     CallFailed,
+    Event,
     ExecutionCancelled,
     ExecutionCompensated,
     ExecutionCompleted,
@@ -96,6 +97,10 @@ class Start:
     trace: tuple[tuple[str, str], ...] = ()
 
 
+# Hears of what happened in a turn. It returns at once, and raises nothing.
+Hear: TypeAlias = Callable[[list[Event]], object]
+
+
 class InlineDriver:
     """Runs executions on the running event loop.
 
@@ -116,8 +121,11 @@ class InlineDriver:
         self._env = env or {}
         self._secrets = secrets or {}
 
-    async def run(self, kernel: Kernel, start: Start) -> Result:
+    async def run(self, kernel: Kernel, start: Start, hear: Hear | None = None) -> Result:
         """Run one execution to its end.
+
+        Args:
+            hear: Hears of what happens in each turn, while it happens.
 
         Raises:
             NeedsDurable: It may wait for somebody outside; nothing was begun.
@@ -126,7 +134,7 @@ class InlineDriver:
         if kernel.waits_outside:
             raise NeedsDurable(kernel.plan.name)
         loop = asyncio.get_running_loop()
-        execution = _Running(kernel, self._calls, loop)
+        execution = _Running(kernel, self._calls, loop, hear)
         try:
             execution.begin(start, self._env, Ambient(self._secrets, start.trace))
             return await execution.done
@@ -141,6 +149,7 @@ class _Running:
     kernel: Kernel
     calls: Calls
     loop: asyncio.AbstractEventLoop
+    hear: Hear | None = None
     done: asyncio.Future[Result] = field(init=False)
     state: Execution = field(init=False)
     trace: Trace = field(init=False)
@@ -194,6 +203,8 @@ class _Running:
 
     def act(self, turn: Turn, now_s: float) -> None:
         self.trace.note(turn.events, now_s)
+        if self.hear is not None:
+            self.hear([*turn.events])
         # No history is kept, so there is none that a long loop could make too long.
         self.state.event_count = 0
         for command in turn.commands:

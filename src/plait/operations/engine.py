@@ -1,0 +1,204 @@
+"""The engine in this process: runs workflows for somebody who waits.
+
+Rule 1. An operator runs what is deployed; only an editor runs a document that is not.
+Rule 2. A start with a key is durable: nothing else could tell that it came before.
+Rule 3. Whoever leaves an express execution ends it; a durable one goes on.
+
+Not here: executions of the gateway's endpoints (plait.operations.runs).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Final
+
+from plait.drivers.inline import InlineDriver, Result
+from plait.drivers.inline import Start as InlineStart
+from plait.drivers.inputs import InvalidInput, fitted
+from plait.drivers.journal import Start, Store
+from plait.kernel import Kernel
+from plait.kernel.events import Event
+from plait.model.caller import Caller, require
+from plait.model.errors import Advice, PlaitError
+from plait.model.json import JsonObject, JsonValue
+from plait.operations.executions import event_json
+from plait.operations.following import Following
+from plait.operations.keeper import Keeper
+from plait.operations.runs import LocalRuns
+from plait.plan import Plan
+from plait.ports.platform import InvalidRequest, Order, Told
+
+_ID_BYTES: Final = 16
+
+
+class UnknownWorkflow(PlaitError):
+    """No workflow of that name is deployed."""
+
+    code = "workflow.unknown"
+    advice = Advice.FIX_REQUEST
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no workflow '{name}' here")
+        self.details: JsonObject = {"workflow": name}
+
+
+class LocalEngine:
+    """Runs workflows in this process (plait.ports.platform, `Engine`).
+
+    Args:
+        find: Returns the plan of a deployed workflow, for a tenant; None: there is none.
+        compile_: Returns the plan of a document.
+    """
+
+    def __init__(
+        self,
+        driver: InlineDriver,
+        kernel_for: Callable[[Plan], Kernel],
+        keeper: Keeper,
+        *,
+        find: Callable[[str, str], Awaitable[Plan | None]],
+        compile_: Callable[[JsonObject], Awaitable[Plan]],
+    ) -> None:
+        self._driver = driver
+        self._kernel_for = kernel_for
+        self._keeper = keeper
+        self._runs = LocalRuns(keeper)
+        self._find = find
+        self._compile = compile_
+        self._following = Following(self._store)
+
+    async def execute(self, caller: Caller, order: Order) -> JsonObject:
+        """Run a workflow; return `{execution_id, workflow, status, output, error}`.
+
+        Raises:
+            InvalidRequest: Order or input cannot be.
+            UnknownWorkflow: None of that name is deployed.
+            Forbidden: The caller may not run it.
+        """
+        plan = await self._plan(caller, order)
+        value = _fitted(plan, order.input)
+        if not _is_durable(plan, order):
+            start = InlineStart(_new_id(), value, _trigger(caller), order.trace)
+            return _told(plan, await self._driver.run(self._kernel_for(plan), start))
+        durable = _durable_start(caller, order, value)
+        ended = await self._runs.start(plan, durable, order.wait_ms, is_promotable=False)
+        return _running(plan, ended) if isinstance(ended, str) else _told(plan, ended)
+
+    async def execute_stream(
+        self, caller: Caller, order: Order
+    ) -> AsyncGenerator[Told, None]:
+        """Run a workflow; yield `start`, a `turn` for whatever happens, `result` at last.
+
+        Raises:
+            PlaitError: As `execute`.
+        """
+        plan = await self._plan(caller, order)
+        value = _fitted(plan, order.input)
+        if _is_durable(plan, order):
+            start = _durable_start(caller, order, value)
+            events = self._durable_events(plan, start)
+        else:
+            express = InlineStart(_new_id(), value, _trigger(caller), order.trace)
+            events = self._express_events(plan, express)
+        async with aclosing(events):
+            async for told in events:
+                yield told
+
+    async def _durable_events(self, plan: Plan, start: Start) -> AsyncGenerator[Told, None]:
+        ended = await self._runs.start(plan, start, 0, is_promotable=False)
+        execution_id = ended if isinstance(ended, str) else ended.execution_id
+        yield Told("start", _running(plan, execution_id))
+        number = 0
+        async with aclosing(self._following.follow(execution_id)) as courses:
+            async for course in courses:
+                for latest, turn in course.turns(number, is_whole=True):
+                    number = latest
+                    yield Told("turn", turn, number)
+        result = await (await self._keeper.kept()).driver.result(execution_id)
+        yield Told("result", _told(plan, result), number)
+
+    async def _express_events(
+        self, plan: Plan, start: InlineStart
+    ) -> AsyncGenerator[Told, None]:
+        heard: asyncio.Queue[list[Event] | None] = asyncio.Queue()
+        running = asyncio.ensure_future(
+            self._driver.run(self._kernel_for(plan), start, heard.put_nowait)
+        )
+        running.add_done_callback(lambda _: heard.put_nowait(None))
+        number = 0
+        try:
+            yield Told("start", _running(plan, start.execution_id))
+            while (events := await heard.get()) is not None:
+                number += 1
+                shown: list[JsonValue] = [event_json(one) for one in events]
+                yield Told("turn", {"number": number, "events": shown}, number)
+            yield Told("result", _told(plan, await running), number)
+        finally:
+            running.cancel()
+
+    async def _plan(self, caller: Caller, order: Order) -> Plan:
+        if (order.workflow is None) == (order.definition is None):
+            raise InvalidRequest("say `workflow`, a name, or `definition`, a document")
+        if order.definition is not None:
+            require(caller, "editor")
+            return await self._compile(order.definition)
+        assert order.workflow is not None
+        require(caller, "operator", order.workflow)
+        plan = await self._find(caller.tenant, order.workflow)
+        if plan is None:
+            raise UnknownWorkflow(order.workflow)
+        return plan
+
+    async def _store(self) -> Store:
+        return (await self._keeper.kept()).store
+
+
+def _is_durable(plan: Plan, order: Order) -> bool:
+    if order.mode == "express" and order.key is not None:
+        raise InvalidRequest("a key needs a durable execution: leave out `mode`")
+    return order.key is not None or (order.mode or plan.mode) == "durable"
+
+
+def _fitted(plan: Plan, value: JsonValue) -> JsonValue:
+    try:
+        return fitted(plan, value)
+    except InvalidInput as error:
+        raise InvalidRequest(str(error), {"violations": [*error.violations]}) from error
+
+
+def _durable_start(caller: Caller, order: Order, value: JsonValue) -> Start:
+    trigger = _trigger(caller)
+    return Start(_new_id(), value, trigger, order.key, trace=order.trace)
+
+
+def _trigger(caller: Caller) -> JsonObject:
+    return {"type": "api", "by": caller.subject}
+
+
+def _new_id() -> str:
+    return secrets.token_hex(_ID_BYTES)
+
+
+def _running(plan: Plan, execution_id: str) -> JsonObject:
+    return {
+        "execution_id": execution_id,
+        "workflow": plan.name,
+        "status": "running",
+        "output": None,
+        "error": None,
+    }
+
+
+def _told(plan: Plan, result: Result) -> JsonObject:
+    failure = result.failure
+    return {
+        "execution_id": result.execution_id,
+        "workflow": plan.name,
+        "status": result.status,
+        "output": result.output,
+        "error": None if failure is None else failure.as_json(),
+        "degraded": result.is_degraded,
+    }

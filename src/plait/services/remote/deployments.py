@@ -1,0 +1,78 @@
+"""Deployments that another process keeps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from plait.model.caller import Caller
+from plait.model.json import JsonObject
+from plait.ports.platform import Wanted
+from plait.services.remote.link import Link
+from plait.services.v1 import runtime_pb2 as messages
+from plait.services.wire import Asked, loaded_object
+
+
+class RemoteDeployments:
+    """Deployments of the runtime (plait.ports.platform, `Deployments`)."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    async def validate(self, caller: Caller, definition: str) -> JsonObject:
+        """Compile a document; return `{valid, diagnostics, name}`. Nothing is kept."""
+        request = messages.ValidateDefinitionRequest(definition=definition)
+        return await self._told("validate_definition", request, caller, is_safe=True)
+
+    async def deploy(self, caller: Caller, wanted: Wanted) -> JsonObject:
+        """Keep a version of a workflow, and serve it from now on."""
+        request = messages.DeployRequest(
+            name=wanted.name,
+            definition=wanted.definition,
+            triggers=[orjson.dumps(one) for one in wanted.triggers],
+            description=wanted.description,
+            expected=wanted.expected,
+            is_kept_only=not wanted.activates,
+        )
+        return await self._told("deploy", request, caller)
+
+    async def list(self, caller: Caller, *, after: str, limit: int) -> JsonObject:
+        """Return `{deployments, next}`, by name."""
+        request = messages.ListDeploymentsRequest(after=after, limit=limit)
+        return await self._told("list_deployments", request, caller, is_safe=True)
+
+    async def get(self, caller: Caller, deployment_id: str) -> JsonObject:
+        """Return one deployment with its versions and the active definition."""
+        request = messages.GetDeploymentRequest(deployment_id=deployment_id)
+        return await self._told("get_deployment", request, caller, is_safe=True)
+
+    async def difference(
+        self, caller: Caller, deployment_id: str, old: str, new: str
+    ) -> JsonObject:
+        """Return how two versions differ: `{old, new, changes, text}`."""
+        request = messages.DiffDeploymentRequest(
+            deployment_id=deployment_id, old=old, new=new
+        )
+        return await self._told("diff_deployment", request, caller, is_safe=True)
+
+    async def activate(
+        self, caller: Caller, deployment_id: str, version: str | None
+    ) -> JsonObject:
+        """Serve another kept version; None: the one before the active one."""
+        request = messages.ActivateDeploymentRequest(
+            deployment_id=deployment_id, version=version
+        )
+        return await self._told("activate_deployment", request, caller)
+
+    async def undeploy(self, caller: Caller, deployment_id: str) -> JsonObject:
+        """Serve it no longer. Executions in flight go on."""
+        request = messages.UndeployRequest(deployment_id=deployment_id)
+        return await self._told("undeploy", request, caller)
+
+    async def _told(
+        self, method: str, request: Any, caller: Caller, *, is_safe: bool = False
+    ) -> JsonObject:
+        asked = Asked(caller)
+        reply = await self._link.call(method, request, asked, is_safe=is_safe)
+        return loaded_object(reply.json)

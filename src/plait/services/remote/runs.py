@@ -1,0 +1,143 @@
+"""The gateway's endpoints, run by the engine and the runtime.
+
+Rule. A plan is named by its hash; its bytes are sent only when the other side asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from plait.drivers.children import KIND
+from plait.drivers.inline import Result
+from plait.drivers.inline import Start as InlineStart
+from plait.drivers.journal import Start
+from plait.kernel import Kernel
+from plait.model.caller import Caller
+from plait.model.errors import PlaitError
+from plait.plan import Plan, all_nodes, dump_plan
+from plait.ports.remote import PlanUnknown
+from plait.services.remote.link import Link
+from plait.services.results import result_of
+from plait.services.v1.engine_pb2 import RunPlanRequest
+from plait.services.v1.runtime_pb2 import StartPlanRequest
+from plait.services.wire import Asked, dumped
+
+# Who may call an endpoint, the gateway has decided.
+_GATEWAY: Final = Caller("service:gateway", role="operator")
+_KERNELS_KEPT_MAX: Final = 10_000
+
+
+class RemoteDriver:
+    """Runs express workflows in the engine, as `InlineDriver` does here.
+
+    Args:
+        link: To the engine.
+        deployed: Returns all plans that are served: `workflow` steps may name any.
+        margin_ms: What a whole request may take.
+    """
+
+    def __init__(
+        self, link: Link, deployed: Callable[[], Iterable[Plan]], *, wait_ms: int
+    ) -> None:
+        self._link = link
+        self._deployed = deployed
+        self._wait_ms = wait_ms
+        self._has_children: dict[str, bool] = {}
+
+    async def run(self, kernel: Kernel, start: InlineStart) -> Result:
+        """Run one execution to its end.
+
+        Raises:
+            PlaitError: The engine refused it, or cannot be reached (plait.ports.remote).
+        """
+        plan = kernel.plan
+        plans = {plan.content_hash: plan}
+        request = _run_request(plan, start)
+        if self._runs_others(plan):
+            others = {one.name: one for one in reversed([*self._deployed()])}
+            plans |= {one.content_hash: one for one in others.values()}
+            request.workflows.update(
+                {name: one.content_hash for name, one in others.items()}
+            )
+        wait_ms = plan.timeout_ms or self._wait_ms
+        asked = Asked(_GATEWAY, start.trace)
+        reply = await _sent(self._link, "run_plan", request, request, plans, asked, wait_ms)
+        return result_of(reply, plan)
+
+    def _runs_others(self, plan: Plan) -> bool:
+        known = self._has_children.get(plan.content_hash)
+        if known is None:
+            if len(self._has_children) >= _KERNELS_KEPT_MAX:
+                self._has_children.clear()
+            known = any(node.kind == KIND for node in all_nodes(plan.scope))
+            self._has_children[plan.content_hash] = known
+        return known
+
+
+class RemoteRuns:
+    """Starts durable executions in the runtime, as `plait.operations.runs` does here."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    async def start(
+        self, plan: Plan, start: Start, wait_ms: int, *, is_promotable: bool
+    ) -> Result | str:
+        """Start a plan; return its result, or its id when it lasts longer than the wait.
+
+        Raises:
+            PlaitError: The runtime refused it, or cannot be reached.
+        """
+        request = StartPlanRequest(
+            run=_run_request(plan, start),
+            key=start.key,
+            wait_ms=wait_ms,
+            is_promotable=is_promotable,
+        )
+        plans = {plan.content_hash: plan}
+        asked = Asked(_GATEWAY, start.trace)
+        reply = await _sent(
+            self._link, "start_plan", request, request.run, plans, asked, wait_ms
+        )
+        return reply.execution_id if reply.status == "running" else result_of(reply, plan)
+
+
+def _run_request(plan: Plan, start: InlineStart | Start) -> RunPlanRequest:
+    endpoint = plan.endpoint
+    return RunPlanRequest(
+        plan_hash=plan.content_hash,
+        execution_id=start.execution_id,
+        input=dumped(start.input),
+        trigger=dumped(start.trigger),
+        wants_names=endpoint is not None
+        and (endpoint.headers is not None or bool(endpoint.status)),
+    )
+
+
+async def _sent(
+    link: Link,
+    method: str,
+    request: Any,
+    run: RunPlanRequest,
+    plans: dict[str, Plan],
+    asked: Asked,
+    wait_ms: int,
+) -> Any:
+    """Send a request; what plans the other side lacks, it gets."""
+    while True:
+        try:
+            return await link.call(method, request, asked, wait_ms=wait_ms)
+        except PlaitError as error:
+            if error.code != PlanUnknown.code:
+                raise
+            lacking = _lacking(error)
+            if not lacking:
+                raise
+        del run.plans[:]
+        run.plans.extend(dump_plan(plans[one]) for one in lacking if one in plans)
+
+
+def _lacking(error: PlaitError) -> list[str]:
+    details = getattr(error, "details", {})
+    return [one for one in details.get("plans", []) if isinstance(one, str)]

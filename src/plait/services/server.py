@@ -1,0 +1,211 @@
+"""The server of one process: its services, health and reflection, on one address.
+
+Rule 1. It listens on the network only where whoever calls has to prove who they are: by a
+        certificate of the common authority, or by the token that services share.
+Rule 2. Health may be asked by everybody: an orchestrator has no token.
+Rule 3. `drain` tells health first, then takes no more calls, and lets those under way end.
+
+Not here: what the services do (plait.services.engine and its neighbours).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing
+from ipaddress import ip_address
+from typing import Any, Final, TypeAlias
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from plait.model.errors import PlaitError
+from plait.ports.remote import OpenService
+from plait.services.channel import Security, Sizes, server_options
+from plait.services.errors import Unforeseen, refuse
+from plait.services.methods import FULL_NAMES, METHODS, Method
+from plait.services.wire import TOKEN_KEY, asked_of
+
+logger = logging.getLogger("plait.services")
+
+Handler: TypeAlias = Callable[[Any, Any], Awaitable[Any]]
+
+_HEALTH_PATHS: Final = f"/{health.SERVICE_NAME}/"
+_SERVING: Final = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+class ServiceServer:
+    """Answers for services on a socket. Make it inside the event loop.
+
+    Args:
+        servicers: What answers for each, by role: `engine`, `runtime`, `agent`.
+    """
+
+    def __init__(
+        self,
+        servicers: Mapping[str, object],
+        *,
+        security: Security | None = None,
+        sizes: Sizes | None = None,
+    ) -> None:
+        self._security = security or Security()
+        token = self._security.token
+        self._server = grpc.aio.server(
+            interceptors=[_Gate(token)] if token is not None else [],
+            options=server_options(sizes or Sizes()),
+        )
+        self._names = {role: FULL_NAMES[role] for role in servicers}
+        self._health = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        for role, servicer in servicers.items():
+            handlers = {
+                method.path.rpartition("/")[2]: _handler(role, method, servicer)
+                for method in METHODS[role].values()
+            }
+            generic = grpc.method_handlers_generic_handler(FULL_NAMES[role], handlers)
+            self._server.add_generic_rpc_handlers((generic,))
+        names = (*self._names.values(), health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self._server)
+
+    async def listen(self, address: str) -> int:
+        """Take calls from now on; return the port.
+
+        Args:
+            address: `host:port`; port 0 takes any free one.
+
+        Raises:
+            OpenService: It would be open to the network.
+            OSError: The address cannot be listened on.
+        """
+        roles = " and ".join(self._names)
+        if not self._security.is_proving and not is_loopback(address):
+            raise OpenService(roles, address)
+        credentials = self._security.server_credentials()
+        try:
+            if credentials is None:
+                port = self._server.add_insecure_port(address)
+            else:
+                port = self._server.add_secure_port(address, credentials)
+        except RuntimeError as error:
+            raise OSError(f"{address}: {error}") from error
+        await self._server.start()
+        return port
+
+    async def tell(self, *, is_ready: bool) -> None:
+        """Say through health whether the services shall be called."""
+        status = _SERVING if is_ready else _NOT_SERVING
+        for name in ("", *self._names.values()):
+            await self._health.set(name, status)
+
+    async def drain(self, grace_s: float) -> None:
+        """Take no more calls; cut off those that have not ended within `grace_s`."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(grace_s)
+
+    async def ended(self) -> None:
+        """Wait until it listens no more."""
+        await self._server.wait_for_termination()
+
+
+def is_loopback(address: str) -> bool:
+    """Tell whether only this machine reaches `host:port`.
+
+    >>> is_loopback("127.0.0.1:0"), is_loopback("[::1]:80"), is_loopback("0.0.0.0:80")
+    (True, True, False)
+    """
+    if address.startswith("unix:"):
+        return True
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class _Gate(grpc.aio.ServerInterceptor):
+    """Lets in who knows the token."""
+
+    def __init__(self, token: str) -> None:
+        self._expected = f"Bearer {token}".encode()
+
+    async def intercept_service(
+        self, continuation: Callable[[Any], Awaitable[Any]], details: Any
+    ) -> Any:
+        """See grpc.aio.ServerInterceptor."""
+        handler = await continuation(details)
+        if details.method.startswith(_HEALTH_PATHS) or handler is None:
+            return handler
+        given = dict(details.invocation_metadata).get(TOKEN_KEY, "")
+        if hmac.compare_digest(given.encode(), self._expected):
+            return handler
+        return _refusing(handler)
+
+
+def _refusing(handler: Any) -> Any:
+    async def refuse_all(_: Any, context: Any) -> None:
+        text = "the services' token is missing or another one"
+        await context.abort(grpc.StatusCode.UNAUTHENTICATED, text)
+
+    if handler.request_streaming:
+        return grpc.stream_stream_rpc_method_handler(refuse_all)
+    if handler.response_streaming:
+        return grpc.unary_stream_rpc_method_handler(refuse_all)
+    return grpc.unary_unary_rpc_method_handler(refuse_all)
+
+
+def _handler(role: str, method: Method, servicer: object) -> Any:
+    answer = getattr(servicer, method.attribute)
+    if method.is_stream:
+        return grpc.unary_stream_rpc_method_handler(
+            _guarded(role, _streamed(answer)), method.load_request, method.dump
+        )
+    return grpc.unary_unary_rpc_method_handler(
+        _guarded(role, _answered(answer)), method.load_request, method.dump
+    )
+
+
+def _answered(answer: Callable[[Any, Any], Awaitable[Any]]) -> Handler:
+    async def handle(request: Any, context: Any) -> Any:
+        asked = asked_of(context.invocation_metadata())
+        if asked is None:
+            await _refuse_nobody(context)
+        return await answer(asked, request)
+
+    return handle
+
+
+def _streamed(answer: Callable[[Any, Any], Any]) -> Handler:
+    # Not a generator: one that is left while it writes is closed by nobody.
+    async def handle(request: Any, context: Any) -> None:
+        asked = asked_of(context.invocation_metadata())
+        if asked is None:
+            await _refuse_nobody(context)
+        async with aclosing(answer(asked, request)) as events:
+            async for event in events:
+                await context.write(event)
+
+    return handle
+
+
+async def _refuse_nobody(context: Any) -> None:
+    text = "the call does not say on whose behalf it is made: `plait-caller-bin`"
+    await context.abort(grpc.StatusCode.UNAUTHENTICATED, text)
+
+
+def _guarded(role: str, handler: Handler) -> Handler:
+    async def handle(request: Any, context: Any) -> Any:
+        try:
+            return await handler(request, context)
+        except PlaitError as error:
+            return await refuse(context, error)
+        except (asyncio.CancelledError, grpc.aio.AbortError):
+            raise
+        except Exception:
+            logger.exception("a call of the %s could not be answered", role)
+            return await refuse(context, Unforeseen(role))
+
+    return handle

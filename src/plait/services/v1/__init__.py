@@ -1,0 +1,1 @@
+"""The messages of proto/plait/v1, generated: `make proto`."""

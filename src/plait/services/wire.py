@@ -1,0 +1,115 @@
+"""What stands in the metadata of calls, and JSON inside messages.
+
+Not here: errors (plait.services.errors).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, TypeAlias
+
+import orjson
+
+from plait.model.caller import Caller
+from plait.model.json import JsonObject, JsonValue
+from plait.model.record import record
+from plait.ports.platform import Told
+from plait.services.v1.common_pb2 import Event, JsonReply
+
+CALLER_KEY: Final = "plait-caller-bin"
+ERROR_KEY: Final = "plait-error-bin"
+TOKEN_KEY: Final = "authorization"
+# What a call passes on of the request that it is made for.
+TRACE_KEYS: Final = frozenset({"traceparent", "tracestate", "baggage", "x-request-id"})
+
+Pairs: TypeAlias = tuple[tuple[str, str], ...]
+Metadata: TypeAlias = "list[tuple[str, str | bytes]]"
+
+
+@record
+class Asked:
+    """On whose behalf a call is made.
+
+    Attributes:
+        trace: Trace context: pairs of header names and values.
+    """
+
+    caller: Caller
+    trace: Pairs = ()
+
+
+def metadata_of(asked: Asked, token: str | None) -> Metadata:
+    """Return the metadata of a call.
+
+    Args:
+        token: What the services share; None: nothing.
+    """
+    caller = asked.caller
+    told = {
+        "subject": caller.subject,
+        "tenant": caller.tenant,
+        "role": caller.role,
+        "grants": dict(caller.grants),
+    }
+    pairs: Metadata = [(CALLER_KEY, orjson.dumps(told))]
+    if token is not None:
+        pairs.append((TOKEN_KEY, f"Bearer {token}"))
+    pairs.extend((name, value) for name, value in asked.trace if name in TRACE_KEYS)
+    return pairs
+
+
+def asked_of(metadata: Iterable[tuple[str, str | bytes]]) -> Asked | None:
+    """Return on whose behalf a call is made; None: it does not tell.
+
+    >>> ann = Asked(Caller("user:ann", "t1", "viewer", {"orders": "editor"}))
+    >>> asked_of(metadata_of(ann, None)) == ann
+    True
+    """
+    caller: Caller | None = None
+    trace: list[tuple[str, str]] = []
+    for name, value in metadata:
+        if name == CALLER_KEY:
+            caller = _caller_of(value)
+        elif name in TRACE_KEYS and isinstance(value, str):
+            trace.append((name, value))
+    return None if caller is None else Asked(caller, tuple(trace))
+
+
+def _caller_of(value: str | bytes) -> Caller | None:
+    try:
+        told = orjson.loads(value)
+        return Caller(told["subject"], told["tenant"], told["role"], told["grants"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None
+
+
+def dumped(value: JsonValue) -> bytes:
+    """Return a value as it stands in a message; null is nothing."""
+    return b"" if value is None else orjson.dumps(value)
+
+
+def loaded(data: bytes) -> JsonValue:
+    """Return the value that a message holds."""
+    value: JsonValue = orjson.loads(data) if data else None
+    return value
+
+
+def loaded_object(data: bytes) -> JsonObject:
+    """Return the JSON object that a message holds; of nothing, the empty one."""
+    value = loaded(data)
+    return value if isinstance(value, dict) else {}
+
+
+def json_reply(told: Mapping[str, Any]) -> JsonReply:
+    """Return a JSON object as a message."""
+    return JsonReply(json=orjson.dumps(told))
+
+
+def event_of(told: Told) -> Event:
+    """Return an event as a message."""
+    return Event(type=told.type, number=told.number, data=orjson.dumps(told.data))
+
+
+def told_of(event: Event) -> Told:
+    """Return the event that a message holds."""
+    return Told(event.type, loaded_object(event.data), event.number)
