@@ -17,7 +17,6 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
-from plait.drivers.inline import InlineDriver
 from plait.gateway.binding import METHODS_WITH_BODY
 from plait.gateway.body import JSON_DEPTH_MAX, body_type
 from plait.gateway.builtin import own_routes
@@ -51,6 +50,7 @@ from plait.model.errors import PlaitError
 from plait.model.json import JsonObject
 from plait.model.record import record
 from plait.operations.keeper import Keeper
+from plait.operations.runs import Durable, Express, LocalRuns
 from plait.plan import Plan
 from plait.ports.identity import Authenticator
 
@@ -95,7 +95,9 @@ class Gateway:
     Args:
         driver: Runs them.
         kernel_for: Makes the kernel of a plan.
-        keeper: Keeps durable executions; None: durable workflows are not served.
+        keeper: The store of this process; None: it has none.
+        durable: Starts durable executions; None: they are started in this process's store,
+            and where there is none, durable workflows are not served.
         follower: Serves what is deployed in a store; None: nothing is.
         on_close: Awaited once, after the last request: closes connections, say.
         policies: What the policies around calls tell of themselves, for the metrics.
@@ -110,11 +112,12 @@ class Gateway:
 
     def __init__(
         self,
-        driver: InlineDriver,
+        driver: Express,
         *,
         settings: GatewaySettings | None = None,
         kernel_for: Callable[[Plan], Kernel] = Kernel,
         keeper: Keeper | None = None,
+        durable: Durable | None = None,
         follower: Follower | None = None,
         on_close: Callable[[], Awaitable[None]] | None = None,
         policies: Callable[[], JsonObject] | None = None,
@@ -136,7 +139,7 @@ class Gateway:
         )
         self._shared = Shared(
             driver=driver,
-            keeper=keeper,
+            durable=durable or (None if keeper is None else LocalRuns(keeper)),
             kernel_for=kernel_for,
             cache=self._cache,
             deadlines=Deadlines(settings.request_timeout_ms / 1000),

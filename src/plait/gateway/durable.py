@@ -11,109 +11,51 @@ Not here: the store (plait.operations.keeper), what the link leads to
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import re
-from contextlib import suppress
 from typing import Final
 
-from plait.drivers.journal import Start, Unkept
+from plait.drivers.journal import Start
 from plait.gateway.layers import Exchange, Handler
 from plait.gateway.message import Reply, Request, error_reply, json_reply
 from plait.gateway.metrics import RouteMetrics
 from plait.gateway.refusal import Malformed, Refused
 from plait.gateway.reply import NOT_COMPLETED, ReplyWriter
 from plait.gateway.trigger import TriggerReads, kept_trigger, trigger_reads
-from plait.kernel import Kernel
 from plait.model.errors import PlaitError
 from plait.model.json import JsonObject
-from plait.operations import check_same
-from plait.operations.keeper import Keeper
+from plait.operations.runs import Durable
 from plait.plan import Plan
-from plait.ports.journal import StoreUnavailable
 from plait.ports.status import details_of, status_of
-
-logger = logging.getLogger("plait.gateway")
 
 EXECUTIONS_PATH: Final = "/api/v1/executions"
 # Longer waits are cut by proxies; who wants to wait longer asks again.
 WAIT_MS_MAX: Final = 60_000
-# How long an execution that could not be written goes on before that is tried again.
-_TRY_AGAIN_S: Final = 1.0
 _KEY = re.compile(rb"[\x21-\x7e]{1,255}")
 _WAIT = re.compile(rb"wait\s*=\s*\"?(\d{1,6})\"?")
 
 
 def run_durable(
-    keeper: Keeper, plan: Plan, writer: ReplyWriter, metrics: RouteMetrics
+    durable: Durable, plan: Plan, writer: ReplyWriter, metrics: RouteMetrics
 ) -> Handler:
-    """Return what starts an execution, and answers with its result or a link."""
-    endpoint = plan.endpoint
-    assert endpoint is not None
-    reads, own_wait_ms = trigger_reads(plan), endpoint.wait_ms or 0
+    """Return what starts an execution, and answers with its result or a link.
 
-    async def handle(exchange: Exchange) -> Reply:
-        request, start = exchange.request, _start_of(exchange, reads)
-        kept = await keeper.kept()
-        driver = kept.driver
-        execution_id = (await driver.start(plan, start)).new.execution_id
-        if execution_id != start.execution_id:
-            check_same(await kept.store.read(execution_id), exchange.input)
-        wait_ms = wanted_wait_ms(request, own_wait_ms)
-        if not wait_ms or not await keeper.has_ended(execution_id, wait_ms):
-            return accepted(execution_id)
-        result = await driver.result(execution_id)
-        metrics.steps_ended(step.status for step in result.trace.steps.values())
-        return writer.write(result)
-
-    return handle
-
-
-def run_promotable(
-    keeper: Keeper, kernel: Kernel, writer: ReplyWriter, metrics: RouteMetrics
-) -> Handler:
-    """Return what runs an execution in memory, and writes it down if it lasts too long.
-
-    A request with a key, or one that will not wait, is written down from its beginning.
+    One of an express workflow runs in memory, and is written down if it lasts too long.
     """
-    plan = kernel.plan
     endpoint = plan.endpoint
     assert endpoint is not None
     reads, own_wait_ms = trigger_reads(plan), endpoint.wait_ms or 0
-    kept_from_the_first = run_durable(keeper, plan, writer, metrics)
+    is_promotable = plan.mode != "durable"
 
     async def handle(exchange: Exchange) -> Reply:
-        wait_ms = wanted_wait_ms(exchange.request, own_wait_ms)
-        if not wait_ms or idempotency_key(exchange.request) is not None:
-            return await kept_from_the_first(exchange)
         start = _start_of(exchange, reads)
-        unkept = Unkept((await keeper.kept()).driver, kernel, start, wait_ms)
-        try:
-            if not await keeper.is_over(unkept, wait_ms) and await _promoted(unkept):
-                return accepted(start.execution_id)
-        except BaseException:
-            unkept.abandon()
-            raise
-        result = unkept.result()
+        wait_ms = wanted_wait_ms(exchange.request, own_wait_ms)
+        result = await durable.start(plan, start, wait_ms, is_promotable=is_promotable)
+        if isinstance(result, str):
+            return accepted(result)
         metrics.steps_ended(step.status for step in result.trace.steps.values())
         return writer.write(result)
 
     return handle
-
-
-async def _promoted(unkept: Unkept) -> bool:
-    """Write an execution down; False when it has ended before that was possible."""
-    while not unkept.ended.is_set():
-        try:
-            await unkept.promote()
-        except StoreUnavailable as error:
-            logger.warning("an execution cannot be kept, and goes on: %s", error)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_TRY_AGAIN_S):
-                    await unkept.ended.wait()
-        else:
-            return True
-    return False
 
 
 def _start_of(exchange: Exchange, reads: TriggerReads) -> Start:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from plait.drivers.inline import InlineDriver, Start
+from plait.drivers.inline import Start
 from plait.gateway.binding import Binder
 from plait.gateway.cache import ReplyCache
 from plait.gateway.deadlines import Deadlines
@@ -26,7 +26,10 @@ from plait.gateway.timing import total_timing
 from plait.gateway.trigger import TriggerReads, trigger_of
 from plait.kernel import Kernel
 from plait.model.json import JsonValue, canonical_bytes
+from plait.operations.runs import Express
 from plait.plan import Endpoint
+from plait.ports.remote import ServiceError
+from plait.ports.status import details_of, status_of
 
 logger = logging.getLogger("plait.gateway")
 
@@ -53,7 +56,7 @@ Handler: TypeAlias = Callable[[Exchange], Awaitable[Reply]]
 
 
 def run_workflow(
-    driver: InlineDriver,
+    driver: Express,
     kernel: Kernel,
     writer: ReplyWriter,
     metrics: RouteMetrics,
@@ -186,6 +189,11 @@ def with_error_reply(handler: Handler) -> Handler:
             return await handler(exchange)
         except Refused as refused:
             reply = refused.as_reply()
+        except ServiceError as error:
+            status, details = status_of(error).http, details_of(error)
+            reply = error_reply(
+                status, code=error.code, message=str(error), details=details
+            )
         except Exception:
             execution_id = exchange.identity.execution_id
             logger.exception("request %s could not be answered", execution_id)

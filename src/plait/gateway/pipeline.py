@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from plait.drivers.inline import InlineDriver
 from plait.gateway.binding import METHODS_WITH_BODY, Binder
 from plait.gateway.cache import ReplyCache
 from plait.gateway.contract import InputContract
 from plait.gateway.deadlines import Deadlines
-from plait.gateway.durable import run_durable, run_promotable, with_store_errors
+from plait.gateway.durable import run_durable, with_store_errors
 from plait.gateway.identity import IdentitySource
 from plait.gateway.layers import (
     Handler,
@@ -33,7 +32,7 @@ from plait.gateway.routes import parameter_names
 from plait.gateway.trigger import trigger_reads
 from plait.kernel import Kernel
 from plait.model.record import record
-from plait.operations.keeper import Keeper
+from plait.operations.runs import Durable, Express
 from plait.plan import Endpoint, Plan
 
 
@@ -42,11 +41,11 @@ class Shared:
     """What all routes of a gateway have in common.
 
     Attributes:
-        keeper: Keeps durable executions; None: this gateway serves express ones only.
+        durable: Starts what is kept; None: this gateway serves express workflows only.
     """
 
-    driver: InlineDriver
-    keeper: Keeper | None
+    driver: Express
+    durable: Durable | None
     kernel_for: Callable[[Plan], Kernel]
     cache: ReplyCache
     deadlines: Deadlines
@@ -93,13 +92,9 @@ def build_pipeline(plan: Plan, endpoint: Endpoint, shared: Shared) -> Handler:
         json_depth_max=shared.json_depth_max,
     )
     metrics = shared.metrics.for_route(endpoint.method, endpoint.path, plan.name)
-    keeper = shared.keeper
-    if keeper is not None and plan.mode == "durable":
-        handler = with_store_errors(run_durable(keeper, plan, writer, metrics))
-    elif keeper is not None and endpoint.wait_ms is not None:
-        handler = with_store_errors(
-            run_promotable(keeper, shared.kernel_for(plan), writer, metrics)
-        )
+    durable = shared.durable
+    if durable is not None and (plan.mode == "durable" or endpoint.wait_ms is not None):
+        handler = with_store_errors(run_durable(durable, plan, writer, metrics))
     else:
         handler = _express(plan, endpoint, shared, writer, metrics)
     handler = with_input(handler, binder)

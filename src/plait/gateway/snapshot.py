@@ -139,7 +139,7 @@ class _Building:
         plan, endpoint = deployment.plan, deployment.plan.endpoint
         if endpoint is None:
             return []
-        if plan.mode != "express" and self._shared.keeper is None:
+        if plan.mode != "express" and self._shared.durable is None:
             text = (
                 f"workflow '{plan.name}' is durable; this gateway answers express ones only"
             )

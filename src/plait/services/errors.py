@@ -49,11 +49,11 @@ class Unforeseen(PlaitError):
         super().__init__(f"something went wrong inside; the log of the {service} says what")
 
 
-class RemoteError(PlaitError):
+class RemoteError(ServiceError):
     """What a service refused, as it said it. Each code has a class of its own."""
 
     def __init__(self, message: str, details: JsonObject) -> None:
-        super().__init__(message)
+        PlaitError.__init__(self, message)
         self.details = details
 
 
