@@ -229,6 +229,28 @@ class StoreSection(Section):
     """A folder: `plait serve` adds what it removes to a file there first, one a day."""
 
 
+class AgentSection(Section):
+    """Drafting workflows from descriptions (`plait draft`, the agent service)."""
+
+    endpoint: str | None = None
+    """Where an OpenAI-compatible API is: `https://api.openai.com/v1`. Default: none, and
+    drafts are made by rules, without a model."""
+    model: str = ""
+    """The model's name there."""
+    key: str = ""
+    """The name of the secret that holds the API's key. Default: none is sent."""
+    timeout: Duration = 60_000
+    """How long the model has for one answer."""
+    rounds_max: Annotated[Number, Field(ge=1, le=20)] = 5
+    """How often the model is told what is wrong with its draft."""
+    openapi: dict[str, Path] = {}
+    """OpenAPI documents whose operations drafts may call: `shop = "shop.yaml"`."""
+    session_ttl: Duration = 7 * 24 * 3_600_000
+    """How long a conversation is kept after it was last used."""
+    sessions_max: Count = 1_000
+    """Conversations that a tenant may have at once."""
+
+
 class Settings(BaseSettings):
     """All settings. Durations are milliseconds here, text such as `5s` where written."""
 
@@ -258,6 +280,7 @@ class Settings(BaseSettings):
     execution: ExecutionSection = ExecutionSection()
     resilience: ResilienceSection = ResilienceSection()
     store: StoreSection = StoreSection()
+    agent: AgentSection = AgentSection()
     connectors: dict[str, dict[str, Any]] = {}
     """Settings of connectors that other packages bring, by step type."""
 

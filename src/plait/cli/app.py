@@ -23,6 +23,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "validate": ("plait.cli.validate", "Check documents and report everything wrong."),
     "explain": ("plait.cli.explain", "Say what waits for what, and the worst case."),
     "graph": ("plait.cli.graph", "Draw a workflow's graph."),
+    "draft": ("plait.cli.draft", "Draft a workflow from a description in plain English."),
     "init": ("plait.cli.init", "Write a commented workflow to start from."),
     "deploy": ("plait.cli.deploy", "Serve workflows from a store, version by version."),
     "deployments": ("plait.cli.deployments", "Look at what is deployed; go back."),

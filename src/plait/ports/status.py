@@ -101,6 +101,8 @@ def _status(grpc: str, http: int | None = None) -> Status:
 # 409 is for what stands in the way and may stand otherwise tomorrow, 422 for what is
 # understood and refused all the same, as the API has answered since there is one.
 _ROWS: Final[Mapping[str, Status]] = {
+    "agent.model_refused": _status("UNAVAILABLE"),
+    "agent.model_unavailable": _status("UNAVAILABLE"),
     "approval.ambiguous": _status("FAILED_PRECONDITION", 409),
     "approval.not_an_approver": _status("PERMISSION_DENIED"),
     "approval.not_asked": _status("FAILED_PRECONDITION", 409),
@@ -157,6 +159,9 @@ _ROWS: Final[Mapping[str, Status]] = {
     "service.timeout": _status("DEADLINE_EXCEEDED"),
     "service.too_large": _status("INVALID_ARGUMENT", 413),
     "service.unavailable": _status("UNAVAILABLE"),
+    "session.empty": _status("FAILED_PRECONDITION", 409),
+    "session.full": _status("RESOURCE_EXHAUSTED", 409),
+    "session.too_many": _status("RESOURCE_EXHAUSTED"),
     "session.unknown": _status("NOT_FOUND"),
     "signal.invalid": _status("INVALID_ARGUMENT"),
     "signal.not_taken": _status("FAILED_PRECONDITION", 409),

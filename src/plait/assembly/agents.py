@@ -1,0 +1,153 @@
+"""The agent, put together from settings: what it drafts with, and what it drafts from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from plait.agent import (
+    AgentLimits,
+    Drafter,
+    DraftingAgent,
+    EmbeddedDrafter,
+    Knowledge,
+    KnownWorkflow,
+    OpenapiUnusable,
+    Operation,
+    read_openapi,
+)
+from plait.assembly.settings import Settings
+from plait.assembly.sources import Configured
+from plait.document import Catalog
+from plait.document.source import SourceErrors, read_source
+from plait.model.caller import Caller
+from plait.model.errors import PlaitError
+from plait.model.json import JsonObject
+from plait.ports.platform import Deployments
+from plait.ports.records import Records
+
+# More deployed workflows than this are not offered to a draft.
+_WORKFLOWS_MAX: Final = 500
+_PAGE: Final = 100
+
+
+def agent(
+    configured: Configured,
+    catalog: Catalog,
+    records: Records,
+    deployments: Deployments | None = None,
+) -> DraftingAgent:
+    """Return the agent service. Call it inside the event loop; close it when done.
+
+    Args:
+        catalog: The step types that a draft may have.
+        records: Where sessions are kept.
+        deployments: The workflows that can be called and edited; None: there are none.
+
+    Raises:
+        OpenapiUnusable: A file of `agent.openapi` is no OpenAPI document.
+    """
+    own = configured.settings.agent
+    return DraftingAgent(
+        records,
+        drafter(configured, catalog),
+        SettingsLibrary(operations(configured.settings), deployments),
+        limits=AgentLimits(ttl_ms=own.session_ttl, sessions_max=own.sessions_max),
+    )
+
+
+def drafter(configured: Configured, catalog: Catalog) -> Drafter:
+    """Return what drafts: by rules, or by the model that the settings name."""
+    del configured
+    return EmbeddedDrafter(catalog)
+
+
+def operations(settings: Settings, folder: Path | None = None) -> list[Operation]:
+    """Return the operations of all OpenAPI documents of the settings.
+
+    Args:
+        folder: Where their paths begin; None: where the command runs.
+
+    Raises:
+        OpenapiUnusable: One cannot be read, or is none.
+    """
+    found: list[Operation] = []
+    for name, path in settings.agent.openapi.items():
+        found += read_operations((folder or Path()) / path, name)
+    return found
+
+
+def read_operations(path: Path, name: str) -> list[Operation]:
+    """Return the operations of the OpenAPI document in a file.
+
+    Raises:
+        OpenapiUnusable: It cannot be read, or is none.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise OpenapiUnusable(name, f"{path} cannot be read: {error.strerror}") from None
+    return read_openapi(data, name)
+
+
+class SettingsLibrary:
+    """What drafts can be made of: operations of the settings, deployed workflows."""
+
+    def __init__(
+        self, operations: list[Operation], deployments: Deployments | None
+    ) -> None:
+        self._operations = operations
+        self._deployments = deployments
+        self._alone = Knowledge(operations)
+
+    async def knowledge(self, caller: Caller) -> Knowledge:
+        """Return the operations and the deployed workflows that a caller sees."""
+        known = await self._workflows(caller)
+        return Knowledge(self._operations, known) if known else self._alone
+
+    async def _workflows(self, caller: Caller) -> list[KnownWorkflow]:
+        if self._deployments is None:
+            return []
+        found: list[KnownWorkflow] = []
+        after = ""
+        while len(found) < _WORKFLOWS_MAX:
+            page: Any = await self._deployments.list(caller, after=after, limit=_PAGE)
+            for one in page["deployments"]:
+                text = await self.text(caller, one["deployment_id"])
+                workflow = None if text is None else known_workflow(text)
+                if workflow is not None:
+                    found.append(workflow)
+            after = page.get("next") or ""
+            if not after:
+                break
+        return found
+
+    async def text(self, caller: Caller, workflow_id: str) -> str | None:
+        """Return the text of a deployed workflow; None: there is none for the caller."""
+        if self._deployments is None:
+            return None
+        try:
+            found: Any = await self._deployments.get(caller, workflow_id)
+        except PlaitError as error:
+            if error.code.endswith(".unknown"):
+                return None
+            raise
+        text = found.get("definition") or found.get("workflow_definition")
+        return text if isinstance(text, str) else None
+
+
+def known_workflow(text: str) -> KnownWorkflow | None:
+    """Return what a draft needs to know of a workflow; None: the text is none."""
+    try:
+        value = read_source(text.encode(), name="workflow.yaml").value
+    except SourceErrors:
+        return None
+    own: JsonObject = value if isinstance(value, dict) else {}
+    name, said, schema = own.get("name"), own.get("description"), own.get("input")
+    if not isinstance(name, str):
+        return None
+    return KnownWorkflow(
+        name,
+        said if isinstance(said, str) else "",
+        schema if isinstance(schema, dict) else {},
+    )
