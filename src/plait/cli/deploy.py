@@ -122,15 +122,19 @@ def command(
         store, config, work, is_new=not dry_run, is_trial=dry_run
     )
     if as_json:
-        told: JsonObject = {
-            "is_dry_run": dry_run,
-            "deployments": [one.as_json() for one in done],
-            "others": [*others],
-        }
-        write(json_text(told, is_pretty=is_terminal(sys.stdout)) + "\n")
+        _write_json(done, others, is_trial=dry_run)
     else:
         write("".join(_text(one, shows_text=dry_run) for one in done))
     _say_summary(done, others, is_trial=dry_run)
+
+
+def _write_json(done: Sequence[_Done], others: Sequence[str], *, is_trial: bool) -> None:
+    told: JsonObject = {
+        "is_dry_run": is_trial,
+        "deployments": [one.as_json() for one in done],
+        "others": [*others],
+    }
+    write(json_text(told, is_pretty=is_terminal(sys.stdout)) + "\n")
 
 
 def _good(paths: Sequence[str], config: Path | None) -> list[LoadedFile]:

@@ -95,15 +95,21 @@ def command(
     if reload and not given:
         stop("--reload: name the files or directories that it shall watch")
     files = load_documents(given, catalog, limits)
-    has_endpoint = any(_has_endpoint(file) for file in files)
-    if given and not reload and not has_endpoint and not _has_stored(settings):
-        for file in files:
-            for line in file.findings():
-                say(line)
-        stop(_nothing_to_serve(files))
+    if given and not reload:
+        _check_served(files, settings)
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     watch = _watch(given, catalog, limits) if reload else None
     _serve(_Service(settings, available, files), watch)
+
+
+def _check_served(files: Sequence[LoadedFile], settings: Configured) -> None:
+    """End the command when there is nothing to serve."""
+    if any(_has_endpoint(file) for file in files) or _has_stored(settings):
+        return
+    for file in files:
+        for line in file.findings():
+            say(line)
+    stop(_nothing_to_serve(files))
 
 
 class _Service:

@@ -31,6 +31,9 @@ class FakeTransport:
     def is_closing(self) -> bool:
         return "close" in self.said
 
+    def get_extra_info(self, name: str) -> Any:
+        return {"peername": ("127.0.0.1", 40_000)}.get(name)
+
     def __getattr__(self, name: str) -> Any:
         return lambda: self.said.append(name)
 
