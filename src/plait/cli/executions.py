@@ -28,6 +28,7 @@ from plait.cli.transfer import export, import_
 from plait.cli.watching import watch
 from plait.drivers.journal import Store
 from plait.kernel.views import moment_text
+from plait.model.caller import DEFAULT_TENANT
 from plait.model.duration import format_ms
 from plait.model.json import JsonObject
 from plait.operations import (
@@ -155,6 +156,7 @@ def _print_shown(shown: Shown, *, is_whole: bool) -> None:
     is_running = shown.status == RUNNING
     facts: dict[str, object] = {
         "workflow": new.workflow,
+        "tenant": new.tenant if new.tenant != DEFAULT_TENANT else None,
         "started": moment_text(new.created_at_ms),
         "tags": ", ".join(new.tags),
         "key": new.key,

@@ -28,6 +28,7 @@ from plait.operations.executions import (
     show,
     shown_json,
     steps_json,
+    total_of,
 )
 from plait.operations.forking import BegunAnew, Fork, NeverRan, fork
 from plait.operations.journal import (
@@ -112,6 +113,7 @@ __all__ = [
     "shown_json",
     "signal",
     "steps_json",
+    "total_of",
     "upkeep_of",
     "verify_all",
     "waits",

@@ -343,6 +343,7 @@ async def create_from(
         tags=old.tags,
         priority=old.priority,
         parent=old.execution_id,
+        tenant=old.tenant,
     )
     new = placed(new, plan, started, old.priority)
     entries = chained(new, [one.body for one in entries])

@@ -12,7 +12,7 @@ from typing import assert_never
 import orjson
 
 from plait.drivers.inline import Trace
-from plait.drivers.journal import started_of, trace_of, turns_of, verify
+from plait.drivers.journal import Store, started_of, trace_of, turns_of, verify
 from plait.kernel.compensation import cancelled
 from plait.kernel.events import (
     CallCompleted,
@@ -30,7 +30,8 @@ from plait.model.failure import Failure
 from plait.model.json import JsonObject, JsonValue
 from plait.model.record import record
 from plait.operations.states import signals_refused, states_entered
-from plait.ports.journal import QUEUED, RUNNING, History, Message, Summary
+from plait.ports.counts import Counts
+from plait.ports.journal import QUEUED, RUNNING, History, Message, Search, Summary
 
 
 @record
@@ -124,12 +125,22 @@ def _outcome(last: object) -> tuple[JsonValue, Failure | None]:
             assert_never(last)
 
 
+async def total_of(store: Store, search: Search) -> int | None:
+    """Return how many executions a search finds; None: too many to be told soon.
+
+    Raises:
+        StoreUnavailable: It could not be read.
+    """
+    return await store.count(search) if isinstance(store, Counts) else None
+
+
 def row_json(summary: Summary) -> JsonObject:
     """Return the object that stands for one execution in a list."""
     new, standing = summary.new, summary.standing
     row: JsonObject = {
         "id": new.execution_id,
         "workflow": new.workflow,
+        "tenant": new.tenant,
         "status": standing.status,
         "created_at": moment_text(new.created_at_ms),
         "updated_at": moment_text(standing.at_ms),

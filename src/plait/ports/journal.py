@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import field
 from typing import ClassVar, Final, Protocol
 
+from plait.model.caller import DEFAULT_TENANT
 from plait.model.errors import Advice, PlaitError
 from plait.model.record import record
 
@@ -68,13 +69,14 @@ class NewExecution:
 
     Attributes:
         key: The caller's idempotency key; None: every start is another execution. A key
-            counts within its workflow.
+            counts within its workflow and tenant.
         input: The input as JSON text, for people who search in it; a large one is cut off.
         tags: Words to find it by.
         priority: Higher is claimed first.
         parent: The execution that this one belongs to or came from; None: none.
         lane: Executions of one lane are run side by side up to `lane_max`; None: it is in
             no lane.
+        tenant: Whose it is.
     """
 
     execution_id: str
@@ -88,6 +90,7 @@ class NewExecution:
     parent: str | None = None
     lane: str | None = None
     lane_max: int = 0
+    tenant: str = DEFAULT_TENANT
 
 
 @record
@@ -179,11 +182,12 @@ class Search:
 
     Attributes:
         execution_ids, statuses: One of these; none given: any.
-        key: Its idempotency key, in whichever workflow.
+        key: Its idempotency key, in whichever workflow and tenant.
         text: Stands somewhere in the input's JSON text.
         since_ms, until_ms: Created at or after, created before.
         before: The `number` of the last one of the page before, which may be gone by now;
             None: first page.
+        tenant: Whose it is; None: anybody's.
     """
 
     execution_ids: tuple[str, ...] = ()
@@ -199,6 +203,7 @@ class Search:
     lane: str | None = None
     before: int | None = None
     limit: int = field(default=50)
+    tenant: str | None = None
 
 
 class LostRace(PlaitError):
@@ -277,8 +282,8 @@ class Journal(Protocol):
         in. It is `LET_IN` then, due at once, until an append says that it `is_begun`. Nor
         does anybody hold one that has ended already.
 
-        When the workflow has an execution with the same key already, nothing is written
-        and the row of that one is returned.
+        When the workflow has an execution of the same tenant and key already, nothing is
+        written and the row of that one is returned.
 
         Raises:
             LostRace: The id is taken.

@@ -21,5 +21,6 @@ def fits(summary: Summary, search: Search) -> bool:
             search.parent in (None, new.parent),
             search.key in (None, new.key),
             search.lane in (None, new.lane),
+            search.tenant in (None, new.tenant),
         )
     )

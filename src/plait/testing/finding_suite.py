@@ -7,13 +7,27 @@ these tests too).
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any, Protocol
 
 import pytest
 
 from plait.drivers.journal import Store
+from plait.ports.counts import Counts
 from plait.ports.journal import Search, Standing
-from plait.testing.store_suite import ANN, COMPLETED, NOW_MS, StoreSuite
+from plait.testing.store_suite import (
+    ANN,
+    AT_ONCE,
+    COMPLETED,
+    NOW_MS,
+    StoreSuite,
+    entry,
+    new,
+)
 from plait.testing.upkeep_suite import KeptStore
+
+
+class CountingStore(Store, Counts, Protocol):
+    """A store that tells how many there are."""
 
 
 class FindingSuite(StoreSuite):
@@ -66,6 +80,11 @@ class FindingSuite(StoreSuite):
             Search(key="order-7", workflow="billing", tag="vip"),
             Search(tag="vip", text="Zoë", since_ms=NOW_MS + 1),
             Search(workflow="billing", tag="vip", statuses=("failed",)),
+            Search(tenant="north"),
+            Search(tenant="north", key="order-7"),
+            Search(tenant="north", workflow="billing"),
+            Search(tenant="north", text="Zoë", statuses=("failed",)),
+            Search(tenant="north", execution_ids=("wanted", "other")),
         ],
         ids=lambda search: str(
             [
@@ -76,7 +95,7 @@ class FindingSuite(StoreSuite):
         ),
     )
     async def test_finding_keeps_to_what_is_asked_for(
-        self, store: Store, search: Search
+        self, store: CountingStore, search: Search
     ) -> None:
         await self.begin(
             store, "other", tags=("vip2",), input='{"name": "Zoe"}', key="order-7 "
@@ -92,9 +111,71 @@ class FindingSuite(StoreSuite):
             created_at_ms=NOW_MS + 1,
             parent="mother",
             key="order-7",
+            tenant="north",
         )
         await self.begin(store, "another")
         assert [one.new.execution_id for one in await store.find(search)] == ["wanted"]
+        assert await store.count(search) == 1
+        assert await store.count(search, 0) is None
+
+    @pytest.mark.parametrize(
+        "asked",
+        [
+            {},
+            {"workflow": "shop"},
+            {"tag": "vip"},
+            {"statuses": ("running",)},
+            {"statuses": ("running", "failed")},
+            {"text": "vip"},
+            {"since_ms": NOW_MS},
+            {"key": "order-7"},
+            {"parent": "mother"},
+            {"lane": "checkout"},
+            {"execution_ids": ("default0", "north0", "north1")},
+        ],
+        ids=str,
+    )
+    @pytest.mark.parametrize("tenants", [("default",), ("default", "north", "a")])
+    async def test_nobody_finds_what_is_another_tenants(
+        self, store: CountingStore, asked: dict[str, Any], tenants: tuple[str, ...]
+    ) -> None:
+        given: Any = {"tags": ("vip",), "input": "vip", "parent": "mother"}
+        given |= {"lane": "checkout", "lane_max": 9}
+        for number in range(2):
+            for tenant in tenants:
+                own = {"tenant": tenant, "key": f"order-{7 + number}", **given}
+                await self.begin(store, f"{tenant}{number}", **own)
+        for tenant in (*tenants, "nobody"):
+            search = Search(tenant=tenant, **asked)
+            found = [one.new.execution_id for one in await store.find(search)]
+            names = [f"{tenant}1", f"{tenant}0"] if tenant != "nobody" else []
+            few = asked.get("execution_ids") or (("key" in asked) and (f"{tenant}0",))
+            assert found == [one for one in names if not few or one in few]
+            assert await store.count(search) == len(found)
+        everybody = Search(**asked)
+        assert await store.count(everybody) == len(await store.find(everybody))
+
+    async def test_counting_ends_where_it_costs_too_much(
+        self, store: CountingStore
+    ) -> None:
+        for number in range(5):
+            await self.begin(store, f"x{number}", tags=("vip",), input="vip")
+        for search in (Search(), Search(tag="vip"), Search(tag="vip", text="vip")):
+            counted = [await store.count(search, count_max) for count_max in (4, 5, 6)]
+            assert counted == [None, 5, 5]
+            assert await store.count(replace(search, limit=1, before=3)) == 5
+
+    async def test_one_key_of_two_tenants_begins_two_executions(
+        self, store: CountingStore
+    ) -> None:
+        first = await self.begin(store, "x1", key="k", tenant="north")
+        await self.begin(store, "x2", key="k")
+        started = new("x3", key="k", tenant="north")
+        again = await store.create(started, [entry()], AT_ONCE, ANN)
+        assert (again.summary, again.is_new) == (first, False)
+        found = await store.find(Search(key="k"))
+        assert [one.new.execution_id for one in found] == ["x2", "x1"]
+        assert await store.count(Search(key="k")) == 2
 
     async def test_one_key_of_two_workflows_is_found_in_both(self, store: Store) -> None:
         await self.begin(store, "x1", key="k")

@@ -312,6 +312,19 @@ async def test_lists_that_do_not_agree_with_rows_are_told(
     assert (whose, code) in await damages(store)
 
 
+async def test_a_store_of_the_third_schema_is_the_default_tenant_s(
+    stores: OpenStore, client: Any
+) -> None:
+    store = await stores()
+    await store.create(new("x1", key="k"), [entry()], AT_ONCE, ANN)
+    await client.set("{plait}:schema", 3)
+    brought_up = await stores()
+    assert await client.get("{plait}:schema") == b"%d" % SCHEMA
+    (found,) = await brought_up.find(Search(tenant="default", key="k"))
+    assert found.new.execution_id == "x1"
+    assert await brought_up.find(Search(tenant="north")) == []
+
+
 async def test_a_schema_that_is_no_number_is_told(stores: OpenStore, client: Any) -> None:
     await client.set("{plait}:schema", "x")
     with pytest.raises(StoreDamaged, match="schema is no number"):

@@ -8,7 +8,7 @@ from plait.stores.sqlite.faults import NotAsWritten
 from plait.stores.sqlite.rows import summary_of
 
 ROW = (
-    *("x", "w", "sha256:1", 1, "{}", None, "[]", 0, None, None, 0),
+    *("x", "w", "sha256:1", 1, "{}", None, "[]", 0, None, None, 0, "default"),
     *("running", 1, None, None, 1, b"digest", 1, None, 0),
 )
 

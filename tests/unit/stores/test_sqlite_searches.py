@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +19,7 @@ import pytest
 from plait.ports.journal import Entry, NewExecution, Search, Standing
 from plait.stores import pieces
 from plait.stores.sqlite import SqliteStore, claims, lanes, searches
-from plait.stores.sqlite.searches import search_sql
+from plait.stores.sqlite.searches import count_sql, search_sql
 
 T = TypeVar("T")
 
@@ -45,6 +46,11 @@ def explain(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         (Search(parent="x1"), "executions_by_parent (parent=?"),
         (Search(key="k"), "executions_by_key (key=?"),
         (Search(key="k", workflow="shop"), "executions_by_key (key=? AND workflow=?"),
+        (
+            Search(key="k", workflow="shop", tenant="north"),
+            "executions_by_key (key=? AND workflow=? AND tenant=?",
+        ),
+        (Search(tenant="north"), "executions_by_tenant (tenant=?"),
         (Search(tag="vip"), "t USING PRIMARY KEY (tag=?"),
         (Search(tag="vip", statuses=("failed",)), "t USING PRIMARY KEY (tag=?"),
         (Search(statuses=("running",)), "standings_by_status (status=?"),
@@ -68,8 +74,8 @@ def test_a_search_reads_the_latest_of_just_what_it_asks_for(
     steps = [row[3] for row in explain.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
     assert index in steps[0]
     is_sorted = any("TEMP B-TREE" in step for step in steps)
-    has_many_workflows = search.key is not None and search.workflow is None
-    assert is_sorted == (bool(search.execution_ids) or has_many_workflows)
+    has_many_keys = search.key is not None and search.tenant is None
+    assert is_sorted == (bool(search.execution_ids) or has_many_keys)
     assert not any(step.startswith("SCAN") for step in steps[1:])
 
 
@@ -164,3 +170,66 @@ def test_a_claim_costs_the_same_however_many_wait(explain: sqlite3.Connection) -
         assert [workflow for workflow, _ in found] == ["due"]
         costs.append(len(steps))
     assert costs[1] < 2 * costs[0]
+
+
+@pytest.mark.parametrize(
+    ("search", "index"),
+    [
+        (Search(), "COVERING INDEX"),
+        (Search(tenant="default"), "COVERING INDEX executions_by_tenant (tenant=?"),
+        (Search(workflow="shop"), "COVERING INDEX executions_by_workflow (workflow=?"),
+        (Search(statuses=("failed",)), "COVERING INDEX standings_by_status (status=?"),
+        (Search(tag="vip"), "t USING PRIMARY KEY (tag=?"),
+    ],
+)
+def test_a_count_reads_an_index_alone(
+    explain: sqlite3.Connection, search: Search, index: str
+) -> None:
+    sql, values = count_sql(search, None, 10)
+    steps = [row[3] for row in explain.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
+    tables = [step for step in steps if step.startswith(("SEARCH", "SCAN"))]
+    (table,) = [step for step in tables if "subquery" not in step]
+    assert index in table
+
+
+@pytest.mark.parametrize("search", [Search(text="rare"), Search(since_ms=98)])
+async def test_a_count_that_looks_at_rows_ends_before_it_has_seen_too_many(
+    tmp_path: Path, search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pieces, "PIECE_ROWS", 10)
+    store = await SqliteStore.open(tmp_path / "plait.db")
+    for number in range(100):
+        new = NewExecution(f"x{number}", "shop", "sha256:1", number, '"rare"')
+        await store.create(new, [Entry(b"", b"")], Standing("running", 1, 0), "w")
+    expected = len(await store.find(replace(search, limit=200)))
+    assert await store.count(search) == expected
+    monkeypatch.setattr(pieces, "ROWS_LOOKED_AT_MAX", 30)
+    assert await store.count(search) is None
+    await store.close()
+
+
+async def test_the_default_tenant_is_found_as_fast_as_before_where_it_is_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pieces, "PIECE_ROWS", 10)
+    store = await SqliteStore.open(tmp_path / "plait.db")
+    count = 0
+
+    async def begin(number: int, **fields: Any) -> None:
+        new = NewExecution(f"x{number}", "shop", "sha256:1", number, "{}", **fields)
+        await store.create(new, [Entry(b"", b"")], Standing("running", 1, 0), "w")
+
+    async def run(query: Callable[[sqlite3.Connection], T]) -> T:
+        nonlocal count
+        count += 1
+        return await store._readers.run(query)
+
+    for number in range(50):
+        await begin(number, tags=("rare",) if number == 5 else ())
+    rare = Search(tenant="default", tag="rare")
+    (found,) = await searches.find(run, rare)
+    assert (found.new.execution_id, count) == ("x5", 2)
+    await begin(50, tenant="north", tags=("rare",))
+    assert await searches.find(run, rare) == [found]
+    assert count == 2 + 2 + 6
+    await store.close()

@@ -32,6 +32,7 @@ from plait.kernel.events import (
     OutsideEvent,
     WorkerLost,
 )
+from plait.model.caller import DEFAULT_TENANT
 from plait.model.errors import PlaitError
 from plait.ports.journal import Entry, History, NewExecution
 
@@ -85,6 +86,8 @@ def origin_of(new: NewExecution) -> bytes:
     columns = (
         (new.execution_id, new.workflow, new.plan_hash, new.created_at_ms, new.input),
         (new.key, new.tags, new.priority, new.parent, new.lane, new.lane_max),
+        # Histories from before there were tenants are the default one's.
+        *(() if new.tenant == DEFAULT_TENANT else (new.tenant,)),
     )
     return hashlib.blake2b(orjson.dumps(columns), digest_size=DIGEST_BYTES).digest()
 

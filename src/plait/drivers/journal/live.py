@@ -458,7 +458,8 @@ class Live:
         handle: CallHandle
         if call.kind == KIND:
             resumed_at_ms = self.state.resumed_at_ms
-            handle = self.host.children.start(call, hear, resumed_at_ms)
+            tenant = self.summary.new.tenant
+            handle = self.host.children.start(call, hear, resumed_at_ms, tenant)
         else:
             handle = self.host.calls.start(call, hear)
         # A call that failed at once has been heard already; its handle is of no use.

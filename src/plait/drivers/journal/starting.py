@@ -17,6 +17,7 @@ from plait.expression import ExpressionError, Template
 from plait.kernel import Ambient
 from plait.kernel.events import ExecutionResumed, ExecutionStarted
 from plait.kernel.views import first_names
+from plait.model.caller import DEFAULT_TENANT
 from plait.model.errors import Advice, PlaitError
 from plait.model.json import JsonValue, canonical_bytes
 from plait.plan import Plan
@@ -51,6 +52,9 @@ def placed(
     """
     if plan.lane is not None:
         lane = _lane_of(plan, plan.lane.key, started)
+        if new.tenant != DEFAULT_TENANT:
+            # A tenant's own: no other keeps its executions waiting.
+            lane = f"{canonical_bytes(new.tenant).decode()}:{lane}"
         new = replace(new, lane=lane, lane_max=plan.lane.max)
     if priority is None:
         priority = _priority_of(plan, started)

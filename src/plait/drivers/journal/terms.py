@@ -8,6 +8,7 @@ from typing import Protocol
 from plait.drivers.journal.payload import searched
 from plait.kernel import BEHAVIOUR, Kernel
 from plait.kernel.events import ExecutionStarted
+from plait.model.caller import DEFAULT_TENANT
 from plait.model.json import JsonObject, JsonValue
 from plait.model.record import record
 from plait.plan import Plan
@@ -31,6 +32,7 @@ class Start:
         key: The caller's idempotency key: a second start returns the first execution.
         priority: Higher goes first, 0 to 9; None: what the document says.
         parent: The execution that this one belongs to.
+        tenant: Whose it is; a child's is its parent's.
         trace: Headers that its calls pass on: `traceparent` and the like.
     """
 
@@ -42,6 +44,7 @@ class Start:
     priority: int | None = None
     trace: tuple[tuple[str, str], ...] = ()
     parent: str | None = None
+    tenant: str = DEFAULT_TENANT
 
 
 @record
@@ -86,6 +89,7 @@ def new_execution(plan: Plan, start: Start, at_ms: int) -> NewExecution:
         start.tags,
         start.priority or 0,
         start.parent,
+        tenant=start.tenant,
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count, islice
 
+from plait.ports.counts import COUNT_MAX
 from plait.ports.journal import (
     IN_LANE,
     LET_IN,
@@ -43,7 +44,7 @@ class MemoryStore(MemoryUpkeep):
 
     def __init__(self) -> None:
         self._histories: dict[str, History] = {}
-        self._keys: dict[tuple[str, str], str] = {}
+        self._keys: dict[tuple[str, str, str], str] = {}
         super().__init__(self._histories, self._drop)
         self._numbers = count(1)
         self._plans: dict[str, bytes] = {}
@@ -63,13 +64,12 @@ class MemoryStore(MemoryUpkeep):
         self, new: NewExecution, entries: Sequence[Entry], standing: Standing, owner: str
     ) -> Created:
         """See plait.ports.journal.Journal."""
-        if new.key is not None and (new.workflow, new.key) in self._keys:
-            first = self._keys[new.workflow, new.key]
+        if new.key is not None and (first := self._keys.get(_key_of(new))) is not None:
             return Created(self._histories[first].summary, is_new=False)
         if new.execution_id in self._histories:
             raise LostRace(new.execution_id)
         if new.key is not None:
-            self._keys[new.workflow, new.key] = new.execution_id
+            self._keys[_key_of(new)] = new.execution_id
         head = entries[-1].digest
         is_queued = standing.status == RUNNING and self._is_full(new)
         holder = None if is_queued or standing.status != RUNNING else owner
@@ -123,6 +123,11 @@ class MemoryStore(MemoryUpkeep):
         if search.before is not None:
             latest_first = [one for one in latest_first if one.number < search.before]
         return [one for one in latest_first if fits(one, search)][: search.limit]
+
+    async def count(self, search: Search, count_max: int = COUNT_MAX) -> int | None:
+        """See plait.ports.counts.Counts."""
+        found = sum(fits(one.summary, search) for one in self._histories.values())
+        return found if found <= count_max else None
 
     async def post(self, message: Message) -> None:
         """See plait.ports.journal.Journal."""
@@ -208,7 +213,7 @@ class MemoryStore(MemoryUpkeep):
     def _drop(self, new: NewExecution) -> None:
         del self._histories[new.execution_id]
         if new.key is not None:
-            del self._keys[new.workflow, new.key]
+            del self._keys[_key_of(new)]
         self._aside.pop(new.execution_id, None)
         self._hear_all(new.execution_id)
 
@@ -275,3 +280,7 @@ class MemoryStore(MemoryUpkeep):
         history = self._histories[summary.new.execution_id]
         self._histories[summary.new.execution_id] = History(held, history.entries)
         return held
+
+
+def _key_of(new: NewExecution) -> tuple[str, str, str]:
+    return new.tenant, new.workflow, new.key or ""

@@ -17,16 +17,16 @@ WITH wanted AS (
         $1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[],
         $7::text[], $8::bigint[], $9::text[], $10::text[], $11::bigint[], $12::bigint[],
         $13::text[], $14::bigint[], $15::bytea[], $16::text[], $17::text[], $18::text[],
-        $19::bigint[]
+        $19::bigint[], $20::text[]
     ) WITH ORDINALITY AS w (
         id, workflow, plan_hash, created_at_ms, input, key, tags, priority, parent, status,
         at_ms, wake_at_ms, error_code, length, head, owner, token, lane, lane_max,
-        place
+        tenant, place
     )
 ), made AS (
     INSERT INTO executions
-        (id, workflow, plan_hash, created_at_ms, input, key, tags, parent)
-    SELECT id, workflow, plan_hash, created_at_ms, input, key, tags::jsonb, parent
+        (id, workflow, plan_hash, created_at_ms, input, key, tags, parent, tenant)
+    SELECT id, workflow, plan_hash, created_at_ms, input, key, tags::jsonb, parent, tenant
     FROM wanted ORDER BY place
     ON CONFLICT DO NOTHING RETURNING number, id
 ), placed AS (
@@ -48,7 +48,7 @@ WITH wanted AS (
 ), added AS (
     INSERT INTO entries (execution, number, body, digest)
     SELECT m.number, n.number, n.body, n.digest
-    FROM unnest($20::text[], $21::bigint[], $22::bytea[], $23::bytea[])
+    FROM unnest($21::text[], $22::bigint[], $23::bytea[], $24::bytea[])
         AS n (id, number, body, digest)
     JOIN made m ON m.id = n.id
 ), tagged AS (
@@ -98,8 +98,8 @@ async def create_all(connection: Any, starts: Sequence[Start]) -> list[int | Non
     return [made[index] for index in range(len(starts))]
 
 
-def _key(start: Start) -> tuple[str, str]:
-    return start.new.workflow, start.new.key or ""
+def _key(start: Start) -> tuple[str, str, str]:
+    return start.new.workflow, start.new.key or "", start.new.tenant
 
 
 def _rows(starts: Sequence[Start]) -> list[list[Any]]:
@@ -124,10 +124,11 @@ def _rows(starts: Sequence[Start]) -> list[list[Any]]:
             start.token,
             start.new.lane,
             start.new.lane_max,
+            start.new.tenant,
         )
         for start in starts
     ]
-    return columns(rows, 19)
+    return columns(rows, 20)
 
 
 def _entries(starts: Sequence[Start]) -> list[list[Any]]:

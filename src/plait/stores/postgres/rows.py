@@ -12,11 +12,11 @@ from plait.stores.faults import StoreDamaged
 
 COLUMNS: Final = (
     "e.id, e.workflow, e.plan_hash, e.created_at_ms, e.input, e.key, e.tags, s.priority,"
-    " e.parent, s.lane, s.lane_max, s.status, s.at_ms, s.wake_at_ms, s.error_code,"
-    " s.length, s.head, s.epoch, s.owner, s.lane_state, e.number"
+    " e.parent, s.lane, s.lane_max, e.tenant, s.status, s.at_ms, s.wake_at_ms,"
+    " s.error_code, s.length, s.head, s.epoch, s.owner, s.lane_state, e.number"
 )
-# Of the columns, those of text: id to parent, lane, status, error code, owner.
-_TEXTS: Final = (0, 1, 2, 4, 5, 6, 8, 9, 11, 14, 18)
+# Of the columns, those of text: id to parent, lane, tenant, status, error code, owner.
+_TEXTS: Final = (0, 1, 2, 4, 5, 6, 8, 9, 11, 12, 15, 19)
 SELECT: Final = (
     f"SELECT {COLUMNS} FROM executions e JOIN standings s ON s.execution = e.number"
 )
@@ -35,5 +35,5 @@ def summary_of(row: Sequence[Any]) -> Summary:
     tags = orjson.loads(row[6])
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
         raise StoreDamaged(place, "its tags are no list of texts")
-    new: list[Any] = [*row[:6], tuple(tags), *row[7:11]]
-    return Summary(NewExecution(*new), Standing(*row[11:15]), *row[15:21])
+    new: list[Any] = [*row[:6], tuple(tags), *row[7:12]]
+    return Summary(NewExecution(*new), Standing(*row[12:16]), *row[16:22])

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
+from plait.ports.counts import COUNT_MAX
 from plait.ports.journal import (
     QUEUED,
     RUNNING,
@@ -35,7 +36,7 @@ from plait.stores.postgres import leases
 from plait.stores.postgres.appends import Refusal, append_all
 from plait.stores.postgres.creates import Start, create_all
 from plait.stores.postgres.rows import COLUMNS, SELECT, summary_of
-from plait.stores.postgres.searches import find
+from plait.stores.postgres.searches import count, find
 from plait.stores.postgres.server import Server, fetch
 from plait.stores.postgres.session import CHANNEL, Session
 from plait.stores.postgres.upkeep import PostgresUpkeep
@@ -125,9 +126,9 @@ class PostgresStore(PostgresUpkeep):
         Raises:
             LostRace: It is not the key that is taken.
         """
-        where = f"{SELECT} WHERE e.workflow = $1 AND e.key = $2"
+        where = f"{SELECT} WHERE e.workflow = $1 AND e.key = $2 AND e.tenant = $3"
         async with self._server.connection() as connection:
-            first = await connection.fetchrow(where, new.workflow, new.key)
+            first = await connection.fetchrow(where, new.workflow, new.key, new.tenant)
             if first is not None:
                 return summary_of(first)
             known = "SELECT FROM executions WHERE id = $1"
@@ -169,6 +170,10 @@ class PostgresStore(PostgresUpkeep):
     async def find(self, search: Search) -> list[Summary]:
         """See plait.ports.journal.Journal."""
         return await find(self._server, search)
+
+    async def count(self, search: Search, count_max: int = COUNT_MAX) -> int | None:
+        """See plait.ports.counts.Counts."""
+        return await count(self._server, search, count_max)
 
     async def post(self, message: Message) -> None:
         """See plait.ports.journal.Journal."""

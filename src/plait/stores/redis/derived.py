@@ -25,7 +25,9 @@ _ROW: Final = f"{PREFIX}x:"
 # stands there was lost, and that is not to be forgotten.
 _LISTS: Final = {
     **dict.fromkeys(("lane:*", "held:*", "waiting"), "SSCAN"),
-    **dict.fromkeys(("w:*", "s:*", "p:*", "t:*", "e:*", "free:*", "queue:*"), "ZSCAN"),
+    **dict.fromkeys(
+        ("w:*", "s:*", "p:*", "t:*", "e:*", "tn:*", "free:*", "queue:*"), "ZSCAN"
+    ),
     "ended": "ZSCAN",
 }
 _LACKS: Final = "is not in {}, where its row says it is"

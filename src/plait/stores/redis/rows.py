@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import orjson
 
+from plait.model.caller import DEFAULT_TENANT
 from plait.ports.journal import (
     IN_LANE,
     Entry,
@@ -26,7 +27,12 @@ def row_of(
     new: NewExecution, standing: Standing, length: int, head: bytes, token: str
 ) -> list[str | bytes]:
     """Return the fields of an execution that begins, names and values in turn."""
-    optional = {"key": new.key, "parent": new.parent, "lane": new.lane}
+    optional = {
+        "key": new.key,
+        "parent": new.parent,
+        "lane": new.lane,
+        "tenant": None if new.tenant == DEFAULT_TENANT else new.tenant,
+    }
     fields: dict[str, str | bytes] = {
         "id": new.execution_id,
         "workflow": new.workflow,
@@ -103,6 +109,7 @@ def _summary_of(row: dict[bytes, bytes]) -> Summary:
         optional("parent"),
         optional("lane"),
         int(text.get("lane_max", 0)),
+        optional("tenant") or DEFAULT_TENANT,
     )
     wake_at_ms, error_code = word("wake_at_ms"), word("error_code")
     standing = Standing(
@@ -154,13 +161,16 @@ def messages_of(execution_id: str, kept: dict[bytes, bytes]) -> tuple[Message, .
     )
 
 
-def key_field(workflow: str, key: str | None) -> str:
+def key_field(workflow: str, key: str | None, tenant: str) -> str:
     """Return where an idempotency key stands in the hash of all; empty: there is none.
 
-    >>> key_field("shop", "order-7")
-    '4:shoporder-7'
+    >>> key_field("shop", "order-7", "default"), key_field("shop", "order-7", "north")
+    ('4:shoporder-7', '@5:north4:shoporder-7')
     """
-    return "" if key is None else f"{len(workflow)}:{workflow}{key}"
+    if key is None:
+        return ""
+    whose = "" if tenant == DEFAULT_TENANT else f"@{len(tenant)}:{tenant}"
+    return f"{whose}{len(workflow)}:{workflow}{key}"
 
 
 def indexes_of(search: Search) -> list[str]:
@@ -172,6 +182,7 @@ def indexes_of(search: Search) -> list[str]:
         "e": search.error_code,
         "s": status,
         "w": search.workflow,
+        "tn": None if search.tenant == DEFAULT_TENANT else search.tenant,
     }
     lists = [f"{PREFIX}{one}:{value}" for one, value in given.items() if value is not None]
     return lists or [f"{PREFIX}all"]

@@ -5,11 +5,14 @@ The server looks at some rows at a time: between two such pieces others have the
 
 from __future__ import annotations
 
+from dataclasses import replace
 from operator import itemgetter
 from typing import Any, Final
 
 from redis import exceptions
 
+from plait.model.caller import DEFAULT_TENANT
+from plait.ports.counts import ROWS_LOOKED_AT_MAX
 from plait.ports.journal import Search, Summary
 from plait.stores.damaged import whole_of
 from plait.stores.faults import StoreDamaged
@@ -41,6 +44,49 @@ async def find(client: Any, scripts: Scripts, search: Search) -> list[Summary]:
     return [row for row in rows if fits(row, search)][: search.limit]
 
 
+async def count(
+    client: Any, scripts: Scripts, search: Search, count_max: int
+) -> int | None:
+    """See plait.ports.counts.Counts.count."""
+    tenants = f"{PREFIX}tenants"
+    if search.tenant == DEFAULT_TENANT and not await client.scard(tenants):
+        search = replace(search, tenant=None)
+    if search.execution_ids or search.key is not None:
+        found = await find(client, scripts, replace(search, before=None, limit=2**31))
+        return len(found) if len(found) <= count_max else None
+    indexes = indexes_of(search)
+    if _is_list(search, indexes):
+        total = int(await client.zcard(indexes[0]))
+        return total if total <= count_max else None
+    return await _counted(scripts, await _shortest(client, indexes), search, count_max)
+
+
+def _is_list(search: Search, indexes: list[str]) -> bool:
+    """Say whether just what is asked for stands in the one list.
+
+    >>> search = Search(tag="vip")
+    >>> _is_list(search, indexes_of(search))
+    True
+    >>> search = Search(tag="vip", tenant="default")
+    >>> _is_list(search, indexes_of(search))
+    False
+    """
+    asked = [one for one in _wanted(search) if one]
+    return not asked or (len(asked) == 1 and indexes != [f"{PREFIX}all"])
+
+
+async def _counted(
+    scripts: Scripts, index: str, search: Search, count_max: int
+) -> int | None:
+    total, looked_at = 0, 0
+    below: str | bytes | None = "+inf"
+    while below is not None and total <= count_max and looked_at < ROWS_LOOKED_AT_MAX:
+        wanted = _wanted(search)
+        found, below = await scripts.run("search", "", index, below, IDS_MAX, 0, *wanted)
+        total, looked_at = total + found, looked_at + IDS_MAX
+    return total if below is None and total <= count_max else None
+
+
 async def _from_index(client: Any, scripts: Scripts, search: Search) -> list[Summary]:
     index = await _shortest(client, indexes_of(search))
     below: str | int | None = "+inf" if search.before is None else search.before
@@ -66,6 +112,7 @@ def _wanted(search: Search) -> list[str]:
         search.parent,
         search.lane,
         search.tag,
+        search.tenant,
     )
     return ["" if one is None else str(one) for one in given] + list(search.statuses)
 
@@ -74,12 +121,23 @@ async def _ids_by_key(client: Any, search: Search) -> list[str] | None:
     """Return the executions with the key that is asked for; None: none is asked for."""
     if search.key is None:
         return None
-    workflows = [search.workflow]
+    workflows, tenants = [search.workflow], [search.tenant]
     if search.workflow is None:
-        workflows = [one.decode() for one in await client.smembers(f"{PREFIX}workflows")]
-    fields = [key_field(one, search.key) for one in workflows if one is not None]
+        workflows = await _members(client, "workflows")
+    if search.tenant is None:
+        tenants = [DEFAULT_TENANT, *await _members(client, "tenants")]
+    fields = [
+        key_field(workflow, search.key, tenant)
+        for tenant in tenants
+        for workflow in workflows
+        if workflow is not None and tenant is not None
+    ]
     found = await client.hmget(f"{PREFIX}keys", fields) if fields else []
     return [one.decode() for one in found if one is not None]
+
+
+async def _members(client: Any, name: str) -> list[str | None]:
+    return [one.decode() for one in await client.smembers(f"{PREFIX}{name}")]
 
 
 async def _shortest(client: Any, indexes: list[str]) -> str:

@@ -30,7 +30,7 @@ PORT: Final = 6379
 
 logger = logging.getLogger("plait.redis")
 
-SCHEMA: Final = 3
+SCHEMA: Final = 4
 # Older ones look at the memory's limit amid a script, and may end it half done.
 _VERSION_MIN: Final = 7
 ANSWER_TIMEOUT_S: Final = 10.0

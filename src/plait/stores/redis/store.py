@@ -9,6 +9,8 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 
+from plait.model.caller import DEFAULT_TENANT
+from plait.ports.counts import COUNT_MAX
 from plait.ports.journal import (
     IN_LANE,
     QUEUED,
@@ -42,7 +44,7 @@ from plait.stores.redis.rows import (
     unpacked,
 )
 from plait.stores.redis.scripting import Scripts
-from plait.stores.redis.search import find
+from plait.stores.redis.search import count, find
 from plait.stores.redis.server import Server
 from plait.stores.redis.session import CHANNEL, SLICE, Session
 from plait.stores.redis.upkeep import RedisUpkeep
@@ -109,7 +111,7 @@ class RedisStore(RedisUpkeep):
                 new.execution_id,
                 new.execution_id,
                 new.workflow,
-                key_field(new.workflow, new.key),
+                key_field(new.workflow, new.key, new.tenant),
                 new.parent or "",
                 standing.status,
                 new.priority,
@@ -118,6 +120,7 @@ class RedisStore(RedisUpkeep):
                 new.lane_max,
                 standing.at_ms,
                 standing.error_code or "",
+                "" if new.tenant == DEFAULT_TENANT else new.tenant,
                 len(new.tags),
                 length,
                 *new.tags,
@@ -178,6 +181,11 @@ class RedisStore(RedisUpkeep):
         """See plait.ports.journal.Journal."""
         with self._server.errors():
             return await find(self._server.client, self._scripts, search)
+
+    async def count(self, search: Search, count_max: int = COUNT_MAX) -> int | None:
+        """See plait.ports.counts.Counts."""
+        with self._server.errors():
+            return await count(self._server.client, self._scripts, search, count_max)
 
     async def post(self, message: Message) -> None:
         """See plait.ports.journal.Journal."""

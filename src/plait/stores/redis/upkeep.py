@@ -99,7 +99,8 @@ class RedisUpkeep:
     async def _removed(self, wanted: Summary) -> bool:
         new = wanted.new
         arguments = (new.execution_id, wanted.length, new.workflow)
-        places = (key_field(new.workflow, new.key), new.parent or "", *new.tags)
+        key = key_field(new.workflow, new.key, new.tenant)
+        places = (key, new.parent or "", new.tenant, *new.tags)
         return bool(await self._scripts.run("remove", "", *arguments, *places))
 
     async def _row(self, execution_id: str) -> Summary | None:

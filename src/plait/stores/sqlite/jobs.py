@@ -38,11 +38,11 @@ ASIDE: Final = 2
 # damaged one that has lost its first would refuse every start.
 _BEGIN: Final = (
     "INSERT INTO executions"
-    " (number, id, workflow, plan_hash, created_at_ms, input, key, tags, parent)"
+    " (number, id, workflow, plan_hash, created_at_ms, input, key, tags, parent, tenant)"
     " VALUES (1 + max(coalesce((SELECT max(number) FROM executions), 0),"
     " coalesce((SELECT max(execution) FROM leftovers), 0),"
     " coalesce((SELECT max(execution) FROM standings), 0),"
-    " coalesce((SELECT max(execution) FROM entries), 0)), ?, ?, ?, ?, ?, ?, ?, ?)"
+    " coalesce((SELECT max(execution) FROM entries), 0)), ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (id) DO NOTHING"
 )
 _HELD: Final = (
@@ -80,8 +80,9 @@ def create(
 ) -> Created:
     """See plait.ports.journal.Journal.create."""
     if new.key is not None:
-        where = f"{SELECT} WHERE e.workflow = ? AND e.key = ?"
-        first = connection.execute(where, (new.workflow, new.key)).fetchone()
+        where = f"{SELECT} WHERE e.workflow = ? AND e.key = ? AND e.tenant = ?"
+        name = (new.workflow, new.key, new.tenant)
+        first = connection.execute(where, name).fetchone()
         if first is not None:
             return Created(summary_of(first), is_new=False)
     cursor = connection.cursor()
@@ -113,6 +114,7 @@ def _begun(cursor: Cursor, new: NewExecution) -> int:
         new.key,
         orjson.dumps(new.tags).decode(),
         new.parent,
+        new.tenant,
     )
     written = cursor.execute(_BEGIN, columns)
     if not written.rowcount:

@@ -14,8 +14,8 @@ from plait.stores.sqlite.faults import NotAsWritten
 
 COLUMNS: Final = (
     "e.id, e.workflow, e.plan_hash, e.created_at_ms, e.input, e.key, e.tags, s.priority,"
-    " e.parent, s.lane, s.lane_max, s.status, s.at_ms, s.wake_at_ms, s.error_code,"
-    " s.length, s.head, s.epoch, s.owner, s.lane_state, e.number"
+    " e.parent, s.lane, s.lane_max, e.tenant, s.status, s.at_ms, s.wake_at_ms,"
+    " s.error_code, s.length, s.head, s.epoch, s.owner, s.lane_state, e.number"
 )
 SELECT: Final = (
     f"SELECT {COLUMNS} FROM executions e JOIN standings s ON s.execution = e.number"
@@ -25,7 +25,7 @@ _TEXT_OR_NONE, _NUMBER_OR_NONE = (str, NoneType), (int, NoneType)
 # In the order of the columns.
 _KINDS: Final[tuple[tuple[type, ...], ...]] = (
     *(_TEXT, _TEXT, _TEXT, _NUMBER, _TEXT, _TEXT_OR_NONE, _TEXT, _NUMBER, _TEXT_OR_NONE),
-    *(_TEXT_OR_NONE, _NUMBER),
+    *(_TEXT_OR_NONE, _NUMBER, _TEXT),
     *(_TEXT, _NUMBER, _NUMBER_OR_NONE, _TEXT_OR_NONE, _NUMBER, (bytes,), _NUMBER),
     *(_TEXT_OR_NONE, _NUMBER, _NUMBER),
 )
@@ -65,5 +65,5 @@ def summary_of(row: tuple[Any, ...]) -> Summary:
     tags = orjson.loads(row[6])
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
         raise NotAsWritten("its tags are no list of texts")
-    new: list[Any] = [*row[:6], tuple(tags), *row[7:11]]
-    return Summary(NewExecution(*new), Standing(*row[11:15]), *row[15:])
+    new: list[Any] = [*row[:6], tuple(tags), *row[7:12]]
+    return Summary(NewExecution(*new), Standing(*row[12:16]), *row[16:])

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from plait.ports.blobs import BlobDamaged
+from plait.ports.counts import COUNT_MAX
 from plait.ports.derived import Difference
 from plait.ports.journal import (
     Append,
@@ -110,6 +111,10 @@ class SqliteStore:
     async def find(self, search: Search) -> list[Summary]:
         """See plait.ports.journal.Journal."""
         return await searches.find(self._readers.run, search)
+
+    async def count(self, search: Search, count_max: int = COUNT_MAX) -> int | None:
+        """See plait.ports.counts.Counts."""
+        return await searches.count(self._readers.run, search, count_max)
 
     async def post(self, message: Message) -> None:
         """See plait.ports.journal.Journal."""

@@ -7,10 +7,10 @@
 --   h:ID              list: its history, entry by entry
 --   m:ID, d:ID        hash: messages that wait; set: ids of those that were heard
 --   a:ID              hash: messages that nobody could read, put aside
---   keys              hash: workflow and idempotency key -> id
---   all, w:W, s:S, p:P, t:T, e:E  sorted sets of ids by number: all, of a workflow, status,
---                     parent, tag, error
---   workflows         set: the Ws of which there is or was a w:W
+--   keys              hash: tenant, workflow and idempotency key -> id
+--   all, w:W, s:S, p:P, t:T, e:E, tn:N  sorted sets of ids by number: all, of a workflow,
+--                     status, parent, tag, error, tenant (but for the default one)
+--   workflows, tenants  set: the Ws of which there is or was a w:W; the Ns
 --   ended             sorted set of ids by the moment of their end
 --   charge            who looks after the store: until_ms|worker
 --   free:P:W          sorted set of ids by due time: running and not queued, of priority P

@@ -13,9 +13,13 @@ local function tell(id, key, is_mended)
 end
 
 -- The field of `keys`: as rows.key_field has it, which counts characters.
-local function key_field(workflow, key)
-  local _, count = string.gsub(workflow, '[^\128-\191]', '')
-  return count .. ':' .. workflow .. key
+local function counted(text)
+  local _, count = string.gsub(text, '[^\128-\191]', '')
+  return count .. ':' .. text
+end
+
+local function key_field(tenant, workflow, key)
+  return (tenant and '@' .. counted(tenant) or '') .. counted(workflow) .. key
 end
 
 -- Where an execution stands: kind, key, member and score; nil: its row is not whole.
@@ -24,7 +28,8 @@ local function places_of(id)
     return nil
   end
   local row = call('HMGET', P .. 'x:' .. id, 'status', 'owner', 'wake_at_ms', 'priority',
-    'workflow', 'lane_state', 'lane', 'number', 'at_ms', 'error_code', 'parent', 'tags', 'key')
+    'workflow', 'lane_state', 'lane', 'number', 'at_ms', 'error_code', 'parent', 'tags', 'key',
+    'tenant')
   local status, owner, wake_at_ms, priority, workflow = row[1], row[2], row[3], row[4], row[5]
   local lane_state, lane, number = row[6], row[7], row[8]
   local is_list, tags = pcall(cjson.decode, row[12] or '')
@@ -51,6 +56,10 @@ local function places_of(id)
   if row[10] and row[10] ~= '' then
     add('zset', 'e:' .. row[10], id, number)
   end
+  if row[14] then
+    add('zset', 'tn:' .. row[14], id, number)
+    add('set', 'tenants', row[14])
+  end
   if not is_running then
     add('zset', 'ended', id, row[9])
   elseif owner == '' and wake_at_ms ~= '' and lane_state ~= QUEUED then
@@ -71,7 +80,7 @@ local function places_of(id)
     add('set', 'waiting', id)
   end
   if row[13] then
-    add('hash', 'keys', key_field(workflow, row[13]), id)
+    add('hash', 'keys', key_field(row[14], workflow, row[13]), id)
   end
   return places
 end

@@ -1,7 +1,8 @@
 -- number
 -- Brings a store up, some executions at a time: those behind that number, the oldest first.
 -- From schema 1 to 2: what is due is listed by workflow too. From 2 to 3: executions are
--- listed by tag, error and end.
+-- listed by tag, error and end. From 3 to 4: executions may be of a tenant; those that are
+-- there are the default one's, which is not written down.
 -- Returns the number to go on behind; nil: it is done.
 if call('GET', P .. 'schema') == '1' then
   for _, priority in ipairs(call('ZRANGE', P .. 'priorities', 0, -1)) do
@@ -11,6 +12,9 @@ if call('GET', P .. 'schema') == '1' then
     settle(id)
   end
   call('SET', P .. 'schema', 2)
+end
+if call('GET', P .. 'schema') == '3' then
+  call('SET', P .. 'schema', 4)
 end
 if call('GET', P .. 'schema') ~= '2' then
   return nil
@@ -28,7 +32,7 @@ for at = 1, #found, 2 do
   end
 end
 if #found == 0 then
-  call('SET', P .. 'schema', 3)
+  call('SET', P .. 'schema', 4)
   return nil
 end
 return found[#found]

@@ -1,4 +1,4 @@
--- id, length, workflow, key's field or '', parent or '', tags...
+-- id, length, workflow, key's field or '', parent or '', tenant, tags...
 -- Returns whether it was removed: 1 or 0.
 local id = ARGV[1]
 local x = P .. 'x:' .. id
@@ -17,7 +17,7 @@ for _ = 1, 16 do
   end
   parent = above[3] or ''
 end
-for at = 6, #ARGV do
+for at = 7, #ARGV do
   call('ZREM', P .. 't:' .. ARGV[at], id)
 end
 if ARGV[4] ~= '' and call('HGET', P .. 'keys', ARGV[4]) == id then
@@ -29,6 +29,7 @@ end
 call('ZREM', P .. 'e:' .. row[4], id)
 call('ZREM', P .. 's:' .. row[3], id)
 call('ZREM', P .. 'w:' .. ARGV[3], id)
+call('ZREM', P .. 'tn:' .. ARGV[6], id)
 call('ZREM', P .. 'ended', id)
 call('ZREM', P .. 'all', id)
 call('SREM', P .. 'waiting', id)
