@@ -10,13 +10,20 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from plait.assembly.stores import open_records
+import pytest
+
+from plait.assembly.stores import open_records, open_store
+from plait.model.caller import Caller
+from plait.operations.deploying import StoredDeployments
+from plait.ports.journal import Search
+from plait.ports.platform import Wanted
 from plait.ports.records import Change
 from plait.testing.upstream import Upstream
 from plait.testing.upstream_scripts import after, reply
 from tests.acceptance.cli import Done, plait
 from tests.acceptance.gateways import GatewayProcess, serving
 from tests.unit.gateway.wires import WAIT_S, Answer
+from tests.unit.operations.deploying import compiles
 
 HELLO = """\
 name: {name}
@@ -79,6 +86,29 @@ async def test_what_is_deployed_is_served_and_a_second_run_changes_nothing(
     async with gateway(tmp_path) as process:
         assert "  GET    /hello  →  hello (deployed)" in process.lines
         assert (await process.ask("/hello")).body == b'"one"'
+
+
+@pytest.mark.parametrize("mode", ["durable", "express"])
+async def test_what_a_tenant_s_endpoint_starts_is_the_tenant_s(
+    tmp_path: Path, mode: str
+) -> None:
+    place = str(tmp_path / ".plait" / "plait.db")
+    text = PAY.format(where="card").replace("path: /pay", "path: /pay, wait: 1ms")
+    records = await open_records(place)
+    made = StoredDeployments(records, compiles, now_ms=lambda: 0)
+    wanted = Wanted("pay", f"{text}mode: {mode}\n")
+    await made.deploy(Caller("key:1", "north", "admin"), wanted)
+    await records.close()
+    async with (
+        Upstream(after(asyncio.Event(), reply())) as service,
+        gateway(tmp_path, upstreams={"service": service}) as process,
+    ):
+        answer = await process.ask("/~north/pay", "POST", body={})
+        assert answer.status == 202, answer.body
+    store = await open_store(place)
+    (found,) = await store.find(Search())
+    assert (found.new.workflow, found.new.tenant) == ("pay", "north")
+    await store.close()
 
 
 async def test_a_dry_run_shows_what_would_change_and_makes_no_store(tmp_path: Path) -> None:

@@ -35,11 +35,14 @@ _WAIT = re.compile(rb"wait\s*=\s*\"?(\d{1,6})\"?")
 
 
 def run_durable(
-    durable: Durable, plan: Plan, writer: ReplyWriter, metrics: RouteMetrics
+    durable: Durable, plan: Plan, writer: ReplyWriter, metrics: RouteMetrics, tenant: str
 ) -> Handler:
     """Return what starts an execution, and answers with its result or a link.
 
     One of an express workflow runs in memory, and is written down if it lasts too long.
+
+    Args:
+        tenant: Whose executions these are.
     """
     endpoint = plan.endpoint
     assert endpoint is not None
@@ -47,7 +50,7 @@ def run_durable(
     is_promotable = plan.mode != "durable"
 
     async def handle(exchange: Exchange) -> Reply:
-        start = _start_of(exchange, reads)
+        start = _start_of(exchange, reads, tenant)
         wait_ms = wanted_wait_ms(exchange.request, own_wait_ms)
         result = await durable.start(plan, start, wait_ms, is_promotable=is_promotable)
         if isinstance(result, str):
@@ -58,7 +61,7 @@ def run_durable(
     return handle
 
 
-def _start_of(exchange: Exchange, reads: TriggerReads) -> Start:
+def _start_of(exchange: Exchange, reads: TriggerReads, tenant: str) -> Start:
     request, identity = exchange.request, exchange.identity
     return Start(
         identity.execution_id,
@@ -66,6 +69,7 @@ def _start_of(exchange: Exchange, reads: TriggerReads) -> Start:
         kept_trigger(request, reads),
         idempotency_key(request),
         trace=identity.trace,
+        tenant=tenant,
     )
 
 

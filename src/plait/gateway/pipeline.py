@@ -82,8 +82,8 @@ def _express(
     return handler
 
 
-def build_pipeline(plan: Plan, endpoint: Endpoint, shared: Shared) -> Handler:
-    """Return the handler for `plan` behind `endpoint`. Innermost layer first."""
+def build_pipeline(plan: Plan, endpoint: Endpoint, shared: Shared, tenant: str) -> Handler:
+    """Return the handler for a tenant's `plan` behind `endpoint`. Innermost layer first."""
     writer = ReplyWriter(endpoint, plan)
     binder = Binder(
         InputContract(plan.input_schema),
@@ -94,7 +94,7 @@ def build_pipeline(plan: Plan, endpoint: Endpoint, shared: Shared) -> Handler:
     metrics = shared.metrics.for_route(endpoint.method, endpoint.path, plan.name)
     durable = shared.durable
     if durable is not None and (plan.mode == "durable" or endpoint.wait_ms is not None):
-        handler = with_store_errors(run_durable(durable, plan, writer, metrics))
+        handler = with_store_errors(run_durable(durable, plan, writer, metrics, tenant))
     else:
         handler = _express(plan, endpoint, shared, writer, metrics)
     handler = with_input(handler, binder)

@@ -161,7 +161,8 @@ class _Building:
         key = _handler_key(deployment)
         handler = self._handlers.get(key)
         if handler is None:
-            handler = build_pipeline(deployment.plan, endpoint, self._shared)
+            plan, tenant = deployment.plan, deployment.tenant
+            handler = build_pipeline(plan, endpoint, self._shared, tenant)
             self._handlers[key] = handler
         return handler
 

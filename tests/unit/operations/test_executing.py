@@ -57,10 +57,10 @@ class Scene:
 
         self.executions = LocalExecutions(Keeper(open_))
 
-    async def start(self, *execution_ids: str) -> None:
+    async def start(self, *execution_ids: str, tenant: str = "default") -> None:
         """Begin executions that wait for somebody to pay."""
         for execution_id in execution_ids:
-            await self.driver.start(PLAN, Start(execution_id, None))
+            await self.driver.start(PLAN, Start(execution_id, None, tenant=tenant))
 
 
 @asynccontextmanager
@@ -90,18 +90,38 @@ async def test_who_may_look_only_changes_nothing(verb: str) -> None:
         assert told["status"] == "cancelled"
 
 
-async def test_another_tenants_execution_does_not_exist() -> None:
+@pytest.mark.parametrize(
+    ("owner", "stranger"),
+    [("default", STRANGER), ("elsewhere", LOCAL), ("third", STRANGER)],
+)
+async def test_another_tenants_execution_does_not_exist(
+    owner: str, stranger: Caller
+) -> None:
     async with scene() as case:
-        await case.start("x")
+        await case.start("x", tenant=owner)
         for ask in (
-            case.executions.get(STRANGER, "x"),
-            case.executions.timeline(STRANGER, "x"),
-            case.executions.change(STRANGER, "x", "cancel", {}),
-            anext(case.executions.events(STRANGER, "x", 0)),
+            case.executions.get(stranger, "x"),
+            case.executions.timeline(stranger, "x"),
+            case.executions.change(stranger, "x", "cancel", {}),
+            anext(case.executions.events(stranger, "x", 0)),
         ):
             with pytest.raises(UnknownExecution):
                 await ask
-        assert (await case.executions.find(STRANGER, Search()))["executions"] == []
+        for search in (Search(), Search(tenant=owner), Search(execution_ids=("x",))):
+            found = await case.executions.find(stranger, search)
+            assert (found["executions"], found["total_count"]) == ([], 0)
+
+
+async def test_a_tenant_sees_and_changes_its_own() -> None:
+    async with scene() as case:
+        await case.start("x", tenant="elsewhere")
+        await case.start("y")
+        found: Any = await case.executions.find(STRANGER, Search())
+        assert [one["id"] for one in found["executions"]] == ["x"]
+        assert found["total_count"] == 1
+        assert "steps" in await case.executions.get(STRANGER, "x")
+        told = await case.executions.change(STRANGER, "x", "cancel", {})
+        assert (told["status"], told["tenant"]) == ("cancelled", "elsewhere")
 
 
 async def test_pages_and_cursors_lead_to_the_same_rows() -> None:
