@@ -322,16 +322,23 @@ class Gateway:
         keeper = self._keeper
         if self._follower is not None:
             # First: executions that go on may run what is deployed as steps.
-            await self._follower.begin(partial(self.deploy, origin=STORED))
+            is_needed = self._keeps or not self._loaded[FILES]
+            serve = partial(self.deploy, origin=STORED)
+            await self._follower.begin(serve, is_needed=is_needed)
         if keeper is None:
             return
-        if any(_is_kept(one.plan) for one in self._snapshot.deployments):
+        if self._keeps:
             await keeper.keep()
         elif keeper.is_there:
             try:
                 await keeper.kept()
             except PlaitError as error:  # nothing that is served here needs it
                 logger.warning("executions in the store stay where they are: %s", error)
+
+    @property
+    def _keeps(self) -> bool:
+        """Whether a workflow is served that needs the store of executions."""
+        return any(_is_kept(one.plan) for one in self._snapshot.deployments)
 
     @property
     def trouble(self) -> str | None:

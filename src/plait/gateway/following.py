@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import Final, Protocol, TypeAlias
 
 from plait.gateway.deployment import Finding, Loaded
-from plait.model.errors import PlaitError
+from plait.model.errors import Advice, PlaitError
 
 logger = logging.getLogger("plait.deployments")
 
@@ -69,10 +69,22 @@ class Follower:
         self._following: asyncio.Future[None] | None = None
         self._told: str | None = None
 
-    async def begin(self, serve: Serve) -> None:
-        """Serve what is deployed now, and from now on what will be."""
+    async def begin(self, serve: Serve, *, is_needed: bool) -> None:
+        """Serve what is deployed now, and from now on what will be.
+
+        Args:
+            is_needed: Whether there is nothing to do without the store.
+
+        Raises:
+            PlaitError: It is needed, and to wait for it would not help.
+        """
         self._serve = serve
-        await self._look(is_first=True)
+        error = await self._look()
+        if error is not None and error.advice is Advice.RETRY:
+            self.trouble = error.code
+        elif error is not None and is_needed:
+            raise error
+        self._tell(error)
         self._following = asyncio.ensure_future(self._follow())
 
     async def look(self) -> None:
@@ -81,14 +93,15 @@ class Follower:
         What keeps this from being so is told in the log: it is deployed all the same.
         """
         if self._serve is not None:
-            await self._look()
+            self._tell(await self._look())
 
     async def _follow(self) -> None:
         while True:
             await self._next_beat()
-            await self._look()
+            self._tell(await self._look())
 
-    async def _look(self, *, is_first: bool = False) -> None:
+    async def _look(self) -> PlaitError | None:
+        """Serve what is deployed now; return what stood against that."""
         serve = self._serve
         assert serve is not None
         try:
@@ -98,16 +111,20 @@ class Follower:
                 level = logging.ERROR if finding.is_error else logging.WARNING
                 logger.log(level, "%s", finding.render())
         except PlaitError as error:
-            if is_first or self.trouble is not None:
-                self.trouble = error.code
-            if self._told != error.code:
-                text = "what is deployed cannot be looked at, and is tried again: %s"
-                logger.warning(text, error)
-            self._told = error.code
+            return error
         except Exception:
             logger.exception("what is deployed could not be served; the last one stays")
         else:
-            self.trouble = self._told = None
+            self.trouble = None
+        return None
+
+    def _tell(self, error: PlaitError | None) -> None:
+        """Say once what is wrong with the store."""
+        code = None if error is None else error.code
+        if code is not None and code != self._told:
+            text = "what is deployed cannot be looked at, and is tried again: %s"
+            logger.warning(text, error)
+        self._told = code
 
     async def close(self) -> None:
         """Follow no more."""
