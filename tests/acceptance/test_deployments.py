@@ -213,6 +213,37 @@ async def test_a_gateway_follows_what_another_process_deploys(tmp_path: Path) ->
         await until(process, "/hello", "request.not_found", 404)
 
 
+async def test_what_is_deployed_over_http_is_served_before_the_reply(
+    tmp_path: Path,
+) -> None:
+    api = "/api/v1/workflow/deployments"
+    versions = []
+    async with gateway(tmp_path) as process:
+        for value, status in (("one", 201), ("two", 201), ("two", 200)):
+            wanted = {
+                "name": "hello",
+                "workflow_definition": HELLO.format(name="hello", value=value),
+            }
+            made = await process.ask(api, "POST", body=wanted)
+            assert (made.status, json.loads(made.body)["status"]) == (status, "active")
+            versions.append(json.loads(made.body)["version"])
+            assert (await process.ask("/hello")).body == f'"{value}"'.encode()
+        wrong = {"name": "hello", "workflow_definition": "name: hello\nsteps: 1\n"}
+        refused = await process.ask(api, "POST", body=wrong)
+        error = json.loads(refused.body)["error"]
+        assert (refused.status, error["code"]) == (422, "deployment.invalid")
+        assert error["details"]["diagnostics"][0]["line"] == 2
+        query = f"old={versions[0]}&new={versions[1]}"
+        told = json.loads((await process.ask(f"{api}/hello/diff?{query}")).body)
+        assert [one["path"] for one in told["changes"]] == ["said"]
+        back = await process.ask(f"{api}/hello/rollback", "POST", body={})
+        assert json.loads(back.body)["version"] == versions[0]
+        assert (await process.ask("/hello")).body == b'"one"'
+        assert (await process.ask(f"{api}/hello", "DELETE", body={})).status == 200
+        assert (await process.ask("/hello")).status == 404
+        assert (await process.ask(f"{api}/nothing")).status == 404
+
+
 async def test_no_request_is_lost_and_none_sees_half_of_a_switch(tmp_path: Path) -> None:
     folder = tmp_path / "wf"
     write(folder, "a")

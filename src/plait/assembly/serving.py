@@ -65,7 +65,9 @@ def gateway(
         follower=stored.follower,
         on_close=performer.close,
         policies=performer.snapshot,
-        services=Services(executions=LocalExecutions(keeper)),
+        services=Services(
+            executions=LocalExecutions(keeper), deployments=stored.deployments
+        ),
     )
     return made
 
