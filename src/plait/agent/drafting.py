@@ -18,7 +18,7 @@ from typing import Final
 from plait.agent.conditions import DECIDED, express
 from plait.agent.knowledge import Knowledge, Match
 from plait.agent.openapi import Operation, Parameter
-from plait.agent.reading import FAILS, Reader, unmarked
+from plait.agent.reading import AND, FAILS, MARK, Reader, unmarked
 from plait.agent.requests import is_spoken_of, literal, literal_text, request_of
 from plait.agent.schemas import Leaf, leaves, type_of
 from plait.agent.scope import Inputs, Made, Scope, array_of, bind, bind_optional, key_words
@@ -309,6 +309,7 @@ class _Drafter:
         if wish.recalls and any(one is operation for one in self.used):
             return []
         self._tell_ties(wish, match)
+        self._tell_rest(wish, operation)
         step = self._call(operation, wish.text, scope)
         if wish.attempts is not None:
             step["retry"] = {"max_attempts": wish.attempts}
@@ -328,6 +329,14 @@ class _Drafter:
         ][:3]
         hint = f"; do you mean {' or '.join(near)}?" if near else "?"
         self.unresolved.append(f"Which operation does '{said}'{hint}")
+
+    def _tell_rest(self, wish: Wish, operation: Operation) -> None:
+        """Ask about what stands behind an `and` and is no part of the call."""
+        for piece in AND.split(wish.text)[1:]:
+            words = nouns(piece)
+            is_known = not words or self.knowledge.has_any(operation, words)
+            if not is_known and not MARK.search(piece):
+                self._not_found(Wish(piece.strip()))
 
     def _tell_ties(self, wish: Wish, match: Match) -> None:
         if match.others:

@@ -259,7 +259,7 @@ class _Editor:
         found = _first(_RETRY, text)
         if found is None:
             return False
-        attempts = attempts_in(text) or _last_number(text)
+        attempts = _last_number(text.replace(found["step"], "")) or attempts_in(text)
         path = self._target(found["step"])
         if path is None or attempts is None:
             if attempts is None:

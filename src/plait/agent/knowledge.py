@@ -144,6 +144,11 @@ class Knowledge:
         """Tell whether any operation has a word."""
         return word in self._places
 
+    def has_any(self, operation: Operation, words: Sequence[str]) -> bool:
+        """Tell whether any of some words is one of an operation's."""
+        known = next(one for one in self._known if one.operation is operation)
+        return any(word in known.weights for word in words)
+
     def rarity(self, term: str) -> float:
         """Return what a word weighs: 1 when one operation has it, near 0 when all do."""
         count = len(self._places.get(term, ()))

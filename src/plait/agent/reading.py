@@ -107,7 +107,7 @@ _AFTER_BEHIND: Final = re.compile(
     r"(?i)^(.+?)\s+(?:after|once)\s+(\w+ing\b.+|.+\b(?:is|are|has|have)\b.+)$"
 )
 _BEFORE: Final = re.compile(r"(?i)^before\s+([^,]+),\s*(.+)$")
-_AND: Final = re.compile(
+AND: Final = re.compile(
     r"(?i)\s*,\s*and\s+|\s*,\s*|\s+and\s+(?:also\s+)?|\s+as\s+well\s+as\s+|\s*&\s*"
 )
 _APPROVAL: Final = re.compile(
@@ -364,7 +364,7 @@ class Reader:
 
     def _pieces(self, text: str) -> list[str]:
         """Divide at commas and `and`, where what follows stands for itself."""
-        cuts = list(_AND.finditer(text))
+        cuts = list(AND.finditer(text))
         made: list[str] = []
         begin, verb = 0, first_verb(text)
         for here, cut in enumerate(cuts):

@@ -187,10 +187,13 @@ class DraftingAgent:
 
     async def _said(self, session: Session, message: Message) -> Session:
         def with_message(now: Session) -> Session:
-            messages = (*now.messages, message)
-            if len(messages) > MESSAGES_MAX:
+            # An answer is kept until the next message: for whoever lost the connection.
+            said = tuple(one for one in now.messages if one.role == "user")
+            said += (message,) if message.role == "user" else ()
+            messages = said if message.role == "user" else (*said, message)
+            if len(said) > MESSAGES_MAX:
                 raise SessionFull(f"a session has {MESSAGES_MAX} messages at most")
-            if sum(len(one.text) for one in messages) > SAID_LENGTH_MAX:
+            if sum(len(one.text) for one in said) > SAID_LENGTH_MAX:
                 raise SessionFull(f"a session has {SAID_LENGTH_MAX} characters at most")
             return replace(now, messages=messages)
 

@@ -115,20 +115,22 @@ class Surgery:
     def _change(self, meant: Callable[[Any], None], cut: Callable[[], str]) -> None:
         wanted = copy.deepcopy(self.value)
         meant(wanted)
-        try:
-            text = cut()
-            source = self._read(text)
-            is_right = source.value == wanted
-        except (SourceErrors, ValueError, IndexError, KeyError):
-            is_right = False
+        is_right = False
+        if not _is_json(self.text):
+            try:
+                text = cut()
+                source = self._read(text)
+                is_right = source.value == wanted
+            except (SourceErrors, ValueError, IndexError, KeyError):
+                is_right = False
+            self.is_rewritten = self.is_rewritten or not is_right
         if not is_right:
-            self.is_rewritten = True
             text = self._anew(wanted)
             source = self._read(text)
         self.text, self._source = text, source
 
     def _anew(self, value: JsonObject) -> str:
-        if self.text.lstrip()[:1] == "{":
+        if _is_json(self.text):
             return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
         return write_document(value)
 
