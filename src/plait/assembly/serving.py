@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from asyncio import Future
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from ipaddress import ip_address
@@ -19,10 +19,13 @@ from plait.assembly.settings import GatewaySection, Settings
 from plait.assembly.sources import Configured
 from plait.assembly.stores import is_there, open_store
 from plait.drivers.children import Workflows
+from plait.drivers.inline import InlineDriver
 from plait.gateway.app import Gateway, GatewaySettings
 from plait.gateway.control.asked import Services
 from plait.gateway.deployment import Loaded
 from plait.gateway.http1 import HttpLimits
+from plait.operations.definitions import compiles
+from plait.operations.engine import LocalEngine
 from plait.operations.executing import LocalExecutions
 from plait.operations.keeper import Keeper, Kept
 from plait.plan import Plan
@@ -37,42 +40,79 @@ def gateway(
     Args:
         connectors: Which calls it can make; None: all installed.
     """
-    own = configured.settings.gateway
     performer = compose.calls(configured.settings, connectors, configured.secrets)
 
     def workflows(name: str) -> Plan | None:
         return made.plan_named(name)
 
     keeper = Keeper(
-        partial(_open, configured, performer, workflows),
+        partial(open_kept, configured, performer, workflows),
         is_there=is_there(configured.settings.store.url),
         secrets=configured.secrets,
     )
+
+    def find(tenant: str, name: str) -> Plan | None:
+        return made.plan_named(name, tenant)
+
     stored = deploying(configured.settings, connectors)
+    driver = compose.driver(configured, performer, workflows)
     made = Gateway(
-        compose.driver(configured, performer, workflows),
-        settings=GatewaySettings(
-            request_timeout_ms=own.request_timeout,
-            in_flight_max=own.in_flight_max,
-            json_depth_max=own.json_depth_max,
-            cache_bytes_max=own.cache_bytes_max,
-            has_docs=own.docs,
-            has_metrics=own.metrics,
-            has_open_api=_is_open(own),
-        ),
+        driver,
+        settings=gateway_settings(configured.settings.gateway),
         kernel_for=partial(compose.kernel, configured.settings),
         keeper=keeper,
         follower=stored.follower,
         on_close=performer.close,
         policies=performer.snapshot,
         services=Services(
-            executions=LocalExecutions(keeper), deployments=stored.deployments
+            executions=LocalExecutions(keeper),
+            engine=local_engine(configured, connectors, driver, keeper, find),
+            deployments=stored.deployments,
         ),
     )
     return made
 
 
-async def _open(configured: Configured, performer: Calls, workflows: Workflows) -> Kept:
+def gateway_settings(own: GatewaySection) -> GatewaySettings:
+    """Return the limits and switches of a gateway."""
+    return GatewaySettings(
+        request_timeout_ms=own.request_timeout,
+        in_flight_max=own.in_flight_max,
+        json_depth_max=own.json_depth_max,
+        cache_bytes_max=own.cache_bytes_max,
+        has_docs=own.docs,
+        has_metrics=own.metrics,
+        has_open_api=_is_open(own),
+    )
+
+
+def local_engine(
+    configured: Configured,
+    connectors: Iterable[Connector] | None,
+    driver: InlineDriver,
+    keeper: Keeper,
+    find: Callable[[str, str], Plan | None],
+) -> LocalEngine:
+    """Return the engine in this process.
+
+    Args:
+        find: Returns the plan of a tenant's workflow by its name.
+    """
+
+    async def found(tenant: str, name: str) -> Plan | None:
+        return find(tenant, name)
+
+    settings = configured.settings
+    return LocalEngine(
+        driver,
+        partial(compose.kernel, settings),
+        keeper,
+        find=found,
+        compile_=compiles(compose.catalog(connectors), compose.source_limits(settings)),
+    )
+
+
+async def open_kept(configured: Configured, performer: Calls, workflows: Workflows) -> Kept:
     """Open the store of the settings, with a worker that runs what is in it."""
     settings = configured.settings
     store = await open_store(settings.store.url)

@@ -251,6 +251,47 @@ class AgentSection(Section):
     """Conversations that a tenant may have at once."""
 
 
+def _address(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65_535:
+        raise ValueError("write HOST:PORT: 127.0.0.1:8091, engine:8091, [::1]:8091")
+    return value
+
+
+Address: TypeAlias = Annotated[str, AfterValidator(_address)]
+
+
+class ServicesSection(Section):
+    """Services that are processes of their own: `plait serve --role`."""
+
+    engine: Address = "127.0.0.1:8091"
+    """Where the engine answers: it runs express workflows."""
+    runtime: Address = "127.0.0.1:8092"
+    """Where the runtime answers: it keeps deployments and executions."""
+    agent: Address = "127.0.0.1:8093"
+    """Where the agent answers: it drafts workflows."""
+    listen: Address | None = None
+    """What the service of this process listens on; port 0 takes any free one. Default: its
+    own address of these."""
+    tls_certificate: Path | None = None
+    """The certificate of this process, PEM; with `tls_key` connections are encrypted."""
+    tls_key: Path | None = None
+    """Its key, PEM."""
+    tls_authority: Path | None = None
+    """Whose certificates the other services have, PEM. Who has none of them is refused."""
+    token_file: Path | None = None
+    """A file with the token that all services share, on one line."""
+    deadline: Duration = 30_000
+    """How long a service may take to answer, beside what it was asked to wait."""
+    keep_alive: Duration = 30_000
+    """After so long without a word a connection is asked for a sign of life."""
+    message_bytes_max: Bytes = 16 * 1024 * 1024
+    """The largest message between services."""
+    retries_max: Annotated[Number, Field(ge=0, le=20)] = 3
+    """How often a call that only reads, or starts something under a key, is sent again to a
+    service that was not there."""
+
+
 class Settings(BaseSettings):
     """All settings. Durations are milliseconds here, text such as `5s` where written."""
 
@@ -281,6 +322,7 @@ class Settings(BaseSettings):
     resilience: ResilienceSection = ResilienceSection()
     store: StoreSection = StoreSection()
     agent: AgentSection = AgentSection()
+    services: ServicesSection = ServicesSection()
     connectors: dict[str, dict[str, Any]] = {}
     """Settings of connectors that other packages bring, by step type."""
 

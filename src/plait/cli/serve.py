@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import importlib
 import logging
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -21,14 +22,14 @@ from plait.cli.options import ConfigOption, EnvOption, ResolveOption, configured
 from plait.cli.output import EXIT_FAILED, say, stop
 from plait.cli.stores import StoreOption, give_up
 from plait.cli.streams import write_if_heard
-from plait.document import Catalog
-from plait.document.source import SourceLimits
 from plait.gateway.app import Gateway
 from plait.gateway.deployment import Finding, Loaded
 from plait.gateway.serving import Watch, serve_forever
 from plait.model.errors import PlaitError
+from plait.model.record import record
 
 _NAMES_SHOWN_MAX: Final = 8
+_OTHERS: Final = ("engine", "runtime", "agent")
 
 
 def command(
@@ -61,6 +62,14 @@ def command(
             "with; when an edit is broken, the last good version stays.",
         ),
     ] = False,
+    role: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROLE",
+            help="Run one part of the platform only: gateway, engine, runtime or agent. "
+            "They find each other by the settings under `services`. Default: all parts.",
+        ),
+    ] = None,
 ) -> None:
     """Answer the endpoints of workflows over HTTP.
 
@@ -80,6 +89,8 @@ def command(
     - `plait serve profile.yaml --resolve users=127.0.0.1:8001`
 
     - `plait deploy workflows/ && plait serve`
+
+    - `plait serve workflows/ --role engine`
     """
     if host == "":  # the system would take it for every address of the machine
         stop("--host: write an address; 0.0.0.0 or :: for all that this machine has")
@@ -88,18 +99,65 @@ def command(
         "store": {"url": store},
     }
     settings = configured(config, resolve, env, sections)
-    available = connectors()
-    catalog = compose.catalog(available)
-    limits = compose.source_limits(settings.settings)
-    given = paths or []
-    if reload and not given:
+    chosen = _Chosen(settings, connectors(), paths or [], role)
+    if reload and not chosen.paths:
         stop("--reload: name the files or directories that it shall watch")
-    files = load_documents(given, catalog, limits)
-    if given and not reload:
-        _check_served(files, settings)
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
-    watch = _watch(given, catalog, limits) if reload else None
-    _serve(_Service(settings, available, files), watch)
+    if role in (None, "gateway"):
+        _serve_gateway(chosen, reload=reload)
+    elif role in _OTHERS:
+        _serve_role(chosen)
+    else:
+        stop(f"--role: unknown role '{role}'; known: gateway, {', '.join(_OTHERS)}")
+
+
+@record
+class _Chosen:
+    """What is to be served."""
+
+    settings: Configured
+    available: Sequence[Connector]
+    paths: Sequence[str]
+    role: str | None
+
+    def load(self) -> list[LoadedFile]:
+        """Return the documents, as they are now."""
+        catalog = compose.catalog(self.available)
+        return load_documents(
+            self.paths, catalog, compose.source_limits(self.settings.settings)
+        )
+
+
+def _serve_gateway(chosen: _Chosen, *, reload: bool) -> None:
+    files = chosen.load()
+    if chosen.paths and not reload:
+        _check_served(files, chosen.settings)
+    watch = _watch(chosen) if reload else None
+    _serve(_Service(chosen, files), watch)
+
+
+def _serve_role(chosen: _Chosen) -> None:
+    files = chosen.load()
+    for file in files:
+        for line in file.findings():
+            say(line)
+    try:
+        _roles().serve_role(
+            chosen.role,
+            chosen.settings,
+            chosen.available,
+            serving.deployments(files),
+            write_if_heard,
+        )
+    except PlaitError as error:
+        give_up(error)
+    except OSError as error:
+        stop(f"the {chosen.role} cannot listen on {error}")
+
+
+def _roles() -> Any:
+    """Return what runs roles. gRPC takes long to import, and most never need it."""
+    return importlib.import_module("plait.assembly.roles")
 
 
 def _check_served(files: Sequence[LoadedFile], settings: Configured) -> None:
@@ -115,20 +173,17 @@ def _check_served(files: Sequence[LoadedFile], settings: Configured) -> None:
 class _Service:
     """What is served: made inside the event loop, told of once it listens."""
 
-    def __init__(
-        self,
-        settings: Configured,
-        available: Sequence[Connector],
-        files: Sequence[LoadedFile],
-    ) -> None:
-        self.settings = settings
-        self._connectors = available
+    def __init__(self, chosen: _Chosen, files: Sequence[LoadedFile]) -> None:
+        self.settings = chosen.settings
+        self._chosen = chosen
         self._files = files
         self._gateway: Gateway | None = None
 
     def build(self) -> Gateway:
         """Make the gateway, its documents deployed."""
-        self._gateway = gateway = serving.gateway(self.settings, self._connectors)
+        chosen = self._chosen
+        build = serving.gateway if chosen.role is None else _roles().gateway
+        self._gateway = gateway = build(self.settings, chosen.available)
         report(gateway.deploy(serving.deployments(self._files)))
         return gateway
 
@@ -213,14 +268,14 @@ def _has_endpoint(file: LoadedFile) -> bool:
     return file.compiled is not None and file.compiled.plan.endpoint is not None
 
 
-def _watch(paths: Sequence[str], catalog: Catalog, limits: SourceLimits) -> Watch:
+def _watch(chosen: _Chosen) -> Watch:
     """Watch what was named; a file is watched through its folder."""
 
     def load() -> list[Loaded]:
-        return serving.deployments(load_documents(paths, catalog, limits))
+        return serving.deployments(chosen.load())
 
     def hear(findings: list[Finding]) -> None:
         say("reloaded")
         report(findings)
 
-    return Watch(tuple(sorted(map(Path, paths))), load, hear)
+    return Watch(tuple(sorted(map(Path, chosen.paths))), load, hear)

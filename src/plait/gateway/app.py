@@ -223,16 +223,16 @@ class Gateway:
         names = {one.source_name for one in loaded}
         return [one for one in told if one.source_name in names]
 
-    def plan_named(self, name: str) -> Plan | None:
+    def plan_named(self, name: str, tenant: str = DEFAULT_TENANT) -> Plan | None:
         """Return the plan that is served under this name; of two, a file's, or the first.
 
-        What other tenants have deployed is nothing to the default one's workflows.
+        What other tenants have deployed is nothing to this one's workflows.
         """
         own = {one.source_name for one in self._loaded[FILES]}
         found = [
             one
             for one in self._snapshot.deployments
-            if one.plan.name == name and one.tenant == DEFAULT_TENANT
+            if one.plan.name == name and one.tenant == tenant
         ]
         found.sort(key=lambda one: one.source_name not in own)
         return found[0].plan if found else None

@@ -44,9 +44,9 @@ from plait.model.record import record
 try:
     import uvloop
 except ImportError:  # where it has no wheel, asyncio's own loop serves as well, slower
-    _new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+    new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
 else:
-    _new_loop = uvloop.new_event_loop
+    new_loop = uvloop.new_event_loop
 
 logger = logging.getLogger("plait.gateway")
 
@@ -102,7 +102,7 @@ def serve_forever(
         StoreUnavailable: Executions are to be kept, and the store's address is none.
     """
     main = _serve(build, host, port, limits, drain_ms_max / 1000, watch, announce)
-    with asyncio.Runner(loop_factory=_new_loop) as runner:
+    with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(main)
 
 
@@ -115,7 +115,7 @@ async def _serve(
     watch: Watch | None,
     announce: Callable[[str], None],
 ) -> int:
-    stop = _Stop.on_signals(asyncio.get_running_loop())
+    stop = Stop.on_signals(asyncio.get_running_loop())
     gateway = build()
     _settle_memory()
     listener = Listener(
@@ -140,7 +140,7 @@ async def _serve(
         await _close(gateway, stop)
 
 
-async def _close(gateway: Gateway, stop: _Stop) -> None:
+async def _close(gateway: Gateway, stop: Stop) -> None:
     """Close in good order, unless that takes too long or somebody insists."""
     closing = asyncio.create_task(gateway.close())
     insisting = asyncio.create_task(stop.insisted.wait())
@@ -168,7 +168,7 @@ def _settle_memory() -> None:
 
 
 @dataclass(slots=True)
-class _Stop:
+class Stop:
     """What the signals said: stop, then stop at once. A third one kills, as without us."""
 
     loop: asyncio.AbstractEventLoop
@@ -176,7 +176,8 @@ class _Stop:
     insisted: asyncio.Event = field(default_factory=asyncio.Event)
 
     @classmethod
-    def on_signals(cls, loop: asyncio.AbstractEventLoop) -> _Stop:
+    def on_signals(cls, loop: asyncio.AbstractEventLoop) -> Stop:
+        """Hear the signals that ask a process to stop, from now on."""
         stop = cls(loop)
         for number in _SIGNALS:
             loop.add_signal_handler(number, stop._hear)

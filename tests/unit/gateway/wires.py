@@ -25,6 +25,11 @@ class Answer:
     body: bytes
 
     @property
+    def json(self) -> Any:
+        """The body, read as JSON."""
+        return json.loads(self.body)
+
+    @property
     def error_code(self) -> str:
         """The code of an error reply."""
         return str(json.loads(self.body)["error"]["code"])

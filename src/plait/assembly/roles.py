@@ -1,0 +1,362 @@
+"""The platform as processes of their own: what each of `plait serve --role` runs.
+
+| role | in it | asks |
+|---|---|---|
+| `gateway` | HTTP: endpoints and control plane | engine, runtime, agent |
+| `engine` | express executions, and the starts of durable ones | the store |
+| `runtime` | deployments, executions, triggers; a worker | the store |
+| `agent` | conversations | the store |
+
+Imported only when a role is asked for: gRPC takes 0.2 s to import.
+
+Not here: everything in one process (plait.assembly.serving), what the roles do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Final
+
+from plait.assembly import agents, compose
+from plait.assembly.connectors import Connector
+from plait.assembly.deploying import Deploying, deploying
+from plait.assembly.serving import gateway_settings, local_engine, open_kept
+from plait.assembly.settings import ServicesSection
+from plait.assembly.sources import Configured, SettingsInvalid
+from plait.assembly.stores import is_there
+from plait.gateway.app import Gateway
+from plait.gateway.control.asked import Services
+from plait.gateway.deployment import Deployment, Finding, Loaded
+from plait.gateway.serving import Stop, new_loop
+from plait.model.caller import DEFAULT_TENANT, Caller
+from plait.model.errors import PlaitError
+from plait.model.json import JsonObject
+from plait.model.record import record
+from plait.operations.executing import LocalExecutions
+from plait.operations.keeper import Keeper
+from plait.operations.runs import LocalRunner, LocalRuns
+from plait.plan import Plan
+from plait.ports.platform import Delivery
+from plait.services.agent import AgentServicer
+from plait.services.channel import Security, Sizes, security_of
+from plait.services.engine import EngineServicer
+from plait.services.links import LinkMetrics
+from plait.services.remote import (
+    Link,
+    LinkTimes,
+    RemoteAgent,
+    RemoteDeployments,
+    RemoteDriver,
+    RemoteEngine,
+    RemoteExecutions,
+    RemoteRuns,
+    RemoteTriggers,
+)
+from plait.services.runtime import RuntimeServicer
+from plait.services.server import ServiceServer
+
+logger = logging.getLogger("plait.services")
+
+SERVICES: Final = ("engine", "runtime", "agent")
+_LOOK_S: Final = 1.0
+
+
+class UnknownWebhook(PlaitError):
+    """No active deployment takes webhooks at this path."""
+
+    code = "trigger.unknown"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"nothing takes webhooks at '{path}'")
+
+
+class NoTriggers:
+    """What a runtime without triggers answers (plait.ports.platform, `Triggers`)."""
+
+    async def deliver(self, delivery: Delivery) -> JsonObject:
+        """Refuse it."""
+        raise UnknownWebhook(delivery.path)
+
+    async def list(self, caller: Caller) -> JsonObject:
+        """Return none."""
+        return {"triggers": []}
+
+
+@record
+class Service:
+    """One service, put together.
+
+    Attributes:
+        servicer: What answers for it.
+        prepare: Opens what it needs.
+        trouble: Why it cannot do its work now, as a code; None: it can.
+        close: Lets go of everything.
+    """
+
+    servicer: object
+    prepare: Callable[[], Awaitable[None]]
+    trouble: Callable[[], str | None]
+    close: Callable[[], Awaitable[None]]
+
+
+class Known:
+    """The workflows that a service knows: files, and what is deployed in the store."""
+
+    def __init__(self, files: Iterable[Loaded]) -> None:
+        self._files = [one for one in files if isinstance(one, Deployment)]
+        self._stored: list[Deployment] = []
+
+    def serve(self, loaded: Sequence[Loaded]) -> list[Finding]:
+        """Take what is deployed from now on."""
+        self._stored = [one for one in loaded if isinstance(one, Deployment)]
+        return []
+
+    def find(self, tenant: str, name: str) -> Plan | None:
+        """Return the plan of a tenant's workflow; of two, a file's."""
+        for one in (*self._files, *self._stored):
+            if one.plan.name == name and one.tenant == tenant:
+                return one.plan
+        return None
+
+    def named(self, name: str) -> Plan | None:
+        """Return the plan that `workflow` steps find under this name."""
+        return self.find(DEFAULT_TENANT, name)
+
+
+# -- the gateway -----------------------------------------------------------------------
+
+
+def gateway(
+    configured: Configured, connectors: Iterable[Connector] | None = None
+) -> Gateway:
+    """Return a gateway that runs nothing itself. Call it inside the event loop.
+
+    Raises:
+        SettingsInvalid: A certificate, key or token cannot be used.
+    """
+    settings, own = configured.settings, configured.settings.services
+    security, links = _security(own), dict[str, Link]()
+    for role in SERVICES:
+        links[role] = _link(role, own, security)
+
+    def deployed() -> list[Plan]:
+        return [one.plan for one in made.snapshot.deployments]
+
+    async def close() -> None:
+        await asyncio.gather(*(link.close() for link in links.values()))
+
+    made = Gateway(
+        RemoteDriver(links["engine"], deployed, wait_ms=settings.gateway.request_timeout),
+        settings=gateway_settings(settings.gateway),
+        kernel_for=partial(compose.kernel, settings),
+        durable=RemoteRuns(links["runtime"]),
+        follower=deploying(settings, connectors).follower,
+        on_close=close,
+        services=Services(
+            executions=RemoteExecutions(links["runtime"]),
+            engine=RemoteEngine(links["engine"]),
+            deployments=RemoteDeployments(links["runtime"]),
+            triggers=RemoteTriggers(links["runtime"]),
+            agent=RemoteAgent(links["agent"]),
+        ),
+    )
+    made.metrics.registry.register(LinkMetrics([*links.values()]))
+    return made
+
+
+def _link(role: str, own: ServicesSection, security: Security) -> Link:
+    times = LinkTimes(deadline_ms=own.deadline, retries_max=own.retries_max)
+    address: str = getattr(own, role)
+    return Link(role, address, security=security, sizes=_sizes(own), times=times)
+
+
+def _sizes(own: ServicesSection) -> Sizes:
+    return Sizes(own.message_bytes_max, own.keep_alive)
+
+
+def _security(own: ServicesSection) -> Security:
+    try:
+        return security_of(
+            certificate=own.tls_certificate,
+            key=own.tls_key,
+            authority=own.tls_authority,
+            token=own.token_file,
+        )
+    except OSError as error:
+        reason = f"services: {error.filename} cannot be read: {error.strerror}"
+        raise SettingsInvalid([reason]) from error
+    except ValueError as error:
+        raise SettingsInvalid([f"services: {error}"]) from error
+
+
+# -- engine and runtime ----------------------------------------------------------------
+
+
+def engine(
+    configured: Configured, connectors: Iterable[Connector] | None, files: Iterable[Loaded]
+) -> Service:
+    """Return the engine. Call it inside the event loop.
+
+    Args:
+        files: Workflows that it knows beside those that are deployed.
+    """
+    settings, known = configured.settings, Known(files)
+    performer = compose.calls(settings, connectors, configured.secrets)
+    keeper = Keeper(
+        partial(open_kept, configured, performer, known.named), secrets=configured.secrets
+    )
+    driver = compose.driver(configured, performer, known.named)
+    runner = LocalRunner(
+        partial(compose.driver, configured, performer), partial(compose.kernel, settings)
+    )
+    made = local_engine(configured, connectors, driver, keeper, known.find)
+    stored = deploying(settings, connectors)
+
+    async def prepare() -> None:
+        await stored.follower.begin(known.serve, is_needed=True)
+
+    async def close() -> None:
+        keeper.begin_drain()
+        await keeper.close()
+        await stored.follower.close()
+        await performer.close()
+
+    return Service(EngineServicer(made, runner), prepare, lambda: keeper.trouble, close)
+
+
+def runtime(
+    configured: Configured, connectors: Iterable[Connector] | None, files: Iterable[Loaded]
+) -> Service:
+    """Return the runtime. Call it inside the event loop."""
+    settings, known = configured.settings, Known(files)
+    performer = compose.calls(settings, connectors, configured.secrets)
+    keeper = Keeper(
+        partial(open_kept, configured, performer, known.named),
+        is_there=is_there(settings.store.url),
+        secrets=configured.secrets,
+    )
+    stored = deploying(settings, connectors)
+    servicer = RuntimeServicer(
+        stored.deployments, LocalExecutions(keeper), NoTriggers(), LocalRuns(keeper)
+    )
+
+    async def prepare() -> None:
+        await stored.follower.begin(known.serve, is_needed=True)
+        await keeper.keep()
+
+    return Service(
+        servicer,
+        prepare,
+        lambda: keeper.trouble,
+        partial(_close_runtime, keeper, stored, performer.close),
+    )
+
+
+async def _close_runtime(
+    keeper: Keeper, stored: Deploying, close: Callable[[], Awaitable[None]]
+) -> None:
+    keeper.begin_drain()
+    await keeper.close()
+    await stored.follower.close()
+    await close()
+
+
+def agent(
+    configured: Configured, connectors: Iterable[Connector] | None, files: Iterable[Loaded]
+) -> Service:
+    """Return the agent. Call it inside the event loop.
+
+    Raises:
+        OpenapiUnusable: A file of `agent.openapi` is no OpenAPI document.
+    """
+    del files  # it drafts from what is deployed, which it can change by no means
+    stored = deploying(configured.settings, connectors)
+    catalog = compose.catalog(connectors)
+    made = agents.agent(configured, catalog, stored.records, stored.deployments)
+
+    async def prepare() -> None:
+        await stored.records.revision()
+
+    async def close() -> None:
+        await made.close()
+        await stored.follower.close()
+
+    return Service(AgentServicer(made), prepare, lambda: None, close)
+
+
+BUILDERS: Final[
+    Mapping[
+        str, Callable[[Configured, Iterable[Connector] | None, Iterable[Loaded]], Service]
+    ]
+] = {"engine": engine, "runtime": runtime, "agent": agent}
+
+
+# -- life ------------------------------------------------------------------------------
+
+
+def serve_role(
+    role: str,
+    configured: Configured,
+    connectors: Iterable[Connector] | None,
+    files: Iterable[Loaded],
+    announce: Callable[[str], None],
+) -> None:
+    """Run a service until SIGTERM or SIGINT.
+
+    Args:
+        announce: Hears `ROLE listening on HOST:PORT` once it takes calls.
+
+    Raises:
+        OpenService: It would be open to the network.
+        OSError: The address cannot be listened on.
+        SettingsInvalid: A certificate, key or token cannot be used.
+        PlaitError: The store's address is none.
+    """
+    main = _serve(role, configured, connectors, files, announce)
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(main)
+
+
+async def _serve(
+    role: str,
+    configured: Configured,
+    connectors: Iterable[Connector] | None,
+    files: Iterable[Loaded],
+    announce: Callable[[str], None],
+) -> None:
+    settings, own = configured.settings, configured.settings.services
+    stop = Stop.on_signals(asyncio.get_running_loop())
+    security = _security(own)
+    service = BUILDERS[role](configured, connectors, files)
+    address: str = own.listen or getattr(own, role)
+    server = ServiceServer({role: service.servicer}, security=security, sizes=_sizes(own))
+    looking: asyncio.Task[None] | None = None
+    try:
+        await service.prepare()
+        port = await server.listen(address)
+        looking = asyncio.create_task(_tell_health(server, service))
+        announce(f"{role} listening on {address.rpartition(':')[0]}:{port}")
+        await stop.asked.wait()
+        insisted = asyncio.create_task(stop.insisted.wait())
+        draining = asyncio.create_task(server.drain(settings.gateway.drain_timeout / 1000))
+        await asyncio.wait((insisted, draining), return_when=asyncio.FIRST_COMPLETED)
+        insisted.cancel()
+    finally:
+        if looking is not None:
+            looking.cancel()
+        await server.drain(0.0)
+        await service.close()
+
+
+async def _tell_health(server: ServiceServer, service: Service) -> None:
+    """Tell health whether the service can do its work, whenever that changes."""
+    told: bool | None = None
+    while True:
+        is_ready = service.trouble() is None
+        if is_ready is not told:
+            await server.tell(is_ready=is_ready)
+            told = is_ready
+        await asyncio.sleep(_LOOK_S)

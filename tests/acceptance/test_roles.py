@@ -1,0 +1,195 @@
+"""The platform in processes of its own: gateway, engine and runtime, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.gateways import ROOT, GatewayProcess, serving
+from tests.unit.gateway.wires import WAIT_S
+
+HELLO = """
+name: hello
+mode: express
+endpoint: {method: GET, path: "/hello/{name}", headers: {x-who: "${said.response}"}}
+steps: [{id: said, type: set, value: "hi ${input.name}"}]
+output: {said: "${said.response}"}
+"""
+OUTER = """
+name: outer
+mode: express
+endpoint: {method: GET, path: "/outer/{name}"}
+steps: [{id: inner, type: workflow, request: {name: hello, input: "${input}"}}]
+output: ${inner.response}
+"""
+PAID = """
+name: paid
+mode: durable
+endpoint: {method: POST, path: /orders, wait: 50ms}
+steps: [{id: paid, type: wait, event: {name: paid}}]
+output: ${paid.response}
+"""
+
+
+@pytest.fixture
+def documents(tmp_path: Path) -> Path:
+    """A folder of workflows."""
+    folder = tmp_path / "workflows"
+    folder.mkdir()
+    for name, text in (("hello", HELLO), ("outer", OUTER), ("paid", PAID)):
+        (folder / f"{name}.yaml").write_text(text)
+    return folder
+
+
+@asynccontextmanager
+async def role(
+    name: str, *paths: Path, store: Path, address: str = "127.0.0.1:0", **settings: str
+) -> AsyncIterator[tuple[GatewayProcess, str]]:
+    """Run one part of the platform; yield its process and its address."""
+    told = {
+        "PLAIT_STORE_URL": str(store),
+        "PLAIT_SERVICES_LISTEN": address,
+        **{f"PLAIT_SERVICES_{key.upper()}": value for key, value in settings.items()},
+    }
+    arguments = [f"--role={name}"]
+    async with serving(*paths, settings=told, arguments=arguments) as process:
+        said = next(line for line in process.lines if "listening on" in line)
+        yield process, said.rpartition(" ")[2]
+
+
+async def until_answered(gateway: GatewayProcess, target: str) -> Any:
+    """Return the first answer that is no 502: nobody tells the gateway to try again."""
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            answer = await gateway.ask(target)
+            if answer.status != 502:
+                return answer
+
+
+@pytest.mark.slow
+async def test_endpoints_are_answered_by_other_processes_and_again_when_one_returns(
+    documents: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "plait.db"
+    async with (
+        role("engine", store=store) as (engine, engine_address),
+        role("runtime", documents, store=store) as (_, runtime_address),
+        role(
+            "gateway",
+            documents,
+            store=store,
+            engine=engine_address,
+            runtime=runtime_address,
+        ) as (gateway, _),
+    ):
+        answer = await gateway.ask("/hello/ann")
+        assert (answer.status, answer.json) == (200, {"said": "hi ann"})
+        assert answer.headers["x-who"] == "hi ann"
+        assert "said;start=" in answer.headers["server-timing"]
+        # The engine was given no document: the gateway sends what it lacks.
+        assert (await gateway.ask("/outer/bob")).json == {"said": "hi bob"}
+
+        begun = await gateway.ask("/orders", "POST", body={})
+        assert begun.status == 202
+        link = begun.json["links"]["self"]
+        paid = {"name": "paid", "payload": 7}
+        assert (await gateway.ask(f"{link}/signals", "POST", body=paid)).status == 200
+        ended = await gateway.ask(f"{link}?wait=30s")
+        assert (ended.json["status"], ended.json["output"]) == ("completed", 7)
+
+        engine.process.kill()
+        await engine.ended()
+        lost = await gateway.ask("/hello/ann")
+        assert lost.status == 502
+        assert lost.json["error"]["code"] == "service.unavailable"
+        assert lost.json["error"]["details"] == {"service": "engine"}
+        assert (await gateway.ask(link)).status == 200  # the runtime is there
+        metrics = (await gateway.ask("/metrics")).body.decode()
+        assert 'service_connection{service="runtime",state="ready"} 1.0' in metrics
+        assert 'service_connection{service="engine",state="ready"} 0.0' in metrics
+
+        async with role("engine", store=store, address=engine_address):
+            assert (await until_answered(gateway, "/hello/ann")).json["said"] == "hi ann"
+
+
+@pytest.mark.slow
+async def test_a_runtime_that_was_killed_is_named_and_nothing_is_lost(
+    documents: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "plait.db"
+    async with (
+        role("runtime", documents, store=store) as (runtime, address),
+        role("gateway", documents, store=store, engine="127.0.0.1:1", runtime=address) as (
+            gateway,
+            _,
+        ),
+    ):
+        begun = await gateway.ask("/orders", "POST", body={})
+        link = begun.json["links"]["self"]
+        runtime.process.kill()
+        await runtime.ended()
+        for target, method in ((link, "GET"), ("/orders", "POST")):
+            lost = await gateway.ask(target, method, body=None if method == "GET" else {})
+            assert (lost.status, lost.json["error"]["details"]) == (
+                502,
+                {"service": "runtime"},
+            )
+        async with role("runtime", documents, store=store, address=address) as (
+            again,
+            _,
+        ):
+            answer = await until_answered(gateway, link)
+            assert answer.json["status"] == "running"
+            again.stop()
+            assert await again.ended() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "said"),
+    [
+        (["--role=engine"], {"LISTEN": "0.0.0.0:0"}, "open to the network"),
+        (["--role=engine"], {"TLS_KEY": "key.pem"}, "go together"),
+        (["--role=gateway"], {"TOKEN_FILE": "nowhere"}, "nowhere"),
+        (["--role=engines"], {}, "unknown role 'engines'; known: gateway, engine, runtime"),
+        (["--role=engine"], {"LISTEN": "8091"}, "write HOST:PORT"),
+    ],
+    ids=["open", "half a pair", "no token", "unknown role", "no address"],
+)
+def test_a_role_that_cannot_run_says_why(
+    tmp_path: Path, arguments: list[str], settings: dict[str, str], said: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "plait.cli", "serve", "--port=0", *arguments],
+        env={
+            "PYTHONPATH": str(ROOT / "src"),
+            "PLAIT_STORE_URL": str(tmp_path / "plait.db"),
+            **{f"PLAIT_SERVICES_{key}": value for key, value in settings.items()},
+        },
+        capture_output=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert (done.returncode, said in done.stderr.decode()) == (2, True), done.stderr
+
+
+def test_one_process_imports_no_grpc(tmp_path: Path) -> None:
+    code = (
+        "import sys, plait.cli.serve, plait.assembly.serving; "
+        "print([one for one in ('grpc', 'fastapi', 'jwt') if one in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        check=True,
+        cwd=tmp_path,
+    )
+    assert json.loads(done.stdout.decode().replace("'", '"')) == []
