@@ -76,6 +76,7 @@ def plant(name: str, owner: Any, attribute: str, broken: Any) -> Plant:
 _start = JournalDriver.start
 _adopt = JournalDriver.adopt
 _rebuilt = Holding._rebuilt
+_put = Holding._put
 _start_call = Live._start_call
 _rebuild = Live.rebuild
 _append_of = Live._append
@@ -166,6 +167,12 @@ def _rebuild_without_doubt(
 ) -> None:
     del is_unknown
     _rebuild(self, summary, told, is_unknown=False)
+
+
+def _put_without_what_waits(
+    self: Holding, history: History, found: Summary, told: Telling, *rest: Any, **given: Any
+) -> None:
+    _put(self, replace(history, waiting=()), found, told, *rest, **given)
 
 
 async def _rebuilt_in_any_epoch(
@@ -339,6 +346,7 @@ PLANTS: Final = (
     plant(
         "repeats what was completed", telling.Outstanding, "hear", lambda self, event: None
     ),
+    plant("acts before it hears", Holding, "_put", _put_without_what_waits),
     plant("goes on in its successor's epoch", Holding, "_rebuilt", _rebuilt_in_any_epoch),
     plant("tells children when it is too late", Live, "_end_children", _end_no_children),
     plant("forgets what a lost answer gave", Rounds, "_find_lost", _nothing_is_lost),

@@ -131,11 +131,13 @@ class History:
 
     Attributes:
         aside: The messages that were put aside, by their ids.
+        waiting: The messages that nobody has heard yet, by their ids.
     """
 
     summary: Summary
     entries: list[Entry]
     aside: tuple[Message, ...] = ()
+    waiting: tuple[Message, ...] = ()
 
 
 @record
@@ -308,6 +310,9 @@ class Journal(Protocol):
 
     async def read(self, execution_id: str) -> History:
         """Return an execution's whole history, as of one moment.
+
+        With it comes every message that was posted before and not heard, so that whoever
+        takes it up acts on nothing before it has heard what others were promised.
 
         Raises:
             UnknownExecution: There is none of that id.

@@ -214,6 +214,20 @@ class JournalSuite(FindingSuite, AnewSuite, LanesSuite, UpkeepSuite):
         await store.append(append_to(summary, "two", heard=("m1",)))
         assert await store.beat(ANN, NOW_MS, LATER_MS) == []
 
+    async def test_what_waits_comes_with_the_history_until_it_is_heard(
+        self, store: Store
+    ) -> None:
+        summary = await self.begin(store, "x1")
+        await self.begin(store, "x2")
+        waiting = tuple(Message(one, "x1", one.encode()) for one in ("m1", "m2"))
+        for message in waiting:
+            await store.post(message)
+        assert (await store.read("x1")).waiting == waiting
+        assert (await store.read("x2")).waiting == ()
+        await store.append(append_to(summary, "two", heard=("m1",), put_aside=("m2",)))
+        history = await store.read("x1")
+        assert (history.waiting, history.aside) == ((), waiting[1:])
+
     async def test_hearing_needs_no_entry(self, store: Store) -> None:
         summary = await self.begin(store, "x1")
         await store.post(Message("m1", "x1", b""))

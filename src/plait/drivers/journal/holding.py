@@ -4,7 +4,9 @@ Rule 1. One at a time brings an execution into memory (`alone_with`), and only i
         in which this worker holds it: whoever is overtaken drops it, also where the answer
         was lost that gave it to this worker again.
 Rule 2. One that stalls is taken again, and built anew from its journal; its events wait.
-Rule 3. One that cannot be brought into memory stays this worker's, so that nobody claims it
+Rule 3. Before it acts it has heard what waits for it: whoever was told that it will hear
+        of a wish was told so by a worker that may be dead by now.
+Rule 4. One that cannot be brought into memory stays this worker's, so that nobody claims it
         over and over again.
 
 Not here: when it is looked for what is due (plait.drivers.journal.rounds), one execution's
@@ -192,10 +194,6 @@ class Holding:
                     return  # it was taken once more since this claim
                 self._drop(overtaken)
             await self._attempt(execution_id, self._rebuilt(held, None, is_claimed=True))
-        wake_at_ms = held.standing.wake_at_ms
-        if wake_at_ms is None or wake_at_ms > self.now_ms():
-            # A message made it due, and comes with the next beat.
-            self._worker.alarm.stir()
 
     def knows(self, held: Summary) -> bool:
         """Tell whether what the store says this worker holds is in memory as such.
@@ -320,10 +318,12 @@ class Holding:
         live.history_bytes = sum(len(one.body) for one in history.entries)
         self.lives[execution_id] = live
         self._worker.waiters.failed.pop(execution_id, None)
+        for message in history.waiting:
+            live.hear(message)
         live.rebuild(found, told, is_unknown=is_unknown)
         standing = standing_of(live.state, live.outstanding)
         if told.outstanding.is_lacking or may_leave(standing, self.now_ms()):
-            # Somebody left a message for the next beat, or nobody here acts on it.
+            # Whoever looked wanted something of it, or nobody here acts on it.
             self.idle.append(live)
             self._worker.alarm.stir()
 

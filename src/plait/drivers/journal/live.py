@@ -124,6 +124,8 @@ class Live:
             anew.
         refusals: How often in a row the store has refused what it has decided.
         takes: How often it was taken again since it was built from its journal.
+        postponed: What it does once it has heard what waited for it: calls and timers that
+            were under way when it was built, and whether another may have made those.
         is_to_rest: True when it shall leave the memory if there is nothing to do in it.
         is_stalled: True while its state is not to be trusted; events only gather.
         is_over: True once it is no longer held: it does nothing any more.
@@ -152,6 +154,7 @@ class Live:
     long_from: int = 0
     refusals: int = 0
     takes: int = 0
+    postponed: tuple[list[StartCall], list[StartTimer], bool] | None = None
     is_to_rest: bool = False
     is_stalled: bool = False
     is_over: bool = False
@@ -218,6 +221,7 @@ class Live:
 
     def _go_on(self, append: Append, commands: list[Command]) -> None:
         self._recorded(append)
+        self._take_over()
         self.act(commands)
 
     def _await(self, work: Awaitable[None], then: Callable[[], None]) -> None:
@@ -415,6 +419,7 @@ class Live:
         self.outstanding = told.outstanding
         self.inbox.extendleft(reversed(self.unrecorded))
         self.unrecorded.clear()
+        self.postponed = None
         if self.refusals:
             self.inbox = deque(sorted(self.inbox, key=_is_no_wish_to_end))
         heard = {_attempt_of(event) for event, _ in self.inbox}
@@ -430,13 +435,30 @@ class Live:
             for step, call in calls.items()
             if (step, call.attempt) not in {*under_way, *heard, *self.passed_over}
         ]
+        timers = self.outstanding.timers
+        due = [timers[one] for one in timers if one not in self.passed_over]
+        self.postponed = wanted, due, is_unknown
+        if all(message_id is None for _, message_id in self.inbox):
+            self._take_over()
+        self.wake()
+
+    def _take_over(self) -> None:
+        """Do what was under way when it was built, unless it was decided otherwise since.
+
+        What others have told it meanwhile counts first: a call that nobody wants any more
+        is not made once again.
+        """
+        if self.postponed is None:
+            return
+        calls, timers, is_unknown = self.postponed
+        self.postponed = None
+        now = self.outstanding
+        wanted = [call for call in calls if now.calls.get(call.step) is call]
         doubtful = [call for call in wanted if call.effect == "unsafe" and is_unknown]
         self.act([call for call in wanted if call not in doubtful])
-        timers = self.outstanding.timers
-        self.act([timers[one] for one in timers if one not in self.passed_over])
+        self.act([one for one in timers if now.timers.get(one.timer) is one])
         for call in doubtful:
             self.feed(OutcomeUnknown(call.step, call.attempt, self.host.now_ms()))
-        self.wake()
 
     def _start_call(self, call: StartCall) -> None:
         step, attempt = call.step, call.attempt

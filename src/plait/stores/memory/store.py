@@ -113,9 +113,14 @@ class MemoryStore(MemoryUpkeep):
     async def read(self, execution_id: str) -> History:
         """See plait.ports.journal.Journal."""
         history = self._known(execution_id)
-        aside = self._aside.get(execution_id, {})
-        kept = tuple(aside[one] for one in sorted(aside))
-        return History(history.summary, list(history.entries), kept)
+        kept, waiting = (
+            tuple(messages[one] for one in sorted(messages))
+            for messages in (
+                self._aside.get(execution_id, {}),
+                self._waiting.get(execution_id, {}),
+            )
+        )
+        return History(history.summary, list(history.entries), kept, waiting)
 
     async def find(self, search: Search) -> list[Summary]:
         """See plait.ports.journal.Journal."""

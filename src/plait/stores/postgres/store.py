@@ -145,7 +145,8 @@ class PostgresStore(PostgresUpkeep):
         """See plait.ports.journal.Journal."""
         statement = (
             f"SELECT {COLUMNS}, EXISTS (SELECT FROM messages m"
-            " WHERE m.execution = e.number AND m.is_aside) FROM executions e"
+            " WHERE m.execution = e.number AND (m.is_aside OR NOT m.is_heard))"
+            " FROM executions e"
             " JOIN standings s ON s.execution = e.number WHERE e.id = $1",
             "SELECT n.body, n.digest FROM entries n"
             " JOIN executions e ON e.number = n.execution"
@@ -162,8 +163,10 @@ class PostgresStore(PostgresUpkeep):
                 rows = await connection.fetch(statement[1], execution_id, summary.length)
                 if rows or summary.length == length:
                     entries = [Entry(*entry) for entry in rows]
-                    aside = await _aside(connection, execution_id) if row[-1] else ()
-                    return History(summary, entries, aside)
+                    if not row[-1]:
+                        return History(summary, entries)
+                    messages = await _messages(connection, execution_id)
+                    return History(summary, entries, *messages)
                 # Between the two the history began anew: none of those is left.
                 length = summary.length
 
@@ -268,13 +271,20 @@ class PostgresStore(PostgresUpkeep):
             await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, name)
 
 
-async def _aside(connection: Any, execution_id: str) -> tuple[Message, ...]:
+async def _messages(
+    connection: Any, execution_id: str
+) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
+    """Return what was put aside, and what nobody has heard yet."""
     rows = await connection.fetch(
-        "SELECT m.id, m.body FROM messages m JOIN executions e ON e.number = m.execution"
-        ' WHERE e.id = $1 AND m.is_aside ORDER BY m.id COLLATE "C"',
+        "SELECT m.is_aside, m.id, m.body FROM messages m"
+        " JOIN executions e ON e.number = m.execution"
+        " WHERE e.id = $1 AND (m.is_aside OR NOT m.is_heard)"
+        ' ORDER BY m.id COLLATE "C"',
         execution_id,
     )
-    return tuple(Message(id_, execution_id, body) for id_, body in rows)
+    told = [(is_aside, Message(id_, execution_id, body)) for is_aside, id_, body in rows]
+    aside = tuple(message for is_aside, message in told if is_aside)
+    return aside, tuple(message for is_aside, message in told if not is_aside)
 
 
 def _bytes_of(entries: Sequence[Entry]) -> int:

@@ -168,14 +168,15 @@ class RedisStore(RedisUpkeep):
                 pipeline.lrange(entries, 0, -1)
                 pipeline.hgetall(row)
                 pipeline.hgetall(f"{PREFIX}a:{execution_id}")
-                before, listed, after, aside = await pipeline.execute()
+                pipeline.hgetall(f"{PREFIX}m:{execution_id}")
+                before, listed, after, *hashes = await pipeline.execute()
                 if not before:
                     raise UnknownExecution(execution_id)
                 summary = summary_of(before)
                 # Else something was appended meanwhile, or the history began anew.
                 if after and summary_of(after).length == summary.length:
-                    kept = messages_of(execution_id, aside)
-                    return History(summary, [unpacked(one) for one in listed], kept)
+                    messages = (messages_of(execution_id, one) for one in hashes)
+                    return History(summary, [unpacked(one) for one in listed], *messages)
 
     async def find(self, search: Search) -> list[Summary]:
         """See plait.ports.journal.Journal."""

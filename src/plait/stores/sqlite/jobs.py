@@ -31,7 +31,8 @@ from plait.stores.sqlite import claims, lanes
 from plait.stores.sqlite.payloads import Stored
 from plait.stores.sqlite.rows import SELECT, rows_of, summary_of
 
-# What `is_heard` says of a message that was put aside; 0: it waits, 1: it was heard.
+# What `is_heard` says of a message that waits, and of one put aside; 1: it was heard.
+WAITS: Final = 0
 ASIDE: Final = 2
 
 # Its number is one that no execution has, and none whose rows are still there: those of a

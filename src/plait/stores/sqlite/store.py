@@ -275,12 +275,16 @@ def _history(
         (execution_id,),
     )
     told = connection.execute(
-        "SELECT id, body FROM messages WHERE is_heard = ? AND execution ="
+        "SELECT is_heard, id, body FROM messages WHERE is_heard <> 1 AND execution ="
         " (SELECT number FROM executions WHERE id = ?) ORDER BY id",
-        (jobs.ASIDE, execution_id),
+        (execution_id,),
     )
-    aside = tuple(Message(id_, execution_id, body) for id_, body in told)
-    return History(summary_of(row), [entry_of(*entry) for entry in entries], aside)
+    messages: dict[int, list[Message]] = {jobs.ASIDE: [], jobs.WAITS: []}
+    for is_heard, id_, body in told:
+        messages[is_heard].append(Message(id_, execution_id, body))
+    aside, waiting = (tuple(one) for one in messages.values())
+    listed = [entry_of(*entry) for entry in entries]
+    return History(summary_of(row), listed, aside, waiting)
 
 
 def _plan(connection: sqlite3.Connection, plan_hash: str) -> bytes:

@@ -37,6 +37,7 @@ class Fault(StrEnum):
     UPSTREAM_SLOW = "upstream slow"
     STARTED_TWICE = "started twice with one key"
     CANCELLED = "cancelled while it ran"
+    CRASH_AFTER_WISH = "crash after a cancel was acknowledged"
     TURN_REFUSED = "answer refused for ever"
     PROMOTED = "promoted while it ran"
     PROMOTION_LOST = "promotion's answer lost"
@@ -70,6 +71,7 @@ RATES: Final[Mapping[Fault, float]] = {
     Fault.UPSTREAM_SLOW: 0.05,
     Fault.STARTED_TWICE: 0.15,
     Fault.CANCELLED: 0.15,
+    Fault.CRASH_AFTER_WISH: 0.3,
     Fault.TURN_REFUSED: 0.05,
     Fault.PROMOTED: 0.15,
     Fault.PROMOTION_LOST: 0.2,

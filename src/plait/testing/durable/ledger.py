@@ -53,6 +53,7 @@ class Account:
     Attributes:
         holder: The worker that the store gave it to last; None once it was given back.
         heard: The messages that it has heard since it began, or ended last.
+        waiting: The messages that it has not heard, each with the epoch it came in.
         begun: Attempts of steps that are recorded as begun.
         settled: Attempts whose outcome is recorded.
         made: How often each attempt's call has reached the upstream.
@@ -71,6 +72,7 @@ class Account:
     settled: set[tuple[str, int]] = field(default_factory=set)
     made: Counter[tuple[str, int]] = field(default_factory=Counter)
     heard: set[str] = field(default_factory=set)
+    waiting: dict[str, int] = field(default_factory=dict)
     shown: dict[str, int] = field(default_factory=dict)
     terminal_count: int = 0
     ended_at_s: float | None = None
@@ -157,9 +159,12 @@ class Ledger:
         if append.epoch in account.damaged_epochs:
             self.breach(f"{name}: {worker_id} went on from a damaged history")
         account.heard.update(append.heard)
+        for message_id in append.heard:
+            account.waiting.pop(message_id, None)
         if append.standing.status != RUNNING:
             # Who has ended acts on nothing; a message counts once while it is open.
             account.heard.clear()
+            account.waiting.clear()
         if append.begins_history:
             account.dropped_count += len(account.entries)
             account.entries.clear()
@@ -209,6 +214,12 @@ class Ledger:
                     account.ended_at_s = at_s
                 case _:
                     pass
+
+    def posted(self, message: Message) -> None:
+        """The store says that it keeps a message until it is heard."""
+        account = self.accounts[message.execution_id]
+        if message.message_id not in account.heard and not account.terminal_count:
+            account.waiting.setdefault(message.message_id, account.epoch)
 
     # -- leases ------------------------------------------------------------------------
 
@@ -305,6 +316,12 @@ class Ledger:
             self.breach(f"{name}: '{call.step}' was called again after it had an outcome")
         if account.terminal_count:
             self.breach(f"{name}: it called '{call.step}' after its end")
+        for message_id, epoch in account.waiting.items():
+            if epoch < account.epoch:
+                self.breach(
+                    f"{name}: it called '{call.step}', by a worker that took it over, "
+                    f"before it heard {message_id}"
+                )
         if account.made[attempt] > account.epoch:
             self.breach(
                 f"{name}: '{call.step}' was called more often than it changed hands"

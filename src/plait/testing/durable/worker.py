@@ -281,7 +281,12 @@ class WorkerStore:
 
     async def post(self, message: Message) -> None:
         """See plait.ports.journal.Journal."""
-        await self._write(lambda: self._store.post(message))
+
+        async def write() -> None:
+            await self._store.post(message)
+            self._ledger.posted(message)
+
+        await self._write(write)
 
     async def save_plan(self, plan_hash: str, data: bytes) -> None:
         """See plait.ports.journal.Journal."""

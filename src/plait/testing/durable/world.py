@@ -120,6 +120,13 @@ class World:
             self._change.clear()
             await self._change.wait()
 
+    def kill_holder(self, execution_id: str) -> None:
+        """Let the worker die that holds an execution, before it can hear of anything."""
+        holder = self.ledger.accounts[execution_id].holder
+        for worker in self._workers:
+            if worker is not None and worker.worker_id == holder:
+                worker.die()
+
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.get_running_loop().create_task(work))
 
@@ -284,6 +291,9 @@ class Client:
         while posted is None:
             posted = await self._ask(lambda one: _cancelled(one, name))
         self._promise.cancel_at_s = self._world.now_s()
+        lot = self._world.fate.lot(f"wish {self._name}")
+        if lot.falls(Fault.CRASH_AFTER_WISH):
+            self._world.kill_holder(name)
         if self._world.ledger.accounts[name].terminal_count:
             self._world.fate.fired[Fault.CANCEL_RACED] += 1
 
