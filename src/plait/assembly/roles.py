@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
@@ -31,15 +32,13 @@ from plait.gateway.app import Gateway
 from plait.gateway.control.asked import Services
 from plait.gateway.deployment import Deployment, Finding, Loaded
 from plait.gateway.serving import Stop, new_loop
-from plait.model.caller import DEFAULT_TENANT, Caller
-from plait.model.errors import PlaitError
-from plait.model.json import JsonObject
+from plait.model.caller import DEFAULT_TENANT
 from plait.model.record import record
 from plait.operations.executing import LocalExecutions
 from plait.operations.keeper import Keeper
 from plait.operations.runs import LocalRunner, LocalRuns
+from plait.operations.webhooks import LocalTriggers
 from plait.plan import Plan
-from plait.ports.platform import Delivery
 from plait.services.agent import AgentServicer
 from plait.services.channel import Security, Sizes, security_of
 from plait.services.engine import EngineServicer
@@ -64,27 +63,6 @@ SERVICES: Final = ("engine", "runtime", "agent")
 _LOOK_S: Final = 1.0
 
 
-class UnknownWebhook(PlaitError):
-    """No active deployment takes webhooks at this path."""
-
-    code = "trigger.unknown"
-
-    def __init__(self, path: str) -> None:
-        super().__init__(f"nothing takes webhooks at '{path}'")
-
-
-class NoTriggers:
-    """What a runtime without triggers answers (plait.ports.platform, `Triggers`)."""
-
-    async def deliver(self, delivery: Delivery) -> JsonObject:
-        """Refuse it."""
-        raise UnknownWebhook(delivery.path)
-
-    async def list(self, caller: Caller) -> JsonObject:
-        """Return none."""
-        return {"triggers": []}
-
-
 @record
 class Service:
     """One service, put together.
@@ -103,20 +81,25 @@ class Service:
 
 
 class Known:
-    """The workflows that a service knows: files, and what is deployed in the store."""
+    """The workflows that a service knows: files, and what is deployed in the store.
+
+    Attributes:
+        served: All of them, the files first; another sequence when they are others.
+    """
 
     def __init__(self, files: Iterable[Loaded]) -> None:
-        self._files = [one for one in files if isinstance(one, Deployment)]
-        self._stored: list[Deployment] = []
+        self._files = tuple(one for one in files if isinstance(one, Deployment))
+        self.served: Sequence[Deployment] = self._files
 
     def serve(self, loaded: Sequence[Loaded]) -> list[Finding]:
         """Take what is deployed from now on."""
-        self._stored = [one for one in loaded if isinstance(one, Deployment)]
+        stored = (one for one in loaded if isinstance(one, Deployment))
+        self.served = (*self._files, *stored)
         return []
 
     def find(self, tenant: str, name: str) -> Plan | None:
         """Return the plan of a tenant's workflow; of two, a file's."""
-        for one in (*self._files, *self._stored):
+        for one in self.served:
             if one.plan.name == name and one.tenant == tenant:
                 return one.plan
         return None
@@ -239,8 +222,11 @@ def runtime(
         secrets=configured.secrets,
     )
     stored = deploying(settings, connectors)
+    triggers = LocalTriggers(
+        keeper, lambda: known.served, configured.secrets, now_s=time.time
+    )
     servicer = RuntimeServicer(
-        stored.deployments, LocalExecutions(keeper), NoTriggers(), LocalRuns(keeper)
+        stored.deployments, LocalExecutions(keeper), triggers, LocalRuns(keeper)
     )
 
     async def prepare() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from asyncio import Future
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -28,6 +29,7 @@ from plait.operations.definitions import compiles
 from plait.operations.engine import LocalEngine
 from plait.operations.executing import LocalExecutions
 from plait.operations.keeper import Keeper, Kept
+from plait.operations.webhooks import LocalTriggers
 from plait.plan import Plan
 from plait.ports.calls import Calls
 
@@ -68,6 +70,12 @@ def gateway(
             executions=LocalExecutions(keeper),
             engine=local_engine(configured, connectors, driver, keeper, find),
             deployments=stored.deployments,
+            triggers=LocalTriggers(
+                keeper,
+                lambda: made.snapshot.deployments,
+                configured.secrets,
+                now_s=time.time,
+            ),
         ),
     )
     return made

@@ -23,10 +23,12 @@ from plait.cli.output import EXIT_FAILED, say, stop
 from plait.cli.stores import StoreOption, give_up
 from plait.cli.streams import write_if_heard
 from plait.gateway.app import Gateway
-from plait.gateway.deployment import Finding, Loaded
+from plait.gateway.deployment import Deployment, Finding, Loaded
 from plait.gateway.serving import Watch, serve_forever
+from plait.gateway.snapshot import Snapshot
 from plait.model.errors import PlaitError
 from plait.model.record import record
+from plait.operations.webhooks import webhook_path
 
 _NAMES_SHOWN_MAX: Final = 8
 _OTHERS: Final = ("engine", "runtime", "agent")
@@ -162,7 +164,7 @@ def _roles() -> Any:
 
 def _check_served(files: Sequence[LoadedFile], settings: Configured) -> None:
     """End the command when there is nothing to serve."""
-    if any(_has_endpoint(file) for file in files) or _has_stored(settings):
+    if any(_is_reached(file) for file in files) or _has_stored(settings):
         return
     for file in files:
         for line in file.findings():
@@ -189,16 +191,24 @@ class _Service:
 
     def announce(self, listening: str) -> None:
         """Say what is served, and where."""
-        for route in self._gateway.snapshot.served if self._gateway is not None else ():
+        snapshot = Snapshot() if self._gateway is None else self._gateway.snapshot
+        for route in snapshot.served:
             if route.deployment is not None:
-                name, source = route.deployment.plan.name, route.deployment.source_name
-                is_stored = source.endswith(STORED_SUFFIX)
-                shown = source if is_stored else f"{name} ({source})"
-                write_if_heard(f"  {route.method:6} {route.template}  →  {shown}")
+                _announce(route.method, route.template, route.deployment)
+        for one in snapshot.deployments:
+            for webhook in one.plan.webhooks:
+                path = webhook_path(one.tenant, webhook.path)
+                _announce("POST", f"/webhooks{path}", one)
         url = listening.rpartition(" ")[2]
         has_page = self.settings.settings.gateway.docs
         page = f"API page: {url}/docs; " if has_page else ""
         write_if_heard(f"{listening} ({page}Ctrl-C stops)")
+
+
+def _announce(method: str, path: str, deployment: Deployment) -> None:
+    name, source = deployment.plan.name, deployment.source_name
+    shown = source if source.endswith(STORED_SUFFIX) else f"{name} ({source})"
+    write_if_heard(f"  {method:6} {path}  →  {shown}")
 
 
 def _serve(service: _Service, watch: Watch | None) -> None:
@@ -264,8 +274,12 @@ def report(findings: Iterable[Finding]) -> None:
         say(finding.render())
 
 
-def _has_endpoint(file: LoadedFile) -> bool:
-    return file.compiled is not None and file.compiled.plan.endpoint is not None
+def _is_reached(file: LoadedFile) -> bool:
+    """Tell whether requests can reach a document."""
+    if file.compiled is None:
+        return False
+    plan = file.compiled.plan
+    return plan.endpoint is not None or bool(plan.webhooks)
 
 
 def _watch(chosen: _Chosen) -> Watch:

@@ -22,6 +22,7 @@ from plait.compile.nodes import NodeBuilder
 from plait.compile.pause import collector_paused
 from plait.compile.scopes import ScopeCompiler
 from plait.compile.states import check_states, root_view, set_output
+from plait.compile.triggers import compile_webhooks
 from plait.document import Catalog, Document, DocumentErrors, parse_document
 from plait.document.source import SourceErrors, SourceLimits, read_as_meant
 from plait.model.diagnostic import Diagnostic
@@ -84,6 +85,7 @@ def compile_document(document: Document) -> Compiled:
     view = replace(around, steps=whole_view(document.root).steps)
     endpoint = compile_endpoint(document, findings, names, view)
     place = compile_place(document, findings, names)
+    webhooks = compile_webhooks(document, findings)
     check_credentials(document, names.credentials, findings)
     ordered = findings.found.in_order()
     if findings.found.has_errors:
@@ -103,5 +105,6 @@ def compile_document(document: Document) -> Compiled:
         lane=place.lane,
         priority=place.priority,
         priority_from=place.priority_from,
+        webhooks=webhooks,
     )
     return Compiled(hash_plan(plan), document, ordered)

@@ -12,7 +12,7 @@ STEP_TYPES: Final = frozenset(
     "grpc graphql sql file email notify publish llm transform validate".split()
 )
 STEP_KEYS: Final[frozenset[str]] = frozenset()
-DOCUMENT_KEYS: Final = frozenset("triggers".split())
+DOCUMENT_KEYS: Final[frozenset[str]] = frozenset()
 ENDPOINT_KEYS: Final = frozenset("rate_limit auth prefer_async".split())
 VALUES: Final[dict[str, tuple[str, ...]]] = {}
 WORDS: Final = STEP_KEYS | DOCUMENT_KEYS | ENDPOINT_KEYS

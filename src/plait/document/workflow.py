@@ -21,6 +21,7 @@ from plait.document.fields import (
 )
 from plait.document.states import STATE_NAME_SCHEMA, StateName
 from plait.document.step import StepSettings
+from plait.document.triggers import Webhook
 
 _PATH = re.compile(r"/(?:[A-Za-z0-9_.~!$&'()*+,;=:@%-]+|\{[A-Za-z_]\w*\})?", re.ASCII)
 _HAS_TEMPLATE: JsonDict = {"pattern": re.escape("${")}
@@ -193,5 +194,7 @@ class WorkflowModel(Strict):
     """Of durable executions, 0 to 9: higher goes first. A number or one ${ expression }."""
     endpoint: Endpoint | None = None
     """Where the gateway answers for this workflow."""
+    triggers: Annotated[list[Webhook], Field(default_factory=list, max_length=20)]
+    """What starts executions beside the endpoint: signed webhooks."""
     annotations: dict[str, Any] | None = None
     """Tags, notes, positions for the editor; never change meaning."""

@@ -12,6 +12,7 @@ from plait.plan.nodes import (
     Plan,
     RetryPolicy,
     Scope,
+    Webhook,
     all_nodes,
     scopes_of,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "RetryBudget",
     "RetryPolicy",
     "Scope",
+    "Webhook",
     "all_nodes",
     "dump_plan",
     "load_plan",

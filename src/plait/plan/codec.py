@@ -18,7 +18,7 @@ from plait.expression import Template
 from plait.model.errors import Advice, PlaitError
 from plait.model.json import JsonValue
 from plait.model.place import Place
-from plait.plan.nodes import Endpoint, Lane, Node, Plan, RetryPolicy, Scope
+from plait.plan.nodes import Endpoint, Lane, Node, Plan, RetryPolicy, Scope, Webhook
 from plait.plan.policies import (
     BatchPolicy,
     BreakerPolicy,
@@ -159,6 +159,10 @@ def _status(content: list[list[Any]]) -> tuple[tuple[str | Template, int], ...]:
     )
 
 
+def _webhooks(content: list[Mapping[str, Any]]) -> tuple[Any, ...]:
+    return tuple(_load(Webhook, one) for one in content)
+
+
 def _raw(content: Any) -> Any:
     return content
 
@@ -172,6 +176,7 @@ _DEFAULTS: Final = {
         Node,
         Endpoint,
         Lane,
+        Webhook,
         RetryPolicy,
         RetryBudget,
         Policies,
@@ -191,7 +196,9 @@ _READERS: Final[dict[type, dict[str, Callable[[Any], Any]]]] = {
         "endpoint": _part(Endpoint),
         "lane": _part(Lane),
         "priority_from": _template,
+        "webhooks": _webhooks,
     },
+    Webhook: {},
     Lane: {"key": _template},
     Scope: {"nodes": _nodes, "output": _template},
     Endpoint: {"status": _status, "headers": _template},

@@ -165,6 +165,19 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True)
+class Webhook:
+    """A signed request that starts an execution.
+
+    Attributes:
+        path: Behind `/webhooks`: `/shop/paid`.
+        secret: The name of the secret that signs it.
+    """
+
+    path: str
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A workflow, ready to run.
 
@@ -179,6 +192,7 @@ class Plan:
         roots: Every root name that any template reads (`input`, `trigger`, step ids),
             sorted; what is not in it need not be provided.
         on_failure: What follows on a failure that nothing caught.
+        webhooks: What starts executions of it beside its endpoint.
         content_hash: `sha256:…` of the serialised plan; two plans with equal hashes are
             equal byte for byte.
     """
@@ -196,6 +210,7 @@ class Plan:
     lane: Lane | None = None
     priority: int = 0
     priority_from: Template | None = None
+    webhooks: tuple[Webhook, ...] = ()
     content_hash: str = ""
 
 

@@ -171,7 +171,9 @@ _ROWS: Final[Mapping[str, Status]] = {
     "store.locked": _status("UNAVAILABLE", 503),
     "store.read_only": _status("UNAVAILABLE", 503),
     "store.unavailable": _status("UNAVAILABLE", 503),
-    "trigger.unknown": _status("NOT_FOUND"),
+    "webhook.secret_missing": _status("UNAVAILABLE", 503),
+    "webhook.unknown": _status("NOT_FOUND"),
+    "webhook.unverified": _status("UNAUTHENTICATED"),
     "workflow.invalid_input": _status("INVALID_ARGUMENT", 422),
     "workflow.unknown": _status("NOT_FOUND"),
 }

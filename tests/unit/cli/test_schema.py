@@ -206,7 +206,11 @@ BAD: dict[str, dict[str, Any]] = {
     "unknown mode": with_document(mode="fast"),
     "unknown order": with_document(order="random"),
     "input as text": with_document(input="object"),
-    "planned key": with_document(triggers=[]),
+    "trigger of another type": with_document(triggers=[{"type": "moon", "path": "/x"}]),
+    "webhook without secret": with_document(triggers=[{"type": "webhook", "path": "/x"}]),
+    "webhook path": with_document(
+        triggers=[{"type": "webhook", "path": "/~x", "secret": "s"}]
+    ),
     "defaults with unknown key": with_document(defaults={"cache": "5s"}),
     "endpoint without path": with_document(endpoint={"method": "GET"}),
     "endpoint path without slash": with_document(endpoint={"path": "x"}),

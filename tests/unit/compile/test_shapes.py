@@ -18,7 +18,6 @@ EXAMPLES = Path(__file__).parents[3] / "examples" / "language"
 STEP: dict[str, Any] = {"id": "a", "type": "set", "value": 1}
 
 LATER_TYPES = "grpc graphql sql file email notify publish llm transform validate"
-LATER_DOCUMENT_KEYS = "triggers"
 LATER_ENDPOINT_KEYS = "rate_limit auth prefer_async"
 
 
@@ -231,13 +230,6 @@ def test_d105_a_step_type_of_a_later_version_is_refused_by_name(kind: str) -> No
     assert lines_of_steps(
         f"- {{id: a, type: {kind}, steps: [{{id: x, type: set, value: 1}}]}}"
     ) == [f"3:17: D105 step type '{kind}' is not available in this version"]
-
-
-@pytest.mark.parametrize("key", LATER_DOCUMENT_KEYS.split())
-def test_d105_a_document_key_of_a_later_version_is_refused_by_name(key: str) -> None:
-    assert lines_of(f"name: t\n{key}: {{}}\nsteps: [{{id: a, type: set, value: 1}}]") == [
-        f"2:1: D105 '{key}' is not available in this version"
-    ]
 
 
 @pytest.mark.parametrize("key", LATER_ENDPOINT_KEYS.split())

@@ -304,6 +304,50 @@ async def test_validating_keeps_nothing() -> None:
     assert await everything(records) == []
 
 
+HOOKED = "name: {}\ntriggers: [{{type: webhook, path: {}, secret: s}}]\n{}"
+STEPS = "steps: [{id: a, type: set, value: 1}]\n"
+HOOK: Any = {"type": "webhook", "path": "/beside", "secret": "s"}
+
+
+async def test_webhooks_are_switched_and_claimed_with_their_deployment() -> None:
+    made = service(MemoryRecords())
+    first = await deploy(made, HOOKED.format("a", "/paid", STEPS))
+    assert first["webhook_url"] == "/webhooks/paid"
+    with pytest.raises(EndpointTaken, match="webhook /paid"):
+        await deploy(made, HOOKED.format("b", "/paid", STEPS))
+    acme = Caller("key:1", "acme", "admin")
+    theirs = await deploy(made, HOOKED.format("b", "/paid", STEPS), acme)
+    assert theirs["webhook_url"] == "/webhooks/~acme/paid"
+    await deploy(made, "name: a\n" + STEPS)
+    await deploy(made, HOOKED.format("b", "/paid", STEPS))
+
+
+async def test_triggers_beside_a_document_are_part_of_its_version() -> None:
+    records = MemoryRecords()
+    made = service(records)
+    document = "name: a\n" + STEPS
+    plain = await deploy(made, document)
+    hooked = await deploy(made, document, triggers=[HOOK])
+    assert (hooked["webhook_url"], hooked["changed"]) == ("/webhooks/beside", True)
+    assert hooked["version"] != plain["version"]
+    assert (await deploy(made, document, triggers=[HOOK]))["changed"] is False
+    looked = active(records)
+    await looked.look()
+    (one,) = looked.all
+    assert one.compiled is not None
+    assert [hook.path for hook in one.compiled.plan.webhooks] == ["/beside"]
+    assert (await made.activate(LOCAL, "a", None))["webhook_url"] is None
+    wrong: list[tuple[str, list[Any], str]] = [
+        (document, [{"type": "moon"}], r"triggers\.0\.type"),
+        (document, [HOOK, HOOK], "given twice"),
+        (HOOKED.format("a", "/beside", STEPS), [HOOK], "given twice"),
+        (text("a"), [HOOK], "durable"),
+    ]
+    for definition, triggers, told in wrong:
+        with pytest.raises(DeploymentRefused, match=told):
+            await deploy(made, definition, triggers=triggers)
+
+
 async def test_of_many_that_deploy_at_once_every_one_gets_on() -> None:
     records = MemoryRecords()
     made = [service(records) for _ in range(8)]

@@ -2,7 +2,6 @@
 
 from plait.operations.deploying.active import Active, ActiveDeployments
 from plait.operations.deploying.deployments import (
-    Compiles,
     Step,
     StoredDeployments,
     difference_of,
@@ -16,6 +15,7 @@ from plait.operations.deploying.errors import (
     UnknownDeployment,
     UnknownVersion,
 )
+from plait.operations.deploying.plans import Compiles
 
 __all__ = [
     "Active",

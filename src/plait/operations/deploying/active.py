@@ -18,12 +18,12 @@ from plait.model.diagnostic import Diagnostic
 from plait.model.errors import PlaitError
 from plait.model.place import Span
 from plait.model.record import record
-from plait.operations.deploying.deployments import Compiles
 from plait.operations.deploying.kept import (
     DEPLOYMENT,
     DeploymentUnreadable,
     load_deployed,
 )
+from plait.operations.deploying.plans import Compiles, compiled_version
 from plait.operations.deploying.shelf import Shelf
 from plait.ports.journal import StoreUnavailable
 from plait.ports.records import Record, Records
@@ -100,7 +100,7 @@ class ActiveDeployments:
             if former is not None and former.version == version and former.compiled:
                 return former
             document = await self._shelf.document(row.tenant, row.key, version)
-            compiled = await self._compiles(row.key, document.definition)
+            compiled = await compiled_version(self._compiles, row.key, document)
         except CompileErrors as error:
             return Active(row.tenant, row.key, version, None, error.diagnostics)
         except StoreUnavailable:

@@ -39,6 +39,7 @@ from plait.operations.deploying.kept import (
     load_deployed,
     version_of,
 )
+from plait.operations.deploying.plans import Compiles, compiled_version
 from plait.operations.deploying.shelf import (
     Move,
     Shelf,
@@ -48,13 +49,12 @@ from plait.operations.deploying.shelf import (
     the_version,
     with_version,
 )
+from plait.operations.webhooks import webhook_path
 from plait.plan import all_nodes
 from plait.ports.platform import Wanted
 from plait.ports.records import Conflict, Records
 
 _Moves: TypeAlias = Sequence[Move]
-# From a document's name and text to its plan; raises CompileErrors.
-Compiles: TypeAlias = Callable[[str, str], Awaitable[Compiled]]
 PAGE_SIZE_MAX: Final = 500
 _DESCRIPTION_LENGTH_MAX: Final = 10_000
 # Each round somebody else got on, so this many mean hundreds of deployments at once.
@@ -322,21 +322,19 @@ class StoredDeployments:
             raise DeploymentRefused(
                 f"a description has at most {_DESCRIPTION_LENGTH_MAX} characters"
             )
-        if wanted.triggers:
-            raise DeploymentRefused("triggers are not available in this version")
-        compiled = await self._compiled(wanted.name or "workflow", text)
+        document = Document(text, tuple(wanted.triggers))
+        compiled = await self._compiled(wanted.name or "workflow", document)
         if wanted.name not in ("", compiled.plan.name):
             raise DeploymentRefused(
                 f"the document is called '{compiled.plan.name}', and was to be deployed as "
                 f"'{wanted.name}': give both the same name"
             )
         _check_children(caller, compiled)
-        document = Document(text, tuple(wanted.triggers))
         return _Candidate(wanted, compiled, document, version_of(document))
 
-    async def _compiled(self, name: str, text: str) -> Compiled:
+    async def _compiled(self, name: str, document: Document) -> Compiled:
         try:
-            return await self._compiles(name, text)
+            return await compiled_version(self._compiles, name, document)
         except CompileErrors as error:
             raise DefinitionInvalid(name, error.diagnostics) from None
 
@@ -349,7 +347,10 @@ class StoredDeployments:
             endpoint = plan.endpoint
             where = ("", "") if endpoint is None else (endpoint.method, endpoint.path)
             number = before.versions[-1].number + 1 if before.versions else 1
-            version = Version(one.version, number, at_ms, caller.subject, *where)
+            hooks = tuple(webhook_path(caller.tenant, one.path) for one in plan.webhooks)
+            version = Version(
+                one.version, number, at_ms, caller.subject, *where, webhooks=hooks
+            )
             move = with_version(seen, version, one.document)
         if wanted.activates and before.active != one.version:
             _check_expected(wanted, before)
@@ -376,7 +377,7 @@ class StoredDeployments:
         if found.id == before.active:
             return Move(seen, before)
         document = await self._shelf.document(caller.tenant, name, found.id)
-        plan = (await self._compiled(name, document.definition)).plan
+        plan = (await self._compiled(name, document)).plan
         by = Switch(found.id, at_ms, caller.subject)
         after = before.switched(found.id, (*trail, found.id), by)
         return Move(seen, replace(after, claims=claims_of(plan)))
@@ -465,6 +466,7 @@ def _summary(deployed: Deployed) -> JsonObject:
         + [one.at_ms for one in deployed.switches[-1:]]
     )
     has_endpoint = shown is not None and bool(shown.method)
+    webhooks = [f"/webhooks{path}" for path in shown.webhooks] if shown else []
     return {
         "deployment_id": deployed.name,
         "name": deployed.name,
@@ -472,7 +474,8 @@ def _summary(deployed: Deployed) -> JsonObject:
         "status": "active" if deployed.active is not None else "inactive",
         "version": deployed.active,
         "endpoint": _version_json(shown)["endpoint"] if shown and has_endpoint else None,
-        "webhook_url": None,
+        "webhook_url": webhooks[0] if webhooks else None,
+        "webhook_urls": [*webhooks],
         "created_at": moment_text(deployed.created_at_ms),
         "updated_at": moment_text(latest),
     }

@@ -61,6 +61,7 @@ class Version:
         at_ms: When it was deployed first, milliseconds since the Unix epoch.
         by: Who did.
         method, path: Its endpoint; empty: it has none.
+        webhooks: Where its webhooks come in, behind `/webhooks`.
     """
 
     id: str
@@ -69,6 +70,7 @@ class Version:
     by: str
     method: str = ""
     path: str = ""
+    webhooks: tuple[str, ...] = ()
 
 
 @record
@@ -140,10 +142,10 @@ def version_of(document: Document) -> str:
 
 def claims_of(plan: Plan) -> tuple[str, ...]:
     """Return what only one active deployment may have: names of parameters do not count."""
-    endpoint = plan.endpoint
-    if endpoint is None:
-        return ()
-    return (claim_key(f"{endpoint.method} {_normal(endpoint.path)}"),)
+    claims = [f"webhook {one.path}" for one in plan.webhooks]
+    if plan.endpoint is not None:
+        claims.append(f"{plan.endpoint.method} {_normal(plan.endpoint.path)}")
+    return tuple(map(claim_key, claims))
 
 
 def _normal(path: str) -> str:
@@ -182,7 +184,7 @@ def load_deployed(key: str, data: bytes) -> Deployed:
     """
     told = _fields(key, data)
     try:
-        versions = tuple(Version(**one) for one in told.pop("versions"))
+        versions = tuple(_version(one) for one in told.pop("versions"))
         switches = tuple(Switch(**one) for one in told.pop("switches"))
         trail, claims = tuple(told.pop("trail")), tuple(told.pop("claims"))
         return Deployed(
@@ -190,6 +192,10 @@ def load_deployed(key: str, data: bytes) -> Deployed:
         )
     except (KeyError, TypeError) as error:
         raise DeploymentUnreadable(key) from error
+
+
+def _version(told: dict[str, Any]) -> Version:
+    return Version(**{**told, "webhooks": tuple(told.get("webhooks", ()))})
 
 
 def dump_document(document: Document) -> bytes:
