@@ -9,7 +9,7 @@ import logging
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 import typer
 
@@ -32,6 +32,16 @@ from plait.operations.webhooks import webhook_path
 
 _NAMES_SHOWN_MAX: Final = 8
 _OTHERS: Final = ("engine", "runtime", "agent")
+
+_RoleOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--role",
+        metavar="ROLE",
+        help="Run one part of the platform only: gateway, engine, runtime or agent. "
+        "They find each other by the settings under `services`. Default: all parts.",
+    ),
+]
 
 
 def command(
@@ -64,14 +74,7 @@ def command(
             "with; when an edit is broken, the last good version stays.",
         ),
     ] = False,
-    role: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ROLE",
-            help="Run one part of the platform only: gateway, engine, runtime or agent. "
-            "They find each other by the settings under `services`. Default: all parts.",
-        ),
-    ] = None,
+    role: _RoleOption = None,
 ) -> None:
     """Answer the endpoints of workflows over HTTP.
 
