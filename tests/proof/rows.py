@@ -11,6 +11,7 @@ from tests.proof import (
     damage,
     deaths,
     hangs,
+    hostile,
     killings,
     recovery,
     returns,
@@ -37,6 +38,7 @@ ROWS: Final = (
     Row(5, "workers stopped for longer than their leases", hangs.run),
     Row(7, "sagas that fail and crash while they are undone", sagas.run),
     Row(8, "planted bugs are caught", storms.hunt),
+    Row(12, "hostile input to all that is served", hostile.run),
     Row(15, "SIGTERM of the gateway at 0.8 of its capacity", stops.run),
     Row(16, "recovery of a thousand executions", _return),
 )

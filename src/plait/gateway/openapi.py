@@ -23,7 +23,7 @@ from plait.model.json import JsonObject, JsonValue
 from plait.plan import Endpoint, Plan
 
 _TEXT: Final[JsonObject] = {"type": "string"}
-_ALWAYS: Final = (400, 500, 502, 503, 504)
+_ALWAYS: Final = (400, 431, 500, 502, 503, 504)
 _WITH_BODY: Final = (413, 415)
 _OWN_FAILURE: Final = 422
 _NO_SPACE: Final = 507
@@ -263,6 +263,7 @@ _MEANINGS: Final = {
     413: "The body is too large.",
     415: "The body is in a form that is not read here.",
     422: "The workflow itself says no.",
+    431: "Request line and headers together are too large.",
     500: "The workflow or the gateway is at fault.",
     502: "A called service failed.",
     503: "Too much is under way, or a called service is known to be down.",

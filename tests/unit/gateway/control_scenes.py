@@ -24,6 +24,7 @@ ROW: JsonObject = {
     "created_at": AT,
     "updated_at": AT,
 }
+DEPLOYED: JsonObject = {"deployment_id": "d", "name": "w", "status": "active"}
 KEYS = {
     "Bearer viewer": Caller("key:v", role="viewer"),
     "Bearer admin": Caller("key:a", role="admin"),
@@ -110,10 +111,10 @@ class Scripted:
     async def activate(
         self, caller: Caller, deployment_id: str, version: str | None
     ) -> JsonObject:
-        return self._say({"version": version}, "activate", caller, deployment_id, version)
+        return self._say(DEPLOYED, "activate", caller, deployment_id, version)
 
     async def undeploy(self, caller: Caller, deployment_id: str) -> JsonObject:
-        return self._say({"status": "undeployed"}, "undeploy", caller, deployment_id)
+        return self._say(DEPLOYED, "undeploy", caller, deployment_id)
 
     # -- executions --------------------------------------------------------------------
 

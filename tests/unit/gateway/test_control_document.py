@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from plait.gateway.control import reference
 from plait.gateway.control.operations import OPERATIONS, VERBS
 from plait.gateway.deployment import Deployment
 from plait.model.caller import ROLES
@@ -75,6 +77,11 @@ async def test_the_page_shows_endpoints_before_the_rest() -> None:
     scene.gateway.deploy([Deployment("a.yaml", plan_of(PROFILE))])
     page = (await scene.ask("/docs")).reply.body.decode()
     assert page.index('id="profile"') < page.index('id="create_session"')
+
+
+def test_the_reference_page_is_up_to_date() -> None:
+    page = Path(__file__).resolve().parents[3] / "docs" / "reference" / "api.md"
+    assert page.read_text("utf-8") == reference.page()
 
 
 def test_every_verb_has_an_operation() -> None:

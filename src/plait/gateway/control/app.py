@@ -7,7 +7,8 @@ Not here: the table (plait.gateway.control.operations), who calls this and when
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from types import UnionType
+from typing import Any, Final, TypeAlias
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
@@ -23,7 +24,8 @@ _HANDLERS: Final[Mapping[str, Callable[..., Any]]] = (
     executions.HANDLERS | workflows.HANDLERS | conversations.HANDLERS
 )
 # What each replies: by status, its model; None is a stream of events.
-_Replies = dict[int, type[BaseModel] | None]
+_Model: TypeAlias = type[BaseModel] | UnionType
+_Replies: TypeAlias = dict[int, _Model | None]
 _REPLIES: Final[Mapping[str, _Replies]] = {
     "get_execution": {200: models.Execution},
     "list_executions": {200: models.ExecutionPage},
@@ -31,20 +33,22 @@ _REPLIES: Final[Mapping[str, _Replies]] = {
     "get_timeline": {200: models.Timeline},
     **{verb_operation(verb): {200: models.ExecutionRow} for verb in executions.VERB_BODIES},
     "execute_workflow": {200: models.ExecutionResult, 202: models.ExecutionResult},
-    "deploy_workflow": {200: models.Telling, 201: models.Deployed},
+    "deploy_workflow": {200: models.Deployed | models.Validation, 201: models.Deployed},
     "list_deployments": {200: models.DeploymentPage},
     "get_deployment": {200: models.Deployment},
     "update_deployment": {200: models.Deployed},
-    "undeploy_workflow": {200: models.Telling},
+    "undeploy_workflow": {200: models.Deployed},
     "list_versions": {200: models.Versions},
     "compare_versions": {200: models.Difference},
-    "activate_version": {200: models.Telling},
-    "roll_back_deployment": {200: models.Telling},
+    "activate_version": {200: models.Deployed},
+    "roll_back_deployment": {200: models.Deployed},
     "list_triggers": {200: models.TriggerList},
     "create_session": {201: models.Session},
     "chat": {200: None},
     "generate_workflow": {200: None},
 }
+# They answer with events too, when they are asked to.
+_STREAMS_TOO: Final = frozenset({"execute_workflow"})
 _PHRASES: Final = {200: "Done.", 201: "Made.", 202: "It goes on; `Location` leads to it."}
 _BODIES: Final = {
     verb_operation(verb): body for verb, body in executions.VERB_BODIES.items()
@@ -77,7 +81,10 @@ class App:
             summary=(_HANDLERS[operation.name].__doc__ or "").partition("\n")[0],
             status_code=first[0],
             response_model=None,
-            responses={status: _reply(status, model) for status, model in (first, *others)},
+            responses={
+                status: _reply(status, model, operation.name in _STREAMS_TOO)
+                for status, model in (first, *others)
+            },
             openapi_extra=_extra(operation),
         )
         route = self._api.router.routes[-1]
@@ -89,12 +96,15 @@ class App:
         return self._api.openapi()
 
 
-def _reply(status: int, model: type[BaseModel] | None) -> dict[str, Any]:
-    described = {"description": _PHRASES[status]}
+def _reply(status: int, model: _Model | None, streams_too: bool) -> dict[str, Any]:
+    described: dict[str, Any] = {"description": _PHRASES[status]}
     if model is not None:
-        return {**described, "model": model}
-    schema = {"type": "string", "description": "Server-sent events."}
-    return {**described, "content": {"text/event-stream": {"schema": schema}}}
+        described["model"] = model
+        if not streams_too or status != 200:
+            return described
+    # What a schema would describe, the text or each event, OpenAPI 3.1 leaves open.
+    example = 'event: turn\nid: 1\ndata: {"number": 1}\n\n'
+    return {**described, "content": {"text/event-stream": {"example": example}}}
 
 
 def _extra(operation: Operation) -> dict[str, Any]:

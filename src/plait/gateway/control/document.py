@@ -30,7 +30,7 @@ _ERRORS: Final[dict[int, str]] = {
     409: "Something stands in the way that may stand otherwise tomorrow.",
     429: "Too often, or too much.",
 }
-_EVERY: Final = (400, 401, 403, 404, 429, 500, 502, 503, 504)
+_EVERY: Final = (400, 401, 403, 404, 429, 431, 500, 502, 503, 504)
 _WITH_BODY: Final = (409, 413, 415, 422, 507)
 _SECURITY: Final[JsonObject] = {
     "bearer": {

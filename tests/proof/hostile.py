@@ -1,0 +1,196 @@
+"""Row 12: hostile input to every operation of the OpenAPI document, endpoints and control
+plane: none is answered with a 5xx or a traceback, none takes long, and each reply is one
+that the document tells of.
+
+The inputs are made by schemathesis from the document alone: such as fit it, and such as
+do not. The executions are real ones in a store; the other services are scripted, for what
+they refuse is proved where they are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from threading import Thread
+from typing import Any, Final
+
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.failures import Failure, FailureGroup
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from plait.gateway.control.asked import Services
+from plait.gateway.deployment import Deployment
+from plait.kernel import Kernel
+from plait.operations.executing import LocalExecutions
+from plait.operations.keeper import Keeper, Kept
+from plait.ports.platform import Told
+from plait.stores.memory import MemoryStore
+from tests.proof.scorecard import Outcome, Scale
+from tests.unit.gateway.control_scenes import Scripted, control
+from tests.unit.gateway.scenes import ECHO, plan_of
+from tests.unit.gateway.wires import listening
+from tests.unit.stores.histories import running
+
+INPUTS: Final = 20_000
+_SEED: Final = 12
+# A request that takes longer has hit something whose cost grows with what was sent.
+_REPLY_S_MAX: Final = 2.0
+_SHOWN_MAX: Final = 20
+_NEVER_SHOWN: Final = ("Traceback", 'File "', "plait/gateway", "0x7f")
+_ENDPOINT: Final = """
+name: measured
+mode: express
+endpoint: {method: GET, path: "/measured/{id}"}
+input:
+  type: object
+  required: [id]
+  properties:
+    id: {type: string, pattern: "^[a-z]{1,8}$"}
+    count: {type: integer, minimum: 1, maximum: 9}
+    ratio: {type: number}
+    is_new: {type: boolean}
+steps: [{id: said, type: set, value: "${input}"}]
+output: ${said.response}
+"""
+_CHECKS: Final = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+
+
+def run(scale: Scale) -> Outcome:
+    """Send hostile inputs to every operation, as many to each."""
+    outcome = Outcome()
+    with _served() as url, requests.Session() as session:
+        document = session.get(f"{url}/openapi.json", timeout=60).json()
+        schema = schemathesis.openapi.from_dict(document)
+        every: Any = schema.get_all_operations()
+        operations = [found.ok() for found in every]
+        each = scale.of(INPUTS, 2 * len(operations)) // len(operations) // 2
+        hunt = _Hunt(session, url, outcome)
+        for operation in operations:
+            for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
+                hunt.ask(operation, mode, max(each, 1))
+    outcome.figures |= {
+        "operations": len(operations),
+        "inputs": hunt.input_count,
+        "slowest_ms": round(hunt.slowest_s * 1000),
+        **{f"answered {status}": count for status, count in sorted(hunt.statuses.items())},
+    }
+    return outcome
+
+
+class _Hunt:
+    """Sends inputs, and looks at what comes back."""
+
+    def __init__(self, session: requests.Session, url: str, outcome: Outcome) -> None:
+        self._session = session
+        self._url = url
+        self._outcome = outcome
+        self.input_count = 0
+        self.slowest_s = 0.0
+        self.statuses: dict[int, int] = {}
+
+    def ask(self, operation: Any, mode: GenerationMode, count: int) -> None:
+        """Send `count` inputs to one operation."""
+
+        @seed(_SEED)
+        @settings(
+            max_examples=count,
+            database=None,
+            deadline=None,
+            phases=[Phase.explicit, Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy(mode))
+        def send(case: Any) -> None:
+            self._send(case)
+
+        # Of some operations nothing can be made that does not fit them.
+        with suppress(Unsatisfiable):
+            send()
+
+    def _send(self, case: Any) -> None:
+        response = case.call(base_url=self._url, session=self._session, timeout=30)
+        took_s = response.elapsed
+        self.input_count += 1
+        self.slowest_s = max(self.slowest_s, took_s)
+        status = response.status_code
+        self.statuses[status] = self.statuses.get(status, 0) + 1
+        where = f"{case.method} {case.formatted_path}"
+        if took_s > _REPLY_S_MAX:
+            self._break(f"{where}: took {took_s:.1f} s")
+        text = response.content.decode(errors="replace")
+        self._outcome.broken += [
+            f"{where}: shows {one!r}" for one in _NEVER_SHOWN if one in text
+        ]
+        try:
+            case.validate_response(response, checks=_CHECKS)
+        except (Failure, FailureGroup) as failure:
+            self._break(f"{where}: {_told(failure)}: {text[:200]}")
+
+    def _break(self, told: str) -> None:
+        if len(self._outcome.broken) < _SHOWN_MAX:
+            self._outcome.broken.append(told)
+
+
+def _told(failure: Failure | FailureGroup) -> str:
+    failures = failure.exceptions if isinstance(failure, FailureGroup) else [failure]
+    return "; ".join(f"{type(one).__name__} {one}".replace("\n", " ") for one in failures)
+
+
+@contextmanager
+def _served() -> Iterator[str]:
+    """A gateway on a free port, in a thread of its own; yield its URL."""
+    loop = asyncio.new_event_loop()
+    thread = Thread(target=loop.run_forever, name="hostile-gateway")
+    thread.start()
+    over, begun = asyncio.Event(), loop.create_future()
+
+    async def serve() -> None:
+        store = MemoryStore()
+        async with running(store) as driver:
+            kept = Kept(driver, store, Kernel, store.close)
+
+            async def open_() -> Kept:
+                return kept
+
+            executions = LocalExecutions(Keeper(open_))
+            script: Any = Scripted(told=[Told("message", {"content": "hello"}, 1)])
+            gateway = control(
+                script,
+                services=lambda one: Services(executions, one, one, one, one),
+            ).gateway
+            documents = enumerate((ECHO, _ENDPOINT))
+            gateway.deploy([Deployment(f"{n}.yaml", plan_of(one)) for n, one in documents])
+            gateway.begin()
+            options: Any = {"screen": gateway.screen, "refuse": gateway.refuse}
+            async with listening(gateway.handle, **options) as (_, address):
+                begun.set_result(f"http://{address[0]}:{address[1]}")
+                await over.wait()
+
+    serving = asyncio.run_coroutine_threadsafe(serve(), loop)
+    try:
+        yield asyncio.run_coroutine_threadsafe(_result(begun), loop).result(30)
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        serving.result(30)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+async def _result(begun: asyncio.Future[str]) -> str:
+    return await begun

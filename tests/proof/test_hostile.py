@@ -1,0 +1,13 @@
+"""Row 12 of the scorecard, in little: hostile input to all that is served."""
+
+from __future__ import annotations
+
+from tests.proof import hostile
+from tests.proof.scorecard import Scale
+
+
+def test_no_input_is_answered_with_what_the_document_does_not_tell() -> None:
+    outcome = hostile.run(Scale(share=0.01))
+    assert outcome.broken == []
+    assert outcome.figures["operations"] > 30
+    assert outcome.figures["inputs"] > 100
