@@ -10,6 +10,7 @@ from typing import Final
 from benchmarks import compile, fan_out, kernel, memory
 from benchmarks.aggregate import race
 from benchmarks.aggregate.peers import PEERS
+from benchmarks.control import race as control_race
 from benchmarks.durable import peers as durable_peers
 from benchmarks.durable import race as durable_race
 from benchmarks.durable import restart, scale
@@ -22,6 +23,7 @@ BENCHMARKS: Final[dict[str, Callable[[argparse.Namespace], None]]] = {
     "durable": durable_race.run,
     "durable-scale": scale.run,
     "durable-restart": restart.run,
+    "control": control_race.run,
     "limiters": limiters.run,
     "kernel": kernel.run,
     "fan-out": fan_out.run,
