@@ -376,12 +376,12 @@ class NewSession(Asking):
 
     action: Literal["create", "edit"]
     workflow_id: Name | None = None
-    """With `edit`: the deployment to change."""
+    """With `edit`: the deployment to change, needed. Else what the new one shall be."""
 
     @model_validator(mode="after")
     def _edits_something(self) -> NewSession:
-        if (self.action == "edit") != (self.workflow_id is not None):
-            raise ValueError("`edit` needs a `workflow_id`, and only `edit` has one")
+        if self.action == "edit" and self.workflow_id is None:
+            raise ValueError("`edit` needs a `workflow_id`")
         return self
 
 
