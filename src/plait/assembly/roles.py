@@ -199,7 +199,7 @@ def engine(
     stored = deploying(settings, connectors)
 
     async def prepare() -> None:
-        await stored.follower.begin(known.serve, is_needed=True)
+        await stored.follower.begin(known.serve, is_needed=False)
 
     async def close() -> None:
         keeper.begin_drain()
@@ -233,10 +233,13 @@ def runtime(
         await stored.follower.begin(known.serve, is_needed=True)
         await keeper.keep()
 
+    def trouble() -> str | None:
+        return keeper.trouble or stored.follower.trouble
+
     return Service(
         servicer,
         prepare,
-        lambda: keeper.trouble,
+        trouble,
         partial(_close_runtime, keeper, stored, performer.close),
     )
 

@@ -33,10 +33,13 @@ from plait.operations.webhooks import webhook_path
 _NAMES_SHOWN_MAX: Final = 8
 _OTHERS: Final = ("engine", "runtime", "agent")
 
-_RoleOption: TypeAlias = Annotated[
+HostOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="What to listen on. Default: 127.0.0.1."),
+]
+RoleOption: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        "--role",
         metavar="ROLE",
         help="Run one part of the platform only: gateway, engine, runtime or agent. "
         "They find each other by the settings under `services`. Default: all parts.",
@@ -52,10 +55,7 @@ def command(
             help="Documents, and directories of them. Default: only what is deployed.",
         ),
     ] = None,
-    host: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="What to listen on. Default: 127.0.0.1."),
-    ] = None,
+    host: HostOption = None,
     port: Annotated[
         int | None,
         typer.Option(
@@ -74,7 +74,7 @@ def command(
             "with; when an edit is broken, the last good version stays.",
         ),
     ] = False,
-    role: _RoleOption = None,
+    role: RoleOption = None,
 ) -> None:
     """Answer the endpoints of workflows over HTTP.
 

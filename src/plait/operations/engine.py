@@ -170,8 +170,14 @@ def _fitted(plan: Plan, value: JsonValue) -> JsonValue:
 
 
 def _durable_start(caller: Caller, order: Order, value: JsonValue) -> Start:
-    trigger = _trigger(caller)
-    return Start(_new_id(), value, trigger, order.key, trace=order.trace)
+    return Start(
+        _new_id(),
+        value,
+        _trigger(caller),
+        order.key,
+        trace=order.trace,
+        tenant=caller.tenant,
+    )
 
 
 def _trigger(caller: Caller) -> JsonObject:

@@ -21,7 +21,7 @@ from plait.plan import Plan, load_plan
 from plait.ports.remote import PlanUnknown
 from plait.services.v1.engine_pb2 import RunPlanRequest
 from plait.services.v1.runtime_pb2 import StartPlanRequest
-from plait.services.wire import Pairs, loaded
+from plait.services.wire import Asked, loaded
 
 _PLANS_KEPT_MAX: Final = 10_000
 # So that they fit a message: a document has 1 MB at most, and its plan not much more.
@@ -80,7 +80,7 @@ class Plans:
             self._kept.popitem(last=False)
 
 
-def started_of(request: StartPlanRequest, trace: Pairs) -> Start:
+def started_of(request: StartPlanRequest, asked: Asked) -> Start:
     """Return what a durable execution starts with."""
     run = request.run
     return Start(
@@ -88,5 +88,6 @@ def started_of(request: StartPlanRequest, trace: Pairs) -> Start:
         loaded(run.input),
         loaded(run.trigger),
         request.key if request.HasField("key") else None,
-        trace=trace,
+        trace=asked.trace,
+        tenant=asked.caller.tenant,
     )

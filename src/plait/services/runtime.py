@@ -134,7 +134,7 @@ class RuntimeServicer:
     ) -> RunReply:
         """See the proto."""
         plan, _ = self._plans.of(asked.caller, request.run)
-        start = started_of(request, asked.trace)
+        start = started_of(request, asked)
         ended = await self._starter.start(
             plan, start, request.wait_ms, is_promotable=request.is_promotable
         )

@@ -7,6 +7,7 @@ from typing import Final
 from plait.ports.journal import Search
 from plait.services.v1.runtime_pb2 import FindExecutionsRequest
 
+# Whose they are, the caller says: a search cannot ask for another tenant's.
 # Fields that may be missing, under the same names on either side.
 _OPTIONAL: Final = (
     *("workflow", "error_code", "tag", "text", "since_ms", "until_ms", "parent"),

@@ -6,6 +6,7 @@ Rule. A plan is named by its hash; its bytes are sent only when the other side a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, Final
 
 from plait.drivers.children import KIND
@@ -96,7 +97,7 @@ class RemoteRuns:
             is_promotable=is_promotable,
         )
         plans = {plan.content_hash: plan}
-        asked = Asked(_GATEWAY, start.trace)
+        asked = Asked(replace(_GATEWAY, tenant=start.tenant), start.trace)
         reply = await _sent(
             self._link, "start_plan", request, request.run, plans, asked, wait_ms
         )
