@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.gateways import ROOT, GatewayProcess, serving
+from tests.acceptance.gateways import ROOT, GatewayProcess, request_bytes, serving
 from tests.unit.gateway.wires import WAIT_S
 
 HELLO = """
@@ -150,6 +150,85 @@ async def test_a_runtime_that_was_killed_is_named_and_nothing_is_lost(
             assert answer.json["status"] == "running"
             again.stop()
             assert await again.ended() == 0
+
+
+@asynccontextmanager
+async def shaped(shape: str, folder: Path) -> AsyncIterator[GatewayProcess]:
+    """Yield the gateway of a platform of one process, or of four."""
+    store = folder / "plait.db"
+    if shape == "one process":
+        async with serving(settings={"PLAIT_STORE_URL": str(store)}) as process:
+            yield process
+        return
+    async with (
+        role("engine", store=store) as (_, engine),
+        role("runtime", store=store) as (_, runtime),
+        role("agent", store=store) as (_, agent),
+        role("gateway", store=store, engine=engine, runtime=runtime, agent=agent) as (
+            gateway,
+            _,
+        ),
+    ):
+        yield gateway
+
+
+async def streamed(
+    gateway: GatewayProcess, target: str, method: str = "GET", body: Any = None
+) -> bytes:
+    """Return a stream of events, to its end."""
+    async with gateway.client() as client:
+        client.send(request_bytes(target, method, body=body))
+        told: bytes = await client.closed()
+        return told
+
+
+async def until_served(gateway: GatewayProcess, target: str) -> Any:
+    """Return the first answer that is no 404: what is deployed elsewhere is served soon."""
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            answer = await gateway.ask(target)
+            if answer.status != 404:
+                return answer
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", ["one process", "four processes"])
+async def test_drafting_deploying_and_running_go_the_same_way_in_either_shape(
+    shape: str, tmp_path: Path
+) -> None:
+    async with shaped(shape, tmp_path) as gateway:
+        api = "/api/v1"
+        begun = await gateway.ask(f"{api}/session", "POST", body={"action": "create"})
+        session = begun.json["session_id"]
+        heard = await streamed(
+            gateway, f"{api}/chat/stream?session_id={session}&user_message=say%20hello"
+        )
+        assert b"event: message" in heard
+
+        wish = {"name": "hello", "workflow_definition": HELLO}
+        made = await gateway.ask(f"{api}/workflow/deployments", "POST", body=wish)
+        assert made.status == 201, made.body
+        answer = await until_served(gateway, "/hello/ann")
+        assert answer.json == {"said": "hi ann"}
+
+        order: Any = {"workflow": "hello", "input": {"name": "bob"}}
+        run = await gateway.ask(f"{api}/workflow/execute", "POST", body=order)
+        assert (run.status, run.json["output"]) == (200, {"said": "hi bob"})
+        told = await streamed(
+            gateway, f"{api}/workflow/execute", "POST", {**order, "stream": True}
+        )
+        assert b"event: result" in told
+        kept = await gateway.ask(
+            f"{api}/workflow/execute", "POST", body=order, idempotency_key="k"
+        )
+        assert (kept.status, kept.json["status"]) == (200, "completed")
+        found = await gateway.ask(f"{api}/executions?workflow=hello")
+        assert [one["id"] for one in found.json["executions"]] == [
+            kept.json["execution_id"]
+        ]
+        unfit = {**order, "input": 3, "workflow": "nobody"}
+        refused = await gateway.ask(f"{api}/workflow/execute", "POST", body=unfit)
+        assert (refused.status, refused.error_code) == (404, "workflow.unknown")
 
 
 @pytest.mark.parametrize(

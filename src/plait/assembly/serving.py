@@ -16,6 +16,7 @@ from plait.assembly.connectors import Connector
 from plait.assembly.deployed import loaded
 from plait.assembly.deploying import deploying
 from plait.assembly.documents import LoadedFile
+from plait.assembly.late import LateAgent
 from plait.assembly.settings import GatewaySection, Settings
 from plait.assembly.sources import Configured
 from plait.assembly.stores import is_there, open_store
@@ -58,13 +59,23 @@ def gateway(
 
     stored = deploying(configured.settings, connectors)
     driver = compose.driver(configured, performer, workflows)
+    agent = LateAgent(
+        lambda agents: agents.agent(
+            configured, compose.catalog(connectors), stored.records, stored.deployments
+        )
+    )
+
+    async def close() -> None:
+        await agent.close()
+        await performer.close()
+
     made = Gateway(
         driver,
         settings=gateway_settings(configured.settings.gateway),
         kernel_for=partial(compose.kernel, configured.settings),
         keeper=keeper,
         follower=stored.follower,
-        on_close=performer.close,
+        on_close=close,
         policies=performer.snapshot,
         services=Services(
             executions=LocalExecutions(keeper),
@@ -76,6 +87,7 @@ def gateway(
                 configured.secrets,
                 now_s=time.time,
             ),
+            agent=agent,
         ),
     )
     return made
