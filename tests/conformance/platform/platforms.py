@@ -227,6 +227,7 @@ class Local:
     runner: LocalRunner
     runs: LocalRuns
     calls: HeldCalls
+    keeper: Keeper
 
     def servicers(self, agent: FakeAgent) -> dict[str, object]:
         """Return what answers for each over gRPC."""
@@ -264,7 +265,7 @@ async def local() -> AsyncIterator[Local]:
     runner = LocalRunner(lambda workflows: _driver(calls, workflows), Kernel)
     executions = LocalExecutions(keeper)
     try:
-        yield Local(engine, executions, runner, LocalRuns(keeper), calls)
+        yield Local(engine, executions, runner, LocalRuns(keeper), calls, keeper)
     finally:
         await journal.close()
         await store.close()
