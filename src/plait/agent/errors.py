@@ -84,16 +84,16 @@ class ModelUnavailable(PlaitError):
     """The language model gave no answer that can be used.
 
     Attributes:
-        retry_after_s: What it asked to be waited; None: it did not say.
+        retry_after: Seconds that it asked to be waited; None: it did not say.
     """
 
     code: ClassVar[str] = "agent.model_unavailable"
     advice: ClassVar[Advice] = Advice.RETRY
 
-    def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
+    def __init__(self, reason: str, retry_after: float | None = None) -> None:
         super().__init__(f"the language model gave no usable answer: {reason}")
         self.reason = reason
-        self.retry_after_s = retry_after_s
+        self.retry_after = retry_after
 
 
 class ModelRefused(PlaitError):

@@ -144,6 +144,21 @@ class Knowledge:
         """Tell whether any operation has a word."""
         return word in self._places
 
+    def likeliest(self, text: str, count: int) -> list[Operation]:
+        """Return the operations that share most with a text, in their own order."""
+        wanted = set(terms(text))
+        ranked = sorted(
+            range(len(self._known)),
+            key=lambda at: (
+                -sum(
+                    self._known[at].weights.get(term, 0) * self.rarity(term)
+                    for term in wanted
+                ),
+                at,
+            ),
+        )
+        return [self.operations[at] for at in sorted(ranked[:count])]
+
     def has_any(self, operation: Operation, words: Sequence[str]) -> bool:
         """Tell whether any of some words is one of an operation's."""
         known = next(one for one in self._known if one.operation is operation)

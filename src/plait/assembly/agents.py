@@ -16,8 +16,12 @@ from plait.agent import (
     Operation,
     read_openapi,
 )
+from plait.agent.model_drafter import ModelDrafter
+from plait.agent.openai import OpenaiModel, OpenaiSettings
+from plait.assembly import compose
 from plait.assembly.settings import Settings
-from plait.assembly.sources import Configured
+from plait.assembly.sources import Configured, SettingsInvalid
+from plait.connectors.http.streamed import StreamedPosts
 from plait.document import Catalog
 from plait.document.source import SourceErrors, read_source
 from plait.model.caller import Caller
@@ -57,9 +61,25 @@ def agent(
 
 
 def drafter(configured: Configured, catalog: Catalog) -> Drafter:
-    """Return what drafts: by rules, or by the model that the settings name."""
-    del configured
-    return EmbeddedDrafter(catalog)
+    """Return what drafts: by rules, or by the model that the settings name.
+
+    Raises:
+        SettingsInvalid: `agent.key` names a secret that is not there.
+    """
+    own = configured.settings.agent
+    if own.endpoint is None:
+        return EmbeddedDrafter(catalog)
+    if own.key and own.key not in configured.secrets:
+        raise SettingsInvalid([f"agent.key: there is no secret '{own.key}'"])
+    model = OpenaiSettings(
+        endpoint=own.endpoint,
+        model=own.model,
+        key=configured.secrets.get(own.key, ""),
+        timeout_ms=own.timeout,
+    )
+    # The operator wrote the endpoint: no rule about addresses applies to it.
+    posts = StreamedPosts(compose.egress(configured.settings), is_trusted=True)
+    return ModelDrafter(OpenaiModel(model, posts), catalog, rounds_max=own.rounds_max)
 
 
 def operations(settings: Settings, folder: Path | None = None) -> list[Operation]:
