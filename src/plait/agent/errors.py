@@ -44,17 +44,6 @@ class TooManySessions(PlaitError):
         self.count_max = count_max
 
 
-class MessageInvalid(PlaitError):
-    """A message cannot be taken."""
-
-    code: ClassVar[str] = "request.invalid"
-    advice: ClassVar[Advice] = Advice.FIX_REQUEST
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"the message {reason}")
-        self.reason = reason
-
-
 class NothingSaid(PlaitError):
     """A workflow shall be drafted, and nobody has said which."""
 

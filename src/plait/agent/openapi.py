@@ -42,7 +42,7 @@ class OpenapiUnusable(PlaitError):
     """A file is no OpenAPI document."""
 
     code: ClassVar[str] = "agent.openapi"
-    advice: ClassVar[Advice] = Advice.FIX_REQUEST
+    advice: ClassVar[Advice] = Advice.REPORT
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"OpenAPI document '{name}' cannot be used: {reason}")

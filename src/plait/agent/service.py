@@ -22,7 +22,7 @@ from dataclasses import replace
 from typing import Final, Literal, Protocol
 
 from plait.agent.drafter import Drafter, Made, NotMade, Progress, Task, diagnostics_data
-from plait.agent.errors import MessageInvalid, NothingSaid, SessionFull, WorkflowUnknown
+from plait.agent.errors import NothingSaid, SessionFull, WorkflowUnknown
 from plait.agent.knowledge import Knowledge
 from plait.agent.sessions import (
     ANSWER_LENGTH_MAX,
@@ -39,7 +39,7 @@ from plait.model.caller import Caller, require
 from plait.model.errors import PlaitError
 from plait.model.json import JsonObject
 from plait.model.record import record
-from plait.ports.platform import Told
+from plait.ports.platform import InvalidRequest, Told
 from plait.ports.records import Records
 
 _LOG: Final = logging.getLogger(__name__)
@@ -165,7 +165,7 @@ class DraftingAgent:
 
         Raises:
             SessionUnknown: There is no such session for the caller.
-            MessageInvalid: The message is empty, or too long.
+            InvalidRequest: The message is empty, or too long.
             SessionFull: The session has no room for another message.
             ModelUnavailable: The language model did not answer.
         """
@@ -382,9 +382,9 @@ def _checked(message: str) -> str:
     text = "".join(char for char in message if char.isprintable() or char in "\n\t").strip()
     text = text.encode("utf-8", "ignore").decode()
     if not text:
-        raise MessageInvalid("is empty")
+        raise InvalidRequest("the message is empty")
     if len(text) > MESSAGE_LENGTH_MAX:
-        raise MessageInvalid(f"has more than {MESSAGE_LENGTH_MAX} characters")
+        raise InvalidRequest(f"the message has more than {MESSAGE_LENGTH_MAX} characters")
     return text
 
 

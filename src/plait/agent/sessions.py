@@ -25,7 +25,7 @@ from plait.ports.records import Change, Conflict, Record, Records
 SESSION: Final = "agent-session"
 EVENT: Final = "agent-event"
 MESSAGES_MAX: Final = 100
-MESSAGE_LENGTH_MAX: Final = 8_000
+MESSAGE_LENGTH_MAX: Final = 16_000
 SAID_LENGTH_MAX: Final = 128_000
 ANSWER_LENGTH_MAX: Final = 16_000
 # As large as a document may be by default.

@@ -64,8 +64,8 @@ class LateAgent:
         if self._agent is None:
             async with self._making:
                 if self._agent is None:
-                    module = await in_thread(_import)
-                    self._agent = self._make(module)
+                    # In a thread: it reads files, and an OpenAPI document may be large.
+                    self._agent = await in_thread(lambda: self._make(_import()))
         return self._agent
 
     async def close(self) -> None:

@@ -19,7 +19,6 @@ from plait.agent import (
     Task,
 )
 from plait.agent.errors import (
-    MessageInvalid,
     NothingSaid,
     SessionFull,
     SessionUnknown,
@@ -30,7 +29,7 @@ from plait.agent.sessions import EVENT, MESSAGES_MAX, SESSION
 from plait.compile import compile_text
 from plait.model.caller import LOCAL, Caller, Forbidden
 from plait.model.json import JsonObject
-from plait.ports.platform import Agent, Told
+from plait.ports.platform import Agent, InvalidRequest, Told
 from plait.stores.memory.records import MemoryRecords
 from tests.unit.agent.drafts import CATALOG, ROOT, knowledge
 
@@ -388,8 +387,8 @@ async def test_sessions_that_are_over_make_room_for_new_ones(world: World) -> No
 async def test_a_message_is_bounded(world: World) -> None:
     agent = world.agent()
     session_id = await begun(agent)
-    for bad in ("", "  \n", "\x00\x1b", "x" * 8_001):
-        with pytest.raises(MessageInvalid):
+    for bad in ("", "  \n", "\x00\x1b", "x" * 16_001):
+        with pytest.raises(InvalidRequest):
             await told(agent.chat(ANN, session_id, bad))
     with pytest.raises(NothingSaid):
         await told(agent.generate(ANN, session_id))

@@ -72,7 +72,7 @@ class StreamedPosts:
             yield Posted(reply.status, reply.headers, reply.pieces())
         finally:
             writer.transport.abort()
-            with suppress(Exception):
+            with suppress(OSError):
                 await writer.wait_closed()
 
     async def _connected(
