@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -171,3 +172,14 @@ async def test_events_can_be_read_by_programs(tmp_path: Path) -> None:
     told = [json.loads(line) for line in done.out.splitlines()]
     assert [one["type"] for one in told] == ["draft", "complete"]
     assert told[-1]["data"]["name"] == "ship-shipment"
+
+
+async def test_the_guide_shows_what_really_comes() -> None:
+    page = (ROOT / "docs/guides/agent.md").read_text("utf-8")
+    said = re.findall(r'plait draft "(.*?)" (--\w+) (\S+)\n', page)
+    document, told = re.findall(r"```(?:yaml)?\n([#n].*?)```", page, re.DOTALL)
+    first = await plait("draft", *said[0], cwd=ROOT)
+    assert first.out == document
+    assert first.err == told
+    second = await plait("draft", *said[1], cwd=ROOT)
+    assert "+    retry: {max_attempts: 3}" in second.out

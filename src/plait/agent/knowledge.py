@@ -191,7 +191,15 @@ class Knowledge:
         likeness *= 0.9 ** len(known.path_nouns - set(wanted))
         if about and operation.resource not in (about, verb):
             likeness *= 0.8
+        if self._is_foreign(text) and operation.resource != verb:
+            # `send a postcard` is not what sends an email; `charge the Mastercard` may be.
+            likeness *= 0.7 if verb in ACT else 0.5
         return likeness * _number(operation, text)
+
+    def _is_foreign(self, text: str) -> bool:
+        """Tell whether a clause is about something that no operation knows."""
+        said = nouns(_OF.split(text, maxsplit=1)[0])
+        return bool(said) and not any(word in self._places for word in said)
 
     def _about(self, text: str) -> str:
         """Return the resource that a clause is about; empty: none that is known.

@@ -13,19 +13,27 @@ from plait.model.json import JsonObject, JsonValue
 from plait.model.record import record
 
 _DEPTH_MAX: Final = 5
+# A schema whose properties all lead back to it would have 60^5.
+_NODES_MAX: Final = 300
 _PROPERTIES_MAX: Final = 60
 _TYPES: Final = ("string", "integer", "number", "boolean", "array", "object")
 _TEXT_MAX: Final = 200
 
 
-def plain_schema(raw: object, root: Mapping[str, Any], depth: int = 0) -> JsonObject:
+def plain_schema(raw: object, root: Mapping[str, Any]) -> JsonObject:
     """Return what a schema says of type, properties, items, enum and description.
 
     >>> plain_schema({"$ref": "#/a"}, {"a": {"type": ["string", "null"], "x": 1}})
     {'type': 'string'}
     """
+    return _plain(raw, root, 0, iter(range(_NODES_MAX)))
+
+
+def _plain(
+    raw: object, root: Mapping[str, Any], depth: int, left: Iterator[int]
+) -> JsonObject:
     own = followed(raw, root)
-    if own is None or depth > _DEPTH_MAX:
+    if own is None or depth > _DEPTH_MAX or next(left, None) is None:
         return {}
     merged = _merged(own, root)
     made: JsonObject = {}
@@ -42,17 +50,19 @@ def plain_schema(raw: object, root: Mapping[str, Any], depth: int = 0) -> JsonOb
     if merged.get("readOnly") is True:
         made["readOnly"] = True
     if kind == "array":
-        made["items"] = plain_schema(merged.get("items"), root, depth + 1)
+        made["items"] = _plain(merged.get("items"), root, depth + 1, left)
     if kind == "object":
-        made.update(_object(merged, root, depth))
+        made.update(_object(merged, root, depth, left))
     return made
 
 
-def _object(merged: dict[str, Any], root: Mapping[str, Any], depth: int) -> JsonObject:
+def _object(
+    merged: dict[str, Any], root: Mapping[str, Any], depth: int, left: Iterator[int]
+) -> JsonObject:
     properties = merged.get("properties")
     pairs = list(properties.items()) if isinstance(properties, dict) else []
     inner: JsonObject = {
-        name: plain_schema(one, root, depth + 1)
+        name: _plain(one, root, depth + 1, left)
         for name, one in pairs[:_PROPERTIES_MAX]
         if isinstance(name, str) and name
     }

@@ -44,6 +44,7 @@ from plait.ports.records import Records
 
 _LOG: Final = logging.getLogger(__name__)
 _LAST: Final = ("complete", "error")
+_SWEEP_MS: Final = 3_600_000
 
 
 class Library(Protocol):
@@ -99,6 +100,7 @@ class DraftingAgent:
         self._drafter = drafter
         self._library = library
         self._now_ms = now_ms
+        self._swept_at_ms: dict[str, int] = {}
         self._worker = secrets.token_hex(8)
         self._places = asyncio.Semaphore(self._limits.generations_max)
         self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
@@ -130,6 +132,9 @@ class DraftingAgent:
         else:
             require(caller, "editor", workflow_id)
         now_ms = self._now_ms()
+        if now_ms - self._swept_at_ms.get(caller.tenant, 0) >= _SWEEP_MS:
+            self._swept_at_ms[caller.tenant] = now_ms
+            await self._sessions.sweep(caller.tenant)
         session = Session(
             id=f"ses_{secrets.token_hex(16)}",
             tenant=caller.tenant,
@@ -148,10 +153,6 @@ class DraftingAgent:
             "action": action,
             "workflow_id": workflow_id,
         }
-
-    async def sweep(self) -> int:
-        """Remove sessions that are over; return how many."""
-        return await self._sessions.sweep()
 
     # -- chat --------------------------------------------------------------------------
 

@@ -197,12 +197,8 @@ class Sessions:
             gone = [Change(EVENT, tenant, one.key, None) for one in old]
             await self._records.change(gone, self._now_ms())
 
-    async def sweep(self, tenant: str | None = None) -> int:
-        """Remove sessions that are over, with their events; return how many.
-
-        Args:
-            tenant: Whose; None: everybody's.
-        """
+    async def sweep(self, tenant: str) -> int:
+        """Remove a tenant's sessions that are over, with their events; return how many."""
         count, after = 0, ""
         while True:
             found = await self._records.find(SESSION, tenant, after=after)
@@ -211,7 +207,7 @@ class Sessions:
                 if session is None or session.expires_at_ms <= self._now_ms():
                     await self._remove(one)
                     count += 1
-            if tenant is None or len(found) < 100:
+            if len(found) < 100:
                 return count
             after = found[-1].key
 

@@ -220,5 +220,8 @@ class Agent(Protocol):
     ) -> AsyncIterator[Told]:
         """Draft the workflow; yield `waiting`, `start`, `draft`, `debugging`, `complete`
         or `error`. Coming again with `after` goes on behind that event.
+
+        The draft is the session's, not the stream's: it goes on when a follower leaves,
+        and one of a session is under way at a time.
         """
         ...
