@@ -11,10 +11,9 @@ from contextlib import AsyncExitStack
 from typing import Any, Final
 
 from fastapi.routing import APIRoute
-from starlette.types import Message
 
 from plait.gateway.control.asked import ASKED, Asked
-from plait.gateway.control.route import REPLY
+from plait.gateway.control.route import REPLY, Message
 from plait.gateway.message import Reply
 from plait.gateway.routes import parameter_names
 

@@ -7,18 +7,22 @@ Rule 2. Every error has the one shape, whoever raised it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any, Final, TypeAlias
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from starlette.types import Receive, Scope, Send
 
 from plait.gateway.control.asked import ASKED, Asked
 from plait.gateway.control.violations import bad_input
 from plait.gateway.message import Reply, json_reply
 from plait.model.json import JsonObject
+
+# ASGI's words: what a message holds, and how messages come and go.
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 # Under which key of a request's scope the bridge looks for the reply.
 REPLY: Final = "plait.reply"
@@ -32,7 +36,7 @@ class Answer(Response):
         self.status_code = reply.status
         self.background = None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Leave it where the bridge looks for it."""
         scope[REPLY] = self.reply
 
