@@ -110,6 +110,19 @@ async def test_another_tenants_workflow_does_not_exist(services: Platform) -> No
     assert error.code == "workflow.unknown"
 
 
+async def test_what_a_caller_starts_is_their_tenant_s(services: Platform) -> None:
+    order = Order(definition=SUM, input={"a": 1}, key="k1", wait_ms=10_000)
+    ours = await services.engine.execute(EDITOR, order)
+    theirs = await services.engine.execute(STRANGER, order)
+    assert ours["execution_id"] != theirs["execution_id"]
+    for caller, told in ((EDITOR, ours), (STRANGER, theirs)):
+        found: Any = await services.executions.find(caller, Search())
+        assert [one["id"] for one in found["executions"]] == [told["execution_id"]]
+        assert found["total_count"] == 1
+    error = await refused(services.executions.get(EDITOR, str(theirs["execution_id"])))
+    assert error.code == "execution.unknown"
+
+
 async def test_a_durable_execution_goes_on_when_the_wait_is_over(
     services: Platform,
 ) -> None:
