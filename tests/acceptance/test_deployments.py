@@ -109,6 +109,11 @@ async def test_what_a_tenant_s_endpoint_starts_is_the_tenant_s(
     (found,) = await store.find(Search())
     assert (found.new.workflow, found.new.tenant) == ("pay", "north")
     await store.close()
+    for tenant, count in (("north", 1), ("default", 0)):
+        listed = await plait(
+            "executions", "list", "--json", f"--tenant={tenant}", cwd=tmp_path
+        )
+        assert len(json.loads(listed.out)) == count
 
 
 async def test_a_dry_run_shows_what_would_change_and_makes_no_store(tmp_path: Path) -> None:

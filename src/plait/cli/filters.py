@@ -34,6 +34,9 @@ TagOption: TypeAlias = Annotated[
 KeyOption: TypeAlias = Annotated[
     str | None, typer.Option(metavar="KEY", help="Started with this idempotency key.")
 ]
+TenantOption: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Of this tenant.")
+]
 TextOption: TypeAlias = Annotated[
     str | None,
     typer.Option(metavar="TEXT", help="With this text somewhere in the input's JSON."),
@@ -63,6 +66,7 @@ class Filters:
     text: TextOption = None
     since: SinceOption = None
     until: UntilOption = None
+    tenant: TenantOption = None
 
     @property
     def are_given(self) -> bool:
@@ -81,6 +85,7 @@ class Filters:
             statuses: Those asked for when no others are.
         """
         texts = {"--workflow": self.workflow, "--error": self.error}
+        texts["--tenant"] = self.tenant
         check_texts({**texts, "--tag": self.tag, "--text": self.text, "--key": self.key})
         known = (RUNNING, *TERMINAL)
         for one in self.statuses:
@@ -96,6 +101,7 @@ class Filters:
             since_ms=_moment_ms("--since", self.since),
             until_ms=_moment_ms("--until", self.until),
             limit=limit,
+            tenant=self.tenant,
         )
 
 

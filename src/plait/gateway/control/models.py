@@ -159,7 +159,7 @@ class ExecutionPage(Telling):
 
     executions: list[ExecutionRow]
     total_count: int | None
-    """Null behind a `before`."""
+    """Null behind a `before`, and where there are more than 10,000."""
     page: int | None
     page_size: int
     before: str | None
