@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Sequence
 from itertools import count
 
 from plait.compile import Compiled, compile_text
 from plait.connectors.http.step import HttpStep
 from plait.document import Catalog
 from plait.operations.deploying import ActiveDeployments, StoredDeployments
+from plait.ports.records import Change, Record
 from plait.stores.memory.records import MemoryRecords
 
 CATALOG = Catalog([HttpStep])
+
+
+class Interleaved(MemoryRecords):
+    """Records that let others get on whenever they are asked, as those of a server do."""
+
+    async def get(self, kind: str, tenant: str, key: str) -> Record | None:
+        """See plait.ports.records.Records."""
+        await asyncio.sleep(0)
+        return await super().get(kind, tenant, key)
+
+    async def change(self, changes: Sequence[Change], at_ms: int) -> list[int]:
+        """See plait.ports.records.Records."""
+        await asyncio.sleep(0)
+        return await super().change(changes, at_ms)
 
 
 def text(name: str = "hello", value: str = "1", path: str | None = None) -> str:

@@ -22,7 +22,7 @@ from plait.operations.deploying import (
 from plait.ports.platform import Deployments, Wanted
 from plait.ports.records import Change, Conflict
 from plait.stores.memory.records import MemoryRecords
-from tests.unit.operations.deploying import active, compiles, service, text
+from tests.unit.operations.deploying import Interleaved, active, compiles, service, text
 
 KINDS = ("deployment", "deployment.version", "deployment.claim")
 
@@ -349,7 +349,7 @@ async def test_triggers_beside_a_document_are_part_of_its_version() -> None:
 
 
 async def test_of_many_that_deploy_at_once_every_one_gets_on() -> None:
-    records = MemoryRecords()
+    records = Interleaved()
     made = [service(records) for _ in range(8)]
     await asyncio.gather(*(deploy(one, text(value=str(n))) for n, one in enumerate(made)))
     shown: Any = await made[0].get(LOCAL, "hello")
@@ -358,7 +358,7 @@ async def test_of_many_that_deploy_at_once_every_one_gets_on() -> None:
 
 
 async def test_of_two_that_want_one_endpoint_at_once_one_gets_it() -> None:
-    records = MemoryRecords()
+    records = Interleaved()
     both = (deploy(service(records), text(name, path="/x")) for name in "ab")
     done = await asyncio.gather(*both, return_exceptions=True)
     assert sorted(type(one).__name__ for one in done) == ["EndpointTaken", "dict"]
