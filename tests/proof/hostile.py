@@ -3,8 +3,7 @@ plane: none is answered with a 5xx or a traceback, none takes long, and each rep
 that the document tells of.
 
 The inputs are made by schemathesis from the document alone: such as fit it, and such as
-do not. The executions are real ones in a store; the other services are scripted, for what
-they refuse is proved where they are.
+do not. The whole platform answers them, with a store on the disk.
 """
 
 from __future__ import annotations
@@ -12,6 +11,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Any, Final
 
@@ -28,18 +29,11 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from plait.gateway.control.asked import Services
 from plait.gateway.deployment import Deployment
-from plait.kernel import Kernel
-from plait.operations.executing import LocalExecutions
-from plait.operations.keeper import Keeper, Kept
-from plait.ports.platform import Told
-from plait.stores.memory import MemoryStore
+from tests.conformance.platform.whole import whole
 from tests.proof.scorecard import Outcome, Scale
-from tests.unit.gateway.control_scenes import Scripted, control
 from tests.unit.gateway.scenes import ECHO, plan_of
 from tests.unit.gateway.wires import listening
-from tests.unit.stores.histories import running
 
 INPUTS: Final = 20_000
 _SEED: Final = 12
@@ -160,26 +154,16 @@ def _served() -> Iterator[str]:
     over, begun = asyncio.Event(), loop.create_future()
 
     async def serve() -> None:
-        store = MemoryStore()
-        async with running(store) as driver:
-            kept = Kept(driver, store, Kernel, store.close)
-
-            async def open_() -> Kept:
-                return kept
-
-            executions = LocalExecutions(Keeper(open_))
-            script: Any = Scripted(told=[Told("message", {"content": "hello"}, 1)])
-            gateway = control(
-                script,
-                services=lambda one: Services(executions, one, one, one, one),
-            ).gateway
-            documents = enumerate((ECHO, _ENDPOINT))
-            gateway.deploy([Deployment(f"{n}.yaml", plan_of(one)) for n, one in documents])
-            gateway.begin()
-            options: Any = {"screen": gateway.screen, "refuse": gateway.refuse}
-            async with listening(gateway.handle, **options) as (_, address):
-                begun.set_result(f"http://{address[0]}:{address[1]}")
-                await over.wait()
+        with TemporaryDirectory(prefix="hostile-") as folder:
+            async with whole(Path(folder)) as gateway:
+                documents = enumerate((ECHO, _ENDPOINT))
+                gateway.deploy(
+                    [Deployment(f"{n}.yaml", plan_of(one)) for n, one in documents]
+                )
+                options: Any = {"screen": gateway.screen, "refuse": gateway.refuse}
+                async with listening(gateway.handle, **options) as (_, address):
+                    begun.set_result(f"http://{address[0]}:{address[1]}")
+                    await over.wait()
 
     serving = asyncio.run_coroutine_threadsafe(serve(), loop)
     try:
