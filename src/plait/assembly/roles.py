@@ -195,8 +195,16 @@ def engine(
     runner = LocalRunner(
         partial(compose.driver, configured, performer), partial(compose.kernel, settings)
     )
-    made = local_engine(configured, connectors, driver, keeper, known.find)
     stored = deploying(settings, connectors)
+
+    async def find(tenant: str, name: str) -> Plan | None:
+        plan = known.find(tenant, name)
+        if plan is None:  # it may have been deployed since the last look
+            await stored.follower.look()
+            plan = known.find(tenant, name)
+        return plan
+
+    made = local_engine(configured, connectors, driver, keeper, find)
 
     async def prepare() -> None:
         await stored.follower.begin(known.serve, is_needed=False)

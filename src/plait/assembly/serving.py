@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 from asyncio import Future
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from ipaddress import ip_address
@@ -54,7 +54,7 @@ def gateway(
         secrets=configured.secrets,
     )
 
-    def find(tenant: str, name: str) -> Plan | None:
+    async def find(tenant: str, name: str) -> Plan | None:
         return made.plan_named(name, tenant)
 
     stored = deploying(configured.settings, connectors)
@@ -111,23 +111,19 @@ def local_engine(
     connectors: Iterable[Connector] | None,
     driver: InlineDriver,
     keeper: Keeper,
-    find: Callable[[str, str], Plan | None],
+    find: Callable[[str, str], Awaitable[Plan | None]],
 ) -> LocalEngine:
     """Return the engine in this process.
 
     Args:
         find: Returns the plan of a tenant's workflow by its name.
     """
-
-    async def found(tenant: str, name: str) -> Plan | None:
-        return find(tenant, name)
-
     settings = configured.settings
     return LocalEngine(
         driver,
         partial(compose.kernel, settings),
         keeper,
-        find=found,
+        find=find,
         compile_=compiles(compose.catalog(connectors), compose.source_limits(settings)),
     )
 
