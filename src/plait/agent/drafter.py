@@ -32,11 +32,13 @@ class Task:
         said: What the person said, in order.
         base: The text of the workflow that is to be changed; None: a new one is wanted.
         knowledge: What it can be made of.
+        name: What a new one shall be called; empty: as the description says.
     """
 
     said: tuple[str, ...]
     base: str | None
     knowledge: Knowledge
+    name: str = ""
 
 
 @record
@@ -167,6 +169,8 @@ def _drafted(task: Task) -> _Text:
     wishes = [one for one in task.said if not edits.is_edit(one)]
     changes = [one for one in task.said if edits.is_edit(one)]
     made = draft("\n".join(wishes or changes), task.knowledge)
+    if task.name:
+        made.document["name"] = task.name
     if not wishes or not changes or not made.document.get("steps"):
         return _Text(made, text_of(made.document, made.unresolved))
     changed = edits.apply(text_of(made.document, ()), tuple(changes), task.knowledge)

@@ -186,6 +186,8 @@ def _complaint(wrong: tuple[Diagnostic, ...]) -> str:
 def _prompts(instructions: str, task: Task) -> list[Prompt]:
     language = files("plait.agent").joinpath("language.md").read_text("utf-8")
     known = "\n".join(_offered(task))
+    if task.name:
+        instructions += f"\nThe workflow is called {task.name!r}.\n"
     system = f"{instructions}\nThe language:\n\n{language}\nThe operations:\n\n{known}\n"
     said = [Prompt("user", text) for text in task.said]
     if task.base is not None:

@@ -111,7 +111,7 @@ class DraftingAgent:
     async def create_session(
         self, caller: Caller, action: Literal["create", "edit"], workflow_id: str | None
     ) -> JsonObject:
-        """Begin a conversation.
+        """Begin a conversation; with `create`, `workflow_id` names the new workflow.
 
         Returns:
             `{session_id, created_at, expires_at, action, workflow_id}`.
@@ -207,7 +207,9 @@ class DraftingAgent:
         return session
 
     async def _task(self, caller: Caller, session: Session) -> Task:
-        return Task(session.said, session.base, await self._library.knowledge(caller))
+        known = await self._library.knowledge(caller)
+        name = session.workflow if session.base is None else None
+        return Task(session.said, session.base, known, name or "")
 
     # -- generation --------------------------------------------------------------------
 

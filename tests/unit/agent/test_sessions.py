@@ -192,6 +192,16 @@ async def test_an_edit_session_changes_a_deployed_workflow_and_shows_how(
     assert str(data_of(last)["definition"]).startswith("# Take the money for a cart, once.")
 
 
+async def test_a_new_workflow_is_called_what_the_session_says(world: World) -> None:
+    agent = world.agent()
+    made = await agent.create_session(ANN, "create", "nightly")
+    session_id = str(made["session_id"])
+    await told(agent.chat(ANN, session_id, "Get the customer"))
+    last = (await told(agent.generate(ANN, session_id)))[-1]
+    assert last.data["workflow_id"] == "nightly"
+    assert str(data_of(last)["definition"]).startswith("name: nightly\n")
+
+
 async def test_what_is_not_understood_ends_in_an_error_with_questions(world: World) -> None:
     agent = world.agent()
     session_id = await begun(agent, "Launch the rocket")
