@@ -31,7 +31,7 @@ async def whole(
     performer = compose.calls(settings)
     stored = deploying(settings)
 
-    def find(tenant: str, name: str) -> Plan | None:
+    async def find(tenant: str, name: str) -> Plan | None:
         return gateway.plan_named(name, tenant)
 
     def workflows(name: str) -> Plan | None:
