@@ -12,7 +12,7 @@ import pytest
 
 from plait.assembly.stores import UnknownStore, open_store
 from plait.assembly.stores import open_records as open_by_place
-from plait.ports.journal import Search, StoreUnavailable
+from plait.ports.journal import TERMINAL, Search, StoreUnavailable
 from plait.ports.records import Records
 from plait.stores.faults import StoreDamaged
 from plait.stores.sqlite import SqliteRecords, SqliteStore
@@ -90,6 +90,20 @@ async def test_a_backup_has_the_records(tmp_path: Path) -> None:
     assert await copy.revision() == 3
     for one in (store, records, copy):
         await one.close()
+
+
+async def test_removing_executions_removes_no_records(tmp_path: Path) -> None:
+    records = await SqliteRecords.open(tmp_path / "plait.db")
+    store = await SqliteStore.open(tmp_path / "plait.db")
+    await finished(store, "x1")
+    await records.change([put("a"), put("b")], 1)
+    ended = await store.ended(10**15, TERMINAL, 10)
+    assert await store.remove(ended) == ["x1"]
+    await store.tidy()
+    assert await keys_of(records) == ["a", "b"]
+    assert await store.check() == []
+    await records.close()
+    await store.close()
 
 
 @pytest.mark.parametrize(
