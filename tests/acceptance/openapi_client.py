@@ -61,15 +61,19 @@ class OpenapiClient:
             Undocumented: It answered with a status or a type that the document lacks.
             AssertionError: It failed.
         """
-        status, data = self._ask(operation_id, body, given, "application/json")
-        told = json.loads(data)
+        status, told = self.answer(operation_id, body, **given)
         assert status < 400, (operation_id, status, told)
         return told
 
+    def answer(self, operation_id: str, body: Any = None, **given: Any) -> tuple[int, Any]:
+        """Return the status and the JSON with which an operation is answered."""
+        status, data = self._ask(operation_id, body, given, "application/json")
+        return status, json.loads(data)
+
     def refused(self, operation_id: str, body: Any = None, **given: Any) -> tuple[int, str]:
         """Return the status and the code with which an operation is refused."""
-        status, data = self._ask(operation_id, body, given, "application/json")
-        error = json.loads(data)["error"]
+        status, told = self.answer(operation_id, body, **given)
+        error = told["error"]
         assert error.keys() == {"code", "message", "details"}
         return status, error["code"]
 
