@@ -24,6 +24,7 @@ from typing import Final
 from plait.assembly import agents, compose
 from plait.assembly.connectors import Connector
 from plait.assembly.deploying import Deploying, deploying
+from plait.assembly.security import guarded
 from plait.assembly.serving import gateway_settings, local_engine, open_kept
 from plait.assembly.settings import ServicesSection
 from plait.assembly.sources import Configured, SettingsInvalid
@@ -113,9 +114,14 @@ class Known:
 
 
 def gateway(
-    configured: Configured, connectors: Iterable[Connector] | None = None
+    configured: Configured,
+    connectors: Iterable[Connector] | None = None,
+    tell_key: Callable[[str], None] | None = None,
 ) -> Gateway:
     """Return a gateway that runs nothing itself. Call it inside the event loop.
+
+    Args:
+        tell_key: Hears the first admin key of the store, once; None: none is made.
 
     Raises:
         SettingsInvalid: A certificate, key or token cannot be used.
@@ -128,7 +134,13 @@ def gateway(
     def deployed() -> list[Plan]:
         return [one.plan for one in made.snapshot.deployments]
 
+    stored = deploying(settings, connectors)
+    # It makes no calls of workflows; the keys of issuers are fetched through it.
+    performer = compose.calls(settings, connectors, configured.secrets)
+    guards, first_start = guarded(configured, stored.records, performer, tell_key)
+
     async def close() -> None:
+        await performer.close()
         await asyncio.gather(*(link.close() for link in links.values()))
 
     made = Gateway(
@@ -136,7 +148,9 @@ def gateway(
         settings=gateway_settings(settings.gateway),
         kernel_for=partial(compose.kernel, settings),
         durable=RemoteRuns(links["runtime"]),
-        follower=deploying(settings, connectors).follower,
+        follower=stored.follower,
+        guards=guards,
+        on_prepare=first_start,
         on_close=close,
         services=Services(
             executions=RemoteExecutions(links["runtime"]),

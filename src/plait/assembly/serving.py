@@ -7,9 +7,7 @@ import secrets
 import time
 from asyncio import Future
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import suppress
 from functools import partial
-from ipaddress import ip_address
 
 from plait.assembly import compose
 from plait.assembly.connectors import Connector
@@ -17,6 +15,7 @@ from plait.assembly.deployed import loaded
 from plait.assembly.deploying import deploying
 from plait.assembly.documents import LoadedFile
 from plait.assembly.late import LateAgent
+from plait.assembly.security import guarded
 from plait.assembly.settings import GatewaySection, Settings
 from plait.assembly.sources import Configured
 from plait.assembly.stores import is_there, open_store
@@ -36,12 +35,18 @@ from plait.ports.calls import Calls
 
 
 def gateway(
-    configured: Configured, connectors: Iterable[Connector] | None = None
+    configured: Configured,
+    connectors: Iterable[Connector] | None = None,
+    tell_key: Callable[[str], None] | None = None,
 ) -> Gateway:
     """Return a gateway that serves nothing yet (`deploy`). Call it inside the event loop.
 
     Args:
         connectors: Which calls it can make; None: all installed.
+        tell_key: Hears the first admin key of the store, once; None: none is made.
+
+    Raises:
+        SettingsInvalid: Two settings contradict each other.
     """
     performer = compose.calls(configured.settings, connectors, configured.secrets)
 
@@ -64,6 +69,7 @@ def gateway(
             configured, compose.catalog(connectors), stored.records, stored.deployments
         )
     )
+    guards, first_start = guarded(configured, stored.records, performer, tell_key)
 
     async def close() -> None:
         await agent.close()
@@ -89,6 +95,8 @@ def gateway(
             ),
             agent=agent,
         ),
+        guards=guards,
+        on_prepare=first_start,
     )
     return made
 
@@ -102,7 +110,6 @@ def gateway_settings(own: GatewaySection) -> GatewaySettings:
         cache_bytes_max=own.cache_bytes_max,
         has_docs=own.docs,
         has_metrics=own.metrics,
-        has_open_api=_is_open(own),
     )
 
 
@@ -154,15 +161,6 @@ async def open_kept(configured: Configured, performer: Calls, workflows: Workflo
     if sweeper is not None:
         sweeping.append(asyncio.ensure_future(sweeper.run()))
     return Kept(driver, store, partial(compose.kernel, settings), close)
-
-
-def _is_open(own: GatewaySection) -> bool:
-    """Tell whether whoever reaches the gateway is taken for its operator."""
-    if own.open_api is not None:
-        return own.open_api
-    with suppress(ValueError):
-        return ip_address(own.host).is_loopback
-    return own.host == "localhost"
 
 
 def connection_limits(settings: Settings) -> HttpLimits:

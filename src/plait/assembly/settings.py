@@ -9,8 +9,9 @@ Not here: where values come from and which wins (plait.assembly.sources).
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -19,6 +20,7 @@ from pydantic import (
     ConfigDict,
     Field,
     field_validator,
+    model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -29,13 +31,22 @@ from plait.document.limits import DEFAULT_LIMITS
 from plait.drivers.journal import DEATHS_MAX, HISTORY_BYTES_MAX, PAYLOAD_BYTES_MAX
 from plait.drivers.policies.cached import CACHE_BYTES_MAX
 from plait.gateway.body import JSON_DEPTH_CEILING
+from plait.gateway.clients import Proxies
 from plait.kernel import Limits
+from plait.model.caller import DEFAULT_TENANT
 from plait.model.duration import parse_duration_ms
+from plait.model.rate import parse_rate
+from plait.security.kept import is_tenant
 
 PREFIX: Final = "PLAIT_"
 
 # The defaults of the rooms are the defaults here.
 _HTTP: Final = HttpSettings()
+_ORIGIN: Final = re.compile(
+    r"https?://[a-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?"
+)
+# As plait.security.signing calls itself, which brings what is slow to import.
+_OWN_ISSUER: Final = "plait"
 _EXECUTION: Final = Limits()
 
 
@@ -62,6 +73,12 @@ def _words(value: Any) -> Any:
     """Take a list, or, as environment variables have none, words between commas."""
     if isinstance(value, str):
         return [word.strip() for word in value.split(",") if word.strip()]
+    return value
+
+
+def _tenant(value: str) -> str:
+    if not is_tenant(value):
+        raise ValueError("a tenant's name is letters, digits, '.', '_', '-'; at most 128")
     return value
 
 
@@ -217,6 +234,137 @@ class ResilienceSection(Section):
     """All answers together that a process caches in its memory (`cache` of steps)."""
 
 
+def _rate(value: str | None) -> str | None:
+    if value is not None:
+        parse_rate(value)
+    return value
+
+
+def _networks(value: list[str]) -> list[str]:
+    Proxies(value)
+    return value
+
+
+def _origins(value: list[str]) -> list[str]:
+    for one in value:
+        if not _ORIGIN.fullmatch(one):
+            raise ValueError(
+                f"'{one}' is no origin: write https://app.example.com, with its port if it "
+                "has one, and no path; there is no `*`"
+            )
+    return value
+
+
+RateText: TypeAlias = Annotated[str | None, AfterValidator(_rate)]
+Role: TypeAlias = Literal["viewer", "operator", "editor", "admin"]
+Algorithm: TypeAlias = Literal[
+    "HS256", "HS384", "HS512", "RS256", "RS384", "RS512",
+    "ES256", "ES384", "ES512", "EdDSA",
+]  # fmt: skip
+
+
+class IssuerKey(Section):
+    """A key of an issuer."""
+
+    algorithm: Algorithm
+    """The only one that it is for."""
+    public: str | None = None
+    """The public key, as PEM (`-----BEGIN PUBLIC KEY-----`)."""
+    secret: str | None = None
+    """For HS…: the name of the secret, of `[secrets]`, that is shared with the issuer."""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> IssuerKey:
+        is_shared = self.algorithm.startswith("HS")
+        if is_shared and (self.secret is None or self.public is not None):
+            raise ValueError("HS… needs `secret`, the name of a secret, and no `public`")
+        if not is_shared and (self.public is None or self.secret is not None):
+            raise ValueError(f"{self.algorithm} needs `public`, a PEM, and no `secret`")
+        return self
+
+
+class IssuerSection(Section):
+    """Who else signs tokens (JWT) that count here."""
+
+    issuer: str
+    """What `iss` says, letter by letter."""
+    audience: str
+    """What `aud` says, or one of what it says."""
+    jwks: str | None = None
+    """Where the issuer publishes its keys: an http(s) URL."""
+    algorithms: Annotated[list[Algorithm], NoDecode, BeforeValidator(_words)] = [
+        "RS256",
+        "ES256",
+        "EdDSA",
+    ]
+    """Those that published keys may be for."""
+    keys: dict[str, IssuerKey] = {}
+    """Keys that are not published, by their `kid`."""
+    leeway: Duration = 30_000
+    """How far the clocks may be apart."""
+    tenant: Annotated[str, AfterValidator(_tenant)] = DEFAULT_TENANT
+    """Whose things its people see."""
+    tenant_claim: str | None = None
+    """The claim that says the tenant instead. A token without it is refused."""
+    role_claim: str = "role"
+    """The claim that says the role: a word or a list of words."""
+    roles: dict[str, Role] = {}
+    """What its words mean: `{staff = "viewer", ops = "operator"}`. Default: they are role
+    names."""
+    role: Role | None = None
+    """The role of people without a word that means one. Default: none."""
+    grants_claim: str | None = None
+    """The claim that says roles on single workflows: `{orders: editor}`."""
+
+    @model_validator(mode="after")
+    def _has_keys(self) -> IssuerSection:
+        if self.issuer == _OWN_ISSUER:
+            raise ValueError(f"'{_OWN_ISSUER}' is what Plait calls itself")
+        if (self.jwks is None) == (not self.keys):
+            raise ValueError("write either `jwks`, a URL, or `keys`")
+        if self.jwks is not None and not self.jwks.startswith(("https://", "http://")):
+            raise ValueError("`jwks` is an http(s) URL")
+        return self
+
+
+class SecuritySection(Section):
+    """Who may ask, and how often. See docs/guides/security.md."""
+
+    required: bool | None = None
+    """Whether everybody has to show a key or a token. Default: unless the gateway listens
+    on its own machine only, where programs of that machine need none."""
+    token_ttl: Duration = 900_000
+    """How long a token counts that `/api/v1/auth/token` gives."""
+    session_ttl: Duration = 7 * 24 * 3_600_000
+    """How long a user can renew it before the password is asked for again."""
+    key_memory: Duration = 5_000
+    """How long a key or token that counted is not looked up again; after this a key that
+    was revoked in another process counts no more."""
+    trusted_proxies: Annotated[Words, AfterValidator(_networks)] = []
+    """Addresses and ranges of proxies whose `X-Forwarded-For` and `Forwarded` count."""
+    cors_origins: Annotated[Words, AfterValidator(_origins)] = []
+    """Sites whose pages may read replies: `https://app.example.com`. Default: none."""
+    address_rate: RateText = None
+    """How often each address may ask, over all routes: `600/1m`. Default: any number."""
+    caller_rate: RateText = None
+    """How often each key or token may ask. Default: any number."""
+    route_rates: dict[str, str] = {}
+    """How often each caller may ask single routes of the API:
+    `{"POST /api/v1/workflow/execute" = "60/1m"}`."""
+    issuers: dict[str, IssuerSection] = {}
+    """Who else signs tokens that count here, by a name of your own."""
+
+    @field_validator("route_rates")
+    @classmethod
+    def _readable(cls, value: dict[str, str]) -> dict[str, str]:
+        for route, rate in value.items():
+            parse_rate(rate)
+            method, separator, path = route.partition(" ")
+            if not separator or not method.isupper() or not path.startswith("/"):
+                raise ValueError(f"'{route}' is no route: write \"POST /api/v1/…\"")
+        return value
+
+
 class StoreSection(Section):
     """Where durable executions are kept."""
 
@@ -320,6 +468,7 @@ class Settings(BaseSettings):
     document: DocumentSection = DocumentSection()
     execution: ExecutionSection = ExecutionSection()
     resilience: ResilienceSection = ResilienceSection()
+    security: SecuritySection = SecuritySection()
     store: StoreSection = StoreSection()
     agent: AgentSection = AgentSection()
     services: ServicesSection = ServicesSection()

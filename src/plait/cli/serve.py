@@ -188,7 +188,7 @@ class _Service:
         """Make the gateway, its documents deployed."""
         chosen = self._chosen
         build = serving.gateway if chosen.role is None else _roles().gateway
-        self._gateway = gateway = build(self.settings, chosen.available)
+        self._gateway = gateway = build(self.settings, chosen.available, tell_key)
         report(gateway.deploy(serving.deployments(self._files)))
         return gateway
 
@@ -212,6 +212,12 @@ def _announce(method: str, path: str, deployment: Deployment) -> None:
     name, source = deployment.plan.name, deployment.source_name
     shown = source if source.endswith(STORED_SUFFIX) else f"{name} ({source})"
     write_if_heard(f"  {method:6} {path}  →  {shown}")
+
+
+def tell_key(key: str) -> None:
+    """Show the first admin key of a store, which is kept nowhere."""
+    say("this store's first admin key; keep it now, it is not shown again:")
+    say(f"  {key}")
 
 
 def _serve(service: _Service, watch: Watch | None) -> None:

@@ -12,6 +12,7 @@ from plait.compile.nodes import setting
 from plait.compile.templates import parse
 from plait.document import Document
 from plait.document import Endpoint as EndpointModel
+from plait.document.access import rate_of, role_of
 from plait.document.nearest import nearest_hint
 from plait.document.step import StepSettings
 from plait.document.tree import StepTree
@@ -36,6 +37,7 @@ def compile_endpoint(
     if not model.partial:
         _warn_of_optional_steps(document, findings)
     ttl_ms, stale_ms = _cache_times(model)
+    rate, by = rate_of(model.rate_limit)
     compiler = _EndpointTemplates(document, findings, names, view)
     return Endpoint(
         method=model.method,
@@ -46,6 +48,10 @@ def compile_endpoint(
         cache_ms=ttl_ms,
         stale_ms=stale_ms,
         wait_ms=model.wait,
+        role=role_of(model.auth),
+        rate_limit=0 if rate is None else rate.limit,
+        rate_ms=0 if rate is None else rate.per_ms,
+        rate_by=by,
     )
 
 

@@ -1,7 +1,7 @@
 """Words of the language that this version does not run yet.
 
-They are refused by name, never ignored: a workflow whose `auth` or `rate_limit` was
-silently skipped would do harm.
+They are refused by name, never ignored: a workflow whose `triggers` were silently skipped
+would do harm.
 """
 
 from __future__ import annotations
@@ -13,6 +13,6 @@ STEP_TYPES: Final = frozenset(
 )
 STEP_KEYS: Final[frozenset[str]] = frozenset()
 DOCUMENT_KEYS: Final[frozenset[str]] = frozenset()
-ENDPOINT_KEYS: Final = frozenset("rate_limit auth prefer_async".split())
+ENDPOINT_KEYS: Final = frozenset("prefer_async".split())
 VALUES: Final[dict[str, tuple[str, ...]]] = {}
 WORDS: Final = STEP_KEYS | DOCUMENT_KEYS | ENDPOINT_KEYS

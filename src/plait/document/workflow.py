@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.config import JsonDict
 from pydantic.json_schema import SkipJsonSchema
 
+from plait.document.access import EndpointAuth, EndpointRate, RateText
 from plait.document.error_words import WORDS, error_word
 from plait.document.fields import (
     DurationMs,
@@ -95,6 +96,11 @@ class Endpoint(Strict):
     wait: DurationMs | None = None
     """After this long the caller gets 202 and a link, and the execution goes on in the
     store. Default: a durable workflow answers 202 at once, an express one never."""
+    auth: Literal["none", "required"] | EndpointAuth | None = None
+    """Who may ask. `none`: everybody; `required`: callers who may start executions of this
+    workflow. Default: as the gateway says, `security.required`."""
+    rate_limit: RateText | EndpointRate | None = None
+    """How often each caller may ask: `100/1m`."""
 
 
 def _priority(value: Any) -> int | str:

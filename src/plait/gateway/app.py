@@ -15,8 +15,9 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
+from plait.gateway.access import Access
 from plait.gateway.binding import METHODS_WITH_BODY
 from plait.gateway.body import JSON_DEPTH_MAX, body_type
 from plait.gateway.builtin import own_routes
@@ -28,6 +29,7 @@ from plait.gateway.deadlines import Deadlines
 from plait.gateway.deployment import Deployment, Finding, Loaded, next_deployments
 from plait.gateway.durable import with_store_errors
 from plait.gateway.following import Follower
+from plait.gateway.guards import Guards, with_security_headers
 from plait.gateway.identity import Identity, IdentitySource
 from plait.gateway.layers import (
     Exchange,
@@ -102,7 +104,9 @@ class Gateway:
         on_close: Awaited once, after the last request: closes connections, say.
         policies: What the policies around calls tell of themselves, for the metrics.
         services: What the control plane asks; None: there is no control plane.
-        authenticator: Finds out who asks it; None: as `has_open_api` says.
+        authenticator: Finds out who asks it; None: as `doors` or `has_open_api` say.
+        guards: Who may ask, and how often; None: everybody, at any rate.
+        on_prepare: Awaited once, when the store is open that there is use for.
 
     Attributes:
         state: `starting`, `ready` or `draining`.
@@ -123,7 +127,10 @@ class Gateway:
         policies: Callable[[], JsonObject] | None = None,
         services: Services | None = None,
         authenticator: Authenticator | None = None,
+        guards: Guards | None = None,
+        on_prepare: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        self._guards = guards = guards or Guards()
         settings = settings or GatewaySettings()
         room = Room(settings.in_flight_max)
         self.state = "starting"
@@ -147,13 +154,16 @@ class Gateway:
             metrics=self.metrics,
             room=room,
             json_depth_max=settings.json_depth_max,
+            doors=guards.doors,
         )
         self._on_close = on_close
+        self._on_prepare = on_prepare
         self._keeper = keeper
         self._follower = follower
         self._is_over = asyncio.Event()
         self._webhook: Route | None = None
-        self._control = self._control_plane(settings, services, authenticator)
+        known_by = authenticator or guards.doors.authenticator
+        self._control = self._control_plane(settings, services, known_by)
         self._own = self._own_routes(settings)
         self._snapshot = Snapshot()
         # The documents by where they come from, the first first.
@@ -173,28 +183,54 @@ class Gateway:
             authenticator or OpenToAll(is_open=settings.has_open_api),
             Events(self._is_over, settings.heartbeat_ms / 1000),
             json_depth_max=settings.json_depth_max,
+            count=self._guards.count,
         )
 
     def _own_routes(self, settings: GatewaySettings) -> list[Route]:
-        control = self._control
-        routes = own_routes(
-            self,
-            control.document if control is not None else None,
-            has_docs=settings.has_docs,
-            has_metrics=settings.has_metrics,
-        )
+        control, guards = self._control, self._guards
+        routes = [
+            self._guarded(route, guards.of_own(route.template))
+            for route in own_routes(
+                self,
+                self._document if control is not None else None,
+                has_docs=settings.has_docs,
+                has_metrics=settings.has_metrics,
+            )
+        ]
         if control is None:
             return routes
         for operation, handler in control.handlers():
-            layered = self._layered(handler)
-            routes.append(Route(operation.method, operation.template, layered))
+            access = guards.of_operation(is_public=operation.is_public)
+            layered = self._layered(handler, access)
+            route = Route(operation.method, operation.template, layered, access=access)
+            routes.append(route)
+        for path, handler in guards.token_handlers().items():
+            access = guards.of_operation(is_public=True)
+            layered = self._layered(handler, access)
+            routes.append(Route("POST", path, layered, access=access))
         if control.takes_webhooks:
-            self._webhook = Route("POST", WEBHOOKS, self._layered(control.deliver))
+            access = guards.of_operation(is_public=True)
+            layered = self._layered(control.deliver, access)
+            self._webhook = Route("POST", WEBHOOKS, layered, access=access)
         return routes
 
-    def _layered(self, handler: Handler) -> Handler:
-        handler = with_error_reply(with_store_errors(handler))
-        return with_identity(handler, self._shared.identities)
+    def _layered(self, handler: Handler, access: Access | None) -> Handler:
+        handler = with_store_errors(handler)
+        if access is not None:
+            handler = access.layer(handler)
+        handler = with_error_reply(handler)
+        return with_security_headers(with_identity(handler, self._shared.identities))
+
+    def _guarded(self, route: Route, access: Access | None) -> Route:
+        """Return a route of the gateway's own behind its guard, if it has one."""
+        if access is None:
+            return route
+        handler = self._layered(route.handler, access)
+        return Route(route.method, route.template, handler, access=access)
+
+    async def _document(self) -> dict[str, Any]:
+        assert self._control is not None
+        return self._guards.in_document(await self._control.document())
 
     @property
     def snapshot(self) -> Snapshot:
@@ -216,6 +252,8 @@ class Gateway:
         everything = [one for group in self._loaded.values() for one in group]
         following, findings = next_deployments(former.deployments, everything)
         self._snapshot, more = build_snapshot(following, self._own, self._shared, former)
+        routes = (*self._own, *self._snapshot.served)
+        self._is_guarded = any(route.access is not None for route in routes)
         told = [*findings, *more]
         wrong = {one.source_name for one in told if one.is_error}
         self.refused = tuple(sorted(wrong))
@@ -252,6 +290,14 @@ class Gateway:
         Raises:
             asyncio.CancelledError: The client left; calls under way were cancelled.
         """
+        cors = self._guards.cors
+        if cors is None:
+            return await self._answer(request)
+        reply = await self._answer(request)
+        cors.tell(request, reply)
+        return reply
+
+    async def _answer(self, request: Request) -> Reply:
         found = self._find(request)
         if isinstance(found, Found):
             return await found.target.handler(Exchange(request, found.values, _NOBODY))
@@ -259,11 +305,25 @@ class Gateway:
             return self.refuse(found, request.headers)
         return self._outside(found, request.headers)
 
+    def admit(self, request: Request) -> Refused | None:
+        """Return what can be said from its head alone against reading a body."""
+        if not self._is_guarded:
+            return None
+        found = self._find(request)
+        if not isinstance(found, Found):
+            return None
+        access = found.target.access
+        return None if access is None else access.screen(request)
+
     def screen(self, request: Request) -> Refused | None:
         """Return what speaks against a request whose body has not come yet."""
         found = self._find(request)
         if isinstance(found, Refused):
             return found
+        access = found.target.access if isinstance(found, Found) else None
+        refusal = None if access is None else access.screen(request)
+        if refusal is not None:
+            return refusal
         is_webhook = isinstance(found, Found) and found.target is self._webhook
         if request.method in METHODS_WITH_BODY and not is_webhook:
             try:
@@ -325,8 +385,12 @@ class Gateway:
             is_needed = self._keeps or not self._loaded[FILES]
             serve = partial(self.deploy, origin=STORED)
             await self._follower.begin(serve, is_needed=is_needed)
-        if keeper is None:
-            return
+        if keeper is not None:
+            await self._open_kept(keeper)
+        if self._on_prepare is not None:
+            await self._on_prepare()
+
+    async def _open_kept(self, keeper: Keeper) -> None:
         if self._keeps:
             await keeper.keep()
         elif keeper.is_there:

@@ -57,6 +57,7 @@ class Host(Protocol):
         handle: Answers a request.
         screen: Returns what speaks against a request whose body has not come yet.
         refuse: Makes the reply to what cannot be answered, given the headers that came.
+        admit: Returns what speaks against reading a body that comes; None: nothing does.
     """
 
     limits: HttpLimits
@@ -64,6 +65,7 @@ class Host(Protocol):
     handle: Handle
     screen: Screen
     refuse: Refuse
+    admit: Screen | None
     held: Held
     is_draining: bool
 
@@ -180,6 +182,9 @@ class Connection(asyncio.Protocol):
         if self._task is not None or self._waiting:
             return None
         self._wait_ms(self._limits.body_timeout_ms)
+        admit = self._host.admit
+        if admit is not None and not self._reader.is_awaited:
+            return admit(self._reader.head())
         return self._invite_body()
 
     def _invite_body(self) -> Refused | None:

@@ -25,6 +25,7 @@ from plait.gateway.reply import COMPLETED, NOT_COMPLETED, ReplyWriter
 from plait.gateway.timing import total_timing
 from plait.gateway.trigger import TriggerReads, trigger_of
 from plait.kernel import Kernel
+from plait.model.caller import Caller
 from plait.model.json import JsonValue, canonical_bytes
 from plait.operations.runs import Express
 from plait.plan import Endpoint
@@ -44,12 +45,14 @@ class Exchange:
     Attributes:
         values: The decoded path parameters, in the order of the path.
         identity: Set by `with_identity`, as `input` is by `with_input`.
+        caller: Set where callers have to show who they are (plait.gateway.access).
     """
 
     request: Request
     values: tuple[str, ...]
     identity: Identity
     input: JsonValue = None
+    caller: Caller | None = None
 
 
 Handler: TypeAlias = Callable[[Exchange], Awaitable[Reply]]

@@ -47,6 +47,7 @@ class Listener:
         handle: Answers requests.
         screen: Looks at requests whose bodies have not come yet; None: all are welcome.
         refuse: Makes the replies to what cannot be answered; None: plain ones.
+        admit: Looks at requests before their bodies are read; None: all are read.
     """
 
     def __init__(
@@ -56,10 +57,12 @@ class Listener:
         limits: HttpLimits | None = None,
         screen: Screen | None = None,
         refuse: Refuse | None = None,
+        admit: Screen | None = None,
     ) -> None:
         self.handle = handle
         self.screen: Screen = screen or _all_welcome
         self.refuse: Refuse = refuse or _plain_reply
+        self.admit = admit
         self.limits = limits or HttpLimits()
         self.loop = asyncio.get_running_loop()
         self.is_draining = False

@@ -6,7 +6,9 @@ Read `build_pipeline` from top to bottom: the first layer is the innermost.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import field
 
+from plait.gateway.access import Access, Doors
 from plait.gateway.binding import METHODS_WITH_BODY, Binder
 from plait.gateway.cache import ReplyCache
 from plait.gateway.contract import InputContract
@@ -42,6 +44,7 @@ class Shared:
 
     Attributes:
         durable: Starts what is kept; None: this gateway serves express workflows only.
+        doors: Who callers are, and how often they may ask.
     """
 
     driver: Express
@@ -53,6 +56,7 @@ class Shared:
     metrics: Metrics
     room: Room
     json_depth_max: int
+    doors: Doors = field(default_factory=Doors)
 
 
 def _express(
@@ -82,7 +86,13 @@ def _express(
     return handler
 
 
-def build_pipeline(plan: Plan, endpoint: Endpoint, shared: Shared, tenant: str) -> Handler:
+def build_pipeline(
+    plan: Plan,
+    endpoint: Endpoint,
+    shared: Shared,
+    tenant: str,
+    access: Access | None = None,
+) -> Handler:
     """Return the handler for a tenant's `plan` behind `endpoint`. Innermost layer first."""
     writer = ReplyWriter(endpoint, plan)
     binder = Binder(
@@ -99,6 +109,8 @@ def build_pipeline(plan: Plan, endpoint: Endpoint, shared: Shared, tenant: str) 
         handler = _express(plan, endpoint, shared, writer, metrics)
     handler = with_input(handler, binder)
     handler = with_room(handler, shared.room)
+    if access is not None:
+        handler = access.layer(handler)
     handler = with_error_reply(handler)
     handler = with_identity(handler, shared.identities)
     return with_metrics(handler, metrics)

@@ -119,7 +119,11 @@ async def _serve(
     gateway = build()
     _settle_memory()
     listener = Listener(
-        gateway.handle, limits=limits, screen=gateway.screen, refuse=gateway.refuse
+        gateway.handle,
+        limits=limits,
+        screen=gateway.screen,
+        refuse=gateway.refuse,
+        admit=gateway.admit,
     )
     watching: asyncio.Task[None] | None = None
     try:

@@ -20,6 +20,7 @@ from typing import Final
 
 import jsonschema_rs
 
+from plait.gateway.access import Access, endpoint_access
 from plait.gateway.deployment import Deployment, Finding
 from plait.gateway.endpoint_warnings import endpoint_warnings
 from plait.gateway.layers import Handler
@@ -34,12 +35,17 @@ HEALTH_PATH: Final = "/health"
 
 @record
 class Route:
-    """One endpoint that is served. `deployment` is None for the gateway's own."""
+    """One endpoint that is served. `deployment` is None for the gateway's own.
+
+    Attributes:
+        access: Who may ask it; None: everybody, as often as they like.
+    """
 
     method: str
     template: str
     handler: Handler
     deployment: Deployment | None = None
+    access: Access | None = None
 
 
 @dataclass(slots=True)
@@ -121,7 +127,7 @@ class _Building:
         self._own = own
         self._shared = shared
         self._handlers = {
-            _handler_key(route.deployment): route.handler
+            _handler_key(route.deployment): (route.handler, route.access)
             for route in former.served
             if route.deployment is not None
         }
@@ -145,26 +151,30 @@ class _Building:
             )
             return [_finding(deployment, "G002", text, "set `mode: express`")]
         try:
-            handler = self._handler(deployment, endpoint)
+            handler, access = self._handler(deployment, endpoint)
         except jsonschema_rs.ValidationError as error:
             text = f"the input schema cannot be checked: {error.message}"
             return [_finding(deployment, "G005", text, "")]
         template = deployment.template(endpoint.path)
-        route = Route(endpoint.method, template, handler, deployment)
+        route = Route(endpoint.method, template, handler, deployment, access)
         holder = snapshot.table.add(endpoint.method, template, route)
         if holder is not None:
             return [_taken(deployment, route, holder)]
         snapshot.served.append(route)
         return endpoint_warnings(deployment)
 
-    def _handler(self, deployment: Deployment, endpoint: Endpoint) -> Handler:
+    def _handler(
+        self, deployment: Deployment, endpoint: Endpoint
+    ) -> tuple[Handler, Access | None]:
+        """Return what answers, and who may ask; both go on as they were, counts and all."""
         key = _handler_key(deployment)
-        handler = self._handlers.get(key)
-        if handler is None:
-            plan, tenant = deployment.plan, deployment.tenant
-            handler = build_pipeline(plan, endpoint, self._shared, tenant)
-            self._handlers[key] = handler
-        return handler
+        made = self._handlers.get(key)
+        if made is None:
+            plan, tenant, shared = deployment.plan, deployment.tenant, self._shared
+            access = endpoint_access(plan, endpoint, shared.doors, tenant)
+            made = build_pipeline(plan, endpoint, shared, tenant, access), access
+            self._handlers[key] = made
+        return made
 
 
 def _handler_key(deployment: Deployment) -> tuple[str, str]:

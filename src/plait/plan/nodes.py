@@ -139,6 +139,9 @@ class Endpoint:
             true) and the HTTP status to answer with, in the document's order.
         cache_ms: How long a complete reply may be given again; 0: never.
         wait_ms: After this long the caller gets a link instead; None: the mode says.
+        role: What callers need; `none`: nothing; None: as the gateway says.
+        rate_limit: So many requests in `rate_ms`; 0: any number.
+        rate_by: Whose requests count together: `caller`, `address`, `all`.
     """
 
     method: str
@@ -149,6 +152,10 @@ class Endpoint:
     cache_ms: int = 0
     stale_ms: int = 0
     wait_ms: int | None = None
+    role: str | None = None
+    rate_limit: int = 0
+    rate_ms: int = 0
+    rate_by: str = "caller"
 
 
 @dataclass(frozen=True, slots=True)

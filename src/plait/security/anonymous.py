@@ -5,13 +5,15 @@ its operator. But a browser at that machine also carries out what pages of other
 proxy there carries what the whole network says. So a request counts as local only when
 
 - it came from a loopback address,
-- `Host` names this machine: another name leads here by DNS rebinding,
+- `Host` is a loopback address or a name without a dot: another name may lead here by DNS
+  rebinding, which nobody can do with a name that is in no public domain,
 - `Origin` and `Sec-Fetch-Site`, where there, say that no other site's page made it,
 - no header says that a proxy passed it on.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from typing import Final, TypeAlias
@@ -24,6 +26,7 @@ from plait.ports.identity import Unauthenticated
 Anonymous: TypeAlias = Callable[[Mapping[str, str], str], Caller]
 
 _PASSED_ON: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
+_DOTLESS: Final = re.compile(r"[a-z0-9_-]+")
 _SAME_SITE: Final = ("same-origin", "none")
 
 
@@ -44,7 +47,7 @@ def local_only(headers: Mapping[str, str], peer: str) -> Caller:
     if not is_local(headers, peer):
         raise Unauthenticated(
             "without an API key only programs of this machine are answered, that ask for "
-            "127.0.0.1 or localhost; send a key, `Authorization: Bearer …`"
+            "127.0.0.1 or localhost; send a key: `Authorization: Bearer …`"
         )
     return LOCAL
 
@@ -62,7 +65,8 @@ def is_local(headers: Mapping[str, str], peer: str) -> bool:
     if headers.get("sec-fetch-site", "none") not in _SAME_SITE:
         return False
     host, origin = headers.get("host"), headers.get("origin")
-    if host is not None and not is_loopback(_name_of(f"//{host}")):
+    name = _name_of(f"//{host}")
+    if host is not None and not (is_loopback(name) or _DOTLESS.fullmatch(name)):
         return False
     return origin is None or urlsplit(origin).netloc == host
 

@@ -142,6 +142,13 @@ GOOD: dict[str, dict[str, Any]] = {
     "input is true": with_document(input=True),
     "endpoint with path only": with_document(endpoint={"path": "/"}),
     "cache as duration": with_document(endpoint={"path": "/x", "cache": "5s"}),
+    "endpoint open": with_document(endpoint={"path": "/x", "auth": "none"}),
+    "endpoint closed": with_document(endpoint={"path": "/x", "auth": "required"}),
+    "endpoint by role": with_document(endpoint={"path": "/x", "auth": {"role": "editor"}}),
+    "endpoint rate": with_document(endpoint={"path": "/x", "rate_limit": "100/1m"}),
+    "endpoint rate as mapping": with_document(
+        endpoint={"path": "/x", "rate_limit": {"limit": 5, "per": "1s", "by": "all"}}
+    ),
     "status by condition": with_document(
         endpoint={"path": "/x", "status": {"${a.status == 'failed'}": 502}}
     ),
@@ -215,7 +222,17 @@ BAD: dict[str, dict[str, Any]] = {
     "endpoint without path": with_document(endpoint={"method": "GET"}),
     "endpoint path without slash": with_document(endpoint={"path": "x"}),
     "endpoint method": with_document(endpoint={"path": "/", "method": "HEAD"}),
-    "endpoint planned key": with_document(endpoint={"path": "/", "auth": "x"}),
+    "endpoint planned key": with_document(endpoint={"path": "/", "prefer_async": 1}),
+    "endpoint auth": with_document(endpoint={"path": "/", "auth": "admin"}),
+    "endpoint auth true": with_document(endpoint={"path": "/", "auth": True}),
+    "endpoint role": with_document(endpoint={"path": "/", "auth": {"role": "root"}}),
+    "endpoint role missing": with_document(endpoint={"path": "/", "auth": {}}),
+    "endpoint rate text": with_document(endpoint={"path": "/", "rate_limit": "100"}),
+    "endpoint rate 0": with_document(endpoint={"path": "/", "rate_limit": "0/1m"}),
+    "endpoint rate unit": with_document(endpoint={"path": "/", "rate_limit": "9/60"}),
+    "endpoint rate by": with_document(
+        endpoint={"path": "/", "rate_limit": {"limit": 1, "per": "1s", "by": "ip"}}
+    ),
     "endpoint status too low": with_document(endpoint={"path": "/", "status": {"5xx": 99}}),
     "endpoint status text": with_document(endpoint={"path": "/", "status": {"5xx": "502"}}),
     "endpoint partial text": with_document(endpoint={"path": "/", "partial": "yes"}),

@@ -18,7 +18,7 @@ EXAMPLES = Path(__file__).parents[3] / "examples" / "language"
 STEP: dict[str, Any] = {"id": "a", "type": "set", "value": 1}
 
 LATER_TYPES = "grpc graphql sql file email notify publish llm transform validate"
-LATER_ENDPOINT_KEYS = "rate_limit auth prefer_async"
+LATER_ENDPOINT_KEYS = "prefer_async"
 
 
 @pytest.mark.parametrize("name", ["user-profile.yaml", "registration.json"])

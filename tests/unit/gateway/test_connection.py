@@ -50,6 +50,7 @@ class FakeHost:
         self.loop = asyncio.get_running_loop()
         self.held = Held()
         self.is_draining = False
+        self.admit: Screen | None = None
         self.begun = 0
         self.gate = asyncio.Event()
         self.handle: Handle = self._handle

@@ -121,6 +121,7 @@ async def test_no_secret_is_remembered_in_clear() -> None:
     [
         ({}, "127.0.0.1"),
         ({"host": "localhost"}, "127.0.0.1"),
+        ({"host": "Gateway:8080"}, "127.0.0.1"),
         ({"host": "127.0.0.1:8080"}, "127.0.0.1"),
         ({"host": "[::1]:8080"}, "::1"),
         ({"host": "plait.localhost:80"}, "::ffff:127.0.0.1"),
@@ -144,6 +145,10 @@ async def test_a_program_of_this_machine_is_its_operator(
         ({"host": "localhost.evil.example"}, "127.0.0.1"),
         ({"host": "127.0.0.1.evil.example"}, "127.0.0.1"),
         ({"host": "[::1"}, "127.0.0.1"),
+        ({"host": "[2001:db8::1]"}, "127.0.0.1"),
+        ({"host": "10.0.0.1"}, "127.0.0.1"),
+        ({"host": "evil.example."}, "127.0.0.1"),
+        ({"host": ""}, "127.0.0.1"),
         ({"host": "localhost", "origin": "https://evil.example"}, "127.0.0.1"),
         ({"host": "localhost:80", "origin": "http://localhost:3000"}, "127.0.0.1"),
         ({"host": "localhost", "origin": "null"}, "127.0.0.1"),

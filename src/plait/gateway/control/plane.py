@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 from plait.drivers.inputs import violation_at
 from plait.gateway.binding import METHODS_WITH_BODY
@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 
 WEBHOOKS: Final = "/webhooks/"
 _CREDENTIALS: Final = (b"authorization", b"x-api-key")
+
+
+# Counts a request of a caller; returns the headers that tell the limits, or refuses it.
+Count: TypeAlias = Callable[[Operation, Request, Caller], list[tuple[bytes, bytes]]]
 
 
 class Closed(PlaitError):
@@ -76,6 +80,7 @@ class ControlPlane:
 
     Args:
         json_depth_max: How deep a body may be nested.
+        count: Holds callers to their limits; None: they have none.
     """
 
     def __init__(
@@ -85,7 +90,9 @@ class ControlPlane:
         events: Events,
         *,
         json_depth_max: int = JSON_DEPTH_MAX,
+        count: Count | None = None,
     ) -> None:
+        self._count = count
         self._services = services
         self._authenticator = authenticator
         self._events = events
@@ -108,6 +115,13 @@ class ControlPlane:
         async def handle(exchange: Exchange) -> Reply:
             request = exchange.request
             caller = await self._caller(operation, request)
+            told = self._count(operation, request, caller) if self._count else []
+            reply = await answer(exchange, caller)
+            reply.headers += told
+            return reply
+
+        async def answer(exchange: Exchange, caller: Caller) -> Reply:
+            request = exchange.request
             if operation.is_stream and request.method == "HEAD":
                 # Nobody would hear what is said, and nothing shall be done for nobody.
                 return Reply(200, list(EVENT_HEADERS))

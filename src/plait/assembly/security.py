@@ -1,0 +1,243 @@
+"""Who may ask a gateway, put together from settings.
+
+| `security.required` | `gateway.open_api` | listens on | without a key or a token |
+|---|---|---|---|
+| true | not set, false | anywhere | nobody |
+| not set | not set | its own machine | programs of that machine are the operator |
+| not set | not set | a network | nobody |
+| not set, false | true | anywhere | everybody is the operator: a proxy checks |
+| not set | false | anywhere | nobody |
+| false | not set | its own machine | programs of that machine are the operator |
+| false | not set | a network | nobody at the API, everybody at endpoints |
+
+Not here: what is slow to import (plait.assembly.tokens).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Final
+
+from plait.assembly.deploying import LateRecords
+from plait.assembly.settings import SecuritySection, Settings
+from plait.assembly.sources import Configured, SettingsInvalid
+from plait.gateway.access import Doors
+from plait.gateway.clients import Proxies
+from plait.gateway.cors import Cors
+from plait.gateway.guards import Guards
+from plait.gateway.limits import Limit
+from plait.gateway.threads import in_thread
+from plait.model.errors import PlaitError
+from plait.model.json import JsonObject
+from plait.model.rate import parse_rate
+from plait.ports.calls import Call, CallReply, Calls, Outcome
+from plait.ports.records import Records
+from plait.security.anonymous import chosen
+from plait.security.authenticator import HeaderAuthenticator
+from plait.security.claims import Verified
+from plait.security.first_key import first_admin_key
+from plait.security.keys import ApiKeys
+
+if TYPE_CHECKING:
+    from plait.assembly.tokens import Tokens
+
+logger = logging.getLogger("plait.security")
+
+_FETCH_MS_MAX: Final = 5_000
+
+
+class Security:
+    """What a gateway needs to know who asks.
+
+    Args:
+        records: Those of the store; they are not touched before somebody shows a key.
+        performer: Fetches the keys of issuers, by the egress rules.
+
+    Attributes:
+        doors: For the gateway's routes.
+        keys: The API keys of the store.
+
+    Raises:
+        SettingsInvalid: Two settings contradict each other.
+    """
+
+    def __init__(self, configured: Configured, records: Records, performer: Calls) -> None:
+        settings = configured.settings
+        own = settings.security
+        self._configured = configured
+        self._records = records
+        self._performer = performer
+        self._tokens: Tokens | None = None
+        self._building: asyncio.Future[Tokens] | None = None
+        self.keys = ApiKeys(records, _now_ms)
+        self.authenticator = HeaderAuthenticator(
+            self.keys,
+            self._verify,
+            chosen(is_required=not is_open(settings), is_open=_is_anybodys(settings)),
+            kept_ms=own.key_memory,
+        )
+        self.doors = Doors(
+            authenticator=self.authenticator,
+            is_required=is_required(settings),
+            proxies=Proxies(own.trusted_proxies),
+            address=_limit("address", own.address_rate),
+            caller=_limit("caller", own.caller_rate),
+        )
+        if any(issuer.keys for issuer in own.issuers.values()):
+            # A key that is none is told when the gateway starts, not to who shows a token.
+            self._tokens = self._build()
+
+    def guards(self) -> Guards:
+        """Return what protects a gateway."""
+        own = self._configured.settings.security
+        return Guards(
+            doors=self.doors,
+            cors=Cors(own.cors_origins) if own.cors_origins else None,
+            tokens=self,
+            routes=_route_limits(own),
+        )
+
+    async def first_start(self, tell: Callable[[str], None]) -> None:
+        """Tell the store's first admin key, made now, unless it had its first start."""
+        try:
+            key = await first_admin_key(self._records, self.keys, _now_ms())
+        except PlaitError as error:
+            text = "no admin key could be made (%s): start again, or `plait keys create`"
+            logger.warning(text, error)
+            return
+        if key is not None:
+            tell(key)
+
+    async def give_token(
+        self, form: Mapping[str, str], headers: Mapping[str, str], client: str
+    ) -> JsonObject:
+        """See plait.security.desk.TokenDesk.give."""
+        return await (await self._built()).desk.give(form, headers, client)
+
+    async def revoke_token(self, token: str) -> None:
+        """See plait.security.desk.TokenDesk.revoke."""
+        await (await self._built()).desk.revoke(token)
+
+    async def _verify(self, token: str) -> Verified:
+        return await (await self._built()).verifier.verify(token)
+
+    async def _built(self) -> Tokens:
+        if self._tokens is None:
+            if self._building is None:
+                self._building = asyncio.ensure_future(in_thread(self._build))
+            self._tokens = await asyncio.shield(self._building)
+        return self._tokens
+
+    def _build(self) -> Tokens:
+        room = importlib.import_module("plait.assembly.tokens")
+        built: Tokens = room.tokens(self._configured, self._records, self.keys, self._fetch)
+        return built
+
+    async def _fetch(self, url: str) -> bytes:
+        """Return the bytes at a URL of the settings, which the operator wrote."""
+        heard: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        call = Call(
+            kind="http",
+            request={"url": url, "decode": "text"},
+            host_is_literal=True,
+            timeout_ms=_FETCH_MS_MAX,
+            idempotency_key=None,
+            headers_wanted=(),
+            execution_id="",
+            step="security.issuers",
+            attempt=1,
+            effect="read",
+        )
+        handle = self._performer.start(call, heard.set_result)
+        try:
+            outcome = await heard
+        except asyncio.CancelledError:
+            handle.cancel()
+            raise
+        if not isinstance(outcome, CallReply) or not isinstance(outcome.response, str):
+            told = getattr(outcome, "message", "this is no text")
+            raise PlaitError(told)
+        return outcome.response.encode()
+
+
+def guarded(
+    configured: Configured,
+    records: LateRecords,
+    performer: Calls,
+    tell_key: Callable[[str], None] | None,
+) -> tuple[Guards, Callable[[], Awaitable[None]]]:
+    """Return what protects a gateway, and what it awaits when it starts.
+
+    Args:
+        tell_key: Hears the first admin key of the store, once; None: none is made.
+
+    Raises:
+        SettingsInvalid: Two settings contradict each other, or a key is none.
+    """
+    security = Security(configured, records, performer)
+
+    async def first_start() -> None:
+        # Who needs no key here, and keeps nothing, needs no store either.
+        if tell_key is not None and (security.doors.is_required or records.is_there):
+            await security.first_start(tell_key)
+
+    return security.guards(), first_start
+
+
+def is_required(settings: Settings) -> bool:
+    """Tell whether routes that do not say otherwise are for known callers only."""
+    wish = settings.security.required
+    return not is_open(settings) if wish is None else wish
+
+
+def is_open(settings: Settings) -> bool:
+    """Tell whether somebody without a key or a token may be the operator.
+
+    Raises:
+        SettingsInvalid: `open_api` and `security.required` contradict each other.
+    """
+    required, open_api = settings.security.required, settings.gateway.open_api
+    if required and open_api:
+        text = "`gateway.open_api` and `security.required` contradict each other"
+        raise SettingsInvalid([text])
+    if required:
+        return False
+    return is_own_machine(settings.gateway.host) if open_api is None else open_api
+
+
+def is_own_machine(host: str) -> bool:
+    """Tell whether who listens on `host` is reached from its own machine only.
+
+    >>> is_own_machine("127.0.0.1"), is_own_machine("0.0.0.0"), is_own_machine("api")
+    (True, False, False)
+    """
+    with suppress(ValueError):
+        return ip_address(host).is_loopback
+    return host == "localhost"
+
+
+def _is_anybodys(settings: Settings) -> bool:
+    return settings.gateway.open_api is True
+
+
+def _limit(name: str, rate: str | None) -> Limit | None:
+    return None if rate is None else Limit(name, parse_rate(rate))
+
+
+def _route_limits(own: SecuritySection) -> dict[tuple[str, str], Limit]:
+    """Return the limits of single routes, by method and path."""
+    found: dict[tuple[str, str], Limit] = {}
+    for route, rate in own.route_rates.items():
+        method, _, path = route.partition(" ")
+        found[method, path] = Limit("route", parse_rate(rate))
+    return found
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

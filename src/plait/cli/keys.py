@@ -1,0 +1,159 @@
+"""`plait keys`: make, list and revoke the API keys of a store."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from plait.cli.options import ConfigOption
+from plait.cli.output import check_texts, is_terminal, json_text, say, write
+from plait.cli.scopes import (
+    GrantOption,
+    JsonOption,
+    ListedTenantOption,
+    RoleOption,
+    TenantOption,
+    grants_of,
+    print_rows,
+    scope_text,
+    when,
+    with_records,
+)
+from plait.cli.stores import StoreOption, duration_ms, now_ms
+from plait.model.caller import DEFAULT_TENANT
+from plait.model.json import JsonObject
+from plait.ports.records import Records
+from plait.security.keys import ApiKey, ApiKeys
+
+group = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@group.callback()
+def _keys() -> None:
+    """Make, list and revoke API keys."""
+
+
+@group.command()
+def create(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="What it is for, for people.")
+    ],
+    role: RoleOption = None,
+    grant: GrantOption = None,
+    tenant: TenantOption = DEFAULT_TENANT,
+    expires: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION", help="Until when it counts: `90d`. Default: for ever."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    store: StoreOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Make an API key, and print it: once, for it is kept nowhere.
+
+    Programs show it as `Authorization: Bearer plait_…` or `X-API-Key: plait_…`. A running
+    gateway on the same store takes it at once.
+
+    Examples:
+
+    - `plait keys create ci --role editor --expires 90d`
+
+    - `plait keys create shop --grant orders=operator --grant stock=viewer`
+    """
+    check_texts({"NAME": name, "--role": role, "--tenant": tenant})
+    ends_ms = None if expires is None else now_ms() + duration_ms("--expires", expires)
+
+    async def work(records: Records) -> tuple[str, ApiKey]:
+        return await ApiKeys(records, now_ms).create(
+            name,
+            tenant=tenant,
+            role=role,
+            grants=grants_of(grant),
+            expires_at_ms=ends_ms,
+        )
+
+    key, kept = with_records(store, config, work, is_new=True)
+    if as_json:
+        write(
+            json_text({"key": key, **kept.as_json()}, is_pretty=is_terminal(sys.stdout))
+            + "\n"
+        )
+    else:
+        say(f"key {kept.id} ({kept.name}): keep it now, it is not shown again")
+        write(key + "\n")
+
+
+@group.command("list")
+def list_(
+    tenant: ListedTenantOption = None,
+    as_json: JsonOption = False,
+    store: StoreOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """List API keys: what each may, until when, and when it was used last, to the hour."""
+    check_texts({"--tenant": tenant})
+
+    async def work(records: Records) -> list[ApiKey]:
+        return await ApiKeys(records, now_ms).list(tenant)
+
+    found = with_records(store, config, work)
+    if as_json:
+        _write_json({"keys": [one.as_json() for one in found]})
+        return
+    names = ("ID", "NAME", "TENANT", "MAY", "MADE", "EXPIRES", "USED", "REVOKED")
+    print_rows(names, map(_row, found))
+
+
+@group.command()
+def revoke(
+    key_id: Annotated[
+        str, typer.Argument(metavar="ID", help="A key's id, or the whole key.")
+    ],
+    as_json: JsonOption = False,
+    store: StoreOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Let an API key count no more.
+
+    Gateways that run find out within seconds (`security.key_memory`). Exit code 2: there is
+    no such key.
+    """
+    check_texts({"ID": key_id})
+    wanted = key_id.split("_")[1] if key_id.count("_") == 2 else key_id
+
+    async def work(records: Records) -> ApiKey:
+        return await ApiKeys(records, now_ms).revoke(wanted)
+
+    revoked = with_records(store, config, work)
+    if as_json:
+        _write_json(revoked.as_json())
+    else:
+        say(f"key {revoked.id} ({revoked.name}) counts no more")
+
+
+def _write_json(told: JsonObject) -> None:
+    write(json_text(told, is_pretty=is_terminal(sys.stdout)) + "\n")
+
+
+def _row(key: ApiKey) -> tuple[str, ...]:
+    scope = key.scope
+    return (
+        key.id,
+        key.name,
+        scope.tenant,
+        scope_text(scope.role, scope.grants),
+        when(key.created_at_ms),
+        when(key.expires_at_ms),
+        when(key.used_at_ms),
+        when(key.revoked_at_ms),
+    )

@@ -1,0 +1,160 @@
+"""`plait users`: add, list and remove the users of a store; change passwords."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, TypeAlias
+
+import typer
+
+from plait.assembly.tokens import users
+from plait.cli.options import ConfigOption
+from plait.cli.output import check_texts, is_terminal, json_text, say, stop, write
+from plait.cli.scopes import (
+    GrantOption,
+    JsonOption,
+    ListedTenantOption,
+    RoleOption,
+    TenantOption,
+    grants_of,
+    print_rows,
+    scope_text,
+    when,
+    with_records,
+)
+from plait.cli.stores import StoreOption
+from plait.model.caller import DEFAULT_TENANT
+from plait.ports.records import Records
+from plait.security.users import User
+
+NameArgument: TypeAlias = Annotated[
+    str, typer.Argument(metavar="NAME", help="A user's name.")
+]
+_PASSWORD_BYTES_MAX = 10_000
+
+group = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@group.callback()
+def _users() -> None:
+    """Add, list and remove users; change their passwords."""
+
+
+@group.command()
+def add(
+    name: NameArgument,
+    role: RoleOption = None,
+    grant: GrantOption = None,
+    tenant: TenantOption = DEFAULT_TENANT,
+    as_json: JsonOption = False,
+    store: StoreOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Add a user; the password is asked for, or read from standard input.
+
+    With name and password a user is given a token: POST /api/v1/auth/token.
+
+    Examples:
+
+    - `plait users add ann --role operator`
+
+    - `plait users add ci --grant orders=editor < password.txt`
+    """
+    check_texts({"NAME": name, "--role": role, "--tenant": tenant})
+    password = _password()
+
+    async def work(records: Records) -> User:
+        return await users(records).add(
+            name, password, tenant=tenant, role=role, grants=grants_of(grant)
+        )
+
+    added = with_records(store, config, work, is_new=True)
+    if as_json:
+        write(json_text(added.as_json(), is_pretty=is_terminal(sys.stdout)) + "\n")
+    else:
+        say(f"user {added.name} was added")
+
+
+@group.command("list")
+def list_(
+    tenant: ListedTenantOption = None,
+    as_json: JsonOption = False,
+    store: StoreOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """List users, and what each may."""
+    check_texts({"--tenant": tenant})
+
+    async def work(records: Records) -> list[User]:
+        return await users(records).list(tenant)
+
+    found = with_records(store, config, work)
+    if as_json:
+        rows = {"users": [one.as_json() for one in found]}
+        write(json_text(rows, is_pretty=is_terminal(sys.stdout)) + "\n")
+        return
+    print_rows(
+        ("NAME", "TENANT", "MAY", "ADDED"),
+        (
+            (
+                one.name,
+                one.scope.tenant,
+                scope_text(one.scope.role, one.scope.grants),
+                when(one.created_at_ms),
+            )
+            for one in found
+        ),
+    )
+
+
+@group.command()
+def remove(
+    name: NameArgument, store: StoreOption = None, config: ConfigOption = None
+) -> None:
+    """Remove a user; their tokens end within minutes (`security.token_ttl`).
+
+    Exit code 2: there is no such user.
+    """
+    check_texts({"NAME": name})
+
+    async def work(records: Records) -> None:
+        await users(records).remove(name)
+
+    with_records(store, config, work)
+    say(f"user {name.lower()} was removed")
+
+
+@group.command()
+def passwd(
+    name: NameArgument, store: StoreOption = None, config: ConfigOption = None
+) -> None:
+    """Change a user's password; it is asked for, or read from standard input.
+
+    Whoever is logged in with the old one has to log in again.
+    """
+    check_texts({"NAME": name})
+    password = _password()
+
+    async def work(records: Records) -> None:
+        await users(records).set_password(name, password)
+
+    with_records(store, config, work)
+    say(f"user {name.lower()} has another password")
+
+
+def _password() -> str:
+    """Return the password that a person types, twice, or that standard input holds."""
+    if is_terminal(sys.stdin):
+        given: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+        return given
+    data = sys.stdin.buffer.read(_PASSWORD_BYTES_MAX)
+    try:
+        return data.decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        stop("the password is not UTF-8")

@@ -1,0 +1,228 @@
+"""Access: who may ask a route, and how often.
+
+Rule 1. A route that nobody guards has no layer here, and costs nothing.
+Rule 2. What can be known from the head of a request is said before its body is read: that
+        it shows no key where one is needed, and that its address has asked too often.
+Rule 3. Another tenant's callers are refused as callers without the role are.
+
+Not here: whose a key is (plait.security), what roles may (plait.model.caller).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from typing import ClassVar, Final
+
+from plait.gateway.clients import Proxies, counted_as
+from plait.gateway.layers import Exchange, Handler
+from plait.gateway.limits import Headers, Limit
+from plait.gateway.message import Reply, Request
+from plait.gateway.refusal import Refused
+from plait.model.caller import DEFAULT_TENANT, Caller, Forbidden, require
+from plait.model.errors import Advice
+from plait.model.rate import Rate
+from plait.model.record import record
+from plait.plan import Endpoint, Plan
+from plait.ports.identity import Authenticator, RateExceeded, Unauthenticated
+
+OPEN: Final = "none"
+_CREDENTIALS: Final = (b"authorization", b"x-api-key")
+_PRIVATE: Final = b"private"
+
+
+class NotAuthenticated(Refused):
+    """The request does not show who asks."""
+
+    code: ClassVar[str] = Unauthenticated.code
+    status: ClassVar[int] = 401
+
+
+class NotAllowed(Refused):
+    """The caller is known, and may not do this."""
+
+    code: ClassVar[str] = Forbidden.code
+    status: ClassVar[int] = 403
+
+
+class Throttled(Refused):
+    """Too many attempts to show who asks have failed."""
+
+    code: ClassVar[str] = RateExceeded.code
+    advice: ClassVar[Advice] = Advice.RETRY
+    status: ClassVar[int] = 429
+
+
+@record
+class Doors:
+    """What all routes of a gateway have in common.
+
+    Attributes:
+        authenticator: Finds out who asks; None: nobody can show who they are.
+        is_required: Whether routes that do not say otherwise are for known callers only.
+        address: The limit of each address, over all routes; None: there is none.
+        caller: The limit of each caller, over all routes that know them.
+    """
+
+    authenticator: Authenticator | None = None
+    is_required: bool = False
+    proxies: Proxies = field(default_factory=Proxies)
+    address: Limit | None = None
+    caller: Limit | None = None
+
+
+@record
+class Rule:
+    """Who may ask one route, and how often.
+
+    Attributes:
+        role: What callers need; `none`: nothing; None: what the gateway says.
+        workflow: The workflow that grants may be on.
+        limit: None: there is none.
+        by: Whose requests it counts together: `caller`, `address`, `all`.
+        is_answered: Whether who shows nothing is answered by whatever stands behind, also
+            where callers are required.
+    """
+
+    role: str | None = None
+    workflow: str | None = None
+    tenant: str = DEFAULT_TENANT
+    limit: Limit | None = None
+    by: str = "caller"
+    is_answered: bool = True
+
+
+class Access:
+    """The guard of one route."""
+
+    def __init__(self, doors: Doors, rule: Rule) -> None:
+        self._doors = doors
+        self._rule = rule
+        self._role = rule.role or ("operator" if doors.is_required else OPEN)
+        self._needs_key = doors.is_required and (self._role != OPEN or not rule.is_answered)
+
+    @property
+    def is_any(self) -> bool:
+        """Whether it refuses anybody anything."""
+        limits = (self._rule.limit, self._doors.address)
+        return self._role != OPEN or self._needs_key or any(limits)
+
+    def screen(self, request: Request) -> Refused | None:
+        """Return what speaks against a request whose body has not come yet."""
+        shows = any(name in request.headers for name in _CREDENTIALS)
+        if self._needs_key and not shows:
+            return _nobody()
+        address = address_of(self._doors, request)
+        limits = [self._doors.address]
+        if self._rule.by == "address" or (self._rule.by == "caller" and not shows):
+            limits.append(self._rule.limit)
+        return next(filter(None, (one.peek(address) for one in limits if one)), None)
+
+    def layer(self, handler: Handler) -> Handler:
+        """Return `handler` behind this guard."""
+
+        async def handle(exchange: Exchange) -> Reply:
+            told = await self._enter(exchange)
+            reply = await handler(exchange)
+            if self._role != OPEN:
+                reply.headers = [_private(one) for one in reply.headers]
+            reply.headers += told
+            return reply
+
+        return handle
+
+    async def _enter(self, exchange: Exchange) -> Headers:
+        """Let a request in; return the headers that its reply tells the limits with."""
+        request, doors, rule = exchange.request, self._doors, self._rule
+        address = address_of(self._doors, request)
+        told = doors.address.take(address) if doors.address is not None else []
+        caller = None
+        if self._role != OPEN:
+            exchange.caller = caller = await self._caller(request, address)
+            if doors.caller is not None:
+                told += doors.caller.take(counted_caller(caller))
+        if rule.limit is not None:
+            keys = {"all": "", "address": address}
+            key = keys.get(rule.by, address if caller is None else counted_caller(caller))
+            told += rule.limit.take(key)
+        return told
+
+    async def _caller(self, request: Request, address: str) -> Caller:
+        if self._doors.authenticator is None:
+            raise _nobody()
+        rule = self._rule
+        try:
+            headers = texts(request.headers)
+            caller = await self._doors.authenticator.authenticate(headers, request.peer)
+            if caller.tenant != rule.tenant:
+                raise Forbidden(caller, self._role, rule.workflow)
+            require(caller, self._role, rule.workflow)
+        except Unauthenticated as error:
+            headers_told = as_bytes(error.headers)
+            raise NotAuthenticated(str(error), headers=headers_told) from None
+        except Forbidden as error:
+            raise NotAllowed(str(error)) from None
+        except RateExceeded as error:
+            raise Throttled(str(error), headers=as_bytes(error.headers)) from None
+        return caller
+
+
+def endpoint_access(
+    plan: Plan, endpoint: Endpoint, doors: Doors, tenant: str
+) -> Access | None:
+    """Return the guard of a workflow's endpoint; None: everybody may ask at any rate."""
+    limit = None
+    if endpoint.rate_limit:
+        limit = Limit("endpoint", Rate(endpoint.rate_limit, endpoint.rate_ms))
+    rule = Rule(endpoint.role, plan.name, tenant, limit, endpoint.rate_by)
+    access = Access(doors, rule)
+    return access if access.is_any else None
+
+
+def address_of(doors: Doors, request: Request) -> str:
+    """Return what requests of this one's client are counted by."""
+    return counted_as(client_of(doors.proxies, request))
+
+
+def client_of(proxies: Proxies, request: Request) -> str:
+    """Return the address of who asks."""
+    headers = request.headers
+    passed_on, forwarded = headers.get(b"x-forwarded-for"), headers.get(b"forwarded")
+    return proxies.client(
+        request.peer,
+        None if passed_on is None else passed_on.decode("latin-1"),
+        None if forwarded is None else forwarded.decode("latin-1"),
+    )
+
+
+def texts(headers: Mapping[bytes, bytes]) -> dict[str, str]:
+    """Return headers as text."""
+    return {
+        name.decode("latin-1"): told.decode("latin-1") for name, told in headers.items()
+    }
+
+
+def as_bytes(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[bytes, bytes], ...]:
+    """Return headers as a reply has them."""
+    return tuple((name.encode(), told.encode("latin-1")) for name, told in headers)
+
+
+def counted_caller(caller: Caller) -> str:
+    """Return what a caller's requests are counted by."""
+    # No address begins like this, so that nobody is counted as another's address.
+    return f"caller {caller.tenant} {caller.subject}"
+
+
+def _nobody() -> NotAuthenticated:
+    error = Unauthenticated(
+        "send an API key or a token: `Authorization: Bearer …` or `X-API-Key`"
+    )
+    return NotAuthenticated(str(error), headers=as_bytes(error.headers))
+
+
+def _private(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    """Let no cache on the way give to everybody what was answered to a caller."""
+    name, told = header
+    if name != b"cache-control" or _PRIVATE in told or b"no-store" in told:
+        return header
+    return name, _PRIVATE + b", " + told

@@ -1,0 +1,168 @@
+"""Who may ask a real gateway: the first start, keys, users and tokens."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from plait.testing.upstream import Upstream
+from plait.testing.upstream_scripts import reply
+from tests.acceptance.cli import plait
+from tests.acceptance.gateways import GatewayProcess, serving
+
+PLAIN = """\
+name: plain
+mode: express
+endpoint: {path: /plain}
+steps: [{id: said, type: set, value: hello}]
+output: ${said.response}
+"""
+OPEN = PLAIN.replace("plain", "open").replace("{path", "{auth: none, path")
+_KEY = re.compile(r"plait_[a-z2-7]{12}_[a-z2-7]{52}")
+NETWORK = ("--host=0.0.0.0",)
+
+
+@pytest.fixture
+def documents(tmp_path: Path) -> Path:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    (folder / "plain.yaml").write_text(PLAIN)
+    (folder / "open.yaml").write_text(OPEN)
+    return folder
+
+
+def keys_in(gateway: GatewayProcess) -> list[str]:
+    return [found[0] for line in gateway.lines if (found := _KEY.search(line))]
+
+
+async def status_of(gateway: GatewayProcess, path: str, key: str | None = None) -> int:
+    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    return (await gateway.ask(path, **headers)).status
+
+
+async def token_of(gateway: GatewayProcess, **form: str) -> Any:
+    answer = await gateway.ask(
+        "/api/v1/auth/token",
+        "POST",
+        body=urlencode(form).encode(),
+        Content_Type="application/x-www-form-urlencoded",
+    )
+    return answer.status, json.loads(answer.body)
+
+
+async def test_a_gateway_on_a_network_wants_a_key_everywhere_and_shows_one_once(
+    documents: Path,
+) -> None:
+    closed = ("/plain", "/docs", "/openapi.json", "/metrics", "/api/v1/executions")
+    async with serving(documents, arguments=NETWORK) as gateway:
+        (key,) = keys_in(gateway)
+        for path in closed:
+            assert await status_of(gateway, path) == 401, path
+            assert await status_of(gateway, path, key) == 200, path
+            assert (await gateway.ask(path, X_API_Key=key)).status == 200, path
+        assert await status_of(gateway, "/health") == 200
+        assert await status_of(gateway, "/open") == 200
+    async with serving(documents, arguments=NETWORK) as gateway:
+        assert keys_in(gateway) == []
+        assert await status_of(gateway, "/plain", key) == 200
+
+
+async def test_on_its_own_machine_nobody_needs_a_key_and_proxies_pass_nobody_on(
+    documents: Path,
+) -> None:
+    async with serving(documents) as gateway:
+        assert await status_of(gateway, "/plain") == 200
+        assert await status_of(gateway, "/api/v1/executions") == 200
+        for told in ({"X_Forwarded_For": "10.0.0.1"}, {"Host": "rebound.example"}):
+            answer = await gateway.ask("/api/v1/executions", **told)
+            assert answer.status == 401, told
+            assert "www-authenticate" in answer.headers
+        assert await status_of(gateway, "/plain", "plait_wrong") == 200
+        assert await status_of(gateway, "/api/v1/executions", "plait_wrong") == 401
+
+
+async def test_a_key_can_be_required_on_the_own_machine_too(documents: Path) -> None:
+    settings = {"PLAIT_SECURITY_REQUIRED": "true"}
+    async with serving(documents, settings=settings) as gateway:
+        (key,) = keys_in(gateway)
+        assert await status_of(gateway, "/plain") == 401
+        assert await status_of(gateway, "/plain", key) == 200
+
+
+async def test_keys_and_users_of_the_command_line_count_at_a_running_gateway(
+    documents: Path,
+) -> None:
+    store = f"--store={documents.parent / '.plait' / 'plait.db'}"
+    settings = {"PLAIT_SECURITY_KEY_MEMORY": "1ms"}
+    async with serving(documents, arguments=NETWORK, settings=settings) as gateway:
+        made = await plait("keys", "create", "shop", "--grant", "plain=operator", store)
+        key = made.out.strip()
+        assert await status_of(gateway, "/plain", key) == 200
+        assert await status_of(gateway, "/metrics", key) == 403
+
+        listed = json.loads((await plait("keys", "list", "--json", store)).out)["keys"]
+        (own,) = [one for one in listed if one["name"] == "shop"]
+        assert (own["grants"], own["used_at_ms"] is not None) == (
+            {"plain": "operator"},
+            True,
+        )
+        assert key not in json.dumps(listed)
+        await plait("keys", "revoke", own["id"], store)
+        assert await status_of(gateway, "/plain", key) == 401
+
+        password = "correct horse battery"
+        await plait(
+            "users", "add", "ann", "--role=operator", store, stdin=password.encode()
+        )
+        status, given = await token_of(
+            gateway, grant_type="password", username="ann", password=password
+        )
+        assert status == 200
+        assert await status_of(gateway, "/plain", given["access_token"]) == 200
+        status, error = await token_of(
+            gateway, grant_type="password", username="ann", password="wrong password"
+        )
+        assert (status, error["error"]["code"]) == (400, "token.refused")
+        assert error["error"]["details"] == {"error": "invalid_grant"}
+        refresh = given["refresh_token"]
+        status, renewed = await token_of(
+            gateway, grant_type="refresh_token", refresh_token=refresh
+        )
+        assert status == 200
+        assert await status_of(gateway, "/plain", renewed["access_token"]) == 200
+
+
+async def test_tokens_of_an_issuer_count_whose_keys_are_fetched(
+    documents: Path, tmp_path: Path
+) -> None:
+    private = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
+    public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(private.public_key()))
+    claims = {
+        "iss": "https://login.example.com/",
+        "aud": "plait",
+        "sub": "ann",
+        "exp": int(time.time()) + 60,
+        "groups": ["ops"],
+    }
+    token = jwt.encode(claims, private, "RS256", {"kid": "a"})
+    async with Upstream() as upstream:
+        upstream.on("/keys", reply(json={"keys": [{**public, "kid": "a"}]}))
+        issuer = {
+            "issuer": claims["iss"],
+            "audience": "plait",
+            "jwks": f"http://{upstream.address}/keys",
+            "role_claim": "groups",
+            "roles": {"ops": "operator"},
+        }
+        settings = {"PLAIT_SECURITY_ISSUERS": json.dumps({"login": issuer})}
+        async with serving(documents, arguments=NETWORK, settings=settings) as gateway:
+            assert await status_of(gateway, "/plain", token) == 200
+            assert await status_of(gateway, "/plain", token[:-4] + "AAAA") == 401
