@@ -38,6 +38,9 @@ output: ${one.response}
 EXECUTIONS = "/api/v1/executions"
 
 
+OPEN = PAY.replace("endpoint: {", "endpoint: {auth: none, ")
+
+
 def gateway(
     folder: Path, service: Upstream, *arguments: str, text: str = PAY
 ) -> AbstractAsyncContextManager[GatewayProcess]:
@@ -230,7 +233,7 @@ async def test_what_a_verb_does_not_take_is_refused_and_changes_nothing(
 async def test_a_gateway_open_to_the_network_shows_ends_and_no_more(tmp_path: Path) -> None:
     async with (
         Upstream(reply(json={"by": "card"})) as service,
-        gateway(tmp_path, service, "--host=0.0.0.0") as process,
+        gateway(tmp_path, service, "--host=0.0.0.0", text=OPEN) as process,
     ):
         answer = await pay(process)
         link = f"{EXECUTIONS}/{answer.headers['plait-execution-id']}"
@@ -239,7 +242,7 @@ async def test_a_gateway_open_to_the_network_shows_ends_and_no_more(tmp_path: Pa
         }
         for target, method in ((EXECUTIONS, "GET"), (f"{link}/cancel", "POST")):
             refused = await process.ask(target, method, body={})
-            assert (refused.status, refused.error_code) == (403, "request.forbidden")
+            assert (refused.status, refused.error_code) == (401, "request.unauthenticated")
 
 
 async def test_a_page_of_another_site_cannot_post(tmp_path: Path) -> None:
