@@ -127,13 +127,21 @@ async def test_a_runtime_that_was_killed_is_named_and_nothing_is_lost(
     store = tmp_path / "plait.db"
     async with (
         role("runtime", documents, store=store) as (runtime, address),
-        role("gateway", documents, store=store, engine="127.0.0.1:1", runtime=address) as (
-            gateway,
-            _,
-        ),
+        role(
+            "gateway",
+            documents,
+            store=store,
+            engine="127.0.0.1:1",
+            runtime=address,
+            agent="127.0.0.1:1",
+        ) as (gateway, _),
     ):
         begun = await gateway.ask("/orders", "POST", body={})
         link = begun.json["links"]["self"]
+        wish = {"action": "create"}
+        undrafted = await gateway.ask("/api/v1/session", "POST", body=wish)
+        assert undrafted.status == 502
+        assert undrafted.json["error"]["details"] == {"service": "agent"}
         runtime.process.kill()
         await runtime.ended()
         for target, method in ((link, "GET"), ("/orders", "POST")):
