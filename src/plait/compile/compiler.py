@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from plait.compile.endless import check_endings
 from plait.compile.endpoint import compile_endpoint
 from plait.compile.findings import Findings
 from plait.compile.input_schema import InputShape
@@ -79,6 +80,7 @@ def compile_document(document: Document) -> Compiled:
     compiler = ScopeCompiler(findings, names, document.model.defaults)
     around = root_view(document)
     draft, _ = compiler.compile(document.root, around)
+    check_endings(draft, findings)
     set_output(document, draft, findings)
     check_states(document, draft, findings)
     check_mode(document, findings)

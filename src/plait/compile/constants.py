@@ -5,13 +5,16 @@ What reads nothing has one value, and that is known before anything runs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Final, TypeAlias
 
 from plait.compile.drafts import Draft, ScopeDraft
 from plait.expression import ExpressionError, Template
 from plait.model.json import JsonValue
 from plait.model.record import record
+
+# An answer that is worked out only when somebody asks.
+Told: TypeAlias = Callable[[], bool]
 
 # What the condition of a switch's case is called, before the name of its scope.
 _WHEN: Final = "when "

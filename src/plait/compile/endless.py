@@ -1,14 +1,82 @@
-"""Loops that nothing ends but a failure."""
+"""Loops, jumps and hand-overs that nothing ends but a failure.
+
+Rule. What stands beside, and is not behind, may end them: a `return` or `fail` of the same
+graph, of another branch or item, or a `parallel` that needs only some of its branches.
+"""
 
 from __future__ import annotations
 
-from plait.compile.constants import constant_of, is_surely, may_end_scope
-from plait.compile.drafts import Draft
+from functools import partial
+
+from plait.compile.constants import Told, constant_of, is_surely, may_end_scope
+from plait.compile.drafts import Draft, ScopeDraft
 from plait.compile.findings import Findings
+from plait.compile.jumps import check_ways_out
+from plait.compile.order import behind
+from plait.compile.routes import check_route
 from plait.document.loops import LoopStep
+from plait.document.steps.foreach import ForeachStep
+from plait.document.steps.parallel import ParallelStep
+from plait.document.steps.switch import SwitchStep
 
 
-def check_end(node: Draft, findings: Findings) -> None:
+def nothing_ends_it() -> bool:
+    """Say so of the outermost scope: nothing stands beside it."""
+    return False
+
+
+def check_endings(
+    scope: ScopeDraft, findings: Findings, is_ended: Told = nothing_ends_it
+) -> None:
+    """Report what never ends in a scope, and in those inside it.
+
+    Args:
+        is_ended: Whether something outside may end the scope; asked only when something
+            in it never ends, because the answer costs a walk over all that is beside.
+    """
+    if scope.tree.order == "sequence":
+        check_ways_out(scope.nodes, findings, is_ended)
+    for index, node in enumerate(scope.nodes):
+        around = partial(_is_ended_beside, scope, index, is_ended)
+        _check_loop(node, findings, around)
+        check_route(node, findings, around)
+        for name, inner in node.scopes.items():
+            check_endings(inner, findings, partial(_is_left, node, name, around))
+        if node.fallback is not None:
+            check_endings(node.fallback, findings, around)
+        if node.compensate is not None:
+            # It runs when all that was beside its step is over.
+            check_endings(node.compensate, findings)
+
+
+def _is_ended_beside(scope: ScopeDraft, index: int, is_ended: Told) -> bool:
+    """Tell whether a step, or what is around it, may be ended while it runs."""
+    if scope.tree.order == "graph":
+        waiting = {index, *behind(scope.edges, [index])}
+        nodes = enumerate(scope.nodes)
+        if any(may_end_scope(one) for at, one in nodes if at not in waiting):
+            return True
+    return is_ended()
+
+
+def _is_left(node: Draft, name: str, is_ended: Told) -> bool:
+    """Tell whether one of a step's scopes may be ended from outside while it runs."""
+    model, others = node.tree.model, dict(node.scopes)
+    if isinstance(model, ForeachStep):
+        is_parted = model.max_concurrency > 1
+    else:
+        del others[name]
+        is_race = isinstance(model, ParallelStep) and model.join != "all"
+        if is_race and node.tree.parts.scopes_needed < len(node.scopes):
+            return True
+        is_parted = isinstance(model, ParallelStep) or (
+            isinstance(model, SwitchStep) and model.strategy == "all_match"
+        )
+    beside = [one for scope in others.values() for one in scope.nodes]
+    return (is_parted and any(map(may_end_scope, beside))) or is_ended()
+
+
+def _check_loop(node: Draft, findings: Findings, is_ended: Told) -> None:
     """Report a loop whose conditions never end it, and in which nothing else ends it.
 
     `max_iterations` would, or `max_pages`, but by a failure: nobody wants a loop that
@@ -20,7 +88,7 @@ def check_end(node: Draft, findings: Findings) -> None:
     if "break" in own and not is_surely(own["break"], False):
         return
     inner = [one for scope in node.scopes.values() for one in scope.nodes]
-    if any(map(may_end_scope, inner)):
+    if any(map(may_end_scope, inner)) or is_ended():
         return
     if isinstance(model, LoopStep):
         text = f"the loop '{model.id}' cannot end: its condition never changes"

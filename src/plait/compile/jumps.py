@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from plait.compile.constants import always_runs, may_end_scope, never_runs
+from plait.compile.constants import Told, always_runs, may_end_scope, never_runs
 from plait.compile.drafts import Draft
 from plait.compile.findings import Findings
 from plait.compile.order import Edges, behind, reversed_edges
@@ -101,8 +101,12 @@ def never_reached(nodes: Sequence[Draft], ends: Sequence[int]) -> list[int]:
     return [at for at in range(len(nodes)) if at not in reached]
 
 
-def check_ways_out(nodes: Sequence[Draft], findings: Findings) -> None:
-    """Report each jump after which a sequence never ends but by a failure."""
+def check_ways_out(nodes: Sequence[Draft], findings: Findings, is_ended: Told) -> None:
+    """Report each jump after which a sequence never ends but by a failure.
+
+    Args:
+        is_ended: Whether something outside the sequence may end it.
+    """
     steps = [node.tree for node in nodes]
     jumps = jumps_in(steps)
     if not jumps:
@@ -112,7 +116,7 @@ def check_ways_out(nodes: Sequence[Draft], findings: Findings) -> None:
     out = [*leaves, len(steps)]
     ending = {*out, *behind(ways, out)}
     for at, to in jumps.items():
-        if to < at and at not in ending and not never_runs(nodes[at]):
+        if to < at and at not in ending and not never_runs(nodes[at]) and not is_ended():
             step, target = steps[at], steps[to].model.id
             text = (
                 f"after '{step.model.id}' nothing ends the circle that begins at '{target}'"

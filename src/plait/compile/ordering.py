@@ -8,7 +8,7 @@ from typing import Final
 from plait.compile.constants import always_runs
 from plait.compile.drafts import Draft, ScopeDraft
 from plait.compile.findings import Findings
-from plait.compile.jumps import check_ways_out, never_reached
+from plait.compile.jumps import never_reached
 from plait.compile.order import Edges, behind, find_circles
 from plait.document.tree import StepTree
 
@@ -23,7 +23,6 @@ def check_order(draft: ScopeDraft, findings: Findings) -> None:
     if draft.tree.order == "sequence":
         _check_sequence(steps, edges, findings)
         never = never_reached(draft.nodes, ends)
-        check_ways_out(draft.nodes, findings)
     else:
         for circle in find_circles(edges):
             _report_circle([steps[index] for index in circle], findings)

@@ -5,14 +5,18 @@ Not here: transitions to nobody (plait.document.steps.route).
 
 from __future__ import annotations
 
-from plait.compile.constants import is_surely, may_end_scope
+from plait.compile.constants import Told, is_surely, may_end_scope
 from plait.compile.drafts import Draft
 from plait.compile.findings import Findings
 from plait.document.steps.route import Handover, RouteStep, transition_name
 
 
-def check_route(node: Draft, findings: Findings) -> None:
-    """Report what no value, or every value, would find in a `route`."""
+def check_route(node: Draft, findings: Findings, is_ended: Told) -> None:
+    """Report what no value, or every value, would find in a `route`.
+
+    Args:
+        is_ended: Whether something outside may end it.
+    """
     model = node.tree.model
     if not isinstance(model, RouteStep) or node.tree.is_broken:
         return
@@ -31,7 +35,7 @@ def check_route(node: Draft, findings: Findings) -> None:
         if certain[:1] == taken[:1] != [] and not _may_end(node, name):
             surely[name] = handler.next[certain[0]].to
     circle = _circle(surely)
-    if circle:
+    if circle and not is_ended():
         text = f"{' → '.join([*circle, circle[0]])} hand over to each other for ever"
         path = (*node.tree.path, "handlers", circle[0], "next")
         findings.error("P021", text, "give one of them a `when`", path)

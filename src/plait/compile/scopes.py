@@ -15,14 +15,12 @@ from dataclasses import replace
 
 from plait.compile.compensation import check_compensation
 from plait.compile.drafts import Draft, ScopeDraft
-from plait.compile.endless import check_end
 from plait.compile.findings import Findings
 from plait.compile.jumps import check_jumps, together
 from plait.compile.names import NameChecker, View, Visible, visible
 from plait.compile.ordering import check_order
 from plait.compile.policies import PolicyChecker
 from plait.compile.repeats import check_repeats
-from plait.compile.routes import check_route
 from plait.compile.templates import StepTemplateCompiler, parse
 from plait.document.nearest import nearest_hint
 from plait.document.states import StatesStep
@@ -61,8 +59,6 @@ class ScopeCompiler:
         draft.output, reads = self._output(draft)
         for node in draft.nodes:
             check_repeats(node.tree, self._defaults, self._findings)
-            check_end(node, self._findings)
-            check_route(node, self._findings)
             self._policies.check(node.tree)
             reads |= node.reads
         return draft, reads - draft.own.keys()

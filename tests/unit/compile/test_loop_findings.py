@@ -62,6 +62,71 @@ def test_p021_a_way_out_that_is_never_taken_is_none(way_out: str) -> None:
     assert "3:3: P021 the loop 'l' cannot end" in line
 
 
+HEARTBEAT = "{id: beat, type: while, while: true, steps: [{id: b, type: set, value: 1}]}"
+CIRCLE = (
+    "{id: c, type: sequence, steps: "
+    "[{id: a, type: set, value: 1}, {id: g, type: goto, to: a}]}"
+)
+HANDOVER = (
+    "{id: r, type: route, handlers: "
+    "{h: {steps: [{id: v, type: set, value: 1}], next: [{to: h}]}}}"
+)
+WORK = "{id: w, type: set, value: 1}"
+STOP = "{id: s, type: return, depends_on: [w]}"
+
+
+def race(join: str, *branches: str) -> str:
+    named = ", ".join(f"b{at}: {{steps: [{one}]}}" for at, one in enumerate(branches))
+    return f"{{id: p, type: parallel, join: {join}, branches: {{{named}}}}}"
+
+
+@pytest.mark.parametrize("endless", [HEARTBEAT, CIRCLE, HANDOVER])
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [race("any", WORK, "ENDLESS")],
+        [race("1", WORK, "ENDLESS")],
+        [race("all", f"{WORK}, {STOP}", "ENDLESS")],
+        ["ENDLESS", WORK, STOP],
+        ["{id: q, type: sequence, steps: [ENDLESS]}", WORK, STOP],
+        [f"{{id: q, type: sequence, steps: [{race('any', WORK, 'ENDLESS')}]}}"],
+        [
+            "{id: f, type: foreach, items: [1, 2], order: sequence, steps: "
+            '[{id: x, type: return, condition: "${item == 2}"}, ENDLESS]}'
+        ],
+        [
+            "{id: i, type: switch, strategy: all_match, cases: [{when: true, steps: "
+            "[ENDLESS]}, {when: true, steps: [{id: x, type: return}]}]}"
+        ],
+    ],
+)
+def test_what_runs_beside_something_that_ends_it_may_go_on_for_ever(
+    endless: str, steps: list[str]
+) -> None:
+    lines = [f"- {one.replace('ENDLESS', endless)}" for one in steps]
+    assert lines_of_steps("\n".join(lines)) == []
+
+
+@pytest.mark.parametrize("endless", [HEARTBEAT, CIRCLE, HANDOVER])
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [race("all", WORK, "ENDLESS")],
+        [race("2", WORK, "ENDLESS")],
+        ["ENDLESS", WORK],
+        [f"{{id: q, type: sequence, steps: [ENDLESS, {WORK}, {{id: s, type: return}}]}}"],
+        ["{id: q, type: sequence, steps: [ENDLESS]}", "{id: s, type: return, VIA: [q]}"],
+        ["{id: o, type: set, value: 1, compensate: ENDLESS}", WORK, STOP],
+    ],
+)
+def test_p021_what_only_waits_for_a_loop_does_not_end_it(
+    endless: str, steps: list[str]
+) -> None:
+    lines = [f"- {one.replace('ENDLESS', endless)}" for one in steps]
+    found = lines_of_steps("\n".join(lines).replace("VIA", "depends_on"))
+    assert [one.split()[1] for one in found if "P009" not in one] == ["P021"]
+
+
 @pytest.mark.parametrize(
     ("following", "more", "is_endless"),
     [
