@@ -120,6 +120,7 @@ class PubSub(Pattern[Any, dict[str, Any]], Generic[M]):
         super().__init__(name)
         self._steps: dict[str, JsonObject] = {}
         self._subscribed: dict[str, Callable[[M], Any]] = {}
+        self._number = 0
         self._make()
 
     @property
@@ -156,8 +157,7 @@ class PubSub(Pattern[Any, dict[str, Any]], Generic[M]):
         check_name(what, own)
         condition = _condition_of(topic)
         settings = limits(f"{what} '{own}'", timeout_s=timeout_s, retry=retry)
-        number = len(list(self.functions))
-        callee = self._callee(f"{own}.{number}", function)
+        callee = self._callee(f"{own}.{self._number}", function)
         self._steps[own] = {
             **call(own, callee, "${input.message}"),
             **settings,
@@ -165,8 +165,15 @@ class PubSub(Pattern[Any, dict[str, Any]], Generic[M]):
             "condition": condition,
             "on_error": "continue",
         }
+        try:
+            self._make()
+        except ValueError:
+            # One that is refused keeps no message from the others.
+            del self._steps[own]
+            self.functions.remove(callee.function.name)
+            raise
         self._subscribed[own] = function
-        self._make()
+        self._number += 1
         return own
 
     def _name_of(self, function: Callable[[M], Any]) -> str:

@@ -136,6 +136,17 @@ async def test_misuse_is_refused_with_a_clear_message() -> None:
         Broadcast[Any]("alarm", {})
 
 
+async def test_a_subscriber_that_is_refused_keeps_no_message_from_the_others() -> None:
+    ears, bus = Ears(), PubSub[str]("bus")
+    bus.subscribe("a", ears.of("one"), name="one")
+    with pytest.raises(ValueError, match="effect"):
+        bus.subscribe("a", ears.of("bad"), name="bad", effect="reed")
+    assert bus.subscribers == ["one"]
+    assert len(list(bus.functions)) == 1
+    bus.subscribe("a", ears.of("two"), name="bad")
+    assert (await bus.publish("a", "x")).output == {"one": "one", "bad": "two"}
+
+
 class Shelf:
     """An observer as the books draw it: an object with `update`."""
 

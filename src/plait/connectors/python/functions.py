@@ -125,6 +125,14 @@ class Functions:
             raise ValueError(f"there is another function of the name '{name}'")
         self._known[name] = function_of(name, function)
 
+    def remove(self, name: str) -> None:
+        """Let steps call it no more.
+
+        Raises:
+            KeyError: There is no function of this name.
+        """
+        del self._known[name]
+
     def register(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Let steps call `function` by its own name; return it, as a decorator does."""
         self.add(function.__name__, function)
