@@ -64,13 +64,18 @@ class Pattern(Generic[In_contra, Out_co]):
     # -- making ------------------------------------------------------------------------
 
     def _callee(
-        self, part: str, function: Callable[..., Any], *, values: int = 1
+        self,
+        part: str,
+        function: Callable[..., Any],
+        *,
+        values: int = 1,
+        first: type | None = None,
     ) -> Callee:
-        """Register one of the pattern's functions."""
+        """Register one of the pattern's functions; see `callee_of`."""
         what = f"{self.kind} '{self.name}': {part}"
         name = f"{self.name}.{part}"
-        callee = callee_of(name, function, what=what, parameters_max=values)
-        self.functions.add(name, function)
+        callee = callee_of(name, function, what=what, parameters_max=values, first=first)
+        self.functions.put(callee.function)
         return callee
 
     def _compile(self, document: Mapping[str, JsonValue]) -> None:

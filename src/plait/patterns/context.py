@@ -8,6 +8,7 @@ the pattern is made.
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
@@ -64,13 +65,22 @@ class Callee:
     takes: tuple[bool, ...]
 
 
-def callee_of(name: str, function: Any, *, what: str, parameters_max: int = 1) -> Callee:
+def callee_of(
+    name: str,
+    function: Any,
+    *,
+    what: str,
+    parameters_max: int = 1,
+    first: type | None = None,
+) -> Callee:
     """Return how a pattern calls `function`.
 
     Args:
         name: Under which steps call it.
         what: What the pattern calls it, for messages.
         parameters_max: How many values there are for it.
+        first: What the first value is made into when its parameter is not annotated, as
+            none of a lambda is. None: it is JSON.
 
     Raises:
         ValueError: It cannot be called, or not with so many values.
@@ -82,10 +92,13 @@ def callee_of(name: str, function: Any, *, what: str, parameters_max: int = 1) -
         known = function_of(name, function)
     except ValueError as error:
         raise ValueError(f"{what}: {error}") from error
-    if known.signature is None:
+    signature = known.signature
+    if signature is None:
         return Callee(known, (False,))
+    if first is not None:
+        known = _with_first(known, signature, first)
     takes: list[bool] = []
-    for one in known.signature.parameters.values():
+    for one in signature.parameters.values():
         if one.kind is inspect.Parameter.VAR_POSITIONAL:
             takes += [False] * (parameters_max - len(takes))
         elif _is_positional(one) and len(takes) < parameters_max:
@@ -97,6 +110,14 @@ def callee_of(name: str, function: Any, *, what: str, parameters_max: int = 1) -
                 f"parameter '{one.name}'"
             )
     return Callee(known, tuple(takes))
+
+
+def _with_first(known: Function, signature: inspect.Signature, first: type) -> Function:
+    """Return a function whose first parameter takes `first` if it is not annotated."""
+    one = next(iter(signature.parameters.values()), None)
+    if one is None or not _is_positional(one) or one.annotation is not one.empty:
+        return known
+    return replace(known, parameters={**known.parameters, one.name: TypeAdapter(first)})
 
 
 def _is_positional(one: inspect.Parameter) -> bool:

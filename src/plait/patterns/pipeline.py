@@ -12,7 +12,7 @@ from plait.model.json import JsonObject, JsonValue
 from plait.patterns.base import Pattern, Where
 from plait.patterns.build import call, context, either, limits
 from plait.patterns.checks import Retry, check_name, check_names
-from plait.patterns.context import Context
+from plait.patterns.context import Context, ErrorInfo
 from plait.patterns.outcome import Outcome, StepReport, decoder
 
 In = TypeVar("In")
@@ -265,7 +265,8 @@ class Pipeline(Pattern[In, Out]):
         hook: Callable[..., Any] | None = stage.settings.get(name)  # type: ignore[assignment]
         if hook is None:
             return []
-        callee = self._callee(f"{stage.name}.{name}", hook, values=len(values))
+        first = ErrorInfo if name in ("on_error", _RECOVER) else None
+        callee = self._callee(f"{stage.name}.{name}", hook, values=len(values), first=first)
         return [call(name, callee, *values)]
 
     # -- running -----------------------------------------------------------------------

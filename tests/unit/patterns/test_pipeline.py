@@ -268,3 +268,22 @@ def test_mypy_refuses_a_stage_that_does_not_fit(
     if not is_right:
         line = 12 if value == "3" else 11
         assert out.startswith(f"{program}:{line}: error: "), out
+
+
+async def test_hooks_without_annotations_are_given_an_error_info() -> None:
+    seen: list[str] = []
+
+    def refuse(text: str) -> str:
+        raise ValueError("no such text")
+
+    recovering = Pipeline.begin(
+        "p",
+        refuse,
+        on_error=lambda error: seen.append(error.message),
+        recover=lambda error, text: f"{text}: {error.code}",
+    )
+    assert (await recovering.run("x")).output == "x: python.ValueError"
+    assert seen == ["ValueError: no such text"]
+    told = await Pipeline.begin("p", refuse, on_error=lambda e: e.code).run("x")
+    assert told.failure is not None
+    assert told.failure.code == "python.ValueError"

@@ -120,10 +120,18 @@ class Functions:
                 f"'{name}' cannot name a function: write letters, digits and '_', in words "
                 "joined by '.' or '-'"
             )
-        known = self._known.get(name)
-        if known is not None and known.call is not function:
-            raise ValueError(f"there is another function of the name '{name}'")
-        self._known[name] = function_of(name, function)
+        self.put(function_of(name, function))
+
+    def put(self, function: Function) -> None:
+        """Let steps call what is known of already, by its name.
+
+        Raises:
+            ValueError: The name is taken.
+        """
+        known = self._known.get(function.name)
+        if known is not None and known.call is not function.call:
+            raise ValueError(f"there is another function of the name '{function.name}'")
+        self._known[function.name] = function
 
     def remove(self, name: str) -> None:
         """Let steps call it no more.
@@ -161,8 +169,8 @@ class Functions:
         Raises:
             ValueError: It has another function under a name that is taken.
         """
-        for name, function in others._known.items():
-            self.add(name, function.call)
+        for function in others._known.values():
+            self.put(function)
 
     def named(self, name: object) -> Function:
         """Return the function that a request names.
