@@ -110,6 +110,13 @@ async def test_another_tenants_workflow_does_not_exist(services: Platform) -> No
     assert error.code == "workflow.unknown"
 
 
+async def test_a_document_runs_no_workflow_of_another_tenant(services: Platform) -> None:
+    step = {"id": "s", "type": "workflow", "request": {"name": "sum", "input": {"a": 1}}}
+    order = Order(definition={"name": "mine", "steps": [step]})
+    error = await refused(services.engine.execute(STRANGER, order))
+    assert (error.code, "step 's'" in str(error)) == ("request.invalid", True)
+
+
 async def test_what_a_caller_starts_is_their_tenant_s(services: Platform) -> None:
     order = Order(definition=SUM, input={"a": 1}, key="k1", wait_ms=10_000)
     ours = await services.engine.execute(EDITOR, order)

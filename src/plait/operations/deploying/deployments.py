@@ -19,9 +19,10 @@ from typing import Final, TypeAlias
 from plait.compile import Compiled, CompileErrors
 from plait.document.source import SourceErrors, read_as_meant
 from plait.kernel.views import moment_text
-from plait.model.caller import DEFAULT_TENANT, Caller, is_allowed, require
+from plait.model.caller import Caller, is_allowed, require
 from plait.model.json import JsonObject
 from plait.model.record import record
+from plait.operations.definitions import foreign_child
 from plait.operations.deploying.difference import changes_between, text_difference
 from plait.operations.deploying.errors import (
     DefinitionInvalid,
@@ -50,7 +51,6 @@ from plait.operations.deploying.shelf import (
     with_version,
 )
 from plait.operations.webhooks import webhook_path
-from plait.plan import all_nodes
 from plait.ports.platform import Wanted
 from plait.ports.records import Conflict, Records
 
@@ -412,17 +412,9 @@ def _utf_8(text: str) -> str:
 
 
 def _check_children(caller: Caller, compiled: Compiled) -> None:
-    """Refuse `workflow` steps that would find another tenant's workflows.
-
-    A driver looks for them by name alone: what it finds is the default tenant's.
-    """
-    nodes = all_nodes(compiled.plan.scope)
-    step = next((node.id for node in nodes if node.kind == "workflow"), None)
-    if step is not None and caller.tenant != DEFAULT_TENANT:
-        raise DeploymentRefused(
-            f"step '{step}' runs another workflow, which only those of the tenant "
-            f"'{DEFAULT_TENANT}' can in this version"
-        )
+    reason = foreign_child(compiled.plan, caller.tenant)
+    if reason is not None:
+        raise DeploymentRefused(reason)
 
 
 def _check_expected(wanted: Wanted, before: Deployed) -> None:
