@@ -131,7 +131,8 @@ class History:
 
     Attributes:
         aside: The messages that were put aside, by their ids.
-        waiting: The messages that nobody has heard yet, by their ids.
+        waiting: The messages that nobody has heard yet, in the order in which beats tell
+            them.
     """
 
     summary: Summary

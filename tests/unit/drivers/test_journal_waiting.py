@@ -16,6 +16,7 @@ from plait.drivers.journal import (
     Start,
     Store,
     cancel_message,
+    is_at_rest,
     signal_message,
 )
 from plait.kernel import Kernel
@@ -140,8 +141,7 @@ def test_a_call_whose_outcome_is_unknown_is_doubted_after_a_signal_was_heard(
         await died_with(store, upstream, signal_message("x", "sent", 1, "s"), plan)
         heir = JournalDriver(store, upstream, Kernel, worker_id="heir")
         await heir.open()
-        await asyncio.sleep(5)
-        standing = (await store.read("x")).summary.standing
+        standing = (await heir.ended("x", is_at_rest)).standing
         await heir.close()
         return standing.error_code, upstream.made
 

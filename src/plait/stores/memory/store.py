@@ -113,13 +113,9 @@ class MemoryStore(MemoryUpkeep):
     async def read(self, execution_id: str) -> History:
         """See plait.ports.journal.Journal."""
         history = self._known(execution_id)
-        kept, waiting = (
-            tuple(messages[one] for one in sorted(messages))
-            for messages in (
-                self._aside.get(execution_id, {}),
-                self._waiting.get(execution_id, {}),
-            )
-        )
+        aside = self._aside.get(execution_id, {})
+        kept = tuple(aside[one] for one in sorted(aside))
+        waiting = tuple(self._waiting.get(execution_id, {}).values())
         return History(history.summary, list(history.entries), kept, waiting)
 
     async def find(self, search: Search) -> list[Summary]:

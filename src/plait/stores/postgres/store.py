@@ -279,12 +279,13 @@ async def _messages(
         "SELECT m.is_aside, m.id, m.body FROM messages m"
         " JOIN executions e ON e.number = m.execution"
         " WHERE e.id = $1 AND (m.is_aside OR NOT m.is_heard)"
-        ' ORDER BY m.id COLLATE "C"',
+        " ORDER BY m.number",
         execution_id,
     )
     told = [(is_aside, Message(id_, execution_id, body)) for is_aside, id_, body in rows]
-    aside = tuple(message for is_aside, message in told if is_aside)
-    return aside, tuple(message for is_aside, message in told if not is_aside)
+    aside = [message for is_aside, message in told if is_aside]
+    aside.sort(key=lambda message: message.message_id)
+    return tuple(aside), tuple(message for is_aside, message in told if not is_aside)
 
 
 def _bytes_of(entries: Sequence[Entry]) -> int:

@@ -153,6 +153,14 @@ def unpacked(data: bytes) -> Entry:
     return Entry(data[end:], data[1:end])
 
 
+def waiting_of(execution_id: str, kept: dict[bytes, bytes]) -> tuple[Message, ...]:
+    """Return the messages of such a hash in the order in which they were posted."""
+    posted = sorted(kept, key=lambda id_: kept[id_][:NUMBER_BYTES])
+    return tuple(
+        Message(id_.decode(), execution_id, kept[id_][NUMBER_BYTES:]) for id_ in posted
+    )
+
+
 def messages_of(execution_id: str, kept: dict[bytes, bytes]) -> tuple[Message, ...]:
     """Return messages as a hash has them: each body behind its number of 16 digits."""
     return tuple(

@@ -42,6 +42,7 @@ from plait.stores.redis.rows import (
     standing_of,
     summary_of,
     unpacked,
+    waiting_of,
 )
 from plait.stores.redis.scripting import Scripts
 from plait.stores.redis.search import count, find
@@ -169,14 +170,16 @@ class RedisStore(RedisUpkeep):
                 pipeline.hgetall(row)
                 pipeline.hgetall(f"{PREFIX}a:{execution_id}")
                 pipeline.hgetall(f"{PREFIX}m:{execution_id}")
-                before, listed, after, *hashes = await pipeline.execute()
+                before, listed, after, aside, told = await pipeline.execute()
                 if not before:
                     raise UnknownExecution(execution_id)
                 summary = summary_of(before)
                 # Else something was appended meanwhile, or the history began anew.
                 if after and summary_of(after).length == summary.length:
-                    messages = (messages_of(execution_id, one) for one in hashes)
-                    return History(summary, [unpacked(one) for one in listed], *messages)
+                    kept = messages_of(execution_id, aside)
+                    waiting = waiting_of(execution_id, told)
+                    found = [unpacked(one) for one in listed]
+                    return History(summary, found, kept, waiting)
 
     async def find(self, search: Search) -> list[Summary]:
         """See plait.ports.journal.Journal."""
