@@ -1,7 +1,8 @@
 """Forks: new executions that keep what came before a step of an old one.
 
 Rule 1. A fork is told the events of the old one, but for those of the step that it begins
-        from, of what failed the old one, and of what followed from these.
+        from, of what failed the old one, and of what stands behind these
+        (plait.operations.behind): also where they settle at once, without a call.
 Rule 2. Where the old history began anew, so does the fork's: with the same state, and
         events since. So it can begin from what began since only.
 
@@ -10,9 +11,9 @@ Not here: other changes of a course (plait.operations.course).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 from plait.drivers.inputs import fitted
 from plait.drivers.journal import Telling, entry_of
@@ -24,6 +25,7 @@ from plait.kernel.snapshot import runs_in
 from plait.model.errors import Advice, PlaitError
 from plait.model.json import JsonObject, JsonValue
 from plait.model.record import record
+from plait.operations.behind import behind
 from plait.operations.course import (
     UNCHAINED,
     Hand,
@@ -34,6 +36,9 @@ from plait.operations.course import (
 )
 from plait.plan import Plan, dump_plan, scopes_of
 from plait.ports.journal import Entry, Summary
+
+# Begins a fork without what some steps came to, nor what those behind them did.
+Begin: TypeAlias = Callable[[list[str], Set[str]], tuple[Telling, list[Event]]]
 
 
 class NeverRan(PlaitError):
@@ -141,12 +146,12 @@ def _forked(
 ) -> tuple[Telling, list[Entry]]:
     """Tell `told` anew without what `step` came to, nor what failed it or would now."""
 
-    def begin(again: list[str]) -> tuple[Telling, list[Event]]:
-        recorded = told.but_for(again)
+    def begin(again: list[str], followers: Set[str]) -> tuple[Telling, list[Event]]:
+        recorded = told.but_for([*again, *followers])
         fresh, first = Telling.begin(kernel, started, told.secrets, recorded)
         return fresh, first.events
 
-    return _retold(told, step, begin)
+    return _retold(told, step, (told.kernel.plan, kernel.plan), begin)
 
 
 def _forked_anew(
@@ -170,9 +175,10 @@ def _forked_anew(
     started = replace(begun.started, execution_id=new_id, secrets=names)
     state: JsonObject = {**begun.state, "secrets": [*names]}
     own = HistoryBegun(started, state, 1, "", begun.at_ms)
-    since = told.steps - {path for path, _, _ in runs_in(begun.state)}
+    since = told.steps.keys() - {path for path, _, _ in runs_in(begun.state)}
 
-    def begin(again: list[str]) -> tuple[Telling, list[Event]]:
+    def begin(again: list[str], followers: Set[str]) -> tuple[Telling, list[Event]]:
+        del followers  # none of it had begun when the history began
         fresh = Telling.anew(kernel, own, told.secrets)
         for step in again:
             # A group that failed goes on where it is; it cannot begin once more.
@@ -181,17 +187,19 @@ def _forked_anew(
                 raise BegunAnew(execution_id, f"'{step}' began before that, if it ever ran")
         return fresh, [own]
 
-    return _retold(told, wanted.step, begin)
+    return _retold(told, wanted.step, (kernel.plan,), begin)
 
 
 def _retold(
-    told: Telling, step: str, begin: Callable[[list[str]], tuple[Telling, list[Event]]]
+    told: Telling, step: str, plans: Sequence[Plan], begin: Begin
 ) -> tuple[Telling, list[Entry]]:
     again = [step, *_failing(told.state.end)]
     while True:
-        fresh, events = begin(again)
+        begun = [one for one in again if one not in told.groups]
+        followers = {path for one in begun for path in behind(told.steps, one, plans)}
+        fresh, events = begin(again, followers)
         entries = [entry_of(events, UNCHAINED)]
-        for turn in fresh.retell(told, again):
+        for turn in fresh.retell(told, again, behind=followers):
             entries.append(entry_of(turn.events, entries[-1].digest))
         # Another input or plan lets another of the old failures count.
         failing = [one for one in _failing(fresh.state.end) if one not in again]

@@ -51,7 +51,7 @@ from plait.kernel.events import (
 from plait.kernel.failures import OUT_OF_TIME
 from plait.kernel.frames import active_runs
 from plait.kernel.lifecycle import StepState
-from plait.kernel.paths import is_within
+from plait.kernel.paths import with_groups
 from plait.kernel.recorded import Key, failures_of
 from plait.kernel.snapshot import secrets_in
 from plait.kernel.state import Run
@@ -145,7 +145,7 @@ class Telling:
 
     Attributes:
         events: The outside events that were told and mattered, the start first.
-        steps: The paths of all step instances that began.
+        steps: The paths of all step instances that began, in that order.
         timers: Each timer there has been: whose it was, and which of that step's.
         takers: Which step took each signal, by the signal's id.
         made: The attempts whose calls were asked for.
@@ -161,7 +161,7 @@ class Telling:
     state: Execution
     outstanding: Outstanding
     events: list[OutsideEvent]
-    steps: set[str] = field(default_factory=set)
+    steps: dict[str, None] = field(default_factory=dict)
     timers: dict[int, tuple[str, int]] = field(default_factory=dict)
     timer_counts: dict[str, int] = field(default_factory=dict)
     takers: dict[str, str] = field(default_factory=dict)
@@ -213,7 +213,7 @@ class Telling:
         ambient.known = stood if known is None else frozenset(known)
         state, commands = kernel.restore(begun.started, begun.state, ambient)
         told = cls(kernel, secrets, state, Outstanding(), [begun])
-        told.steps.update(run.path for run in active_runs(state))
+        told.steps.update(dict.fromkeys(run.path for run in active_runs(state)))
         told.groups = frozenset(run.path for run in active_runs(state) if _is_at_work(run))
         told._note(Turn([], commands))
         return told
@@ -306,6 +306,7 @@ class Telling:
         source: Telling,
         again: Sequence[str],
         pauses: Sequence[tuple[int, ExecutionResumed]] = (),
+        behind: Iterable[str] = (),
     ) -> Iterator[Turn]:
         """Tell the events of `source`, but for those of the steps in `again`.
 
@@ -313,16 +314,19 @@ class Telling:
 
         Args:
             pauses: How `source` went on before, see `resumed`.
+            behind: Steps that are done again with those. What came from outside for them,
+                a signal, is told: it waits for them.
         """
         going_on = self.groups.intersection(again)
-        recorded = source.but_for(again, going_on)
+        recorded = source.but_for([*again, *behind], going_on)
+        left_out = {*again, *behind} - self.groups
         to_come = deque(pauses)
         # What had ended when it was rolled back stays ended, also by a cancel or for time.
         whole = 0 if again else _last_rollback(source.events)
         for number, event in enumerate(source.events[1:], start=1):
             while to_come and number >= to_come[0][0]:
                 self._go_on(to_come.popleft()[1])
-            ours = event if number < whole else self._own(source, event, again)
+            ours = event if number < whole else self._own(source, event, again, left_out)
             is_over = self.state.end and not isinstance(ours, CompensationRequested)
             turn = None if ours is None or is_over else self.tell(ours, recorded)
             if turn is not None and turn.events:
@@ -331,7 +335,11 @@ class Telling:
             self._go_on(resumed)
 
     def _own(
-        self, source: Telling, event: OutsideEvent, again: Sequence[str]
+        self,
+        source: Telling,
+        event: OutsideEvent,
+        again: Sequence[str],
+        left_out: Set[str],
     ) -> OutsideEvent | None:
         """Return `event` as it is called here; None when it is left out."""
         match event:
@@ -342,13 +350,13 @@ class Telling:
                 | IncidentResolved(step=step)
                 | ApprovalDecided(step=step)
             ):
-                return None if self._is_left_out(step, again) else event
+                return None if _is_any_within(step, left_out) else event
             case TimerFired(timer=timer):
                 step, count = source.timers[timer]
                 # What has ended for time begins its time anew; what is undone for it, and
                 # waits for somebody's word meanwhile, goes on being undone.
                 is_given_time = not step and source.state.end is not None
-                if is_given_time or self._is_left_out(step, again):
+                if is_given_time or _is_any_within(step, left_out):
                     return None
                 if timer in source.overtime and step in again:
                     return None
@@ -359,25 +367,22 @@ class Telling:
                 return None if again else event
             case SignalReceived(signal_id=signal_id):
                 taker = source.takers.get(signal_id, "")
-                return None if self._is_left_out(taker, again) else event
+                return None if _is_any_within(taker, {*again} - self.groups) else event
             case _:
                 # The start is told already; a wish to cancel has been reconsidered.
                 return None
-
-    def _is_left_out(self, step: str, again: Sequence[str]) -> bool:
-        return any(is_within(step, one) for one in again if one not in self.groups)
 
     def secrets_known(self, kernel: Kernel) -> tuple[str, ...]:
         """Return the names of the secrets that are here, or were when it last went on."""
         return kernel.secrets_of(self.state.ambient.known | self.secrets.keys())
 
-    def but_for(self, again: Sequence[str], going_on: Set[str] = frozenset()) -> Recorded:
+    def but_for(self, again: Iterable[str], going_on: Set[str] = frozenset()) -> Recorded:
         """Return what calls came to as they began, but for those of steps in `again`.
 
         Args:
             going_on: Groups in `again` of which what is inside them counts.
         """
-        left_out = [step for step in again if step not in going_on]
+        left_out = {*again} - going_on
 
         def counts(key: Key) -> bool:
             return key[0] not in going_on and not _is_any_within(key[0], left_out)
@@ -393,7 +398,7 @@ class Telling:
         for event in turn.events:
             match event:
                 case StepStarted(step=step):
-                    self.steps.add(step)
+                    self.steps[step] = None
                 case SignalTaken(step=step, signal_id=signal_id):
                     self.takers[signal_id] = step
                 case StepFailed(failure=failure) | FallbackStarted(failure=failure):
@@ -436,5 +441,5 @@ def _last_rollback(events: Sequence[OutsideEvent]) -> int:
     return max(rollbacks, default=0)
 
 
-def _is_any_within(step: str, again: Sequence[str]) -> bool:
-    return any(is_within(step, one) for one in again)
+def _is_any_within(step: str, groups: Set[str]) -> bool:
+    return not groups.isdisjoint(with_groups(step))
