@@ -59,6 +59,8 @@ class Retry:
                 "max_delay_s: a random wait is drawn between delay_s and max_delay_s: "
                 f"{self.delay_s} or more is needed, not {self.max_delay_s}"
             )
+        if not isinstance(self.on, (tuple, list)):
+            raise ValueError(f"on: a tuple of errors is needed, not {self.on!r}")
         _words(self.on)
 
     def as_document(self) -> JsonObject:
@@ -197,5 +199,6 @@ def check_range(name: str, value: Any, least: float, most: float) -> None:
     Raises:
         ValueError: It is.
     """
-    if not isinstance(value, (int, float)) or not least <= value <= most:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not least <= value <= most:
         raise ValueError(f"{name}: a number from {least} to {most} is needed, not {value}")

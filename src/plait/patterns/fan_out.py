@@ -253,7 +253,15 @@ def tasks_of(
     """Return tasks however they were given."""
     if isinstance(tasks, Mapping):
         return tuple(Task(name, function) for name, function in tasks.items())
-    return tuple(tasks)
+    given: Any = tasks
+    listed: tuple[Any, ...] = tuple(given) if isinstance(given, Iterable) else (given,)
+    for one in listed:
+        if not isinstance(one, Task):
+            kind = type(one).__name__
+            raise ValueError(
+                f"tasks: a mapping from name to function, or Tasks, is needed; not a {kind}"
+            )
+    return listed
 
 
 def _report(name: str, told: Any, steps: Mapping[str, StepReport]) -> TaskReport:

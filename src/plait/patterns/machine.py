@@ -162,6 +162,12 @@ class StateMachine(Pattern[In, dict[str, Any]], Generic[In, S, E]):
 
     def _noted(self, state: str, given: State[S, E]) -> dict[str, list[str]]:
         """Register the actions of a state; return their names, by where they stand."""
+        one: Any = given
+        if not isinstance(one, State):
+            kind = type(one).__name__
+            raise ValueError(
+                f"{self.kind} '{self.name}': {state}: a State is needed, this is a {kind}"
+            )
         found = {"entry": self._ids(given.entry), "exit": self._ids(given.exit)}
         for key, table in (("on", given.on), ("after", given.after)):
             for word, ways in table.items():

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from plait.patterns import FanOutFanIn, Task
+from plait.patterns import FanOutFanIn, Retry, Task
 
 
 @dataclass
@@ -201,3 +201,20 @@ def made(tasks: Any, **settings: Any) -> Any:
 def test_misuse_fails_when_the_fan_is_made(make: Callable[[], Any], said: str) -> None:
     with pytest.raises(ValueError, match=re.escape(said)):
         make()
+
+
+@pytest.mark.parametrize("tasks", [[len], None, len, "ab"])
+def test_tasks_that_are_none_are_refused_when_the_fan_is_made(tasks: Any) -> None:
+    with pytest.raises(ValueError, match="a mapping from name to function, or Tasks"):
+        FanOutFanIn[str, Any]("f", tasks)
+
+
+@pytest.mark.parametrize("on", ["timeout", ConnectionError, 503])
+def test_a_retry_on_a_single_error_asks_for_a_tuple(on: Any) -> None:
+    with pytest.raises(ValueError, match="on: a tuple of errors is needed"):
+        Retry(3, on=on)
+
+
+def test_the_jitter_of_a_retry_is_a_number() -> None:
+    with pytest.raises(ValueError, match="jitter: a number from 0 to 1"):
+        Retry(3, jitter=True)

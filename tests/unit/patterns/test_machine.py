@@ -350,3 +350,9 @@ async def test_giving_up_a_session_leaves_its_machine_in_the_journal(
     again = machine(lambda order: None).start(None, journal=tmp_path / "j.db", key="k")
     async with again as session:
         assert (await session.ended()).output["state"] == "b"
+
+
+def test_a_state_that_is_none_is_refused_when_the_machine_is_made() -> None:
+    states: Any = {"a": None}
+    with pytest.raises(ValueError, match="a: a State is needed, this is a NoneType"):
+        StateMachine[Any, str, str]("s", "a", states)
