@@ -11,6 +11,7 @@ import pytest
 
 from plait.model.caller import ANYBODY, Caller
 from plait.model.errors import Advice, PlaitError
+from plait.model.json import JsonObject
 from plait.ports.journal import Search
 from plait.ports.platform import Delivery, Order, Told, Wanted
 from plait.ports.status import details_of, status_of
@@ -111,7 +112,11 @@ async def test_another_tenants_workflow_does_not_exist(services: Platform) -> No
 
 
 async def test_a_document_runs_no_workflow_of_another_tenant(services: Platform) -> None:
-    step = {"id": "s", "type": "workflow", "request": {"name": "sum", "input": {"a": 1}}}
+    step: JsonObject = {
+        "id": "s",
+        "type": "workflow",
+        "request": {"name": "sum", "input": {"a": 1}},
+    }
     order = Order(definition={"name": "mine", "steps": [step]})
     error = await refused(services.engine.execute(STRANGER, order))
     assert (error.code, "step 's'" in str(error)) == ("request.invalid", True)
