@@ -25,6 +25,8 @@ from plait.document.source import SourceErrors
 from plait.model.json import JsonObject, JsonValue
 from plait.model.record import record
 
+# What is longer is no edit; matching one takes the square of its length.
+_LENGTH_MAX: Final = 300
 _SENTENCE: Final = re.compile(r"(?<=[^\s.])[.!?](?=\s|$)|[;\n]+")
 _AND: Final = re.compile(
     r"(?i)\s*,?\s+(?:and|then)\s+(?:then\s+)?(?=(?:add|set|rename|remove|delete|drop|"
@@ -140,7 +142,7 @@ def apply(base: str, said: tuple[str, ...], knowledge: Knowledge) -> Edited:
     editor = _Editor(surgery, knowledge)
     for message in said:
         for sentence in _SENTENCE.split(message[:20_000]):
-            for piece in _AND.split(sentence):
+            for piece in _AND.split(" ".join(sentence.split())):
                 editor.take(_POLITE.sub("", piece.strip()).strip(" .,"))
     if surgery.is_rewritten:
         editor.assumed.append("the text was written anew, without its comments")
@@ -166,6 +168,9 @@ class _Editor:
     def take(self, text: str) -> None:
         """Do what one sentence says, or ask."""
         if not text:
+            return
+        if len(text) > _LENGTH_MAX:
+            self.unresolved.append(f"What shall be changed by '{text[:200]}'?")
             return
         ways: tuple[Callable[[str], bool], ...] = (
             self._rename, self._remove_key, self._retry, self._timeout, self._go_on,

@@ -31,6 +31,8 @@ from plait.agent.wishes import (
 from plait.agent.words import first_verb, identifier, pieces
 
 TEXT_MAX: Final = 20_000
+# What is longer is no sentence; dividing one takes the square of its length.
+_SENTENCE_LENGTH_MAX: Final = 1_000
 # More clauses than this make no workflow that anybody would read.
 _CLAUSES_MAX: Final = 100
 
@@ -155,10 +157,13 @@ class Reader:
         clean = _MARKS.sub("", text[:TEXT_MAX].encode("utf-8", "ignore").decode())
         marked = _with_marks(clean, reading.literals)
         for line in marked.splitlines():
-            for found in _SENTENCE.split(_BULLET.sub("", line)):
-                sentence = found.strip(" \t\r,.:")
-                if sentence:
-                    self._sentence(sentence, reading)
+            plain = " ".join(_BULLET.sub("", line).split())
+            for found in _SENTENCE.split(plain):
+                for begin in range(0, len(found), _SENTENCE_LENGTH_MAX):
+                    piece = found[begin : begin + _SENTENCE_LENGTH_MAX]
+                    sentence = piece.strip(" ,.:")
+                    if sentence:
+                        self._sentence(sentence, reading)
         return reading
 
     def _sentence(self, sentence: str, reading: Reading) -> None:

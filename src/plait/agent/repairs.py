@@ -238,7 +238,11 @@ def rename_reads(value: Any, old: str, new: str) -> None:
             rename_reads(inner, old, new)
 
 
-_TEMPLATE: Final = re.compile(r"(?<!\$)\$\{[^}]*(?:\{[^}]*\}[^}]*)*\}")
+# Texts in a template may hold braces; in the raw text of a scalar, quotes are escaped.
+# Each alternative begins with another character: the time it takes is linear.
+_TEMPLATE: Final = re.compile(
+    r"(?<!\$)\$\{(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\\.|\{[^{}]*\}|[^{}'\"\\])*\}"
+)
 _TEXT_OR_NAME: Final = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|(?<![\w.]){}(?!\w)"
 
 
@@ -264,9 +268,10 @@ def _make_durable(fault: Fault) -> str:
 def _add_input(fault: Fault) -> str:
     named = _QUOTED.findall(fault.found.message)
     schema = fault.document.setdefault("input", {"type": "object"})
-    if not named or not isinstance(schema, dict):
+    names = [str(one).rpartition(".")[2] for one in named if one != "input"]
+    if not names or not isinstance(schema, dict):
         return ""
-    name = str(named[0]).rpartition(".")[2]
+    name = names[0]
     properties = schema.setdefault("properties", {})
     if not isinstance(properties, dict) or name in properties:
         return ""
