@@ -19,7 +19,7 @@ from plait.drivers.inputs import fitted
 from plait.drivers.journal import Telling, entry_of
 from plait.drivers.journal.resuming import refuse_undone
 from plait.kernel import BEHAVIOUR, Kernel
-from plait.kernel.events import Event, ExecutionStarted, HistoryBegun, TerminalEvent
+from plait.kernel.events import Event, ExecutionStarted, HistoryBegun
 from plait.kernel.paths import ids
 from plait.kernel.snapshot import runs_in
 from plait.model.errors import Advice, PlaitError
@@ -116,7 +116,7 @@ async def fork(hand: Hand, wanted: Fork, new_id: str) -> Summary:
     if isinstance(begun, HistoryBegun):
         fresh, entries = _forked_anew(told, begun, wanted, new_id)
         refuse_undone(told, fresh, wanted.execution_id)
-        again = [one for one in _failing(told.state.end) if one in fresh.groups]
+        again = [one for one in told.failing if one in fresh.groups]
         forked = left(hand, fresh, entries, epoch=1, again=again)
         return await create_from(hand, history, forked, entries)
     if wanted.plan is not None:
@@ -193,7 +193,7 @@ def _forked_anew(
 def _retold(
     told: Telling, step: str, plans: Sequence[Plan], begin: Begin
 ) -> tuple[Telling, list[Entry]]:
-    again = [step, *_failing(told.state.end)]
+    again = [step, *told.failing]
     while True:
         begun = [one for one in again if one not in told.groups]
         followers = {path for one in begun for path in behind(told.steps, one, plans)}
@@ -202,15 +202,10 @@ def _retold(
         for turn in fresh.retell(told, again, behind=followers):
             entries.append(entry_of(turn.events, entries[-1].digest))
         # Another input or plan lets another of the old failures count.
-        failing = [one for one in _failing(fresh.state.end) if one not in again]
+        failing = [one for one in fresh.failing if one not in again]
         if not failing or failing[0] not in told.steps:
             return fresh, entries
         again += failing
-
-
-def _failing(end: TerminalEvent | None) -> list[str]:
-    failure = getattr(end, "failure", None)
-    return [failure.step] if failure is not None and failure.step else []
 
 
 def _check_fits(plan: Plan, workflow: str, step: str) -> None:

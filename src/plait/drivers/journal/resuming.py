@@ -18,7 +18,6 @@ from plait.drivers.journal.terms import Store
 from plait.kernel.events import (
     ExecutionCompensated,
     ExecutionCompleted,
-    ExecutionFailed,
     ExecutionResumed,
 )
 from plait.model.errors import Advice, PlaitError
@@ -146,7 +145,5 @@ def _failed_steps(told: Telling, execution_id: str) -> list[str]:
             raise NotResumable(execution_id, "it has completed")
         case ExecutionCompensated():
             raise NotResumable(execution_id, "what it did has been undone")
-        case ExecutionFailed(failure=failure) if failure.step:
-            return [failure.step]
         case _:
-            return []
+            return told.failing

@@ -51,7 +51,7 @@ from plait.kernel.events import (
 from plait.kernel.failures import OUT_OF_TIME
 from plait.kernel.frames import active_runs
 from plait.kernel.lifecycle import StepState
-from plait.kernel.paths import with_groups
+from plait.kernel.paths import with_groups, without_rounds
 from plait.kernel.recorded import Key, failures_of
 from plait.kernel.snapshot import secrets_in
 from plait.kernel.state import Run
@@ -151,6 +151,8 @@ class Telling:
         made: The attempts whose calls were asked for.
         refused: The attempts that failed as they began, and how.
         overtime: The timers that were limits, and ended the steps whose they were.
+        after: Which steps had failed a `try` before, by the step of its `finally` that
+            failed too, and is told as what failed it.
         groups: Paths of the groups that were under way when the history began anew. Such
             a one goes on where it is, with all its time: what it did before is not told.
         resumed: How it went on after it had ended, and how many events it had then.
@@ -168,6 +170,7 @@ class Telling:
     made: set[tuple[str, int]] = field(default_factory=set)
     refused: dict[tuple[str, int], Failure] = field(default_factory=dict)
     overtime: set[int] = field(default_factory=set)
+    after: dict[str, list[str]] = field(default_factory=dict)
     groups: frozenset[str] = frozenset()
     resumed: list[tuple[int, ExecutionResumed]] = field(default_factory=list)
 
@@ -372,6 +375,18 @@ class Telling:
                 # The start is told already; a wish to cancel has been reconsidered.
                 return None
 
+    @property
+    def failing(self) -> list[str]:
+        """The steps that failed it, the one that its end names first; empty: none did.
+
+        That one may have cleaned up after another, which would fail it just so.
+        """
+        failure = getattr(self.state.end, "failure", None)
+        steps = [failure.step] if failure is not None and failure.step else []
+        for step in steps:
+            steps += [one for one in self.after.get(step, ()) if one not in steps]
+        return steps
+
     def secrets_known(self, kernel: Kernel) -> tuple[str, ...]:
         """Return the names of the secrets that are here, or were when it last went on."""
         return kernel.secrets_of(self.state.ambient.known | self.secrets.keys())
@@ -406,6 +421,7 @@ class Telling:
                     is_limit = failure.code == OUT_OF_TIME and failure.step == event.step
                     if is_limit and isinstance(first, TimerFired):
                         self.overtime.add(first.timer)
+                    self._note_after(event.step, failure)
                 case _:
                     pass
         for command in turn.commands:
@@ -419,6 +435,19 @@ class Telling:
             if key not in self.made:
                 self.refused[key] = failure
         self.outstanding.ask(turn.commands)
+
+    def _note_after(self, step: str, failure: Failure) -> None:
+        """Note what `step`, a `try`, had failed by when its `finally` failed it."""
+        told = (failure.details or {}).get("after")
+        clean_up = f"{without_rounds(step)}[finally]/"
+        is_in_it = without_rounds(failure.step).startswith(clean_up)
+        if not isinstance(told, dict) or not is_in_it:
+            return
+        # A limit is that of `step` itself. What had ended when the history began anew
+        # cannot be done again.
+        before = told.get("step", step)
+        if isinstance(before, str) and before in self.steps:
+            self.after.setdefault(failure.step, []).append(before)
 
 
 def ambient_of(started: ExecutionStarted, secrets: Mapping[str, str]) -> Ambient:
