@@ -83,11 +83,16 @@ def callee_of(
             none of a lambda is. None: it is JSON.
 
     Raises:
-        ValueError: It cannot be called, or not with so many values.
+        ValueError: It cannot be called, or not with so many values, or it is a generator.
     """
     if not callable(function):
         kind = type(function).__name__
         raise ValueError(f"{what}: a function is needed, this is a {kind}")
+    if _is_generator(function):
+        raise ValueError(
+            f"{what}: a function with `yield` returns no value: return a list instead, or "
+            "make it the source of an AsyncIteratorLoop"
+        )
     try:
         known = function_of(name, function)
     except ValueError as error:
@@ -110,6 +115,16 @@ def callee_of(
                 f"parameter '{one.name}'"
             )
     return Callee(known, tuple(takes))
+
+
+def _is_generator(function: Any) -> bool:
+    while hasattr(function, "func"):  # functools.partial
+        function = function.func
+    own = getattr(function, "__call__", None)  # noqa: B004  # the method, not whether
+    return any(
+        inspect.isgeneratorfunction(one) or inspect.isasyncgenfunction(one)
+        for one in (function, own)
+    )
 
 
 def _with_first(known: Function, signature: inspect.Signature, first: type) -> Function:

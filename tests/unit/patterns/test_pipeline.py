@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, assert_type
 
@@ -228,6 +229,29 @@ async def test_a_pipeline_is_durable_in_a_journal(tmp_path: Any) -> None:
 def test_misuse_fails_when_the_pipeline_is_made(make: Callable[[], Any], said: str) -> None:
     with pytest.raises(ValueError, match=re.escape(said)):
         make()
+
+
+def lines(text: str) -> Any:
+    yield from text.splitlines()
+
+
+async def later(text: str) -> Any:
+    yield text
+
+
+class Lines:
+    def __call__(self, text: str) -> Any:
+        yield text
+
+
+@pytest.mark.parametrize("function", [lines, later, partial(lines), Lines()])
+def test_a_generator_is_refused_when_the_pipeline_is_made(
+    function: Callable[[str], Any],
+) -> None:
+    with pytest.raises(ValueError, match="a: a function with `yield` returns no value"):
+        Pipeline.begin("p", function, name="a")
+    with pytest.raises(ValueError, match=r"parse\.after: a function with `yield`"):
+        Pipeline.begin("p", parse, after=function)
 
 
 ROOT = Path(__file__).parents[3]
