@@ -29,7 +29,8 @@ _ERROR: Final[JsonObject] = {
 _WORK: Final = "work"
 _RECOVER: Final = "recover"
 _AGAIN: Final = "again"
-_OWN: Final = ("before", _WORK, "after", "on_error", _RECOVER, _AGAIN)
+_HOOKS: Final = ("before", "after", "on_error", _RECOVER)
+_OWN: Final = (*_HOOKS, _WORK, _AGAIN)
 
 
 class StageSettings(TypedDict, total=False):
@@ -109,7 +110,7 @@ class Pipeline(Pattern[In, Out]):
         self.pipeline_stages = stages
         self._adapters: dict[str, Adapter | None] = {}
         names = [stage.name for stage in stages]
-        skips = [_skip_of(one.name) for one in stages if one.settings.get("skip_when")]
+        skips = [_skip_of(one.name) for one in stages if _has(one, "skip_when")]
         check_names(f"pipeline '{name}'", [*names, *skips], _OWN)
         value, steps, given = "input", list[JsonValue](), list[str]()
         for index, stage in enumerate(stages):
@@ -117,7 +118,7 @@ class Pipeline(Pattern[In, Out]):
             seen = context(f"${{{given[stage.base]}}}", names[:index])
             steps += self._steps(stage, value, seen)
             own = f"{stage.name}.response"
-            if stage.settings.get("skip_when") is not None:
+            if _has(stage, "skip_when"):
                 own = f"({stage.name}.status == 'skipped' ? {value} : {own})"
             value = own
         self._compile({"order": "sequence", "steps": steps, "output": f"${{{value}}}"})
@@ -227,8 +228,7 @@ class Pipeline(Pattern[In, Out]):
             retry=settings.get("retry"),
         )
         own["effect"] = settings.get("effect", "keyed")
-        hooks = [settings.get(one) for one in ("before", "after", "on_error", "recover")]
-        if not any(hooks):
+        if not any(_has(stage, one) for one in _HOOKS):
             return {**call(stage.name, callee, given), **own}
         work: JsonObject = {**call(_WORK, callee, given), **own}
         steps = [
@@ -242,14 +242,14 @@ class Pipeline(Pattern[In, Out]):
         self, stage: Stage, steps: list[JsonValue], value: JsonValue
     ) -> JsonObject:
         name, work = stage.name, f"{stage.name}.response.{_WORK}"
-        if not (stage.settings.get("on_error") or stage.settings.get("recover")):
+        if not (_has(stage, "on_error") or _has(stage, _RECOVER)):
             output = f"${{{work}}}"
             return {"id": name, "type": "sequence", "steps": steps, "output": output}
         answer: list[JsonValue] = [
             *self._hook(stage, "on_error", _ERROR),
             *self._hook(stage, _RECOVER, _ERROR, value),
         ]
-        if stage.settings.get("recover") is None:
+        if not _has(stage, _RECOVER):
             answer.append({"id": _AGAIN, "type": "fail", **_ERROR})
         recovered = f"{name}.response.?{_RECOVER}.orValue(null)"
         return {
@@ -294,13 +294,22 @@ def _told_of(name: str, steps: Mapping[str, StepReport]) -> StepReport:
 
 
 def _stage(function: Callable[..., Any], settings: StageSettings) -> Stage:
+    kind = type(function).__name__
+    if not callable(function):
+        raise ValueError(f"pipeline: a function is needed, this is a {kind}")
     name = str(settings.get("name") or getattr(function, "__name__", ""))
-    if name == "<lambda>":
-        raise ValueError("pipeline: a lambda has no name to go by: give the stage one")
+    if name in ("", "<lambda>"):
+        kind = "lambda" if name else kind
+        raise ValueError(f"pipeline: a {kind} has no name to go by: give the stage one")
     unknown = [one for one in settings if one not in StageSettings.__annotations__]
     if unknown:
         raise ValueError(f"pipeline: stage '{name}' has no setting '{unknown[0]}'")
     return Stage(check_name("pipeline", name), function, settings)
+
+
+def _has(stage: Stage, name: str) -> bool:
+    """Tell whether a function is given: anything but None is meant to be one."""
+    return stage.settings.get(name) is not None
 
 
 def _skip_of(name: str) -> str:

@@ -223,7 +223,12 @@ async def test_a_pipeline_is_durable_in_a_journal(tmp_path: Any) -> None:
         (lambda: Pipeline.begin("p", parse, befor=parse), "has no setting 'befor'"),  # type: ignore[call-overload]
         (lambda: Pipeline.begin("p", parse, timeout_s=-1), "parse: timeout_s: seconds"),
         (lambda: Pipeline.begin("p", parse, before="log"), "parse.before: a function is"),  # type: ignore[call-overload]
-        (lambda: Pipeline.begin("p", "parse"), "pipeline: it has no name"),  # type: ignore[call-overload]
+        (lambda: Pipeline.begin("p", "parse"), "a function is needed, this is a str"),  # type: ignore[call-overload]
+        (lambda: Pipeline.begin("p", None), "a function is needed, this is a NoneType"),  # type: ignore[call-overload]
+        (lambda: Pipeline.begin("p", partial(parse)), "a partial has no name to go by"),
+        (lambda: Pipeline.begin("p", parse, before=0), "parse.before: a function is"),  # type: ignore[call-overload]
+        (lambda: Pipeline.begin("p", parse, recover=0), "parse.recover: a function is"),  # type: ignore[call-overload]
+        (lambda: Pipeline.begin("p", parse, skip_when=0), "skip_parse: a function is"),  # type: ignore[call-overload]
     ],
 )
 def test_misuse_fails_when_the_pipeline_is_made(make: Callable[[], Any], said: str) -> None:
