@@ -31,7 +31,7 @@ class Broadcast(FanOutFanIn[M, dict[str, Any]]):
     it. The output maps receivers to what they returned; `outcome.tasks` is the full report.
 
     >>> import asyncio
-    >>> heard = []
+    >>> heard: list[str] = []
     >>> def by_mail(text: str) -> None:
     ...     heard.append(f"mail: {text}")
     >>> def by_phone(text: str) -> None:
@@ -101,7 +101,7 @@ class PubSub(Pattern[Any, dict[str, Any]], Generic[M]):
     for one word, `#` at the end for any number of them: `order.*`, `order.#`, `#`.
 
     >>> import asyncio
-    >>> bus = PubSub("shop")
+    >>> bus = PubSub[dict]("shop")
     >>> @bus.on("order.paid", retry=3)
     ... def ship(order: dict) -> str:
     ...     return f"shipped {order['id']}"
@@ -252,8 +252,8 @@ class Subject(PubSub[M]):
     """Something that others observe: each of them is told of every change.
 
     >>> import asyncio
-    >>> price = Subject("price")
-    >>> seen = []
+    >>> price = Subject[float]("price")
+    >>> seen: list[float] = []
     >>> def note(value: float) -> None:
     ...     seen.append(value)
     >>> name = price.attach(note)

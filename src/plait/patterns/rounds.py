@@ -58,9 +58,9 @@ class StatefulFanOutFanIn(Pattern[S, S]):
     >>> import asyncio
     >>> def merged(seen: list[int], found: dict[str, int]) -> list[int]:
     ...     return seen + sorted(found.values())
-    >>> growing = StatefulFanOutFanIn(
-    ...     "growing", {"sum": sum, "count": len}, merged, until=lambda seen: len(seen) > 4
-    ... )
+    >>> growing = StatefulFanOutFanIn[list[int]]("growing", {
+    ...     "sum": lambda seen: sum(seen), "count": lambda seen: len(seen),
+    ... }, merged, until=lambda seen: len(seen) > 4)
     >>> outcome = asyncio.run(growing.run([7]))
     >>> outcome.output, outcome.rounds
     ([7, 1, 7, 3, 15], 2)

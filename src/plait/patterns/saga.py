@@ -121,7 +121,7 @@ class Saga(Pattern[C, dict[str, Any]]):
     ...     stock[order["sku"]] += 1
     >>> def charge(order: dict) -> None:
     ...     raise PermissionError("the card was declined")
-    >>> order = Saga("order", [
+    >>> order = Saga[dict]("order", [
     ...     SagaStep("reserve", reserve, release), SagaStep("charge", charge),
     ... ])
     >>> outcome = asyncio.run(order.run({"sku": "tea"}))
