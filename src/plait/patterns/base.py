@@ -21,11 +21,14 @@ from plait.document import Catalog
 from plait.document.limits import SourceLimits
 from plait.drivers.inline import InlineDriver, Result, Start
 from plait.kernel import Kernel
+from plait.model.diagnostic import Diagnostic
 from plait.model.json import JsonObject, JsonValue
+from plait.model.record import record
 from plait.patterns.checks import check_pattern_name
 from plait.patterns.context import Callee, callee_of
 from plait.patterns.journal import Journal, Place, opened
 from plait.patterns.outcome import Outcome, decoder, facts_of
+from plait.plan import Plan
 from plait.ports.calls import Calls
 
 In_contra = TypeVar("In_contra", contravariant=True)
@@ -43,12 +46,21 @@ class Where(TypedDict, total=False):
     key: str | None
 
 
+@record
+class Made:
+    """A document, and what the compiler made of it."""
+
+    document: JsonObject
+    warnings: tuple[Diagnostic, ...]
+    plan: Plan
+    kernel: Kernel
+
+
 class Pattern(Generic[In_contra, Out_co]):
     """Something that can be run: it takes one value, and yields one.
 
     Attributes:
         name: Under which a journal keeps its runs.
-        document: The workflow document that it was made into.
         functions: The functions that its steps call.
     """
 
@@ -57,7 +69,6 @@ class Pattern(Generic[In_contra, Out_co]):
     def __init__(self, name: str) -> None:
         self.name = check_pattern_name(name)
         self.functions = Functions()
-        self.document: JsonObject = {}
         self._calls = PythonCalls(self.functions)
         self._adapter: Adapter | None = None
 
@@ -79,8 +90,11 @@ class Pattern(Generic[In_contra, Out_co]):
         return callee
 
     def _compile(self, document: Mapping[str, JsonValue]) -> None:
-        self.document = {"name": self.name, **document}
-        text = orjson.dumps(self.document, option=orjson.OPT_INDENT_2)
+        self._latest = self._compiled(document)
+
+    def _compiled(self, document: Mapping[str, JsonValue]) -> Made:
+        named: JsonObject = {"name": self.name, **document}
+        text = orjson.dumps(named, option=orjson.OPT_INDENT_2)
         try:
             made = compile_text(
                 text, name=f"{self.name}.json", catalog=_CATALOG, limits=_LIMITS
@@ -88,9 +102,26 @@ class Pattern(Generic[In_contra, Out_co]):
         except CompileErrors as errors:
             told = "; ".join(one.message for one in errors.diagnostics)
             raise ValueError(f"{self.kind} '{self.name}': {told}") from None
-        self.warnings = made.warnings
-        self.plan = made.plan
-        self._kernel = Kernel(self.plan)
+        return Made(named, made.warnings, made.plan, Kernel(made.plan))
+
+    def _current(self) -> Made:
+        """Return what it is made into by now."""
+        return self._latest
+
+    @property
+    def document(self) -> JsonObject:
+        """The workflow document that it was made into."""
+        return self._current().document
+
+    @property
+    def warnings(self) -> tuple[Diagnostic, ...]:
+        """What the compiler advises against in it."""
+        return self._current().warnings
+
+    @property
+    def plan(self) -> Plan:
+        """What that document was compiled into."""
+        return self._current().plan
 
     # -- running -----------------------------------------------------------------------
 
@@ -131,7 +162,7 @@ class Pattern(Generic[In_contra, Out_co]):
 
     async def _in_memory(self, given: JsonValue) -> Result:
         start = Start(secrets.token_hex(_ID_BYTES), given)
-        return await InlineDriver(self._calls).run(self._kernel, start)
+        return await InlineDriver(self._calls).run(self._current().kernel, start)
 
     @property
     def calls(self) -> Calls:

@@ -64,8 +64,12 @@ class Runnable(Protocol):
     """A pattern, as a journal sees it."""
 
     name: str
-    plan: Plan
     functions: Functions
+
+    @property
+    def plan(self) -> Plan:
+        """What it is made into by now."""
+        ...
 
 
 class Journal:

@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Final, Generic, TypeVar, Unpack
 
 from plait.drivers.inline import Result
 from plait.model.json import JsonObject, JsonValue
-from plait.patterns.base import Pattern, Where
+from plait.model.record import record
+from plait.patterns.base import Made, Pattern, Where
 from plait.patterns.build import call, limits
 from plait.patterns.checks import Retry, check_name
 from plait.patterns.fan_out import FanOutcome, FanOutFanIn, Task
@@ -93,6 +94,15 @@ class Published(Outcome[dict[str, Any]]):
         ]
 
 
+@record
+class _Subscriber:
+    """A function, the name by which the step calls it, and that step."""
+
+    function: Callable[..., Any]
+    called: str
+    step: JsonObject
+
+
 class PubSub(Pattern[Any, dict[str, Any]], Generic[M]):
     """Brings messages on topics to those who subscribed to them, all at the same time; one
     that fails keeps no other from it.
@@ -118,15 +128,21 @@ class PubSub(Pattern[Any, dict[str, Any]], Generic[M]):
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        self._steps: dict[str, JsonObject] = {}
-        self._subscribed: dict[str, Callable[[M], Any]] = {}
+        self._subscribers: dict[str, _Subscriber] = {}
         self._number = 0
-        self._make()
+        # The plan is of as many changes; it is made anew when there is a message.
+        self._changes = 0
+        self._compiled_at = -1
+        self._under_way = 0
+        # Functions that only messages on their way may need yet, and those that one left
+        # unfinished in a journal may: it goes on there, maybe after all others.
+        self._parted: list[str] = []
+        self._kept: set[str] = set()
 
     @property
     def subscribers(self) -> list[str]:
         """The names of those who are subscribed, the first first."""
-        return list(self._steps)
+        return list(self._subscribers)
 
     def subscribe(
         self,
@@ -150,7 +166,7 @@ class PubSub(Pattern[Any, dict[str, Any]], Generic[M]):
         """
         own = str(name or self._name_of(function))
         what = f"{self.kind} '{self.name}': subscriber"
-        if own in self._steps or own == _TOPIC:
+        if own in self._subscribers or own == _TOPIC:
             raise ValueError(
                 f"{what}: there is one of the name '{own}': give another, name='…'"
             )
@@ -158,7 +174,7 @@ class PubSub(Pattern[Any, dict[str, Any]], Generic[M]):
         condition = _condition_of(topic)
         settings = limits(f"{what} '{own}'", timeout_s=timeout_s, retry=retry)
         callee = self._callee(f"{own}.{self._number}", function)
-        self._steps[own] = {
+        step: JsonObject = {
             **call(own, callee, "${input.message}"),
             **settings,
             "effect": effect,
@@ -166,20 +182,20 @@ class PubSub(Pattern[Any, dict[str, Any]], Generic[M]):
             "on_error": "continue",
         }
         try:
-            self._make()
+            # It alone: all of them are compiled once, when there is a message.
+            self._compiled({"steps": [step]})
         except ValueError:
-            # One that is refused keeps no message from the others.
-            del self._steps[own]
             self.functions.remove(callee.function.name)
             raise
-        self._subscribed[own] = function
+        self._subscribers[own] = _Subscriber(function, callee.function.name, step)
         self._number += 1
+        self._changes += 1
         return own
 
     def _name_of(self, function: Callable[[M], Any]) -> str:
         own = first = str(getattr(function, "__name__", ""))
-        number = 1
-        while own in self._steps and _of_another(function, self._subscribed[own]):
+        number, known = 1, self._subscribers
+        while own in known and _of_another(function, known[own].function):
             number += 1
             own = f"{first}_{number}"
         return own
@@ -201,20 +217,36 @@ class PubSub(Pattern[Any, dict[str, Any]], Generic[M]):
         Raises:
             KeyError: Nobody of this name is subscribed.
         """
-        del self._steps[name]
-        del self._subscribed[name]
-        self._make()
+        self._parted.append(self._subscribers.pop(name).called)
+        self._changes += 1
+        self._forget()
 
-    def _make(self) -> None:
+    def _forget(self) -> None:
+        """Let go of functions that nothing can reach any more."""
+        while self._parted and not self._under_way:
+            name = self._parted.pop()
+            if name not in self._kept:
+                self.functions.remove(name)
+
+    def _current(self) -> Made:
+        changes = self._changes
+        if self._compiled_at != changes:
+            self._compile(self._document())
+            self._compiled_at = changes
+        return super()._current()
+
+    def _document(self) -> JsonObject:
+        # A copy: a subscriber in a thread may subscribe others meanwhile.
+        steps = {own: one.step for own, one in dict(self._subscribers).items()}
         told: JsonObject = {
             own: {
                 key: f"${{{own}.{key}}}"
                 for key in ("status", "response", "error", "attempts")
             }
-            for own in self._steps
+            for own in steps
         }
         topic: JsonObject = {"id": _TOPIC, "type": "set", "value": "${input.topic}"}
-        self._compile({"steps": [topic, *self._steps.values()], "output": told})
+        return {"steps": [topic, *steps.values()], "output": told}
 
     async def publish(self, topic: str, message: M, **where: Unpack[Where]) -> Published:
         """Bring a message to all who subscribed to its topic; return when they are done.
@@ -228,7 +260,20 @@ class PubSub(Pattern[Any, dict[str, Any]], Generic[M]):
         """
         if not _TOPIC_SHAPE.fullmatch(topic):
             raise ValueError(f"topic: '{topic}' is none; write words joined by dots")
-        outcome = await self.run({"topic": topic, "message": message}, **where)
+        return await self.run({"topic": topic, "message": message}, **where)
+
+    async def run(self, value: Any, **where: Unpack[Where]) -> Published:
+        """See `Pattern.run`; `publish` makes the value."""
+        self._under_way += 1
+        try:
+            outcome = await super().run(value, **where)
+        except BaseException:
+            if where.get("journal") is not None:
+                self._kept.update(self.functions)
+            raise
+        finally:
+            self._under_way -= 1
+            self._forget()
         assert isinstance(outcome, Published)
         return outcome
 

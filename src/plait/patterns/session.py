@@ -95,8 +95,12 @@ class Machine(Protocol[S_co]):
     """The pattern, as its sessions see it."""
 
     name: str
-    plan: Plan
     functions: Functions
+
+    @property
+    def plan(self) -> Plan:
+        """What it is made into by now."""
+        ...
 
     @property
     def calls(self) -> Calls:

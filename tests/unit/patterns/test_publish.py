@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from plait.patterns import Broadcast, Journal, PubSub, Subject, Task
+from plait.compile import compile_text
+from plait.patterns import Broadcast, Journal, PubSub, Retry, Subject, Task
 
 
 class Ears:
@@ -184,3 +186,67 @@ async def test_one_method_of_one_object_observes_once() -> None:
 
     with pytest.raises(ValueError, match="'update': give another, name="):
         price.attach(update)
+
+
+async def test_who_unsubscribes_while_it_hears_a_message_still_gets_it_again() -> None:
+    bus, heard = PubSub[str]("bus"), list[str]()
+
+    def once(message: str) -> str:
+        heard.append(message)
+        if len(heard) == 1:
+            bus.unsubscribe("once")
+            raise ConnectionError("the line broke")
+        return "heard"
+
+    bus.subscribe("a", once, retry=Retry(2, delay_s=0.001))
+    assert (await bus.publish("a", "x")).output == {"once": "heard"}
+    assert (heard, list(bus.functions)) == (["x", "x"], [])
+    assert (await bus.publish("a", "y")).output == {}
+
+
+def test_who_comes_and_goes_leaves_no_function_behind() -> None:
+    price, ears = Subject[int]("price"), Ears()
+    for _ in range(3):
+        price.detach(price.attach(ears.of("ear"), name="ear"))
+    assert list(price.functions) == []
+
+
+async def test_a_message_that_a_journal_has_yet_to_deliver_keeps_its_functions(
+    tmp_path: Path,
+) -> None:
+    bus, heard, is_open = PubSub[str]("bus"), list[str](), asyncio.Event()
+    first = asyncio.Event()
+
+    async def hear(message: str) -> None:
+        first.set()
+        await is_open.wait()
+        heard.append(message)
+
+    bus.subscribe("a", hear)
+    path = tmp_path / "j.db"
+    publishing = asyncio.create_task(bus.publish("a", "x", journal=path, key="1"))
+    await first.wait()
+    publishing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await publishing
+    bus.unsubscribe("hear")
+    is_open.set()
+    again = await bus.publish("a", "x", journal=path, key="1")
+    assert (heard, again.status) == (["x"], "completed")
+
+
+def test_all_subscribers_are_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts: list[bytes] = []
+
+    def compiled(text: bytes, **settings: Any) -> Any:
+        texts.append(text)
+        return compile_text(text, **settings)
+
+    monkeypatch.setattr("plait.patterns.base.compile_text", compiled)
+    bus, ears = PubSub[str]("bus"), Ears()
+    for number in range(30):
+        bus.subscribe("a", ears.of(str(number)), name=f"s{number}")
+    assert len(bus.plan.scope.nodes) == 31
+    assert bus.document["name"] == "bus"
+    assert max(map(len, texts[:-1])) * 20 < len(texts[-1])
+    assert len(texts) == 31
