@@ -14,10 +14,11 @@ from plait.compile.findings import Findings
 from plait.compile.jumps import check_ways_out
 from plait.compile.order import behind
 from plait.compile.routes import check_route
-from plait.document.loops import LoopStep
+from plait.document.loops import NAMES, LoopStep
 from plait.document.steps.foreach import ForeachStep
 from plait.document.steps.parallel import ParallelStep
 from plait.document.steps.switch import SwitchStep
+from plait.expression import Template
 
 
 def nothing_ends_it() -> bool:
@@ -80,20 +81,25 @@ def _check_loop(node: Draft, findings: Findings, is_ended: Told) -> None:
     """Report a loop whose conditions never end it, and in which nothing else ends it.
 
     `max_iterations` would, or `max_pages`, but by a failure: nobody wants a loop that
-    always fails.
+    always fails. One that ends at once, or else fails, is a warning.
     """
     model, own = node.tree.model, node.templates.own
-    if node.tree.is_broken or not _goes_on(node):
-        return
-    if "break" in own and not is_surely(own["break"], False):
+    goes_on = _goes_on(node) and ("break" not in own or is_surely(own["break"], False))
+    if node.tree.is_broken or not (goes_on or _never_changes(node)):
         return
     inner = [one for scope in node.scopes.values() for one in scope.nodes]
     if any(map(may_end_scope, inner)) or is_ended():
         return
     if isinstance(model, LoopStep):
-        text = f"the loop '{model.id}' cannot end: its condition never changes"
         hint = "let it read `previous` or a step inside, or give the loop a `break`"
-        findings.error("P021", text, hint, node.tree.path)
+        if goes_on:
+            text = f"the loop '{model.id}' cannot end: its condition never changes"
+            findings.error("P021", text, hint, node.tree.path)
+        else:
+            text = (
+                f"the loop '{model.id}' ends at once or never: nothing in it changes that"
+            )
+            findings.warning("P021", text, hint, node.tree.path)
     else:
         text = f"the pages of '{model.id}' cannot end: `next` never changes"
         hint = "let it read what a page says of the next one, or give the step a `break`"
@@ -108,3 +114,25 @@ def _goes_on(node: Draft) -> bool:
         return is_surely(own.get(name), not ends_at)
     cursor = constant_of(own.get("pages.next"))
     return cursor is not None and cursor.value not in (None, False, "")
+
+
+def _never_changes(node: Draft) -> bool:
+    """Tell whether what a loop's conditions read stays as it is while the loop runs, so
+    that they end it at once or never."""
+    model, own = node.tree.model, node.templates.own
+    if not isinstance(model, LoopStep):
+        return False
+    within = {one.tree.model.id for scope in node.scopes.values() for one in scope.nodes}
+    changing: set[str | int] = {*NAMES, "execution", *within}
+    conditions = {model.ended_by: own.get(model.ended_by[0])}
+    if model.break_ is not None:
+        conditions["break", True] = own.get("break")
+    return all(
+        one is not None
+        and (is_surely(one, not ends_at) or _reads_only_others(one, changing))
+        for (_, ends_at), one in conditions.items()
+    )
+
+
+def _reads_only_others(template: Template, names: set[str | int]) -> bool:
+    return bool(template.reads) and names.isdisjoint(one[0] for one in template.reads)

@@ -39,6 +39,43 @@ def test_p021_a_loop_that_only_a_failure_ends(loop: str, is_endless: bool) -> No
     )
 
 
+@pytest.mark.parametrize(
+    ("loop", "is_stuck"),
+    [
+        ('type: while, while: "${input.more}"', True),
+        ('type: while, while: "${o.response < 3}"', True),
+        ("type: while, while: \"${env.MORE == 'yes'}\"", True),
+        ("type: repeat, until: \"${input.done || o.status == 'failed'}\"", True),
+        ('type: while, while: "${input.more}", break: "${input.done}"', True),
+        ('type: while, while: true, break: "${input.done}"', True),
+        ('type: while, while: "${input.more}", break: false', True),
+        ('type: while, while: "${input.more && iteration < 3}"', False),
+        ('type: repeat, until: "${input.done || x.response == 1}"', False),
+        ('type: while, while: "${input.more}", break: "${previous != null}"', False),
+        ('type: while, while: "${input.more}", break: true', False),
+        ('type: repeat, until: true, break: "${input.done}"', False),
+    ],
+)
+def test_p021_a_loop_that_ends_at_once_or_never_is_a_warning(
+    loop: str, is_stuck: bool
+) -> None:
+    lines = lines_of_steps(f"""
+        - {{id: o, type: set, value: 1}}
+        - {{id: l, {loop}, steps: [{{id: x, type: set, value: 1}}]}}
+    """)
+    assert lines == (
+        [
+            "4:3: warning P021 the loop 'l' ends at once or never: nothing in it changes "
+            "that (let it read `previous` or a step inside, or give the loop a `break`)"
+        ]
+        if is_stuck
+        else []
+    )
+    left = '{id: x, type: return, condition: "${o.response > 1}"}'
+    steps = f"- {{id: o, type: set, value: 1}}\n- {{id: l, {loop}, steps: [{left}]}}"
+    assert lines_of_steps(steps) == []
+
+
 @pytest.mark.parametrize("last", ["type: return", "type: fail"])
 def test_p021_a_loop_may_be_left_by_a_step_inside(last: str) -> None:
     end = f'{{id: r, {last}, condition: "${{iteration == 3}}"}}'
