@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, get_args
 
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plait.compile.inside import all_steps
@@ -350,11 +350,19 @@ def test_what_templates_see_is_never_changed_by_running(document: Any, seed: int
     assert second.events == first.events
 
 
+def without_lots(value: Any) -> Any:
+    """Return a document whose delays are drawn by no lot."""
+    if isinstance(value, list):
+        return [without_lots(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {name: without_lots(one) for name, one in value.items() if name != "jitter"}
+    return {**kept, "backoff": "fixed"} if kept.get("backoff") == "random" else kept
+
+
 @given(document=documents())
 def test_another_execution_id_changes_only_what_is_drawn_by_lot(document: Any) -> None:
-    plan = plan_of(document)
-    assume(b'"jitter":0.5' not in dump_plan(plan))
-    assume(b'"backoff":"random"' not in dump_plan(plan))
+    plan = plan_of(without_lots(document))
     sent = signals_of(document)
     first = Simulation(plan, play, input=GIVEN, signals=sent).run()
     second = Simulation(plan, play, input=GIVEN, signals=sent, execution_id="another").run()

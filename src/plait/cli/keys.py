@@ -100,7 +100,12 @@ def list_(
     store: StoreOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """List API keys: what each may, until when, and when it was used last, to the hour."""
+    """List API keys: what each may, until when, and when it was used last, to the hour.
+
+    Examples:
+
+    - `plait keys list --tenant acme`
+    """
     check_texts({"--tenant": tenant})
 
     async def work(records: Records) -> list[ApiKey]:
@@ -127,6 +132,10 @@ def revoke(
 
     Gateways that run find out within seconds (`security.key_memory`). Exit code 2: there is
     no such key.
+
+    Examples:
+
+    - `plait keys revoke 66k5z6awevch`
     """
     check_texts({"ID": key_id})
     wanted = key_id.split("_")[1] if key_id.count("_") == 2 else key_id

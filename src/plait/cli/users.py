@@ -88,7 +88,12 @@ def list_(
     store: StoreOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """List users, and what each may."""
+    """List users, and what each may.
+
+    Examples:
+
+    - `plait users list --json`
+    """
     check_texts({"--tenant": tenant})
 
     async def work(records: Records) -> list[User]:
@@ -120,6 +125,10 @@ def remove(
     """Remove a user; their tokens end within minutes (`security.token_ttl`).
 
     Exit code 2: there is no such user.
+
+    Examples:
+
+    - `plait users remove ann`
     """
     check_texts({"NAME": name})
 
@@ -137,6 +146,10 @@ def passwd(
     """Change a user's password; it is asked for, or read from standard input.
 
     Whoever is logged in with the old one has to log in again.
+
+    Examples:
+
+    - `plait users passwd ann`
     """
     check_texts({"NAME": name})
     password = _password()
