@@ -1,4 +1,4 @@
-"""Identity: who asks, found out from a request's headers, and how often they may.
+"""Identity: who asks, found out from a request's headers.
 
 Rule 1. Whoever cannot show who they are is refused; nobody becomes a caller by default,
         except where the operator has said so (docs/guides/security.md).
@@ -71,28 +71,5 @@ class Authenticator(Protocol):
             Unauthenticated: Nobody can be told from the headers.
             RateExceeded: Too many attempts failed from there.
             StoreUnavailable: Keys cannot be looked up.
-        """
-        ...
-
-
-class Guard(Protocol):
-    """Holds callers to their limits, by address, by key and by route."""
-
-    def client(self, headers: Mapping[str, str], peer: str) -> str:
-        """Return the address of who asks: `peer`, or what a trusted proxy says of it."""
-        ...
-
-    async def admit(
-        self, client: str, caller: Caller | None, route: str
-    ) -> tuple[tuple[str, str], ...]:
-        """Count one request; return the headers that its reply tells the limits with.
-
-        Args:
-            client: From `client`.
-            caller: None: before anybody was authenticated; only `client` is counted.
-            route: Its method and path as the API names them: `GET /api/v1/executions/{id}`.
-
-        Raises:
-            RateExceeded: It is one too many.
         """
         ...
