@@ -154,6 +154,33 @@ def test_what_others_have_quarantined_is_given_back_by_whoever_cannot_record_it(
     assert run_virtually(main()) == ("execution.quarantined", None, "completed")
 
 
+def test_an_answer_for_one_in_quarantine_is_kept_and_nobody_acts_on_it() -> None:
+    async def main() -> tuple[str | None, str | None, list[str]]:
+        store, made = Choosy(ERRORS[0], CallCompleted), list[Call]()
+        ann = driver_on(store, "ann", Calls(made))
+        await ann.open()
+        await ann.start(PLAN, Start("x", None))
+        await a_while(0.03)
+        await store.leave("ann")  # as when she was frozen, with her answer
+        bob = driver_on(store, "bob", NeverAnswered(made), deaths_max=1)
+        await bob.open()
+        async with asyncio.timeout(60):
+            while not (await standing(store)).error_code:
+                await a_while(0.001)
+        store.kinds = ()
+        await a_while(60)
+        kept = await store.read("x")
+        await resume(Hand(store, Kernel, "hand", ann.now_ms(), {}), "x")
+        await ann.ended("x")
+        await bob.close()
+        await ann.close()
+        last = type(load_turn(kept.entries[-1].body)[0]).__name__
+        return kept.summary.standing.error_code, last, [one.step for one in made]
+
+    wanted = "execution.quarantined", "CallCompleted", ["a", "b"]
+    assert run_virtually(main()) == wanted
+
+
 def test_who_waited_for_the_store_repeats_no_unsafe_call_that_another_has_made() -> None:
     plan = plan_with(ask("a"), ask("b", "${a.response}", effect="unsafe"))
     answers: dict[tuple[str, int], Outcome] = {("a", 1): DONE}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import takewhile
-from typing import Final
+from itertools import dropwhile, takewhile
+from typing import Final, cast
 
 from plait.drivers.journal import (
     DEATHS_MAX,
@@ -182,25 +182,30 @@ def _broken_promises(
 
 
 def _broken_quarantine(history: History, is_refused: bool) -> Iterator[str]:
-    last = load_turn(history.entries[-1].body)[0]
-    if isinstance(last, WorkerLost) and not last.deaths:
+    lost = _lost_in_a_row(history)
+    if lost and not lost[-1].deaths:
         if not is_refused:
             yield "it is in quarantine, and the store refuses nothing of it for ever"
     # Nobody can tell an execution that kills its workers from one that has bad luck.
-    elif _lost_in_a_row(history) < DEATHS_MAX:
+    elif len(lost) < DEATHS_MAX:
         yield "it is in quarantine, and has lost too few workers for that"
 
 
 def _is_quarantined_for_deaths(history: History) -> bool:
     is_quarantined = history.summary.standing.error_code == Quarantined.code
-    return is_quarantined and _lost_in_a_row(history) >= DEATHS_MAX
+    return is_quarantined and len(_lost_in_a_row(history)) >= DEATHS_MAX
 
 
-def _lost_in_a_row(history: History) -> int:
-    """Return how many workers it has lost since anything else was recorded."""
-    latest_first = (load_turn(entry.body) for entry in reversed(history.entries))
-    lost = takewhile(lambda turn: isinstance(turn[0], WorkerLost), latest_first)
-    return sum(map(len, lost))
+def _lost_in_a_row(history: History) -> list[WorkerLost]:
+    """Return what was noted of the workers that one in quarantine has lost, in order.
+
+    Whoever held it before may have an answer to a call still, and tells it: of 10,000
+    seeds two met that. It stays in quarantine, and the answer is kept.
+    """
+    latest_first = (load_turn(entry.body)[0] for entry in reversed(history.entries))
+    noted = dropwhile(lambda event: not isinstance(event, WorkerLost), latest_first)
+    lost = list(takewhile(lambda event: isinstance(event, WorkerLost), noted))
+    return cast("list[WorkerLost]", lost[::-1])
 
 
 def _end_of(history: History, status: str) -> tuple[str, JsonValue, str | None]:
