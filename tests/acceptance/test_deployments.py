@@ -366,3 +366,26 @@ async def test_without_documents_it_serves_and_with_nothing_to_watch_it_says_so(
         assert not (tmp_path / ".plait").exists()
         process.stop()
         assert await process.ended() == 0
+
+
+async def test_the_command_line_deploys_for_a_tenant_and_shows_only_what_it_has(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path / "wf", "hello", "ours")
+    assert (await deploy(tmp_path)).code == 0
+    write(tmp_path / "wf", "hello", "theirs")
+    assert (await deploy(tmp_path, "--tenant", "acme")).code == 0
+    write(tmp_path / "wf", "more")
+    assert (await deploy(tmp_path, "--tenant", "acme")).code == 0
+    async with gateway(tmp_path) as process:
+        await until(process, "/hello", "ours")
+        await until(process, "/~acme/hello", "theirs")
+    removed = await deployments(tmp_path, "remove", "more", "--tenant", "acme")
+    assert removed.code == 0, removed.err
+    assert (await deployments(tmp_path, "show", "more")).code != 0
+    out = tmp_path / "out"
+    assert (await deployments(tmp_path, "export", str(out), "--tenant=acme")).code == 0
+    assert [path.name for path in out.iterdir()] == ["hello.yaml"]
+    assert "theirs" in (out / "hello.yaml").read_text()
+    wrong = await deploy(tmp_path, "--tenant", "*")
+    assert (wrong.code != 0, "a tenant's name is" in wrong.err) == (True, True)

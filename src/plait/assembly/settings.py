@@ -33,10 +33,9 @@ from plait.drivers.policies.cached import CACHE_BYTES_MAX
 from plait.gateway.body import JSON_DEPTH_CEILING
 from plait.gateway.clients import Proxies
 from plait.kernel import Limits
-from plait.model.caller import DEFAULT_TENANT
+from plait.model.caller import DEFAULT_TENANT, TENANT_FORM, is_tenant
 from plait.model.duration import parse_duration_ms
 from plait.model.rate import parse_rate
-from plait.security.kept import is_tenant
 
 PREFIX: Final = "PLAIT_"
 
@@ -78,7 +77,7 @@ def _words(value: Any) -> Any:
 
 def _tenant(value: str) -> str:
     if not is_tenant(value):
-        raise ValueError("a tenant's name is letters, digits, '.', '_', '-'; at most 128")
+        raise ValueError(f"a tenant's name is {TENANT_FORM}")
     return value
 
 

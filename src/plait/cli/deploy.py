@@ -16,9 +16,9 @@ from plait.assembly.documents import LoadedFile
 from plait.cli.options import ConfigOption
 from plait.cli.output import EXIT_INVALID, is_terminal, json_text, say, stop, write
 from plait.cli.plans import files_of
-from plait.cli.records import JsonOption, short, with_deployments
+from plait.cli.records import JsonOption, TenantOption, short, with_deployments
 from plait.cli.stores import StoreOption
-from plait.model.caller import LOCAL
+from plait.model.caller import DEFAULT_TENANT, Caller
 from plait.model.json import JsonObject
 from plait.operations.deploying import (
     DefinitionInvalid,
@@ -79,6 +79,7 @@ def command(
         str, typer.Option(metavar="TEXT", help="What to say of these deployments.")
     ] = "",
     as_json: JsonOption = False,
+    tenant: TenantOption = DEFAULT_TENANT,
     store: StoreOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -100,10 +101,12 @@ def command(
     wanted = [_wanted(file, description) for file in files]
     by_name = {one.name: file.name for one, file in zip(wanted, files, strict=True)}
 
-    async def work(deployments: StoredDeployments) -> tuple[list[_Done], list[str]]:
+    async def work(
+        deployments: StoredDeployments, caller: Caller
+    ) -> tuple[list[_Done], list[str]]:
         try:
             steps = await deployments.deploy_all(
-                LOCAL, wanted, prunes=prune, is_trial=dry_run
+                caller, wanted, prunes=prune, is_trial=dry_run
             )
         except DefinitionInvalid as error:
             _tell_invalid(error, by_name)
@@ -112,14 +115,14 @@ def command(
             _Done(
                 step,
                 by_name.get(step.name, ""),
-                await _difference(deployments, step, texts.get(step.name, "")),
+                await _difference(deployments, caller, step, texts.get(step.name, "")),
             )
             for step in steps
         ]
-        return done, await _others(deployments, {step.name for step in steps})
+        return done, await _others(deployments, caller, {step.name for step in steps})
 
     done, others = with_deployments(
-        store, config, work, is_new=not dry_run, is_trial=dry_run
+        store, config, tenant, work, is_new=not dry_run, is_trial=dry_run
     )
     if as_json:
         _write_json(done, others, is_trial=dry_run)
@@ -178,17 +181,21 @@ def _tell_invalid(error: DefinitionInvalid, by_name: dict[str, str]) -> None:
     stop(*lines, "nothing was deployed", code=EXIT_INVALID)
 
 
-async def _difference(deployments: StoredDeployments, step: Step, text: str) -> JsonObject:
+async def _difference(
+    deployments: StoredDeployments, caller: Caller, step: Step, text: str
+) -> JsonObject:
     if step.change != "changed" or step.replaced in (None, step.version):
         return {}
-    old = await deployments.definition(LOCAL, step.name, str(step.replaced))
+    old = await deployments.definition(caller, step.name, str(step.replaced))
     names = (f"{step.name} {short(one)}" for one in (step.replaced, step.version))
     return difference_of(old, text, *names)
 
 
-async def _others(deployments: StoredDeployments, names: set[str]) -> list[str]:
+async def _others(
+    deployments: StoredDeployments, caller: Caller, names: set[str]
+) -> list[str]:
     """Return the names of what else is active."""
-    return [name for name in await deployments.active_names(LOCAL) if name not in names]
+    return [name for name in await deployments.active_names(caller) if name not in names]
 
 
 def _text(one: _Done, *, shows_text: bool) -> str:

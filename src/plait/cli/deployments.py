@@ -13,10 +13,16 @@ from rich.table import Table
 
 from plait.cli.options import ConfigOption
 from plait.cli.output import is_terminal, json_text, say, stop, write
-from plait.cli.records import JsonOption, NameArgument, short, with_deployments
+from plait.cli.records import (
+    JsonOption,
+    NameArgument,
+    TenantOption,
+    short,
+    with_deployments,
+)
 from plait.cli.stores import StoreOption
 from plait.cli.table import TABLE_CELLS
-from plait.model.caller import LOCAL
+from plait.model.caller import DEFAULT_TENANT, Caller
 from plait.model.json import JsonObject
 from plait.operations.deploying import StoredDeployments
 
@@ -36,7 +42,10 @@ def _deployments() -> None:
 
 @group.command("list")
 def list_(
-    as_json: JsonOption = False, store: StoreOption = None, config: ConfigOption = None
+    as_json: JsonOption = False,
+    tenant: TenantOption = DEFAULT_TENANT,
+    store: StoreOption = None,
+    config: ConfigOption = None,
 ) -> None:
     """List deployments, by name: also those that were removed.
 
@@ -44,7 +53,7 @@ def list_(
 
     - `plait deployments list`
     """
-    rows = with_deployments(store, config, _every)
+    rows = with_deployments(store, config, tenant, _every)
     if as_json:
         _write_json(rows)
         return
@@ -64,6 +73,7 @@ def list_(
 def show_(
     name: NameArgument,
     as_json: JsonOption = False,
+    tenant: TenantOption = DEFAULT_TENANT,
     store: StoreOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -75,7 +85,9 @@ def show_(
 
     - `plait deployments show hello --json`
     """
-    told: Any = with_deployments(store, config, lambda made: made.get(LOCAL, name))
+    told: Any = with_deployments(
+        store, config, tenant, lambda made, caller: made.get(caller, name)
+    )
     if as_json:
         _write_json(told)
         return
@@ -105,6 +117,7 @@ def diff(
     ] = "previous",
     new: Annotated[str, typer.Argument(metavar="NEW", help="As OLD.")] = "active",
     as_json: JsonOption = False,
+    tenant: TenantOption = DEFAULT_TENANT,
     store: StoreOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -117,7 +130,7 @@ def diff(
     - `plait deployments diff hello 4f2c81d0 active --json`
     """
     told: Any = with_deployments(
-        store, config, lambda made: made.difference(LOCAL, name, old, new)
+        store, config, tenant, lambda made, caller: made.difference(caller, name, old, new)
     )
     if as_json:
         _write_json(told)
@@ -135,6 +148,7 @@ def activate(
         str, typer.Argument(metavar="VERSION", help="Its id, or how that begins.")
     ],
     as_json: JsonOption = False,
+    tenant: TenantOption = DEFAULT_TENANT,
     store: StoreOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -144,7 +158,9 @@ def activate(
 
     - `plait deployments activate hello 4f2c81d0`
     """
-    told = with_deployments(store, config, lambda made: made.activate(LOCAL, name, version))
+    told = with_deployments(
+        store, config, tenant, lambda made, caller: made.activate(caller, name, version)
+    )
     _tell_switch(told, as_json)
 
 
@@ -152,6 +168,7 @@ def activate(
 def rollback(
     name: NameArgument,
     as_json: JsonOption = False,
+    tenant: TenantOption = DEFAULT_TENANT,
     store: StoreOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -163,7 +180,9 @@ def rollback(
 
     - `plait deployments rollback hello`
     """
-    told = with_deployments(store, config, lambda made: made.activate(LOCAL, name, None))
+    told = with_deployments(
+        store, config, tenant, lambda made, caller: made.activate(caller, name, None)
+    )
     _tell_switch(told, as_json)
 
 
@@ -171,6 +190,7 @@ def rollback(
 def remove(
     name: NameArgument,
     as_json: JsonOption = False,
+    tenant: TenantOption = DEFAULT_TENANT,
     store: StoreOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -180,7 +200,9 @@ def remove(
 
     - `plait deployments remove hello`
     """
-    told = with_deployments(store, config, lambda made: made.undeploy(LOCAL, name))
+    told = with_deployments(
+        store, config, tenant, lambda made, caller: made.undeploy(caller, name)
+    )
     _tell_switch(told, as_json)
 
 
@@ -192,6 +214,7 @@ def export(
     force: Annotated[
         bool, typer.Option("--force", help="Replace files that say something else.")
     ] = False,
+    tenant: TenantOption = DEFAULT_TENANT,
     store: StoreOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -201,7 +224,7 @@ def export(
 
     - `plait deployments export workflows/`
     """
-    texts = with_deployments(store, config, _active_texts)
+    texts = with_deployments(store, config, tenant, _active_texts)
     files = {folder / f"{name}.{_ending(text)}": text.encode() for name, text in texts}
     try:
         there = [
@@ -218,19 +241,19 @@ def export(
     say(f"{len(files)} documents written to {folder}")
 
 
-async def _every(made: StoredDeployments) -> list[dict[str, Any]]:
+async def _every(made: StoredDeployments, caller: Caller) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     after: str | None = ""
     while after is not None:
-        page: Any = await made.list(LOCAL, after=after, limit=500)
+        page: Any = await made.list(caller, after=after, limit=500)
         rows += page["deployments"]
         after = page["next"]
     return rows
 
 
-async def _active_texts(made: StoredDeployments) -> list[tuple[str, str]]:
-    names = await made.active_names(LOCAL)
-    return [(name, await made.definition(LOCAL, name, "active")) for name in names]
+async def _active_texts(made: StoredDeployments, caller: Caller) -> list[tuple[str, str]]:
+    names = await made.active_names(caller)
+    return [(name, await made.definition(caller, name, "active")) for name in names]
 
 
 def _ending(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, TypeAlias, TypeVar
 
@@ -12,7 +13,15 @@ import typer
 from plait.assembly.deploying import LateRecords, deployments
 from plait.assembly.stores import NoStore
 from plait.cli.options import configured, connectors
+from plait.cli.output import stop
 from plait.cli.stores import give_up
+from plait.model.caller import (
+    DEFAULT_TENANT,
+    LOCAL,
+    TENANT_FORM,
+    Caller,
+    is_tenant,
+)
 from plait.model.errors import PlaitError
 from plait.operations.deploying import StoredDeployments
 from plait.ports.records import Records
@@ -26,6 +35,14 @@ NameArgument: TypeAlias = Annotated[
 JsonOption: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Write JSON, for programs.")
 ]
+TenantOption: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--tenant",
+        metavar="NAME",
+        help=f"Whose deployments. Default: {DEFAULT_TENANT}.",
+    ),
+]
 # Of a version's id, where people read it.
 SHOWN_LENGTH = 12
 
@@ -33,7 +50,8 @@ SHOWN_LENGTH = 12
 def with_deployments(
     place: str | None,
     config: Path | None,
-    work: Callable[[StoredDeployments], Awaitable[T]],
+    tenant: str,
+    work: Callable[[StoredDeployments, Caller], Awaitable[T]],
     *,
     is_new: bool = False,
     is_trial: bool = False,
@@ -41,9 +59,13 @@ def with_deployments(
     """Do `work` with the deployments in a store; ends with a line if something is wrong.
 
     Args:
+        tenant: Whose deployments; `work` gets who stands at the machine, as one of these.
         is_new: Whether the store may be made where there is none.
         is_trial: Where there is none, work as if it were empty, and make none.
     """
+    if not is_tenant(tenant):
+        stop(f"--tenant {tenant!r}: a tenant's name is {TENANT_FORM}")
+    caller = replace(LOCAL, tenant=tenant)
     settings = configured(config, None, None, {"store": {"url": place}}).settings
     available = connectors()
 
@@ -54,7 +76,7 @@ def with_deployments(
         is_empty = is_trial and not late.is_there
         records: Records = MemoryRecords() if is_empty else late
         try:
-            return await work(deployments(settings, records, available))
+            return await work(deployments(settings, records, available), caller)
         finally:
             await records.close()
 

@@ -7,6 +7,7 @@ Not here: keys, tokens and passwords (plait.security).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import field
 from typing import ClassVar, Final
@@ -15,6 +16,8 @@ from plait.model.errors import Advice, PlaitError
 from plait.model.record import record
 
 DEFAULT_TENANT: Final = "default"
+TENANT_FORM: Final = "letters, digits, '.', '_', '-'; at most 128"
+_TENANT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 
 
 @record
@@ -56,6 +59,15 @@ class Forbidden(PlaitError):
         on = f" on workflow '{workflow}'" if workflow is not None else ""
         super().__init__(f"{caller.subject} lacks the role '{needed}'{on}")
         self.needed = needed
+
+
+def is_tenant(name: object) -> bool:
+    """Tell whether a tenant can be called so.
+
+    >>> is_tenant("acme"), is_tenant("*"), is_tenant("")
+    (True, False, False)
+    """
+    return isinstance(name, str) and _TENANT.fullmatch(name) is not None
 
 
 def is_allowed(caller: Caller, needed: str, workflow: str | None = None) -> bool:

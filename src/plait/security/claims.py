@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, Final
 
-from plait.model.caller import DEFAULT_TENANT, ROLES, Caller
+from plait.model.caller import DEFAULT_TENANT, ROLES, Caller, is_tenant
 from plait.model.record import record
 from plait.ports.identity import Unauthenticated
-from plait.security.kept import is_tenant
 
 TOKEN_LENGTH_MAX: Final = 8_192
 _SUBJECT_LENGTH_MAX: Final = 200

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 
 import orjson
 
-from plait.model.caller import DEFAULT_TENANT, ROLES
+from plait.model.caller import DEFAULT_TENANT, ROLES, TENANT_FORM, is_tenant
 from plait.model.errors import Advice, PlaitError
 from plait.model.json import JsonObject
 from plait.model.record import record
@@ -19,7 +19,6 @@ EVERYWHERE: Final = "*"
 
 _VERSION: Final = 1
 _PAGE_SIZE: Final = 500
-_TENANT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 _WORKFLOW: Final = re.compile(r"[A-Za-z0-9_.-]{1,200}", re.ASCII)
 _GRANTS_MAX: Final = 1_000
 
@@ -59,15 +58,6 @@ class Scope:
         return {"tenant": self.tenant, "role": self.role, "grants": dict(self.grants)}
 
 
-def is_tenant(name: object) -> bool:
-    """Tell whether a tenant can be called so.
-
-    >>> is_tenant("acme"), is_tenant("*"), is_tenant("")
-    (True, False, False)
-    """
-    return isinstance(name, str) and _TENANT.fullmatch(name) is not None
-
-
 def scope_of(tenant: str, role: str | None, grants: Mapping[str, str]) -> Scope:
     """Return a scope, checked.
 
@@ -75,7 +65,7 @@ def scope_of(tenant: str, role: str | None, grants: Mapping[str, str]) -> Scope:
         BadScope: There is no such role, or no tenant or workflow can be called so.
     """
     if not is_tenant(tenant):
-        raise BadScope("a tenant's name is letters, digits, '.', '_', '-'; at most 128")
+        raise BadScope(f"a tenant's name is {TENANT_FORM}")
     if role is None and not grants:
         raise BadScope("give a role, or grants on single workflows")
     if len(grants) > _GRANTS_MAX:
