@@ -114,9 +114,14 @@ def failure_of(failure: Failure | None, child_id: str) -> Failure:
 
 
 def told_of(
-    call: Call, outcome: Coroutine[Any, Any, Outcome], done: Done
+    call: Call, outcome: Callable[[], Coroutine[Any, Any, Outcome]], done: Done
 ) -> asyncio.Task[Outcome]:
-    """Run a child in the background; `done` hears what it came to, unless cancelled."""
+    """Run a child in the background; `done` hears what it came to, unless cancelled.
+
+    Args:
+        outcome: Runs it; not called where the child is given up as soon as it is asked
+            for it (both in one write), before the task has had its first moment.
+    """
     running = asyncio.get_running_loop().create_task(_surely(call, outcome))
 
     def tell(task: asyncio.Task[Outcome]) -> None:
@@ -127,10 +132,12 @@ def told_of(
     return running
 
 
-async def _surely(call: Call, outcome: Coroutine[Any, Any, Outcome]) -> Outcome:
+async def _surely(
+    call: Call, outcome: Callable[[], Coroutine[Any, Any, Outcome]]
+) -> Outcome:
     """Make a failure of whatever is raised: who waits would else wait for ever."""
     try:
-        return await outcome
+        return await outcome()
     except PlaitError as error:
         return Failure(error.code, str(error), advice=error.advice)
     except Exception as error:

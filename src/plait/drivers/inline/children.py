@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from plait.drivers.children import (
     KIND,
@@ -45,7 +46,7 @@ class WithInlineChildren:
         """See plait.ports.calls.Calls."""
         if call.kind != KIND:
             return self._calls.start(call, done)
-        return _Child(told_of(call, self._outcome(call), done))
+        return _Child(told_of(call, partial(self._outcome, call), done))
 
     async def _outcome(self, call: Call) -> Outcome:
         wanted = wanted_of(call, self._workflows)

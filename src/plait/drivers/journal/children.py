@@ -127,7 +127,7 @@ class Children:
             tenant: The parent's.
         """
         mother = _Mother(resumed_at_ms, tenant)
-        return Child(told_of(call, self._outcome(call, mother), done))
+        return Child(told_of(call, partial(self._outcome, call, mother), done))
 
     async def end(self, calls: Sequence[Call]) -> None:
         """Cancel the children that `calls` asked for, as far as there are any that run.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,7 +25,8 @@ class Report:
     """What one seed came to.
 
     Attributes:
-        broken: Invariants that did not hold, in words; empty is what is wanted.
+        broken: Invariants that did not hold, and warnings of the interpreter (of work that
+            was made and never begun, say), in words; empty is what is wanted.
         fired: How often each kind of fault fired.
         execution_count, entry_count, call_count: How much was done.
         fingerprint: A hash over every entry of every history: equal for equal seeds.
@@ -68,11 +70,11 @@ def storm(
         await check(world, express or Express(script), STARTED_AT_S + STORM_S)
         return world
 
-    with quiet():
+    with quiet(), warned() as told:
         ledger = run_virtually(main()).ledger
     return Report(
         seed,
-        ledger.broken,
+        [*ledger.broken, *told],
         fate.fired,
         len(ledger.accounts),
         sum(len(one.entries) for one in ledger.accounts.values()),
@@ -100,3 +102,14 @@ def quiet() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(before)
+
+
+@contextmanager
+def warned() -> Iterator[list[str]]:
+    """Collect what the interpreter warns of, each text once; it is not printed."""
+    told: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        # As errors they would be lost: a coroutine's are raised where nobody hears them.
+        warnings.simplefilter("always")
+        yield told
+    told += dict.fromkeys(f"{one.category.__name__}: {one.message}" for one in caught)
