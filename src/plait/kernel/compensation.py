@@ -133,6 +133,7 @@ def begin(
     """Begin to undo `keys`, of which the last is the first."""
     x.compensation_count += 1
     undoing = Undoing(x.compensation_count, keys, cause, then)
+    undoing.is_called = False if x.started.behaviour >= 3 else None
     step = "" if owner is None else owner.path
     steps = [x.undo[key].path for key in reversed(keys)]
     x.events.append(CompensationStarted(step, x.compensation_count, steps, x.now_ms))
@@ -155,6 +156,20 @@ def go_on(kernel: Undoes, x: Execution, owner: Run | None, undoing: Undoing) -> 
         return
     x.undoing = None
     kernel.close(x, _end_after(x, undoing, failure))
+
+
+def note_call(x: Execution, run: Run) -> None:
+    """Note that a call was made for whatever `run` is a part of the undoing of."""
+    frame, owner = run.frame, run.frame.parent
+    while True:
+        if frame.name == COMPENSATE:
+            undoing = x.undoing if owner is None else owner.memory
+            assert isinstance(undoing, Undoing)
+            if undoing.is_called is False:
+                undoing.is_called = True
+        if owner is None:
+            return
+        frame, owner = owner.frame, owner.frame.parent
 
 
 def on_frame_over(
@@ -184,6 +199,8 @@ def _next_prefix(undo: Undo) -> str:
 
 def _note(x: Execution, undoing: Undoing, why_not: JsonValue) -> None:
     key = undoing.left.pop()
+    if undoing.is_called:
+        undoing.is_called = False
     undo = x.undo[key]
     if why_not is None:
         del x.undo[key]
@@ -241,7 +258,8 @@ def cut_short(x: Execution) -> JsonObject | None:
         undone += undoing.undone
         not_undone += undoing.not_undone
         for key in reversed(undoing.left):
-            why = _UNDER_WAY if key == undoing.left[-1] else _NOT_TRIED
+            is_begun = key == undoing.left[-1] and undoing.is_called is not False
+            why = _UNDER_WAY if is_begun else _NOT_TRIED
             error = {"code": "execution.cancelled", "message": why}
             not_undone.append({"step": x.undo[key].path, "error": {**error}})
     return {
@@ -282,7 +300,7 @@ def due_at_end(x: Execution, event: TerminalEvent) -> list[str]:
 def undoing_json(undoing: Undoing) -> JsonValue:
     """Return a compensation under way as JSON, for a snapshot."""
     then = None if undoing.then is None else event_json(undoing.then)
-    return {
+    saved: JsonObject = {
         "number": undoing.number,
         "left": [*undoing.left],
         "cause": failure_json(undoing.cause),
@@ -290,6 +308,8 @@ def undoing_json(undoing: Undoing) -> JsonValue:
         "undone": [*undoing.undone],
         "not_undone": [*undoing.not_undone],
     }
+    # Of earlier behaviours older versions go on with what is written here.
+    return saved if undoing.is_called is None else {**saved, "is_called": undoing.is_called}
 
 
 def load_undoing(saved: dict[str, Any]) -> Undoing:

@@ -23,6 +23,7 @@ from plait.kernel.compensation import (
     begin_at_end,
     due_at_end,
     inside_of,
+    note_call,
     note_completed,
     on_frame_over,
     owe,
@@ -226,6 +227,8 @@ class Engine:
             return
         x.calls[run.path] = run
         x.commands.append(call)
+        if x.compensation_count:
+            note_call(x, run)
 
     def start_timer(self, x: Execution, run: Run, due_at_ms: int) -> None:
         """Ask for a timer for `run` (see `plait.kernel.machine.Offers`)."""

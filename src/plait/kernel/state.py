@@ -147,6 +147,8 @@ class Undoing:
         left: What is still to be undone, by its key in `Execution.undo`, the next last.
         cause: Why it is undone.
         then: How the execution is to end afterwards; None when a saga is undone.
+        is_called: A call was made for what is being undone now; None: an execution of an
+            earlier behaviour does not say.
     """
 
     number: int
@@ -155,6 +157,7 @@ class Undoing:
     then: TerminalEvent | None = None
     undone: list[str] = field(default_factory=list)
     not_undone: list[JsonValue] = field(default_factory=list)
+    is_called: bool | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -12,7 +12,8 @@ from plait.model.record import record
 # Recorded in each ExecutionStarted. A change that would replay an old history differently
 # takes the next number and keeps the old path for executions that carry the old one.
 # 2: an end by cancel says what it left undone.
-BEHAVIOUR: Final = 2
+# 3: and that it did not happen where no call had been made for it.
+BEHAVIOUR: Final = 3
 
 
 class BehaviourUnknown(PlaitError):

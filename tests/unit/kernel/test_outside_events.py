@@ -101,7 +101,7 @@ def test_nothing_is_heard_after_the_end() -> None:
 def test_an_execution_started_by_a_newer_kernel_is_refused() -> None:
     kernel = Kernel(plan_with(give("a", 1)))
     with pytest.raises(
-        BehaviourUnknown, match="knows up to 2: run it with a newer version"
+        BehaviourUnknown, match="knows up to 3: run it with a newer version"
     ):
         kernel.start(replace(STARTED, behaviour=BEHAVIOUR + 1))
 

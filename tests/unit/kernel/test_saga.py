@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from plait.kernel.compensation import cancelled
+from plait.kernel import BEHAVIOUR
+from plait.kernel.compensation import cancelled, load_undoing, undoing_json
 from plait.kernel.events import (
     CompensationEnded,
     CompensationRequested,
@@ -305,3 +306,74 @@ def test_an_execution_of_the_first_behaviour_ends_as_it_did() -> None:
     sim.state.started = replace(sim.state.started, behaviour=1)
     end = sim.cancel("enough").events[-1]
     assert end == ExecutionCancelled("enough", sim.now_ms)
+
+
+def waits_first(*, then: dict[str, Any]) -> Any:
+    """Return a plan in which `b` is undone by a wait, and then by what follows."""
+    steps = [{"id": "nap", "type": "wait", "for": "1h"}, then]
+    undo = {"id": "undo", "type": "sequence", "steps": steps}
+    return plan_with(saga(done("a"), ask("b", compensate=undo), ask("d")))
+
+
+def left_by_a_cancel(sim: Simulation) -> list[str]:
+    end = sim.cancel("enough").events[-1]
+    assert isinstance(end, ExecutionCancelled)
+    told: Any = end.compensation
+    return [f"{one['step']}: {one['error']['message']}" for one in told["not_undone"]]
+
+
+def undoing_of(plan: Any, *, behaviour: int = BEHAVIOUR) -> Simulation:
+    """Return an execution in which `s/b` begins to be undone."""
+    sim = Simulation(plan, lambda call: GONE if call.step == "s/d" else reply(call.step))
+    sim.state.started = replace(sim.state.started, behaviour=behaviour)
+    while not sim.state.compensation_count:
+        sim.happen(earliest(sim.pending))
+    return sim
+
+
+NOT_DONE = "the execution was cancelled before this was undone"
+
+
+def test_a_cancel_says_of_an_undoing_without_a_call_that_it_did_not_happen() -> None:
+    sim = undoing_of(waits_first(then=ask("call")))
+    assert left_by_a_cancel(sim) == [f"s/b: {NOT_DONE}", f"s/a: {NOT_DONE}"]
+
+
+def test_a_cancel_says_of_an_undoing_after_its_first_call_that_nobody_knows() -> None:
+    sim = undoing_of(waits_first(then=ask("call")))
+    while "s/b.compensate/undo/call" not in sim.state.calls:
+        sim.happen(earliest(sim.pending))
+    assert "is not known" in left_by_a_cancel(sim)[0]
+
+
+def test_an_undoing_that_begins_after_another_has_made_no_call() -> None:
+    plan = plan_with(
+        saga(
+            {**done("a"), "compensate": {"type": "wait", "for": "1h"}},
+            done("b"),
+            ask("d"),
+        )
+    )
+    sim = undoing_of(plan)
+    while "s/b" not in sim.state.undone:
+        sim.happen(earliest(sim.pending))
+    assert left_by_a_cancel(sim) == [f"s/a: {NOT_DONE}"]
+
+
+def test_an_execution_of_the_second_behaviour_says_what_it_said() -> None:
+    sim = undoing_of(waits_first(then=ask("call")), behaviour=2)
+    told, other = left_by_a_cancel(sim)
+    assert "is not known" in told
+    assert other == f"s/a: {NOT_DONE}"
+
+
+@pytest.mark.parametrize(("behaviour", "is_kept"), [(BEHAVIOUR, True), (2, False)])
+def test_a_snapshot_keeps_whether_a_call_was_made(behaviour: int, is_kept: bool) -> None:
+    sim = undoing_of(waits_first(then=ask("call")), behaviour=behaviour)
+    assert sim.state.root is not None
+    [run] = sim.state.root.runs.values()
+    saved = undoing_json(run.memory)
+    assert isinstance(saved, dict)
+    # Versions that do not know the third behaviour go on with the second.
+    assert ("is_called" in saved) is is_kept
+    assert undoing_json(load_undoing(saved)) == saved
