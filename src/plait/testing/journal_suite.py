@@ -228,6 +228,24 @@ class JournalSuite(FindingSuite, AnewSuite, LanesSuite, UpkeepSuite):
         history = await store.read("x1")
         assert (history.waiting, history.aside) == ((), waiting[1:])
 
+    async def test_messages_are_heard_in_the_order_in_which_they_were_posted(
+        self, store: Store
+    ) -> None:
+        for name in ("x2", "x1"):
+            await self.begin(store, name)
+        # Not the order of their ids, nor its opposite.
+        posted = [
+            Message(one, f"x{1 + place % 2}", one.encode())
+            for place, one in enumerate(["m9", "m10", "m1", "z", "a", "m2"])
+        ]
+        for message in posted:
+            await store.post(message)
+        told = await store.beat(ANN, NOW_MS, LATER_MS)
+        for name in ("x1", "x2"):
+            own = [one for one in posted if one.execution_id == name]
+            assert [one for one in told if one.execution_id == name] == own
+            assert [*(await store.read(name)).waiting] == own
+
     async def test_hearing_needs_no_entry(self, store: Store) -> None:
         summary = await self.begin(store, "x1")
         await store.post(Message("m1", "x1", b""))

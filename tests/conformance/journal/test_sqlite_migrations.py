@@ -21,6 +21,7 @@ from plait.kernel import Kernel
 from plait.operations import verify_all
 from plait.ports.journal import (
     TERMINAL,
+    Message,
     NewExecution,
     Search,
     Standing,
@@ -106,6 +107,29 @@ async def test_records_of_an_old_store_are_there(released: Path, tmp_path: Path)
     (version,) = await records.change([Change("key", "north", "k2", b"{}")], 1)
     assert version == 5
     await records.close()
+
+
+@pytest.mark.parametrize("released", SCHEMAS[:-1], ids=lambda path: path.stem)
+async def test_messages_of_an_old_store_wait_still(released: Path, tmp_path: Path) -> None:
+    old = made_of(released, tmp_path / "old.db")
+    with closing(sqlite3.connect(old)) as connection:
+        connection.executemany(
+            "INSERT INTO messages (execution, id, body, is_heard) VALUES (4, ?, ?, ?)",
+            [("m1", b"waits", 0), ("m2", b"heard", 1), ("m3", b"aside", 2)],
+        )
+        connection.commit()
+    store = await SqliteStore.open(old)
+    (waiting,) = await store.find(Search(statuses=("running",)))
+    own_id = waiting.new.execution_id
+    history = await store.read(own_id)
+    assert history.waiting == (Message("m1", own_id, b"waits"),)
+    assert history.aside == (Message("m3", own_id, b"aside"),)
+    # What was heard is known still, and a new one comes after those that wait.
+    for message_id in ("m2", "a1"):
+        await store.post(Message(message_id, own_id, b"again"))
+    waiting_ids = [one.message_id for one in (await store.read(own_id)).waiting]
+    assert waiting_ids == ["m1", "a1"]
+    await store.close()
 
 
 @every_schema

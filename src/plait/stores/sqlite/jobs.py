@@ -67,6 +67,8 @@ _MESSAGES: Final = (
     " JOIN standings s ON s.execution = m.execution AND s.owner = ?"
     " JOIN executions e ON e.number = m.execution WHERE m.is_heard = 0"
 )
+# With a sign: for the order alone nobody goes through all that was ever posted.
+_AS_POSTED: Final = " ORDER BY +m.number"
 _ENTRY: Final = (
     "INSERT INTO entries (execution, number, body, digest, blob) VALUES (?, ?, ?, ?, ?)"
 )
@@ -229,7 +231,8 @@ def beat(
     for one in _dead(connection, worker_id, now_ms, dead):
         leave(connection, one)
     connection.execute(_FREE_OF_NOBODY)
-    return [Message(*row) for row in connection.execute(_MESSAGES, (worker_id,))]
+    rows = connection.execute(_MESSAGES + _AS_POSTED, (worker_id,))
+    return [Message(*row) for row in rows]
 
 
 def prolong(connection: Connection, worker_id: str, until_ms: int) -> None:
@@ -277,7 +280,7 @@ def told(connection: Connection) -> list[int]:
 
 def messages_of(connection: Connection, number: int, worker_id: str) -> list[Message]:
     """Return the messages for an execution, if the worker holds it."""
-    statement = f"{_MESSAGES} AND m.execution = ?"
+    statement = f"{_MESSAGES} AND m.execution = ?{_AS_POSTED}"
     return [Message(*row) for row in connection.execute(statement, (worker_id, number))]
 
 

@@ -276,15 +276,16 @@ def _history(
     )
     told = connection.execute(
         "SELECT is_heard, id, body FROM messages WHERE is_heard <> 1 AND execution ="
-        " (SELECT number FROM executions WHERE id = ?) ORDER BY id",
+        " (SELECT number FROM executions WHERE id = ?) ORDER BY +number",
         (execution_id,),
     )
     messages: dict[int, list[Message]] = {jobs.ASIDE: [], jobs.WAITS: []}
     for is_heard, id_, body in told:
         messages[is_heard].append(Message(id_, execution_id, body))
-    aside, waiting = (tuple(one) for one in messages.values())
+    aside, waiting = messages.values()
+    aside.sort(key=lambda message: message.message_id)
     listed = [entry_of(*entry) for entry in entries]
-    return History(summary_of(row), listed, aside, waiting)
+    return History(summary_of(row), listed, tuple(aside), tuple(waiting))
 
 
 def _plan(connection: sqlite3.Connection, plan_hash: str) -> bytes:
