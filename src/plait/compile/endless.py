@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from functools import partial
 
-from plait.compile.constants import Told, constant_of, is_surely, may_end_scope
+from plait.compile.constants import Told, is_surely, may_end_scope
 from plait.compile.drafts import Draft, ScopeDraft
 from plait.compile.findings import Findings
 from plait.compile.jumps import check_ways_out
 from plait.compile.order import behind
 from plait.compile.routes import check_route
+from plait.compile.unending import goes_on, may_win
 from plait.document.loops import NAMES, LoopStep
 from plait.document.steps.foreach import ForeachStep
 from plait.document.steps.parallel import ParallelStep
@@ -68,7 +69,7 @@ def _is_left(node: Draft, name: str, is_ended: Told) -> bool:
     else:
         del others[name]
         is_race = isinstance(model, ParallelStep) and model.join != "all"
-        if is_race and node.tree.parts.scopes_needed < len(node.scopes):
+        if is_race and may_win(node):
             return True
         is_parted = isinstance(model, ParallelStep) or (
             isinstance(model, SwitchStep) and model.strategy == "all_match"
@@ -83,16 +84,16 @@ def _check_loop(node: Draft, findings: Findings, is_ended: Told) -> None:
     `max_iterations` would, or `max_pages`, but by a failure: nobody wants a loop that
     always fails. One that ends at once, or else fails, is a warning.
     """
-    model, own = node.tree.model, node.templates.own
-    goes_on = _goes_on(node) and ("break" not in own or is_surely(own["break"], False))
-    if node.tree.is_broken or not (goes_on or _never_changes(node)):
+    model = node.tree.model
+    is_certain = goes_on(node)
+    if node.tree.is_broken or not (is_certain or _never_changes(node)):
         return
     inner = [one for scope in node.scopes.values() for one in scope.nodes]
     if any(map(may_end_scope, inner)) or is_ended():
         return
     if isinstance(model, LoopStep):
         hint = "let it read `previous` or a step inside, or give the loop a `break`"
-        if goes_on:
+        if is_certain:
             text = f"the loop '{model.id}' cannot end: its condition never changes"
             findings.error("P021", text, hint, node.tree.path)
         else:
@@ -104,16 +105,6 @@ def _check_loop(node: Draft, findings: Findings, is_ended: Told) -> None:
         text = f"the pages of '{model.id}' cannot end: `next` never changes"
         hint = "let it read what a page says of the next one, or give the step a `break`"
         findings.error("P021", text, hint, (*node.tree.path, "pages", "next"))
-
-
-def _goes_on(node: Draft) -> bool:
-    """Tell whether what says that a loop goes on never says anything else."""
-    model, own = node.tree.model, node.templates.own
-    if isinstance(model, LoopStep):
-        name, ends_at = model.ended_by
-        return is_surely(own.get(name), not ends_at)
-    cursor = constant_of(own.get("pages.next"))
-    return cursor is not None and cursor.value not in (None, False, "")
 
 
 def _never_changes(node: Draft) -> bool:

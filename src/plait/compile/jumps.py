@@ -125,6 +125,11 @@ def check_ways_out(nodes: Sequence[Draft], findings: Findings, is_ended: Told) -
             findings.error("P021", text, hint, (*step.path, "to"))
 
 
+def is_circle(nodes: Sequence[Draft]) -> bool:
+    """Tell whether a sequence with jumps never comes to its end."""
+    return 0 not in behind(_ways(nodes, ()), [len(nodes)])
+
+
 def _ways(nodes: Sequence[Draft], ends: Sequence[int]) -> Edges:
     """Return where each step of a sequence leads; its end is one position more."""
     jumps = jumps_in([node.tree for node in nodes])

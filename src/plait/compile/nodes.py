@@ -15,6 +15,7 @@ from plait.compile.jumps import targets_in
 from plait.compile.names import merged_headers
 from plait.compile.order import reversed_edges
 from plait.compile.policies import budget_of, policies_of
+from plait.compile.states import with_places
 from plait.compile.templates import StepTemplates, inherits
 from plait.document.retry import Retry
 from plait.document.step import Step, StepSettings
@@ -97,7 +98,7 @@ class NodeBuilder:
             ),
             templates=templates.own,
             scopes={name: self.scope(inner) for name, inner in draft.scopes.items()},
-            options=step.parts.options or {},
+            options=with_places(self._document, step.parts.options or {}),
         )
 
     def _scope_of(self, step: StepTree) -> str:

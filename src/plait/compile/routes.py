@@ -20,6 +20,37 @@ def check_route(node: Draft, findings: Findings, is_ended: Told) -> None:
     model = node.tree.model
     if not isinstance(model, RouteStep) or node.tree.is_broken:
         return
+    ways, surely = _handovers(node, model, findings)
+    circle = _circle(surely)
+    if circle and not is_ended():
+        text = f"{' → '.join([*circle, circle[0]])} hand over to each other for ever"
+        path = (*node.tree.path, "handlers", circle[0], "next")
+        findings.error("P021", text, "give one of them a `when`", path)
+    else:
+        _check_reached(node, model, ways, findings)
+
+
+def hands_over_for_ever(node: Draft) -> bool:
+    """Tell whether the first handler of a `route` surely leads into a circle."""
+    model = node.tree.model
+    if not isinstance(model, RouteStep) or node.tree.is_broken:
+        return False
+    surely = _handovers(node, model)[1]
+    name, walked = _first_of(model), set[str]()
+    while name in surely and name not in walked:
+        walked.add(name)
+        name = surely[name]
+    return name in walked
+
+
+def _handovers(
+    node: Draft, model: RouteStep, findings: Findings | None = None
+) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Return to whom each handler may hand over, and to whom it surely does.
+
+    Args:
+        findings: Is told of transitions that are never taken.
+    """
     ways: dict[str, list[str]] = {}
     surely: dict[str, str] = {}
     for name, handler in model.handlers.items():
@@ -29,18 +60,17 @@ def check_route(node: Draft, findings: Findings, is_ended: Told) -> None:
             if not _is(node, name, position, one, False)
         ]
         certain = [at for at in taken if _is(node, name, at, handler.next[at], True)]
-        if certain and certain[0] + 1 < len(handler.next):
+        if findings and certain and certain[0] + 1 < len(handler.next):
             _report_hidden(node, name, certain[0], findings)
         ways[name] = [handler.next[at].to for at in taken if at <= min(certain, default=at)]
         if certain[:1] == taken[:1] != [] and not _may_end(node, name):
             surely[name] = handler.next[certain[0]].to
-    circle = _circle(surely)
-    if circle and not is_ended():
-        text = f"{' → '.join([*circle, circle[0]])} hand over to each other for ever"
-        path = (*node.tree.path, "handlers", circle[0], "next")
-        findings.error("P021", text, "give one of them a `when`", path)
-    else:
-        _check_reached(node, model, ways, findings)
+    return ways, surely
+
+
+def _first_of(model: RouteStep) -> str:
+    """Return the handler with which a route begins."""
+    return model.start or next(iter(model.handlers))
 
 
 def _is(node: Draft, name: str, position: int, one: Handover, value: bool) -> bool:
@@ -73,7 +103,7 @@ def _circle(surely: dict[str, str]) -> list[str]:
 def _check_reached(
     node: Draft, model: RouteStep, ways: dict[str, list[str]], findings: Findings
 ) -> None:
-    start = model.start or next(iter(model.handlers))
+    start = _first_of(model)
     reached, left = {start}, [start]
     while left:
         new = set(ways[left.pop()]) - reached

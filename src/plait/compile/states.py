@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
-from plait.compile.constants import is_surely, may_end_scope
+from plait.compile.circles import check_circles, is_guarded, steps_of
+from plait.compile.constants import may_end_scope
 from plait.compile.drafts import Draft, ScopeDraft
 from plait.compile.findings import Findings
 from plait.compile.names import View, Visible, visible
@@ -44,6 +44,19 @@ def set_output(document: Document, draft: ScopeDraft, findings: Findings) -> Non
         draft.output = parse(OUTPUT, (), findings).template
 
 
+def with_places(document: Document, options: JsonObject) -> JsonObject:
+    """Return the options of a node, in which each state of a machine has its place."""
+    states = options.get("states")
+    if machine_of(document) is None or not isinstance(states, dict):
+        return options
+    placed: JsonObject = {
+        name: {**state, "place": [*document.place(("states", name))]}
+        for name, state in states.items()
+        if isinstance(state, dict)
+    }
+    return {**options, "states": placed}
+
+
 def _context(machine: StepTree) -> dict[str, Visible]:
     found: dict[str, Visible] = {}
     for scope in machine.scopes.values():
@@ -74,7 +87,7 @@ def check_states(document: Document, draft: ScopeDraft, findings: Findings) -> N
             if target is not None and target not in names:
                 _report_target(target, way, names, findings)
                 is_whole = False
-            elif target is not None and not _is_guarded(node, way, False):
+            elif target is not None and not is_guarded(node, way, False):
                 targets[state].add(target)
         _check_order(node, f"{key} {word}", ways, findings)
     for name, one in machine.states.items():
@@ -85,6 +98,7 @@ def check_states(document: Document, draft: ScopeDraft, findings: Findings) -> N
     if is_whole:
         _check_reached(machine, targets, findings)
         _check_dead_ends(machine, node, targets, findings)
+        check_circles(machine, node, findings)
 
 
 def _report_target(target: str, way: Way, known: JsonObject, findings: Findings) -> None:
@@ -98,16 +112,9 @@ def _report_target(target: str, way: Way, known: JsonObject, findings: Findings)
     findings.error("P030", f"there is no state '{target}' to go to", hint, path)
 
 
-def _is_guarded(node: Draft, way: Way, value: bool) -> bool:
-    """Tell whether the guard of a transition is always `value`."""
-    if way.transition.guard is None:
-        return value
-    return is_surely(node.templates.own.get(f"guard {way.name}"), value)
-
-
 def _check_order(node: Draft, told: str, ways: list[Way], findings: Findings) -> None:
     for way in ways[:-1]:
-        if _is_guarded(node, way, True):
+        if is_guarded(node, way, True):
             text = f"this answers every `{told}`: those behind it are never taken"
             findings.error("P034", text, "give it a guard, or put it last", way.path)
 
@@ -152,14 +159,8 @@ def _check_dead_ends(
     for name, state in machine.states.items():
         if state.final or targets[name] - {name}:
             continue
-        if any(may_end_scope(step) for step in _steps_of(node, name)):
+        if any(may_end_scope(step) for step in steps_of(node, name)):
             continue
         text = f"state '{name}' is never left and not final: an execution waits for ever"
         hint = "set `final: true`, or give it a transition"
         findings.warning("P032", text, hint, ("states", name))
-
-
-def _steps_of(node: Draft, state: str) -> Iterator[Draft]:
-    for name, scope in node.scopes.items():
-        if name.partition(" ")[0] == state:
-            yield from scope.nodes

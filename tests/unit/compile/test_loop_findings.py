@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.unit.compile.reading import lines_of_steps
@@ -117,6 +119,24 @@ def race(join: str, *branches: str) -> str:
     return f"{{id: p, type: parallel, join: {join}, branches: {{{named}}}}}"
 
 
+TRY = f"{{id: t, type: try, finally: {{steps: [{WORK}]}}, steps: [ENDLESS]}}"
+# Runs for ever, or not at all.
+MAYBE = '{{id: m, type: sequence, condition: "${{{}}}", steps: [ENDLESS]}}'
+
+
+def unlike(steps: str, endless: str) -> str:
+    """Return steps in which `ENDLESS` and races have ids of their own."""
+    parts = re.split("ENDLESS|id: p", steps)
+    marks = re.findall("ENDLESS|id: p", steps)
+    own = [
+        f"id: p{at}"
+        if mark == "id: p"
+        else re.sub(r"(id: |to: (?=a))(\w+)", rf"\1\g<2>{at}", endless)
+        for at, mark in enumerate(marks)
+    ]
+    return "".join(map("".join, zip(parts, [*own, ""], strict=True)))
+
+
 @pytest.mark.parametrize("endless", [HEARTBEAT, CIRCLE, HANDOVER])
 @pytest.mark.parametrize(
     "steps",
@@ -162,6 +182,30 @@ def test_p021_what_only_waits_for_a_loop_does_not_end_it(
     lines = [f"- {one.replace('ENDLESS', endless)}" for one in steps]
     found = lines_of_steps("\n".join(lines).replace("VIA", "depends_on"))
     assert [one.split()[1] for one in found if "P009" not in one] == ["P021"]
+
+
+@pytest.mark.parametrize("endless", [HEARTBEAT, CIRCLE, HANDOVER])
+@pytest.mark.parametrize(
+    ("steps", "count"),
+    [
+        (race("any", "ENDLESS", "ENDLESS"), 2),
+        (race("2", "ENDLESS", WORK, "ENDLESS"), 2),
+        (race("any", "ENDLESS", race("any", "ENDLESS", "ENDLESS")), 3),
+        (race("any", "{id: q, type: sequence, steps: [ENDLESS]}", "ENDLESS"), 2),
+        (race("any", TRY, "ENDLESS"), 2),
+        (race("any", race("all", WORK, "ENDLESS"), "ENDLESS"), 2),
+        (race("any", WORK, race("any", "ENDLESS", "ENDLESS")), 0),
+        (race("any", f"ENDLESS, {WORK}, {STOP}", "ENDLESS"), 0),
+        (race("2", "ENDLESS", WORK, "ENDLESS", WORK), 0),
+        (race("any", MAYBE.format("input.a"), MAYBE.format("!input.a")), 0),
+        (race("any", "ENDLESS", TRY.replace("type", "disabled: true, type")), 0),
+    ],
+)
+def test_p021_a_race_of_which_too_few_branches_ever_end(
+    endless: str, steps: str, count: int
+) -> None:
+    found = lines_of_steps(f"- {unlike(steps, endless)}")
+    assert [one.split()[1] for one in found] == ["P021"] * count
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,58 @@ def test_what_never_happens_leads_nowhere() -> None:
     assert [line[:18] for line in found(states)] == ["4:6: warning P032 "]
 
 
+AT_ONCE = "follow each other at once"
+
+
+@pytest.mark.parametrize(
+    ("states", "lines"),
+    [
+        (
+            "  a: {after: {0s: b}}\n  b: {after: {PT0S: a}}",
+            [
+                "4:19: P021 a → b → a follow each other at once, for ever (let an `after` "
+                "take some time, or guard a transition that leads out)"
+            ],
+        ),
+        ("  a: {after: {0ms: [{target: a, guard: '${ 1 < 2 }'}]}}", ["4:21: P021 a → a"]),
+        (
+            "  a: {after: {0s: [{target: b, guard: '${input.x}'}, a]}}\n"
+            "  b: {after: {1s: c, 0s: [{target: c, guard: false}, a]}}\n  c: {final: true}",
+            ["4:54: P021 a → b → a"],
+        ),
+        (
+            "  a: {after: {0s: b}}\n  b: {after: {0s: b}, on: {error: c}}\n"
+            "  c: {final: true}",
+            ["5:19: P021 b → b follow"],
+        ),
+        (
+            "  a: {after: {0s: a}, on: {go: b}}\n  b: {final: true}",
+            ["4:19: warning P021 a → a follow each other at once, until an event or"],
+        ),
+    ],
+)
+def test_states_that_follow_each_other_at_once_for_ever_are_found(
+    states: str, lines: list[str]
+) -> None:
+    shown = [line for line in found(states) if AT_ONCE in line]
+    assert len(shown) == len(lines)
+    assert all(line.startswith(told) for told, line in zip(lines, shown, strict=True))
+
+
+@pytest.mark.parametrize(
+    "states",
+    [
+        "  a: {after: {0s: b}}\n  b: {after: {1ms: a}}",
+        "  a: {after: {0s: [{target: b, guard: '${input.x}'}, a]}}\n  b: {final: true}",
+        "  a: {after: {0s: [{target: b, guard: '${input.x}'}]}}\n  b: {after: {0s: a}}",
+        "  a: {after: {0s: [{actions: [{id: x, type: set, value: 1}]}, a]}}",
+        "  a: {after: {0s: a}, entry: [{id: r, type: return, condition: '${input.x}'}]}",
+    ],
+)
+def test_states_that_something_may_lead_out_of_are_no_circle(states: str) -> None:
+    assert not [line for line in found(states) if AT_ONCE in line]
+
+
 def test_p012_names_the_action_that_a_step_is_inside() -> None:
     lines = found(
         "  a:\n"

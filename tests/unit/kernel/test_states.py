@@ -67,6 +67,8 @@ def test_a_machine_that_goes_in_circles_by_itself_fails(circling: Any) -> None:
     )
     assert result.failure is not None
     assert (result.failure.code, result.failure.step) == ("limit.transitions", "states[a]")
+    assert result.failure.place is not None
+    assert result.failure.place.pointer == "/states/a"
     assert len(course(result)) == 101
 
 

@@ -31,6 +31,7 @@ from plait.kernel.views import absent_view, moment_text
 from plait.model.errors import Advice
 from plait.model.failure import Failure
 from plait.model.json import JsonObject, JsonValue
+from plait.model.place import Place
 from plait.plan import Node
 
 ERROR: Final = "error"
@@ -267,7 +268,7 @@ class StatesMachine(Machine):
             # Not at the machine's own address: who resumes it must not begin it anew, and
             # forget what it was told.
             where = f"{run.path}[{run.memory.state}][after]"
-            failure = error.failure().at(step=where, attempts=0, place=run.node.place)
+            failure = error.failure().at(step=where, attempts=0, place=_place(run))
             kernel.fail(x, run, failure)
             return False
         for signal in list(kept(x)):
@@ -313,7 +314,7 @@ def _circling(run: Run) -> Failure:
     details: JsonObject = {"state": state, "transitions_max": TRANSITIONS_MAX}
     failure = Failure("limit.transitions", text, details, Advice.FIX_REQUEST)
     # Not at the machine's own address: who resumes it must not begin it anew.
-    return failure.at(step=f"{run.path}[{state}]", attempts=0, place=run.node.place)
+    return failure.at(step=f"{run.path}[{state}]", attempts=0, place=_place(run))
 
 
 def takes(run: Run) -> list[str]:
@@ -325,6 +326,13 @@ def _state(run: Run) -> dict[str, Any]:
     states = cast("dict[str, Any]", run.node.options["states"])
     found: dict[str, Any] = states[run.memory.state]
     return found
+
+
+def _place(run: Run) -> Place:
+    """Return where the state that a machine is in stands."""
+    # Plans of executions that are older than this have no places of states.
+    found = _state(run).get("place")
+    return run.node.place if found is None else Place(*found)
 
 
 def _nodes(run: Run) -> dict[str, None]:
