@@ -136,12 +136,13 @@ class HierarchicalRouter(Pattern[In, Out]):
                     more = f" ({hint})" if hint else ""
                     text = f"desk '{desk.name}' hands on to '{one}', which is not there"
                     raise ValueError(f"{what}: {text}{more}")
+        following = {desk.name: desk.to for desk in self.desks}
         reached, todo = set[str](), [names[0]]
         while todo:
             name = todo.pop()
             if name not in reached:
                 reached.add(name)
-                todo += next(one.to for one in self.desks if one.name == name)
+                todo += following[name]
         lost = [name for name in names if name not in reached]
         if lost:
             raise ValueError(f"{what}: nobody hands on to desk '{lost[0]}'")

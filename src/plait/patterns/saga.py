@@ -105,7 +105,7 @@ class Saga(Pattern[C, dict[str, Any]]):
 
     Args:
         name: Under which a journal keeps its runs.
-        steps: At least one. A step can also be added by a decorator: see `step`.
+        steps: At least one.
         timeout_s: The whole way forward, seconds; what is undone afterwards takes its own.
 
     Raises:

@@ -6,13 +6,31 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, assert_type
 
 import pytest
 from mypy import api
 
-from plait.patterns import Context, ErrorInfo, PatternFailed, Pipeline, Retry
+from plait.compile import compile_text
+from plait.patterns import (
+    Context,
+    Desk,
+    ErrorInfo,
+    FanOutFanIn,
+    HierarchicalRouter,
+    PatternFailed,
+    Pipeline,
+    Retry,
+    Route,
+    Router,
+    Saga,
+    SagaStep,
+    State,
+    StateMachine,
+    Transition,
+)
 from plait.patterns.pipeline import PipelineOutcome
 
 
@@ -316,3 +334,69 @@ async def test_hooks_without_annotations_are_given_an_error_info() -> None:
     told = await Pipeline.begin("p", refuse, on_error=lambda e: e.code).run("x")
     assert told.failure is not None
     assert told.failure.code == "python.ValueError"
+
+
+def plus_one(number: int) -> int:
+    return number + 1
+
+
+def compiled_steps(patched: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that grows with the number of steps of each document compiled."""
+    counts: list[int] = []
+
+    def counted(data: bytes, **settings: Any) -> Any:
+        made = compile_text(data, **settings)
+        counts.append(len(made.plan.scope.nodes))
+        return made
+
+    patched.setattr("plait.patterns.base.compile_text", counted)
+    return counts
+
+
+@pytest.mark.parametrize("join", ["then", "or"])
+async def test_a_stage_is_compiled_once_by_itself_and_once_with_all_others(
+    monkeypatch: pytest.MonkeyPatch, join: str
+) -> None:
+    counts = compiled_steps(monkeypatch)
+    whole = Pipeline.begin("count", plus_one, name="s0")
+    for number in range(1, 40):
+        if join == "then":
+            whole = whole.then(plus_one, name=f"s{number}")
+        else:
+            whole = whole | Pipeline.begin("other", plus_one, name=f"s{number}")
+    assert max(counts) <= 2
+    assert sum(counts) <= 4 * 40
+    counts.clear()
+    assert (await whole.run(2)).output == 42
+    assert (await whole.run(3)).output == 43
+    assert counts == [40]
+
+
+def test_too_many_stages_in_a_row_that_may_be_skipped_are_refused_when_added() -> None:
+    def chain(count: int) -> Pipeline[int, int]:
+        whole = Pipeline.begin("p", plus_one, name="s0", skip_when=bool)
+        for number in range(1, count):
+            whole = whole.then(plus_one, name=f"s{number}", skip_when=bool)
+        return whole
+
+    assert chain(25).plan
+    with pytest.raises(ValueError, match="too deeply nested"):
+        chain(100)
+
+
+def test_parts_of_all_other_patterns_are_compiled_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counts = compiled_steps(monkeypatch)
+    names = [f"n{number}" for number in range(30)]
+    Saga[int]("saga", [SagaStep(one, plus_one, plus_one) for one in names])
+    Router[int, int]("router", [Route(one, plus_one, bool) for one in names])
+    FanOutFanIn[int, Any]("fan", dict.fromkeys(names, plus_one), max_concurrency=3)
+    desks = [Desk(one, plus_one, to=names[at + 1 :]) for at, one in enumerate(names)]
+    HierarchicalRouter[int, int]("desks", desks)
+    states = {
+        one: State({"go": Transition(to, guard=plus_one)}, entry=plus_one)
+        for one, to in pairwise(names)
+    }
+    StateMachine[int, str, str]("machine", "n0", {**states, "n29": State(final=True)})
+    assert len(counts) == 5
