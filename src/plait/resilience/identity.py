@@ -10,6 +10,7 @@ Rule 2. Another process has other objects: there only names tell functions apart
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -19,11 +20,42 @@ from plait.resilience.policy import Policy
 # Numbers, not addresses: an address comes again when its object has gone.
 _NUMBERS: Final[WeakKeyDictionary[Any, int]] = WeakKeyDictionary()
 _COUNT: Final = itertools.count(1)
+# What the first function of each name was made of; it may have gone since.
+_FIRST: Final[dict[tuple[str, str], tuple[Any, Any, Any]]] = {}
 
 
 def has_own_name(function: Any, name: str) -> bool:
     """Tell at a glance whether `name` can mean no other function than this one."""
-    return getattr(function, "__closure__", None) is None and "<" not in name
+    if getattr(function, "__closure__", None) is not None or "<" in name:
+        return False
+    return _is_first(function, name)
+
+
+def _is_first(function: Any, name: str) -> bool:
+    """Tell whether no other function was known by this name before this one."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return True
+    known = _FIRST.get((function.__module__, name))
+    if known is None:
+        known = _FIRST[function.__module__, name] = _made_of(function)
+    is_same = known[0] is code and known[1] is function.__defaults__ and known[2] is None
+    return is_same or _is_equal(known, _made_of(function))
+
+
+def _made_of(function: Any) -> tuple[Any, Any, Any]:
+    return function.__code__, function.__defaults__, function.__kwdefaults__
+
+
+def _is_equal(known: tuple[Any, Any, Any], other: tuple[Any, Any, Any]) -> bool:
+    """Tell whether two functions are one: a module may have been loaded again."""
+    if known[0] != other[0]:
+        return False
+    try:
+        # By `==` alone the defaults 1 and True are one.
+        return bool(known[1:] == other[1:]) and repr(known[1:]) == repr(other[1:])
+    except Exception:  # of a default that compares to nothing
+        return False
 
 
 def numbered(function: Any, name: str) -> str:
@@ -58,6 +90,37 @@ def check_named(function: Any) -> None:
             "around it, or is a lambda; other processes could not tell their answers "
             "apart: give `key`, a function of the arguments that names what it holds"
         )
+
+
+def check_alone(function: Any, name: str) -> None:
+    """Refuse a function if its name means another one by now, as it is called.
+
+    Raises:
+        TypeError: It does.
+    """
+    held = _held(sys.modules.get(function.__module__), name)
+    owner = list(_wrapped(held))[-1] if held is not None else None
+    if getattr(owner, "__qualname__", None) == name and hasattr(owner, "__code__"):
+        inner = list(_wrapped(function))[-1]
+        is_alone = owner is inner or (
+            hasattr(inner, "__code__") and _is_equal(_made_of(owner), _made_of(inner))
+        )
+    else:
+        is_alone = _is_first(function, name)
+    if not is_alone:
+        raise TypeError(
+            f"{name} is the name of another function of {function.__module__}, too; other "
+            "processes could not tell their answers apart: give one of them another name, "
+            "or give `key`, a function of the arguments, and `name`"
+        )
+
+
+def _held(module: Any, name: str) -> Any:
+    """Return what a module holds under a qualified name; None: nothing."""
+    found = module
+    for word in name.split("."):
+        found = getattr(found, word, None)
+    return found
 
 
 def seen_by(policy: Policy, function: Any) -> Any:

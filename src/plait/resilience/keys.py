@@ -11,7 +11,7 @@ from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, ParamSpec, TypeAlias, TypeVar
 
-from plait.resilience.identity import check_named, has_own_name, numbered
+from plait.resilience.identity import check_alone, check_named, has_own_name, numbered
 from plait.resilience.policy import Policy
 
 P = ParamSpec("P")
@@ -84,11 +84,11 @@ def call_key(
                 f"{name or function!r} belongs to an object that its key would not name; "
                 "give `key`, a function of the arguments"
             )
-        if not has_own_name(function, name):
-            if is_shared:
-                check_named(function)
-            else:
-                name = numbered(function, name)
+        if is_shared:
+            check_named(function)
+            check_alone(function, name)
+        elif not has_own_name(function, name):
+            name = numbered(function, name)
         made: Any = args if not kwargs else (*args, *sorted(kwargs.items()))
     else:
         made = key(*args, **kwargs)
