@@ -92,7 +92,7 @@ def is_about(intent: str) -> Callable[[Known], bool]:
     return wants
 
 
-ROUTING = Router[Known, str](
+ROUTING = Router(
     "intent-routing",
     [
         Route("vip", to_manager, is_vip, priority=10, timeout_s=2, retry=AGAIN),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import (
     Any,
     ClassVar,
@@ -11,6 +11,7 @@ from typing import (
     Generic,
     Literal,
     TypeAlias,
+    TypedDict,
     TypeVar,
     Unpack,
     get_args,
@@ -27,6 +28,8 @@ from plait.patterns.outcome import Outcome, decoder
 
 In = TypeVar("In")
 Out = TypeVar("Out")
+Value = TypeVar("Value")
+Out_co = TypeVar("Out_co", covariant=True)
 
 Strategy: TypeAlias = Literal["first_match", "all_match", "weighted"]
 
@@ -37,8 +40,19 @@ _WEIGHT_MAX: Final = 1e9
 _PRIORITY_MAX: Final = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Route(Generic[In]):
+class RouteSettings(TypedDict, total=False):
+    """How a route is chosen and runs, beside its functions: see `Route`."""
+
+    priority: int
+    weight: float
+    timeout_s: float | None
+    attempt_timeout_s: float | None
+    retry: Retry | int | None
+    effect: str
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Route(Generic[In, Out_co]):
     """One way.
 
     Attributes:
@@ -53,7 +67,7 @@ class Route(Generic[In]):
     """
 
     name: str
-    handler: Callable[[In], Any]
+    handler: Callable[[In], Awaitable[Out_co] | Out_co]
     when: Callable[[In], Any] | None = None
     priority: int = 0
     weight: float = 1.0
@@ -61,6 +75,38 @@ class Route(Generic[In]):
     attempt_timeout_s: float | None = None
     retry: Retry | int | None = None
     effect: str = "keyed"
+
+    # Two overloads, so that a coroutine's route is one of what it returns in the end.
+    @overload
+    def __init__(
+        self,
+        name: str,
+        handler: Callable[[In], Awaitable[Out_co]],
+        when: Callable[[In], Any] | None = None,
+        **settings: Unpack[RouteSettings],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        name: str,
+        handler: Callable[[In], Out_co],
+        when: Callable[[In], Any] | None = None,
+        **settings: Unpack[RouteSettings],
+    ) -> None: ...
+    def __init__(
+        self,
+        name: str,
+        handler: Callable[[In], Any],
+        when: Callable[[In], Any] | None = None,
+        **settings: Unpack[RouteSettings],
+    ) -> None:
+        unknown = settings.keys() - RouteSettings.__annotations__.keys()
+        if unknown:
+            raise TypeError(f"route '{name}' has no setting '{min(unknown)}'")
+        given = {"name": name, "handler": handler, "when": when, **settings}
+        for field in fields(self):
+            # It is frozen for everybody else.
+            object.__setattr__(self, field.name, given.get(field.name, field.default))
 
 
 @dataclass(frozen=True)
@@ -104,10 +150,28 @@ class Router(Pattern[In, Out]):
 
     kind: ClassVar[str] = "router"
 
+    @overload
+    def __init__(
+        self: Router[In, dict[str, Value]],
+        name: str,
+        routes: Iterable[Route[In, Value]],
+        *,
+        strategy: Literal["all_match"],
+        default: Callable[[In], Any] | None = None,
+    ) -> None: ...
+    @overload
     def __init__(
         self,
         name: str,
-        routes: Iterable[Route[In]],
+        routes: Iterable[Route[In, Out]],
+        *,
+        strategy: Literal["first_match", "weighted"] = "first_match",
+        default: Callable[[In], Awaitable[Out] | Out] | None = None,
+    ) -> None: ...
+    def __init__(
+        self,
+        name: str,
+        routes: Iterable[Route[In, Any]],
         *,
         strategy: Strategy = "first_match",
         default: Callable[[In], Any] | None = None,
@@ -168,7 +232,7 @@ class Router(Pattern[In, Out]):
             before = test
         return tests
 
-    def _case(self, route: Route[In]) -> JsonObject:
+    def _case(self, route: Route[In, Any]) -> JsonObject:
         own = limits(
             f"{self.kind} '{self.name}': {route.name}",
             timeout_s=route.timeout_s,

@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, assert_type
 
 import pytest
@@ -116,6 +116,43 @@ async def test_a_lot_follows_the_weights_and_the_conditions() -> None:
     assert abs(taken["new"] - 100) < 36
 
 
+def plus_one(number: int) -> int:
+    return number + 1
+
+
+def remainder(number: int) -> int:
+    return number % 2
+
+
+async def word(number: int) -> str:
+    return "odd" if number % 2 else "even"
+
+
+def test_what_a_router_takes_and_yields_is_inferred() -> None:
+    number = Route("number", plus_one, remainder)
+    said = Route("word", word, remainder, priority=1)
+    assert_type(number, Route[int, int])
+    assert_type(said, Route[int, str])
+    assert_type(Router("r", [number]), Router[int, int])
+    assert_type(Router("r", [said], default=word), Router[int, str])
+    assert_type(Router("r", [said, Route("two", str, remainder)]), Router[int, str])
+    one = Router("r", [Route("one", plus_one, lambda n: n > 1)], default=plus_one)
+    assert_type(one, Router[int, int])
+    both = Router("r", [said], strategy="all_match")
+    assert_type(both, Router[int, dict[str, str]])
+
+
+def test_a_route_has_no_other_settings_and_stays_as_it_is() -> None:
+    route = Route("a", plus_one, remainder, priority=2)
+    assert replace(route, weight=3.0) == Route(
+        "a", plus_one, remainder, priority=2, weight=3.0
+    )
+    with pytest.raises(AttributeError):
+        route.name = "b"  # type: ignore[misc]
+    with pytest.raises(TypeError, match="route 'a' has no setting 'prio'"):
+        Route("a", plus_one, remainder, prio=3)  # type: ignore[call-overload]
+
+
 async def test_a_handlers_result_is_what_it_says() -> None:
     def find(topic: str) -> Mail:
         return Mail(topic, vip=True)
@@ -125,7 +162,7 @@ async def test_a_handlers_result_is_what_it_says() -> None:
 
 
 async def test_a_condition_that_is_neither_true_nor_false_fails_the_run() -> None:
-    router = Router[int, int]("odd", [Route("odd", abs, lambda n: n % 2)])
+    router = Router("odd", [Route("odd", plus_one, remainder)])
     outcome = await router.run(3)
     assert outcome.failure is not None
     assert outcome.failure.code.startswith("expression.")
@@ -170,7 +207,7 @@ def yes(value: Any) -> bool:
             "a: weight: a number from 0",
         ),
         (
-            lambda: Router("r", [Route("a", yes, yes)], strategy="frist_match"),  # type: ignore[arg-type]
+            lambda: Router("r", [Route("a", yes, yes)], strategy="frist_match"),  # type: ignore[call-overload]
             "strategy: 'frist_match' is none; write first_match or all_match or weighted",
         ),
         (
@@ -178,7 +215,7 @@ def yes(value: Any) -> bool:
             "there are two of the name 'a'",
         ),
         (lambda: Router("r", [Route("default", yes, yes)]), "names what no route fits"),
-        (lambda: Router("r", [Route("a", yes, 3)]), "a.when: a function is needed"),  # type: ignore[arg-type]
+        (lambda: Router("r", [Route("a", yes, 3)]), "a.when: a function is needed"),  # type: ignore[call-overload]
     ],
 )
 def test_misuse_fails_when_the_router_is_made(make: Callable[[], Any], said: str) -> None:
