@@ -10,6 +10,7 @@ from typing import Final
 from tests.proof import (
     damage,
     deaths,
+    forgeries,
     hangs,
     hostile,
     killings,
@@ -39,6 +40,7 @@ ROWS: Final = (
     Row(7, "sagas that fail and crash while they are undone", sagas.run),
     Row(8, "planted bugs are caught", storms.hunt),
     Row(12, "hostile input to all that is served", hostile.run),
+    Row(13, "calls that only the gateway could make", forgeries.run),
     Row(15, "SIGTERM of the gateway at 0.8 of its capacity", stops.run),
     Row(16, "recovery of a thousand executions", _return),
 )

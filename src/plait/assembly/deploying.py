@@ -138,8 +138,12 @@ def deploying(
 def deployments(
     settings: Settings, records: Records, connectors: Iterable[Connector] | None = None
 ) -> StoredDeployments:
-    """Return deployments that nobody in this process serves."""
-    return StoredDeployments(records, compiler(settings, connectors), now_ms=_now_ms)
+    """Return deployments that nobody in this process serves, for the operator at hand.
+
+    What a command deploys are the operator's own files: they are trusted as such.
+    """
+    compiles = compiler(settings, connectors)
+    return StoredDeployments(records, compiles, now_ms=_now_ms, is_operators=True)
 
 
 def compiler(settings: Settings, connectors: Iterable[Connector] | None = None) -> Compiles:

@@ -95,8 +95,9 @@ class Section(BaseModel):
 
 
 class EgressSection(Section):
-    """Which hosts out of templates may be called. Hosts that stand literally in a document
-    are the operator's own words and need no permission."""
+    """Which hosts may be called that are not the operator's own words: those out of
+    templates, and all of documents that came over the API. Hosts that stand literally in
+    the operator's files need no permission."""
 
     allow_private: bool = False
     """Allow private addresses: loopback, link-local, RFC 1918 and their kin. Metadata

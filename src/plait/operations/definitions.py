@@ -16,6 +16,7 @@ from plait.model.diagnostic import Diagnostic, Severity
 from plait.model.errors import Advice, PlaitError
 from plait.model.json import JsonObject
 from plait.plan import Plan, all_nodes
+from plait.plan.origin import without_trust
 
 _NAME = "definition"
 
@@ -57,9 +58,10 @@ def compiles(
 
     def compiled(data: bytes) -> Plan:
         try:
-            return compile_text(data, name=_NAME, catalog=catalog, limits=limits).plan
+            made = compile_text(data, name=_NAME, catalog=catalog, limits=limits)
         except CompileErrors as error:
             raise InvalidDefinition(error.diagnostics) from error
+        return without_trust(made.plan)
 
     async def plan_of(definition: JsonObject) -> Plan:
         data = orjson.dumps(definition, option=orjson.OPT_INDENT_2)

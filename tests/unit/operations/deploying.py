@@ -45,11 +45,16 @@ async def compiles(name: str, definition: str) -> Compiled:
 
 
 def service(
-    records: MemoryRecords, clock: Iterator[int] | None = None
+    records: MemoryRecords,
+    clock: Iterator[int] | None = None,
+    *,
+    is_operators: bool = False,
 ) -> StoredDeployments:
     """Return deployments whose moments are 0, 1000, 2000 ms."""
     moments = clock or count(0, 1000)
-    return StoredDeployments(records, compiles, now_ms=lambda: next(moments))
+    return StoredDeployments(
+        records, compiles, now_ms=lambda: next(moments), is_operators=is_operators
+    )
 
 
 def active(records: MemoryRecords) -> ActiveDeployments:

@@ -53,6 +53,24 @@ async def test_a_deployed_document_is_given_back_to_the_byte() -> None:
     assert [one["is_active"] for one in shown["versions"]] == [True]
 
 
+async def test_what_came_over_the_api_and_the_operators_file_are_two_versions() -> None:
+    records = MemoryRecords()
+    definition = "name: w\nsteps: [{id: a, type: http, request: {url: http://inner}}]\n"
+    trusted = []
+    for is_operators in (False, True, False):
+        made = service(records, is_operators=is_operators)
+        assert (await deploy(made, definition))["changed"]
+        found = active(records)
+        await found.look()
+        (one,) = found.all
+        assert one.compiled is not None
+        (step,) = one.compiled.plan.scope.nodes
+        trusted.append(step.options["host_is_literal"])
+    assert trusted == [False, True, False]
+    shown: Any = await made.get(LOCAL, "w")
+    assert len(shown["versions"]) == 2
+
+
 async def test_the_same_again_changes_nothing() -> None:
     records = MemoryRecords()
     made = service(records)

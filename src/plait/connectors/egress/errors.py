@@ -58,8 +58,9 @@ class ForbiddenAddress(ConnectorError):
 
     def __init__(self, *, host: str, reason: str) -> None:
         super().__init__(
-            f"host '{host}' is refused: {reason}; a host out of a template may only be "
-            "public, unless the operator's egress settings allow it",
+            f"host '{host}' is refused: {reason}; a host out of a template, or of a "
+            "document that came over the API, may only be public, unless the operator's "
+            "egress settings allow it",
             host=host,
             reason=reason,
         )

@@ -181,9 +181,9 @@ class HttpRequest(BaseModel):
         AfterValidator(_check_url),
         WithJsonSchema({"type": "string", "pattern": r"^[hH][tT][tT][pP][sS]?://|\$\{"}),
     ]
-    """Absolute URL, http or https. A host that stands here literally may be private; a
-    host out of a template has to be public, unless the operator's egress settings allow
-    it."""
+    """Absolute URL, http or https. A host that stands here literally, in a file of the
+    operator, may be private; one out of a template, or of a document that came over the
+    API, has to be public, unless the operator's egress settings allow it."""
     params: Pairs | None = None
     """Query parameters. A list repeats its name; null is left out."""
     headers: Headers | None = None

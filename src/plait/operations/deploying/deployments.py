@@ -94,6 +94,8 @@ class StoredDeployments:
         compiles: Makes a plan of a document.
         now_ms: Tells the moment, milliseconds since the Unix epoch.
         on_change: Awaited before a call that changed something returns: it serves that.
+        is_operators: Whether what is deployed through this is the operator's own: a
+            command at the machine. Nothing that a caller sends can say so.
     """
 
     def __init__(
@@ -103,11 +105,13 @@ class StoredDeployments:
         *,
         now_ms: Callable[[], int],
         on_change: Callable[[], Awaitable[object]] | None = None,
+        is_operators: bool = False,
     ) -> None:
         self._shelf = Shelf(records)
         self._compiles = compiles
         self._now_ms = now_ms
         self._on_change = on_change
+        self._is_operators = is_operators
 
     # -- looking -----------------------------------------------------------------------
 
@@ -322,7 +326,7 @@ class StoredDeployments:
             raise DeploymentRefused(
                 f"a description has at most {_DESCRIPTION_LENGTH_MAX} characters"
             )
-        document = Document(text, tuple(wanted.triggers))
+        document = Document(text, tuple(wanted.triggers), self._is_operators)
         compiled = await self._compiled(wanted.name or "workflow", document)
         if wanted.name not in ("", compiled.plan.name):
             raise DeploymentRefused(

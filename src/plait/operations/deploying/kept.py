@@ -120,14 +120,23 @@ class Deployed:
 
 @record
 class Document:
-    """What one version holds: the document's text, and triggers from beside it."""
+    """What one version holds: the document's text, and triggers from beside it.
+
+    Attributes:
+        is_operators: Whether it is a file that the operator deployed at the machine, whose
+            hosts are the operator's own words; one that came over the API is not.
+    """
 
     definition: str
     triggers: tuple[JsonObject, ...] = ()
+    is_operators: bool = False
 
 
 def version_of(document: Document) -> str:
-    """Return the id of what is deployed: equal for equal bytes and triggers.
+    """Return the id of what is deployed: equal for equal bytes, triggers and origin.
+
+    So what came over the API gets no trust of an equal file that the operator deployed; and
+    the operator can deploy what came so, to vouch for it.
 
     >>> version_of(Document("name: a")) == version_of(Document("name: a", ()))
     True
@@ -137,6 +146,8 @@ def version_of(document: Document) -> str:
     told = hashlib.sha256(document.definition.encode())
     if document.triggers:
         told.update(b"\0" + canonical_bytes([*document.triggers]))
+    if document.is_operators:
+        told.update(b"\0operator")
     return told.hexdigest()
 
 
@@ -211,7 +222,8 @@ def load_document(key: str, data: bytes) -> Document:
     """
     told = _fields(key, data)
     try:
-        return Document(told["definition"], tuple(told["triggers"]))
+        is_operators = told.get("is_operators") is True
+        return Document(told["definition"], tuple(told["triggers"]), is_operators)
     except (KeyError, TypeError) as error:
         raise DeploymentUnreadable(key) from error
 

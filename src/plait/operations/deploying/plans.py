@@ -15,6 +15,7 @@ from plait.operations.deploying.errors import DeploymentRefused
 from plait.operations.deploying.kept import Document
 from plait.plan import Webhook
 from plait.plan.codec import hash_plan
+from plait.plan.origin import without_trust
 
 # From a document's name and text to its plan; raises CompileErrors.
 Compiles: TypeAlias = Callable[[str, str], Awaitable[Compiled]]
@@ -28,6 +29,8 @@ async def compiled_version(compiles: Compiles, name: str, document: Document) ->
         DeploymentRefused: A trigger beside it is none, or cannot be with this workflow.
     """
     compiled = await compiles(name, document.definition)
+    if not document.is_operators:
+        compiled = replace(compiled, plan=without_trust(compiled.plan))
     if not document.triggers:
         return compiled
     plan = compiled.plan

@@ -16,77 +16,8 @@ from plait.connectors.http import HttpCalls, HttpSettings
 from plait.testing.calls_suite import call_to, failure_of, outcome_of, reply_of
 from plait.testing.upstream import Upstream
 from plait.testing.upstream_scripts import reply
+from tests.unit.connectors.forbidden import ADDRESSES, AMBIGUOUS, DISGUISES
 from tests.unit.connectors.scenes import http, on_both_loops
-
-ADDRESSES = """
-    127.0.0.1 127.0.0.2 127.255.255.254 127.1.2.3
-    0.0.0.0 0.0.0.1 10.0.0.1 10.255.255.255 172.16.0.1 172.31.255.255 192.168.0.1
-    100.64.0.1 100.127.255.254 169.254.0.1 169.254.169.254 168.63.129.16 100.100.100.200
-    192.0.0.1 192.0.0.192 192.0.2.1 198.18.0.1 198.19.255.255 198.51.100.1 203.0.113.1
-    192.88.99.1 224.0.0.1 239.255.255.255 240.0.0.1 255.255.255.255
-    [::] [::1] [0:0:0:0:0:0:0:1] [0000::0001] [::ffff:127.0.0.1] [::ffff:7f00:1]
-    [::ffff:10.0.0.1] [::ffff:169.254.169.254] [::ffff:0:0] [::127.0.0.1] [::a00:1]
-    [64:ff9b::127.0.0.1] [64:ff9b::a9fe:a9fe] [64:ff9b:1::10.0.0.1]
-    [2002:7f00:1::] [2002:a9fe:a9fe::1] [2001:0:4136:e378:8000:63bf:80ff:fffe]
-    [2001:db8::1] [fe80::1] [febf::1] [fec0::1] [fc00::1] [fd00::1] [fd00:ec2::254]
-    [ff02::1] [ff0e::1] [100::1] [5f00::1] [3fff::1] [4000::1]
-    [2600::5efe:10.0.0.1] [2600::200:5efe:192.168.0.1]
-""".split()
-
-DISGUISES = """
-    0x7f.1 0x7f000001 0x7f.0x0.0x0.0x1 017700000001 0177.0.0.1 0177.1 2130706433 127.1
-    127.0.1 127.0.0.1. 0 0. 00000000 0x0 10.1 0xa000001 167772161 3232235521 2852039166
-    0xa9fea9fe 0251.0376.0251.0376 169.254.43518 127.0.0.01 127.0.0.0x1 256.256.256.256
-    1.2.3.4.5 4294967296 99999999999
-    ８.8.8.8 8.8.8.8. 0x08080808 134744072
-    127。0。0。1 １２７.0.0.1 ①②⑦.⓪.⓪.① ⑯⑨.254.⑯⑨.254 127．0．0．1
-""".split()
-
-AMBIGUOUS = [
-    "http://public.example@127.0.0.1/",
-    "http://127.0.0.1@public.example/",
-    "http://127.0.0.1:80@public.example/",
-    "http://a:b@127.0.0.1/",
-    "http://public.example\\@127.0.0.1/",
-    "http://127.0.0.1\\.public.example/",
-    "http:\\\\127.0.0.1/",
-    "http://127.0.0.1\t/",
-    "http://127.0.0.1\n/",
-    " http://127.0.0.1/",
-    "http://127.0.0.1 /",
-    "http://[::1%25lo]/",
-    "http://[::1%lo]/",
-    "http://[fe80::1%25eth0]/",
-    "http://%31%32%37.0.0.1/",
-    "http://127.0.0.1%00.public.example/",
-    "http://127.0.0.1\0.public.example/",
-    "http:///127.0.0.1/",
-    "http:127.0.0.1/",
-    "http:/127.0.0.1/",
-    "//127.0.0.1/",
-    "127.0.0.1",
-    "file:///etc/passwd",
-    "gopher://127.0.0.1:6379/_INFO",
-    "unix:///var/run/docker.sock",
-    "ftp://127.0.0.1/",
-    "javascript:alert(1)",
-    "http://127.0.0.1:0/",
-    "http://127.0.0.1:65536/",
-    "http://127.0.0.1:-1/",
-    "http://127.0.0.1:80:80/",
-    "http://127.0.0.1:８０/",
-    "http://[127.0.0.1]/",
-    "http://[::1/",
-    "http://::1/",
-    "http://.../",
-    "http://./",
-    "http://-/..\\",
-    "http://faß.example/",
-    "http://exa\u200dmple/",
-    "http://",
-    "http://?",
-    "",
-]
 
 opened: list[Any] = []
 
