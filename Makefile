@@ -96,6 +96,8 @@ lock: ## bring requirements/*.txt up to date with pyproject.toml and the index
 		--output-file requirements/dev.txt
 	$(LOCK) pyproject.toml --group dev --group bench --constraint requirements/dev.txt \
 		--output-file requirements/bench.txt
+	$(LOCK) --group build --constraint requirements/dev.txt \
+		--output-file requirements/build.txt
 	$(LOCK) --group lock --output-file requirements/lock.txt
 
 clean: ## remove everything that make has made

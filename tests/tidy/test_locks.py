@@ -11,7 +11,7 @@ import pytest
 
 from tests.tidy.tree import ROOT
 
-LOCKS = ("runtime", "dev", "bench", "lock")
+LOCKS = ("runtime", "dev", "bench", "build", "lock")
 _PIN = re.compile(
     r"([a-z0-9][a-z0-9.-]*)==(\S+)(?: ; (.+))?(?: --hash=sha256:[0-9a-f]{64})+"
 )
@@ -73,7 +73,9 @@ def test_a_lock_holds_all_that_the_project_asks_for(name: str) -> None:
     assert set(asked_for(name)) - set(pins(lock_text(name))) == set()
 
 
-@pytest.mark.parametrize(("inner", "outer"), [("runtime", "dev"), ("dev", "bench")])
+@pytest.mark.parametrize(
+    ("inner", "outer"), [("runtime", "dev"), ("dev", "bench"), ("build", "dev")]
+)
 def test_the_larger_lock_repeats_the_smaller_one(inner: str, outer: str) -> None:
     small, large = pins(lock_text(inner)), pins(lock_text(outer))
     assert {name: large.get(name) for name in small} == small

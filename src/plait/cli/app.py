@@ -29,6 +29,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "deployments": ("plait.cli.deployments", "Look at what is deployed; go back."),
     "executions": ("plait.cli.executions", "Look at durable executions; change them."),
     "journal": ("plait.cli.journal", "Look after the store of durable executions."),
+    "health": ("plait.cli.health", "Ask a gateway, or a service, whether it is ready."),
     "keys": ("plait.cli.keys", "Make, list and revoke API keys."),
     "users": ("plait.cli.users", "Add, list and remove users; change their passwords."),
     "schema": ("plait.cli.schema", "Print the JSON Schema of workflow documents."),
