@@ -21,7 +21,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
-from plait.assembly import agents, compose
+from plait.assembly import agents, compose, telemetry
 from plait.assembly.connectors import Connector
 from plait.assembly.deploying import Deploying, deploying
 from plait.assembly.security import guarded
@@ -151,6 +151,7 @@ def gateway(
         follower=stored.follower,
         guards=guards,
         on_prepare=first_start,
+        watch=telemetry.watch(configured),
         on_close=close,
         services=Services(
             executions=RemoteExecutions(links["runtime"]),

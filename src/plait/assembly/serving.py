@@ -9,7 +9,7 @@ from asyncio import Future
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 
-from plait.assembly import compose
+from plait.assembly import compose, telemetry
 from plait.assembly.connectors import Connector
 from plait.assembly.deployed import loaded
 from plait.assembly.deploying import deploying
@@ -97,6 +97,7 @@ def gateway(
         ),
         guards=guards,
         on_prepare=first_start,
+        watch=telemetry.watch(configured),
     )
     return made
 

@@ -440,6 +440,23 @@ class ServicesSection(Section):
     service that was not there."""
 
 
+LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+LogFormat: TypeAlias = Literal["auto", "json", "console"]
+
+
+class TelemetrySection(Section):
+    """What `plait serve` tells of itself. See docs/guides/observability.md."""
+
+    log_level: LogLevel = "info"
+    """From which level on Plait's own lines are written to standard error: `debug`, `info`,
+    `warning`, `error`. Of other packages: `warning`."""
+    log_format: LogFormat = "auto"
+    """`json`: one object a line. `console`: for people. `auto`: for people at a terminal,
+    JSON elsewhere."""
+    access_log: bool = False
+    """Write a line for every request, health and metrics left out."""
+
+
 class Settings(BaseSettings):
     """All settings. Durations are milliseconds here, text such as `5s` where written."""
 
@@ -472,6 +489,7 @@ class Settings(BaseSettings):
     store: StoreSection = StoreSection()
     agent: AgentSection = AgentSection()
     services: ServicesSection = ServicesSection()
+    telemetry: TelemetrySection = TelemetrySection()
     connectors: dict[str, dict[str, Any]] = {}
     """Settings of connectors that other packages bring, by step type."""
 

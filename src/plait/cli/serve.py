@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import errno
 import importlib
-import logging
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias
 
 import typer
 
-from plait.assembly import compose, serving
+from plait.assembly import compose, serving, telemetry
 from plait.assembly.connectors import Connector
 from plait.assembly.deploying import STORED_SUFFIX, LateRecords
 from plait.assembly.documents import LoadedFile, load_documents
@@ -107,7 +107,7 @@ def command(
     chosen = _Chosen(settings, connectors(), paths or [], role)
     if reload and not chosen.paths:
         stop("--reload: name the files or directories that it shall watch")
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+    telemetry.begin_logs(settings, sys.stderr)
     if role in (None, "gateway"):
         _serve_gateway(chosen, reload=reload)
     elif role in _OTHERS:

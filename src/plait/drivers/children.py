@@ -141,7 +141,10 @@ async def _surely(
     except PlaitError as error:
         return Failure(error.code, str(error), advice=error.advice)
     except Exception as error:
-        logger.exception("step %s of execution %s", call.step, call.execution_id)
+        told = {"execution_id": call.execution_id, "step": call.step}
+        logger.exception(
+            "step %s of execution %s", call.step, call.execution_id, extra=told
+        )
         text = f"the workflow cannot be run: {type(error).__name__}"
         return Failure("internal", text, advice=Advice.REPORT)
 

@@ -38,6 +38,7 @@ from plait.gateway.layers import (
     is_keepable,
     with_error_reply,
     with_identity,
+    with_metrics,
 )
 from plait.gateway.message import Reply, Request
 from plait.gateway.metrics import Metrics
@@ -46,6 +47,7 @@ from plait.gateway.policy_metrics import PolicyMetrics
 from plait.gateway.refusal import Malformed, MethodNotAllowed, NotFound, Refused
 from plait.gateway.routes import Found, Missing
 from plait.gateway.snapshot import Route, Snapshot, build_snapshot
+from plait.gateway.watching import with_watch
 from plait.kernel import Kernel
 from plait.model.caller import DEFAULT_TENANT
 from plait.model.errors import PlaitError
@@ -55,6 +57,7 @@ from plait.operations.keeper import Keeper
 from plait.operations.runs import Durable, Express, LocalRuns
 from plait.plan import Plan
 from plait.ports.identity import Authenticator
+from plait.ports.observer import Answered, Watch
 
 logger = logging.getLogger("plait.gateway")
 
@@ -107,6 +110,7 @@ class Gateway:
         authenticator: Finds out who asks it; None: as `doors` or `has_open_api` say.
         guards: Who may ask, and how often; None: everybody, at any rate.
         on_prepare: Awaited once, when the store is open that there is use for.
+        watch: Hears of every request that was answered; None: nobody does.
 
     Attributes:
         state: `starting`, `ready` or `draining`.
@@ -129,6 +133,7 @@ class Gateway:
         authenticator: Authenticator | None = None,
         guards: Guards | None = None,
         on_prepare: Callable[[], Awaitable[None]] | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._guards = guards = guards or Guards()
         settings = settings or GatewaySettings()
@@ -155,6 +160,7 @@ class Gateway:
             room=room,
             json_depth_max=settings.json_depth_max,
             doors=guards.doors,
+            watch=watch,
         )
         self._on_close = on_close
         self._on_prepare = on_prepare
@@ -201,18 +207,23 @@ class Gateway:
             return routes
         for operation, handler in control.handlers():
             access = guards.of_operation(is_public=operation.is_public)
-            layered = self._layered(handler, access)
-            route = Route(operation.method, operation.template, layered, access=access)
+            route = self._route(operation.method, operation.template, handler, access)
             routes.append(route)
+        public = guards.of_operation(is_public=True)
         for path, handler in guards.token_handlers().items():
-            access = guards.of_operation(is_public=True)
-            layered = self._layered(handler, access)
-            routes.append(Route("POST", path, layered, access=access))
+            routes.append(self._route("POST", path, handler, public))
         if control.takes_webhooks:
-            access = guards.of_operation(is_public=True)
-            layered = self._layered(control.deliver, access)
-            self._webhook = Route("POST", WEBHOOKS, layered, access=access)
+            self._webhook = self._route("POST", WEBHOOKS, control.deliver, public)
         return routes
+
+    def _route(
+        self, method: str, template: str, handler: Handler, access: Access | None
+    ) -> Route:
+        """Return a route of the control plane: guarded, counted and told of."""
+        handler = self._layered(handler, access)
+        handler = with_metrics(handler, self.metrics.for_route(method, template, ""))
+        handler = with_watch(handler, template, self._shared.watch)
+        return Route(method, template, handler, access=access)
 
     def _layered(self, handler: Handler, access: Access | None) -> Handler:
         handler = with_store_errors(handler)
@@ -302,8 +313,8 @@ class Gateway:
         if isinstance(found, Found):
             return await found.target.handler(Exchange(request, found.values, _NOBODY))
         if isinstance(found, Refused):
-            return self.refuse(found, request.headers)
-        return self._outside(found, request.headers)
+            found = found.as_reply()
+        return self._outside(found, request.headers, request.method)
 
     def admit(self, request: Request) -> Refused | None:
         """Return what can be said from its head alone against reading a body."""
@@ -340,10 +351,15 @@ class Gateway:
         """
         return self._outside(refused.as_reply(), headers)
 
-    def _outside(self, reply: Reply, headers: Mapping[bytes, bytes]) -> Reply:
+    def _outside(
+        self, reply: Reply, headers: Mapping[bytes, bytes], method: str = ""
+    ) -> Reply:
         request_id = self._shared.identities.request_id(headers)
         reply.headers.append((b"x-request-id", request_id.encode()))
         self._nowhere.answered(reply.status, 0.0)
+        if self._shared.watch is not None:
+            told = Answered(method, "", reply.status, time.time(), 0.0, request_id)
+            self._shared.watch(told)
         return reply
 
     def _find(self, request: Request) -> Found[Route] | Refused | Reply:

@@ -25,10 +25,11 @@ from plait.gateway.reply import COMPLETED, NOT_COMPLETED, ReplyWriter
 from plait.gateway.timing import total_timing
 from plait.gateway.trigger import TriggerReads, trigger_of
 from plait.kernel import Kernel
-from plait.model.caller import Caller
+from plait.model.caller import DEFAULT_TENANT, Caller
 from plait.model.json import JsonValue, canonical_bytes
 from plait.operations.runs import Express
 from plait.plan import Endpoint
+from plait.ports.observer import ids_in
 from plait.ports.remote import ServiceError
 from plait.ports.status import details_of, status_of
 
@@ -198,8 +199,14 @@ def with_error_reply(handler: Handler) -> Handler:
                 status, code=error.code, message=str(error), details=details
             )
         except Exception:
-            execution_id = exchange.identity.execution_id
-            logger.exception("request %s could not be answered", execution_id)
+            identity, caller = exchange.identity, exchange.caller
+            execution_id = identity.execution_id
+            told = {
+                **ids_in(identity.trace),
+                "execution_id": execution_id,
+                "tenant": DEFAULT_TENANT if caller is None else caller.tenant,
+            }
+            logger.exception("request %s could not be answered", execution_id, extra=told)
             text = (
                 f"something went wrong inside; the server's log says what ({execution_id})"
             )

@@ -32,10 +32,12 @@ from plait.gateway.metrics import Metrics, RouteMetrics
 from plait.gateway.reply import ReplyWriter
 from plait.gateway.routes import parameter_names
 from plait.gateway.trigger import trigger_reads
+from plait.gateway.watching import with_watch
 from plait.kernel import Kernel
 from plait.model.record import record
 from plait.operations.runs import Durable, Express
 from plait.plan import Endpoint, Plan
+from plait.ports.observer import Watch
 
 
 @record
@@ -45,6 +47,7 @@ class Shared:
     Attributes:
         durable: Starts what is kept; None: this gateway serves express workflows only.
         doors: Who callers are, and how often they may ask.
+        watch: Hears of every request that was answered; None: nobody does.
     """
 
     driver: Express
@@ -57,6 +60,7 @@ class Shared:
     room: Room
     json_depth_max: int
     doors: Doors = field(default_factory=Doors)
+    watch: Watch | None = None
 
 
 def _express(
@@ -113,4 +117,5 @@ def build_pipeline(
         handler = access.layer(handler)
     handler = with_error_reply(handler)
     handler = with_identity(handler, shared.identities)
-    return with_metrics(handler, metrics)
+    handler = with_metrics(handler, metrics)
+    return with_watch(handler, endpoint.path, shared.watch, tenant)

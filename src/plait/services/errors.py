@@ -99,7 +99,8 @@ def error_of(service: str, error: grpc.aio.AioRpcError) -> PlaitError:
         case grpc.StatusCode.UNAUTHENTICATED:
             return ServiceRefused(service, "does not know this process: see `services`")
         case code:
-            logger.error("the %s answered %s: %s", service, code.name, error.details())
+            text, told = "the %s answered %s: %s", {"service": service}
+            logger.error(text, service, code.name, error.details(), extra=told)
             return ServiceError(service, f"failed: {code.name}")
 
 

@@ -23,6 +23,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from plait.model.errors import PlaitError
+from plait.ports.observer import ids_in
 from plait.ports.remote import OpenService
 from plait.services.channel import Security, Sizes, server_options
 from plait.services.errors import Unforeseen, refuse
@@ -205,7 +206,13 @@ def _guarded(role: str, handler: Handler) -> Handler:
         except (asyncio.CancelledError, grpc.aio.AbortError):
             raise
         except Exception:
-            logger.exception("a call of the %s could not be answered", role)
+            told: dict[str, str] = {"service": role}
+            asked = asked_of(context.invocation_metadata())
+            if asked is not None:
+                told["tenant"] = asked.caller.tenant
+                told |= ids_in(asked.trace)
+            text = "a call of the %s could not be answered"
+            logger.exception(text, role, extra=told)
             return await refuse(context, Unforeseen(role))
 
     return handle

@@ -32,6 +32,7 @@ def tell_damaged(execution_id: str, reason: str) -> None:
         "looks at all",
         execution_id,
         reason,
+        extra={"execution_id": execution_id},
     )
 
 

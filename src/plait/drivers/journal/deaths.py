@@ -126,7 +126,8 @@ class Deaths:
         execution_id = summary.new.execution_id
         if is_quarantined:
             text = "execution %s is quarantined: %d deaths"
-            logger.error(text, execution_id, lost.deaths)
+            ids = {"execution_id": execution_id}
+            logger.error(text, execution_id, lost.deaths, extra=ids)
         return Summary(
             summary.new,
             standing,

@@ -226,9 +226,13 @@ class Holding:
         try:
             await self._worker.sure(work)
         except StoreUnavailable as error:
-            logger.warning("execution %s waits for the store: %s", execution_id, error)
+            told = {"execution_id": execution_id}
+            text = "execution %s waits for the store: %s"
+            logger.warning(text, execution_id, error, extra=told)
         except LostRace:
-            logger.info("execution %s is in other hands by now", execution_id)
+            told = {"execution_id": execution_id}
+            text = "execution %s is in other hands by now"
+            logger.info(text, execution_id, extra=told)
         except Exception as error:
             self._worker.waiters.fail(execution_id, error)
 

@@ -29,7 +29,13 @@ from plait.drivers.journal.children import Children
 from plait.drivers.journal.history import entry_of
 from plait.drivers.journal.messages import readable
 from plait.drivers.journal.payload import PayloadTooLarge, history_full
-from plait.drivers.journal.standing import SecretMissing, WorkerMissing, needs_of, row_of
+from plait.drivers.journal.standing import (
+    SecretMissing,
+    WorkerMissing,
+    ids_of,
+    needs_of,
+    row_of,
+)
 from plait.drivers.journal.telling import Outstanding, Telling
 from plait.drivers.redact import redacted, redacted_value
 from plait.kernel import (
@@ -381,7 +387,8 @@ class Live:
         code, summary = WorkerMissing.code, self.summary
         if summary.standing.error_code == code != before.error_code:
             needs = sorted({needs_of(one) for one in self.outstanding.calls.values()})
-            logger.warning("%s", WorkerMissing(summary.new.execution_id, needs))
+            missing = WorkerMissing(summary.new.execution_id, needs)
+            logger.warning("%s", missing, extra=ids_of(summary.new))
 
     # -- acting ------------------------------------------------------------------------
 
@@ -465,7 +472,8 @@ class Live:
         if call.lacking:
             # Another worker makes it: once nothing else is under way this one lets go.
             missing = SecretMissing(call.execution_id, call.lacking)
-            logger.warning("step %s: %s", step, missing)
+            told = {**ids_of(self.summary.new), "step": step}
+            logger.warning("step %s: %s", step, missing, extra=told)
             return
         if step in self.outstanding.elsewhere:
             return  # as with a secret

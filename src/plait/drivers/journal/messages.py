@@ -71,7 +71,8 @@ def readable(message: Message, now_ms: int) -> OutsideEvent | None:
     except Exception as error:
         unreadable = MessageUnreadable(message)
         reason = f"{type(error).__name__}: {error}"
-        logger.error("%s: %s (%s)", unreadable.code, unreadable, reason)
+        told = {"execution_id": message.execution_id, "code": unreadable.code}
+        logger.error("%s: %s (%s)", unreadable.code, unreadable, reason, extra=told)
         return None
 
 

@@ -17,6 +17,7 @@ from typing import Final
 
 from plait.drivers.journal.live import Live, Undecidable
 from plait.drivers.journal.payload import PayloadTooLarge
+from plait.drivers.journal.standing import ids_of
 from plait.drivers.journal.telling import Telling
 from plait.ports.journal import StoreFull, StoreUnavailable
 
@@ -30,11 +31,11 @@ REFUSALS_MAX: Final = 8
 def pause_after(live: Live, error: Exception) -> float:
     """Return for how many seconds to leave an execution alone that has stalled."""
     execution_id = live.summary.new.execution_id
-    text = "execution %s goes back to its record: %s"
+    told, text = ids_of(live.summary.new), "execution %s goes back to its record: %s"
     if isinstance(error, StoreUnavailable | PayloadTooLarge):
-        logger.warning(text, execution_id, error)
+        logger.warning(text, execution_id, error, extra=told)
     else:
-        logger.error(text, execution_id, error, exc_info=error)
+        logger.error(text, execution_id, error, exc_info=error, extra=told)
     if isinstance(error, Undecidable | PayloadTooLarge):
         return 0.0  # what it stalled on is passed over, or counts as a failure
     if isinstance(error, StoreFull):

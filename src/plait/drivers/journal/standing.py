@@ -18,7 +18,7 @@ from plait.kernel.events import (
     ExecutionFailed,
 )
 from plait.model.errors import PlaitError
-from plait.ports.journal import RUNNING, Standing
+from plait.ports.journal import RUNNING, NewExecution, Standing
 
 
 class Quarantined(PlaitError):
@@ -62,6 +62,15 @@ class WorkerMissing(PlaitError):
         )
         self.execution_id = execution_id
         self.needs = needs
+
+
+def ids_of(new: NewExecution) -> dict[str, str]:
+    """Return what names an execution in a line of the log."""
+    return {
+        "execution_id": new.execution_id,
+        "workflow": new.workflow,
+        "tenant": new.tenant,
+    }
 
 
 def needs_of(call: StartCall) -> str:

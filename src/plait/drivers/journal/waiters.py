@@ -73,10 +73,9 @@ class Waiters:
             error: Why; None: what was said before, if anything was.
         """
         if error is not None:
-            if isinstance(error, PlaitError):
-                logger.error("execution %s cannot go on: %s", execution_id, error)
-            else:
-                logger.error("execution %s cannot go on", execution_id, exc_info=error)
+            told, text = {"execution_id": execution_id}, "execution %s cannot go on: %s"
+            unforeseen = None if isinstance(error, PlaitError) else error
+            logger.error(text, execution_id, error, exc_info=unforeseen, extra=told)
             self.failed[execution_id] = error
         known = self.failed.get(execution_id)
         for future in self._futures.get(execution_id, {}):

@@ -1,0 +1,139 @@
+"""Observers: who hears of requests and executions, for logs, traces and metrics.
+
+Rule 1. An observer returns at once, raises nothing and changes nothing.
+Rule 2. Of a durable execution it hears what is in the journal, and nothing before.
+
+Not here: what observers make of it (plait.telemetry).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Protocol, TypeAlias
+
+from plait.kernel.events import Event
+from plait.model.caller import DEFAULT_TENANT
+from plait.model.failure import Failure
+from plait.model.record import record
+
+Headers: TypeAlias = tuple[tuple[str, str], ...]
+
+EXPRESS: Final = "express"
+DURABLE: Final = "durable"
+
+
+@record
+class Answered:
+    """A request that was answered.
+
+    Attributes:
+        route: The template that its path fits (`/users/{id}`); empty: none.
+        status: 499 when the client left before the reply.
+        began_s: When it was read, seconds since the Unix epoch.
+        took_s: From then to the reply, seconds.
+        trace: What is passed on for it, `traceparent` first; empty where no route was
+            found.
+        parent: The `traceparent` that it came with; None: none.
+    """
+
+    method: str
+    route: str
+    status: int
+    began_s: float
+    took_s: float
+    request_id: str
+    trace: Headers = ()
+    parent: str | None = None
+    execution_id: str | None = None
+    tenant: str = DEFAULT_TENANT
+
+
+Watch: TypeAlias = Callable[[Answered], None]
+
+
+def ids_in(trace: Headers) -> dict[str, str]:
+    """Return what of a trace names it in a line of the log.
+
+    >>> ids_in((("traceparent", f"00-{'a' * 32}-{'b' * 16}-01"), ("x-request-id", "r1")))
+    {'trace_id': 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', 'request_id': 'r1'}
+    """
+    ids: dict[str, str] = {}
+    for name, value in trace:
+        if name == "traceparent":
+            ids["trace_id"] = value[3:35]
+        elif name == "x-request-id":
+            ids["request_id"] = value
+    return ids
+
+
+@record
+class About:
+    """The execution of which something is told.
+
+    Attributes:
+        mode: `EXPRESS` or `DURABLE`.
+        trace: The headers that its calls pass on.
+        began_s: When it began, or was resumed last; seconds since the Unix epoch.
+        parent: The execution and the step that wanted it, if one did.
+        round: Tells apart what it does before and after it is resumed; 0: never was.
+    """
+
+    execution_id: str
+    workflow: str
+    tenant: str
+    mode: str
+    trace: Headers
+    began_s: float
+    parent: tuple[str, str] | None = None
+    round: int = 0
+
+
+class Line(Protocol):
+    """How a step ended, and when (plait.drivers.inline.StepTrace).
+
+    `attempts` has when each began and ended, and why it failed, if it did. Moments are
+    seconds since the Unix epoch, plus the offset that is told with them.
+    """
+
+    step: str
+    status: str
+    started_s: float
+    ended_s: float | None
+    attempts: list[tuple[float, float | None, Failure | None]]
+    by_fallback: bool
+    failure: Failure | None
+
+
+class Observer(Protocol):
+    """Hears of executions.
+
+    Attributes:
+        draws: Whether it wants the lines of durable executions, which cost more than
+            their events.
+    """
+
+    draws: bool
+
+    def ran(
+        self,
+        about: About,
+        status: str,
+        failure: Failure | None,
+        took_s: float,
+        lines: Iterable[Line],
+        offset_s: float,
+    ) -> None:
+        """An express execution has ended.
+
+        Args:
+            offset_s: What makes of the lines' moments seconds since the Unix epoch.
+        """
+        ...
+
+    def turned(self, about: About, events: Sequence[Event], lines: Iterable[Line]) -> None:
+        """A turn of a durable execution is in the journal.
+
+        Args:
+            lines: Of the steps that have ended in it, if the observer `draws`.
+        """
+        ...

@@ -1,0 +1,78 @@
+"""What a served platform tells of itself: lines, spans, numbers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.gateways import GatewayProcess, serving
+from tests.acceptance.test_roles import role
+
+HELLO = """
+name: hello
+mode: express
+endpoint: {method: GET, path: "/hello/{name}"}
+steps: [{id: said, type: set, value: "hi ${input.name}"}]
+output: {said: "${said.response}"}
+"""
+TRACEPARENT = f"00-{'a' * 32}-{'b' * 16}-01"
+
+
+def objects(process: GatewayProcess) -> list[dict[str, Any]]:
+    """Return the lines of its log."""
+    return [json.loads(line) for line in process.lines if line.startswith("{")]
+
+
+@pytest.fixture
+def hello(tmp_path: Path) -> Path:
+    """A workflow's file."""
+    path = tmp_path / "hello.yaml"
+    path.write_text(HELLO)
+    return path
+
+
+async def test_the_access_log_tells_of_each_request_with_its_ids(hello: Path) -> None:
+    settings = {"PLAIT_TELEMETRY_ACCESS_LOG": "true"}
+    async with serving(hello, settings=settings) as gateway:
+        told = {"traceparent": TRACEPARENT, "x_request_id": "r1"}
+        assert (await gateway.ask("/hello/ann?secret=1", **told)).status == 200
+        assert (await gateway.ask("/nowhere")).status == 404
+        await gateway.until_said('"status":404')
+    first, second = objects(gateway)
+    assert first["route"] == "/hello/{name}"
+    assert first["trace_id"] == "a" * 32
+    assert first["request_id"] == "r1"
+    assert len(first["execution_id"]) == 32
+    assert (second["route"], second["status"]) == ("", 404)
+    assert not any("secret=1" in line for line in gateway.lines)
+
+
+async def test_requests_leave_no_line_unless_somebody_asks_for_it(hello: Path) -> None:
+    async with serving(hello) as gateway:
+        assert (await gateway.ask("/hello/ann")).status == 200
+        gateway.stop()
+        assert await gateway.ended() == 0
+    assert objects(gateway) == []
+
+
+@pytest.mark.slow
+async def test_a_service_that_ends_leaves_nothing_but_lines(
+    hello: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "plait.db"
+    async with role("engine", hello, store=store) as (engine, address):
+        settings = {"PLAIT_STORE_URL": str(store), "PLAIT_SERVICES_ENGINE": address}
+        async with serving(
+            hello, settings=settings, arguments=["--role=gateway"]
+        ) as gateway:
+            assert (await gateway.ask("/hello/ann")).status == 200
+            engine.stop()
+            await engine.ended()
+            assert (await gateway.ask("/hello/ann")).status == 502
+            gateway.stop()
+            await gateway.ended()
+    told = [line for line in (*gateway.lines, *engine.lines) if not line.startswith("{")]
+    assert [line for line in told if "listening on" not in line and "→" not in line] == []
