@@ -9,12 +9,17 @@ Not here: the gateway around it (plait.assembly.serving).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
 from plait.assembly.archives import archive_of_today
-from plait.assembly.connectors import Connector, ConnectorContext, installed_connectors
+from plait.assembly.connectors import (
+    Connector,
+    ConnectorContext,
+    installed_connectors,
+    ways,
+)
 from plait.assembly.policies import policed
 from plait.assembly.routing import CallsByKind
 from plait.assembly.settings import Settings
@@ -24,6 +29,7 @@ from plait.connectors.egress.resolver import Resolver
 from plait.document import Catalog
 from plait.document.source import SourceLimits
 from plait.drivers.children import Workflows
+from plait.drivers.credentials import CredentialedCalls, NoCredentials
 from plait.drivers.inline import InlineDriver, WithInlineChildren
 from plait.drivers.journal import JournalDriver, Store
 from plait.drivers.policies import PolicedCalls
@@ -31,6 +37,7 @@ from plait.kernel import Kernel, Limits
 from plait.operations import Keeping, Sweeper
 from plait.plan import Plan
 from plait.ports.calls import Call, Calls
+from plait.ports.credentials import Credentials
 
 
 def catalog(connectors: Iterable[Connector] | None = None) -> Catalog:
@@ -52,6 +59,8 @@ def calls(
     settings: Settings,
     connectors: Iterable[Connector] | None = None,
     secrets: Mapping[str, str] | None = None,
+    credentials: Credentials | None = None,
+    on_close: Callable[[], Awaitable[None]] | None = None,
 ) -> PolicedCalls:
     """Return what performs the calls of every kind, under their policies.
 
@@ -59,6 +68,8 @@ def calls(
 
     Args:
         secrets: What is masked in answers that other processes are given.
+        credentials: What calls show; None: those that shall show one fail.
+        on_close: Awaited when no call is under way any more.
     """
     chosen = installed_connectors() if connectors is None else connectors
     made: dict[str, Calls] = {}
@@ -75,7 +86,9 @@ def calls(
         own = upstreams.get(call.kind)
         return call.kind if own is None else own(call.request)
 
-    return policed(settings, CallsByKind(made), upstream_of, secrets)
+    shown = credentials or NoCredentials()
+    inner = CredentialedCalls(CallsByKind(made), shown, ways(chosen), on_close)
+    return policed(settings, inner, upstream_of, secrets)
 
 
 def source_limits(settings: Settings) -> SourceLimits:

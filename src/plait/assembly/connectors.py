@@ -19,10 +19,12 @@ from typing import ClassVar, Final
 from plait.assembly.settings import Settings
 from plait.connectors.egress import Egress
 from plait.connectors.http import HttpCalls, HttpSettings
+from plait.connectors.http.credentials import with_credential
 from plait.connectors.http.step import HttpStep
 from plait.connectors.http.upstream import upstream_of
 from plait.connectors.python import Functions, PythonCalls, PythonStep
 from plait.document import Step
+from plait.drivers.credentials import Put, Way
 from plait.model.errors import Advice, PlaitError
 from plait.model.json import JsonObject
 from plait.model.record import record
@@ -58,11 +60,15 @@ class Connector:
         upstream: Tells of a rendered request to whom it goes, which is whose policies it
             is under: `http://orders:80`; empty: it goes nowhere. None: to one upstream,
             that of the type.
+        credential: Puts a credential of the vault into a rendered request; needs
+            `upstream`, which tells whether it is for there. None: steps of the type show
+            none. Their model has `credential`, and their parts an option of that name.
     """
 
     step: type[Step]
     calls: Callable[[ConnectorContext], Calls]
     upstream: Callable[[Mapping[str, object]], str] | None = None
+    credential: Put | None = None
 
 
 class ConnectorUnusable(PlaitError):
@@ -88,7 +94,7 @@ class FunctionsUnusable(PlaitError):
 def built_in_connectors() -> tuple[Connector, ...]:
     """Return the connectors that Plait brings."""
     return (
-        Connector(HttpStep, _http_calls, upstream_of),
+        Connector(HttpStep, _http_calls, upstream_of, with_credential),
         Connector(PythonStep, _python_calls, _function_of),
     )
 
@@ -115,6 +121,15 @@ def installed_connectors(
         names.add(name)
         connectors.append(connector)
     return tuple(connectors)
+
+
+def ways(connectors: Iterable[Connector]) -> dict[str, Way]:
+    """Return how calls show credentials, by their kind."""
+    return {
+        one.step.type_name(): Way(one.credential, one.upstream)
+        for one in connectors
+        if one.credential is not None and one.upstream is not None
+    }
 
 
 def brought_types(connectors: Iterable[Connector]) -> list[str]:

@@ -17,6 +17,7 @@ from plait.assembly.connectors import Connector
 from plait.assembly.deployed import endpoint_span
 from plait.assembly.settings import Settings
 from plait.assembly.stores import is_there, open_records
+from plait.assembly.vaults import authorised
 from plait.compile import Compiled, CompileErrors, compile_text
 from plait.gateway.contract import InputContract
 from plait.gateway.deployment import Broken, Deployment, Loaded
@@ -131,7 +132,13 @@ def deploying(
     compiles = compiler(settings, connectors)
     active = ActiveDeployments(records, compiles)
     follower = Follower(_Stored(records, active))
-    made = StoredDeployments(records, compiles, now_ms=_now_ms, on_change=follower.look)
+    made = StoredDeployments(
+        records,
+        compiles,
+        now_ms=_now_ms,
+        on_change=follower.look,
+        authorises=authorised(records, connectors),
+    )
     return Deploying(records, active, made, follower)
 
 
@@ -142,8 +149,13 @@ def deployments(
 
     What a command deploys are the operator's own files: they are trusted as such.
     """
-    compiles = compiler(settings, connectors)
-    return StoredDeployments(records, compiles, now_ms=_now_ms, is_operators=True)
+    return StoredDeployments(
+        records,
+        compiler(settings, connectors),
+        now_ms=_now_ms,
+        is_operators=True,
+        authorises=authorised(records, connectors),
+    )
 
 
 def compiler(settings: Settings, connectors: Iterable[Connector] | None = None) -> Compiles:

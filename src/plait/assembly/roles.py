@@ -29,6 +29,7 @@ from plait.assembly.serving import gateway_settings, local_engine, open_kept
 from plait.assembly.settings import ServicesSection
 from plait.assembly.sources import Configured, SettingsInvalid
 from plait.assembly.stores import is_there
+from plait.assembly.vaults import checked_keys, vault
 from plait.gateway.app import Gateway
 from plait.gateway.control.asked import Services
 from plait.gateway.deployment import Deployment, Finding, Loaded
@@ -202,7 +203,9 @@ def engine(
         files: Workflows that it knows beside those that are deployed.
     """
     settings, known = configured.settings, Known(files)
-    performer = compose.calls(settings, connectors, configured.secrets)
+    stored = deploying(settings, connectors)
+    own_vault = vault(configured, stored.records)
+    performer = compose.calls(settings, connectors, configured.secrets, own_vault)
     keeper = Keeper(
         partial(open_kept, configured, performer, known.named), secrets=configured.secrets
     )
@@ -210,7 +213,6 @@ def engine(
     runner = LocalRunner(
         partial(compose.driver, configured, performer), partial(compose.kernel, settings)
     )
-    stored = deploying(settings, connectors)
 
     async def find(tenant: str, name: str) -> Plan | None:
         plan = known.find(tenant, name)
@@ -222,6 +224,7 @@ def engine(
     made = local_engine(configured, connectors, driver, keeper, find)
 
     async def prepare() -> None:
+        await checked_keys(own_vault)
         await stored.follower.begin(known.serve, is_needed=False)
 
     async def close() -> None:
@@ -238,13 +241,14 @@ def runtime(
 ) -> Service:
     """Return the runtime. Call it inside the event loop."""
     settings, known = configured.settings, Known(files)
-    performer = compose.calls(settings, connectors, configured.secrets)
+    stored = deploying(settings, connectors)
+    own_vault = vault(configured, stored.records)
+    performer = compose.calls(settings, connectors, configured.secrets, own_vault)
     keeper = Keeper(
         partial(open_kept, configured, performer, known.named),
         is_there=is_there(settings.store.url),
         secrets=configured.secrets,
     )
-    stored = deploying(settings, connectors)
     triggers = LocalTriggers(
         keeper, lambda: known.served, configured.secrets, now_s=time.time
     )
@@ -253,6 +257,7 @@ def runtime(
     )
 
     async def prepare() -> None:
+        await checked_keys(own_vault)
         await stored.follower.begin(known.serve, is_needed=True)
         await keeper.keep()
 

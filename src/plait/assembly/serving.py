@@ -19,6 +19,7 @@ from plait.assembly.security import guarded
 from plait.assembly.settings import GatewaySection, Settings
 from plait.assembly.sources import Configured
 from plait.assembly.stores import is_there, open_store
+from plait.assembly.vaults import vault, with_checked_keys
 from plait.drivers.children import Workflows
 from plait.drivers.inline import InlineDriver
 from plait.gateway.app import Gateway, GatewaySettings
@@ -48,7 +49,11 @@ def gateway(
     Raises:
         SettingsInvalid: Two settings contradict each other.
     """
-    performer = compose.calls(configured.settings, connectors, configured.secrets)
+    stored = deploying(configured.settings, connectors)
+    own_vault = vault(configured, stored.records)
+    performer = compose.calls(
+        configured.settings, connectors, configured.secrets, own_vault
+    )
 
     def workflows(name: str) -> Plan | None:
         return made.plan_named(name)
@@ -62,7 +67,6 @@ def gateway(
     async def find(tenant: str, name: str) -> Plan | None:
         return made.plan_named(name, tenant)
 
-    stored = deploying(configured.settings, connectors)
     driver = compose.driver(configured, performer, workflows)
     agent = LateAgent(
         lambda agents: agents.agent(
@@ -96,7 +100,7 @@ def gateway(
             agent=agent,
         ),
         guards=guards,
-        on_prepare=first_start,
+        on_prepare=with_checked_keys(own_vault, first_start),
         watch=telemetry.watch(configured),
     )
     return made

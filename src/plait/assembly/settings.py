@@ -327,6 +327,19 @@ class IssuerSection(Section):
         return self
 
 
+class VaultSection(Section):
+    """Credentials that workflows name (`plait credentials`)."""
+
+    keys: dict[str, SecretFile] = {}
+    """What they are encrypted with: 32 random bytes in base64, by the file that holds them.
+    In the environment: PLAIT_VAULT_KEY, which is called `key`, or PLAIT_VAULT_KEY_NAME."""
+    newest: str | None = None
+    """The name of the key that encrypts; the others still decrypt. Needed when there are
+    several."""
+    memory: Duration = 5_000
+    """For how long an opened credential is used before the store is asked again."""
+
+
 class SecuritySection(Section):
     """Who may ask, and how often. See docs/guides/security.md."""
 
@@ -486,6 +499,7 @@ class Settings(BaseSettings):
     execution: ExecutionSection = ExecutionSection()
     resilience: ResilienceSection = ResilienceSection()
     security: SecuritySection = SecuritySection()
+    vault: VaultSection = VaultSection()
     store: StoreSection = StoreSection()
     agent: AgentSection = AgentSection()
     services: ServicesSection = ServicesSection()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import field
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -17,13 +18,14 @@ from pydantic import ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
 
-from plait.assembly.settings import PREFIX, Settings
+from plait.assembly.settings import PREFIX, SecretFile, Settings
 from plait.model.diagnostic import did_you_mean
 from plait.model.errors import Advice, PlaitError
 from plait.model.record import record
 
 FILE_NAME: Final = "plait.toml"
 SECRET_PREFIX: Final = "PLAIT_SECRET_"
+VAULT_KEY: Final = "PLAIT_VAULT_KEY"
 _BUILT_IN: Final = ("http", "python")
 
 
@@ -40,10 +42,15 @@ class SettingsInvalid(PlaitError):
 
 @record
 class Configured:
-    """Settings with the secrets read, ready for plait.assembly.compose."""
+    """Settings with the secrets read, ready for plait.assembly.compose.
+
+    Attributes:
+        vault_keys: What encrypts the vault, by name. No secrets: no document reads them.
+    """
 
     settings: Settings
     secrets: Mapping[str, str]
+    vault_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def read_settings(
@@ -79,7 +86,11 @@ def read_settings(
         problems.extend(origins.explain(one) for one in details)
     if problems:
         raise SettingsInvalid(problems)
-    return Configured(settings, _read_secrets(settings, environ, path.parent))
+    return Configured(
+        settings,
+        _read_secrets(settings, environ, path.parent),
+        _read_keys(settings, environ, path.parent),
+    )
 
 
 def _layered(
@@ -172,7 +183,8 @@ class _Environment(EnvSettingsSource):
 
 
 def _is_setting(name: str) -> bool:
-    return name.startswith(PREFIX) and not name.startswith(SECRET_PREFIX)
+    is_secret = name.startswith(SECRET_PREFIX) or _vault_key(name) is not None
+    return name.startswith(PREFIX) and not is_secret
 
 
 def _unknown_variables(environ: Mapping[str, str]) -> Iterator[str]:
@@ -206,7 +218,8 @@ def _usable_variables(
 
 def _garbled_secrets(environ: Mapping[str, str]) -> Iterator[str]:
     for name, text in environ.items():
-        if name.startswith(SECRET_PREFIX) and not _is_unicode(text):
+        is_secret = name.startswith(SECRET_PREFIX) or _vault_key(name) is not None
+        if is_secret and not _is_unicode(text):
             yield f"environment: {name}: is not UTF-8"
 
 
@@ -310,7 +323,7 @@ def _read_secrets(
 ) -> dict[str, str]:
     """Return the secrets by name; the environment wins over files."""
     problems: list[str] = []
-    found = dict(_secret_files(settings, folder, problems))
+    found = dict(_read_files("secrets", settings.secrets, folder, problems))
     if problems:
         raise SettingsInvalid(problems)
     for variable, text in environ.items():
@@ -320,14 +333,38 @@ def _read_secrets(
     return found
 
 
-def _secret_files(
-    settings: Settings, folder: Path, problems: list[str]
+def _read_keys(
+    settings: Settings, environ: Mapping[str, str], folder: Path
+) -> dict[str, str]:
+    """Return the keys of the vault by name; the environment wins over files."""
+    problems: list[str] = []
+    found = dict(_read_files("vault.keys", settings.vault.keys, folder, problems))
+    if problems:
+        raise SettingsInvalid(problems)
+    named = ((_vault_key(variable), text) for variable, text in environ.items())
+    return found | {name: text for name, text in named if name and text}
+
+
+def _vault_key(variable: str) -> str | None:
+    """Return the name of the vault's key that a variable holds; None: it holds none.
+
+    >>> _vault_key("PLAIT_VAULT_KEY"), _vault_key("PLAIT_VAULT_KEY_2026")
+    ('key', '2026')
+    """
+    if variable == VAULT_KEY:
+        return "key"
+    name = variable.removeprefix(f"{VAULT_KEY}_")
+    return name.lower() if name != variable else None
+
+
+def _read_files(
+    section: str, files: Mapping[str, SecretFile], folder: Path, problems: list[str]
 ) -> Iterator[tuple[str, str]]:
-    for name, secret in settings.secrets.items():
+    for name, secret in files.items():
         path = folder / secret.file
         try:
             yield name, path.read_text("utf-8").removesuffix("\n").removesuffix("\r")
         except OSError as error:
-            problems.append(f"secrets.{name}: {path} cannot be read: {error.strerror}")
+            problems.append(f"{section}.{name}: {path} cannot be read: {error.strerror}")
         except UnicodeDecodeError:
-            problems.append(f"secrets.{name}: {path} is not UTF-8")
+            problems.append(f"{section}.{name}: {path} is not UTF-8")

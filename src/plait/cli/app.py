@@ -32,6 +32,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "health": ("plait.cli.health", "Ask a gateway, or a service, whether it is ready."),
     "keys": ("plait.cli.keys", "Make, list and revoke API keys."),
     "users": ("plait.cli.users", "Add, list and remove users; change their passwords."),
+    "credentials": ("plait.cli.credentials", "Keep what workflows show others."),
     "schema": ("plait.cli.schema", "Print the JSON Schema of workflow documents."),
 }
 

@@ -38,6 +38,8 @@ DURATION_PATTERN: Final = (
     r"^(?:(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+|P(?=.)(?:\d+(?:\.\d+)?W)?(?:\d+(?:\.\d+)?D)?"
     r"(?:T(?=\d)(?:\d+(?:\.\d+)?H)?(?:\d+(?:\.\d+)?M)?(?:\d+(?:\.\d+)?S)?)?)$"
 )
+# They stand in URLs, and in the log of changes.
+_CREDENTIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 
 
 class Strict(BaseModel):
@@ -57,6 +59,21 @@ def keys_of(model: type[BaseModel]) -> frozenset[str]:
     frozenset({'for'})
     """
     return frozenset(f.alias or name for name, f in model.model_fields.items())
+
+
+def credential_name(value: Any) -> str:
+    """Return `value`, which a credential can be called.
+
+    Raises:
+        ValueError: None can.
+
+    >>> credential_name("shop-eu")
+    'shop-eu'
+    """
+    if not isinstance(value, str) or not _CREDENTIAL.fullmatch(value):
+        text = "letters, digits, '.', '_' and '-', 100 at most; no template"
+        raise ValueError(f"the name of a credential is {text}")
+    return value
 
 
 def _duration(value: Any) -> int:
@@ -134,6 +151,11 @@ IDENTIFIER_SCHEMA: Final[JsonDict] = {
     "not": {"enum": [*sorted(RESERVED_NAMES)]},
 }
 Identifier = Annotated[str, BeforeValidator(identifier), WithJsonSchema(IDENTIFIER_SCHEMA)]
+CredentialName = Annotated[
+    str,
+    BeforeValidator(credential_name),
+    WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"}),
+]
 Condition = Annotated[
     str | bool,
     BeforeValidator(_condition),

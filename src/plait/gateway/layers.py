@@ -66,8 +66,9 @@ def run_workflow(
     metrics: RouteMetrics,
     *,
     reads_trigger: bool,
+    tenant: str = DEFAULT_TENANT,
 ) -> Handler:
-    """Return what answers with the result of an execution."""
+    """Return what answers with the result of an execution, which is a tenant's."""
 
     async def handle(exchange: Exchange) -> Reply:
         identity = exchange.identity
@@ -76,6 +77,7 @@ def run_workflow(
             exchange.input,
             trigger_of(exchange.request) if reads_trigger else None,
             identity.trace,
+            tenant,
         )
         result = await driver.run(kernel, start)
         metrics.steps_ended(step.status for step in result.trace.steps.values())

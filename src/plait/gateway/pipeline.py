@@ -69,21 +69,24 @@ def _express(
     shared: Shared,
     writer: ReplyWriter,
     metrics: RouteMetrics,
+    tenant: str,
 ) -> Handler:
-    """Return what runs `plan` within the request."""
+    """Return what runs a tenant's `plan` within the request."""
     handler = run_workflow(
         shared.driver,
         shared.kernel_for(plan),
         writer,
         metrics,
         reads_trigger="trigger" in plan.roots,
+        tenant=tenant,
     )
     if plan.timeout_ms is None:  # else the kernel keeps the workflow's own time
         handler = with_deadline(handler, shared.deadlines)
     if endpoint.cache_ms and endpoint.method == "GET":
         reads = trigger_reads(plan)
         if not reads.all_headers:  # no two requests have the same
-            key = cache_key(plan.content_hash, reads)
+            # Of two tenants with one document, each calls with credentials of its own.
+            key = cache_key(f"{tenant} {plan.content_hash}", reads)
             handler = with_cache(
                 handler, shared.cache, endpoint, key, varies_by=reads.headers
             )
@@ -110,7 +113,7 @@ def build_pipeline(
     if durable is not None and (plan.mode == "durable" or endpoint.wait_ms is not None):
         handler = with_store_errors(run_durable(durable, plan, writer, metrics, tenant))
     else:
-        handler = _express(plan, endpoint, shared, writer, metrics)
+        handler = _express(plan, endpoint, shared, writer, metrics, tenant)
     handler = with_input(handler, binder)
     handler = with_room(handler, shared.room)
     if access is not None:

@@ -7,6 +7,7 @@ Not here: making the call (plait.connectors), what its outcome leads to
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Final, cast
 
 from plait.expression import ExpressionError, Template
@@ -65,7 +66,7 @@ def call_of(x: Execution, run: Run, times: Times | None = None) -> StartCall | F
     if isinstance(policies, Failure):
         return policies
     request, lacking = _request(x, run)
-    return StartCall(
+    call = StartCall(
         node.kind,
         request,
         node.options.get("host_is_literal") is True,
@@ -80,6 +81,10 @@ def call_of(x: Execution, run: Run, times: Times | None = None) -> StartCall | F
         lacking,
         policies,
     )
+    name = node.options.get("credential")
+    if name is None:
+        return call
+    return replace(call, credential=cast("str", name), workflow=x.plan.name)
 
 
 def _request(x: Execution, run: Run) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
+from plait.model.caller import DEFAULT_TENANT
 from plait.model.record import record
 from plait.plan.nodes import Effect, RetryPolicy
 from plait.plan.policies import Policies
@@ -52,6 +53,10 @@ class StartCall:
         lacking: Names of secrets that its request reads and this process does not have:
             nobody here may make it, and `request` says nothing then.
         policies: What stands around it; None: nothing does.
+        credential: The name of what it shows the other side; None: nothing. It is looked
+            up where the call is made, and never stands in `request`.
+        workflow: Which workflow's step it is; told with a `credential` only.
+        tenant: On whose behalf; the driver says, with a `credential` only.
     """
 
     kind: str
@@ -67,6 +72,9 @@ class StartCall:
     effect: Effect = "keyed"
     lacking: tuple[str, ...] = ()
     policies: CallPolicies | None = None
+    credential: str | None = None
+    workflow: str = ""
+    tenant: str = DEFAULT_TENANT
 
 
 @record

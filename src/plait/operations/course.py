@@ -209,7 +209,7 @@ async def restart(hand: Hand, execution_id: str, new_id: str) -> Summary:
         behaviour=BEHAVIOUR,
         secrets=told.secrets_known(told.kernel),
     )
-    fresh, turn = Telling.begin(told.kernel, started, hand.secrets)
+    fresh, turn = Telling.begin(told.kernel, started, told.secrets)
     entries = [entry_of(turn.events, UNCHAINED)]
     return await create_from(hand, history, left(hand, fresh, entries, epoch=1), entries)
 

@@ -82,7 +82,7 @@ class LocalEngine:
         plan = await self._plan(caller, order)
         value = _fitted(plan, order.input)
         if not _is_durable(plan, order):
-            start = InlineStart(_new_id(), value, _trigger(caller), order.trace)
+            start = _express_start(caller, order, value)
             return _told(plan, await self._driver.run(self._kernel_for(plan), start))
         durable = _durable_start(caller, order, value)
         ended = await self._runs.start(plan, durable, order.wait_ms, is_promotable=False)
@@ -102,7 +102,7 @@ class LocalEngine:
             start = _durable_start(caller, order, value)
             events = self._durable_events(plan, start)
         else:
-            express = InlineStart(_new_id(), value, _trigger(caller), order.trace)
+            express = _express_start(caller, order, value)
             events = self._express_events(plan, express)
         async with aclosing(events):
             async for told in events:
@@ -172,6 +172,11 @@ def _fitted(plan: Plan, value: JsonValue) -> JsonValue:
         return fitted(plan, value)
     except InvalidInput as error:
         raise InvalidRequest(str(error), {"violations": [*error.violations]}) from error
+
+
+def _express_start(caller: Caller, order: Order, value: JsonValue) -> InlineStart:
+    trigger = _trigger(caller)
+    return InlineStart(_new_id(), value, trigger, order.trace, caller.tenant)
 
 
 def _durable_start(caller: Caller, order: Order, value: JsonValue) -> Start:

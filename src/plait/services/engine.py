@@ -51,6 +51,7 @@ class EngineServicer:
             loaded(request.input),
             loaded(request.trigger),
             asked.trace,
+            asked.caller.tenant,
         )
         result = await self._runner.run(plan, workflows, start)
         return message_of(result, wants_names=request.wants_names)

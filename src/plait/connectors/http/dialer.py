@@ -8,20 +8,25 @@ swallows packets does not keep the next from being tried.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
+import shutil
 import ssl
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, TypeAlias, TypedDict
 
 from plait.connectors.egress import Address, Egress, InvalidRequest
 from plait.connectors.http.connection import Connection
 from plait.connectors.http.errors import ConnectFailed, TlsFailed
-from plait.connectors.http.options import TlsOptions
+from plait.connectors.http.options import ClientCertificate, TlsOptions
 from plait.connectors.http.pool import Origin, Pool
 
 MakeConnection: TypeAlias = Callable[[Pool], Connection]
 _SYSTEM_TLS: Final = TlsOptions()
+_CONTEXTS_MAX: Final = 1_000
 _HANDSHAKE_ERRORS = (ssl.SSLError, ConnectionResetError, ConnectionAbortedError)
 
 
@@ -35,31 +40,64 @@ class TlsContexts:
     authorities that the system trusts."""
 
     def __init__(self) -> None:
-        self._contexts: dict[tuple[bool, str | None], ssl.SSLContext] = {}
+        self._contexts: dict[TlsOptions, ssl.SSLContext] = {}
 
     def get(self, options: TlsOptions) -> ssl.SSLContext:
         """Return the context for `options`.
 
         Raises:
-            InvalidRequest: the file of authorities cannot be read.
+            InvalidRequest: the file of authorities, or the client's certificate, cannot be
+                read.
         """
-        key = options.verify, options.ca_file
+        key = options._replace(server_name=None)
         context = self._contexts.get(key)
         if context is None:
+            if len(self._contexts) >= _CONTEXTS_MAX:
+                self._contexts.clear()
             context = self._contexts[key] = _make_context(options)
         return context
 
 
 def _make_context(options: TlsOptions) -> ssl.SSLContext:
+    authority = None if options.client is None else options.client.authority
     try:
-        context = ssl.create_default_context(cafile=options.ca_file)
-    except OSError:
-        raise InvalidRequest("the file in `tls.ca_file` cannot be read") from None
+        context = ssl.create_default_context(cafile=options.ca_file, cadata=authority)
+    except (OSError, ValueError):
+        what = "file in `tls.ca_file`" if authority is None else "credential's authority"
+        raise InvalidRequest(f"the {what} cannot be read") from None
     context.set_alpn_protocols(["http/1.1"])
     if not options.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    if options.client is not None:
+        _show_certificate(context, options.client)
     return context
+
+
+def _show_certificate(context: ssl.SSLContext, client: ClientCertificate) -> None:
+    """Let `context` prove who the client is.
+
+    OpenSSL's binding reads keys from files only: what is written there is encrypted with a
+    password that is used once, and removed at once.
+    """
+    pem = importlib.import_module("cryptography.hazmat.primitives.serialization")
+    password = os.urandom(32).hex().encode()
+    folder = Path(tempfile.mkdtemp(prefix="plait-"))
+    try:
+        key = pem.load_pem_private_key(client.key.encode(), None).private_bytes(
+            pem.Encoding.PEM,
+            pem.PrivateFormat.PKCS8,
+            pem.BestAvailableEncryption(password),
+        )
+        file = folder / "client.pem"
+        file.write_bytes(key + b"\n" + client.certificate.encode())
+        context.load_cert_chain(file, password=password)
+    except (ValueError, TypeError, OSError):
+        # Not its text: that may quote what was read.
+        text = "the credential's certificate and key are no pair in PEM"
+        raise InvalidRequest(text) from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Dialer:

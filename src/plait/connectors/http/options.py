@@ -6,6 +6,7 @@ Rule. Most steps set none of them: their keys are looked at once, together.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import NamedTuple, cast, get_args
 
 from plait.connectors.egress import InvalidRequest
@@ -26,12 +27,38 @@ _KEYS = frozenset(HttpRequest.model_fields)
 _DECODES = frozenset(get_args(Decode))
 
 
+class ClientCertificate:
+    """What the client proves who it is with. Compared by its bytes; never shown.
+
+    Args:
+        certificate: PEM; the chain's others behind it.
+        key: PEM, not encrypted.
+        authority: PEM of the authorities to trust instead of the system's.
+    """
+
+    __slots__ = ("_digest", "authority", "certificate", "key")
+
+    def __init__(self, certificate: str, key: str, authority: str | None) -> None:
+        self.certificate = certificate
+        self.key = key
+        self.authority = authority
+        text = "\0".join((certificate, key, authority or ""))
+        self._digest = sha256(text.encode()).digest()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ClientCertificate) and other._digest == self._digest
+
+    def __hash__(self) -> int:
+        return hash(self._digest)
+
+
 class TlsOptions(NamedTuple):
-    """How the server has to prove who it is; also a key for caches."""
+    """How the server has to prove who it is, and the client; also a key for caches."""
 
     verify: bool = True
     ca_file: str | None = None
     server_name: str | None = None
+    client: ClientCertificate | None = None
 
 
 @record
@@ -112,4 +139,7 @@ def _tls(value: object) -> TlsOptions | None:
         if text is not None and not isinstance(text, str):
             raise InvalidRequest("`tls.ca_file` and `tls.server_name` are texts")
     name = None if name is None else read_server_name(name)
-    return TlsOptions(verify is not False, ca_file, name)
+    client = value.get("client")
+    if client is not None and not isinstance(client, ClientCertificate):
+        raise InvalidRequest("`tls` has no `client`: name a `credential`")
+    return TlsOptions(verify is not False, ca_file, name, client)

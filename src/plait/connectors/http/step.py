@@ -12,6 +12,7 @@ from plait.connectors.http.request import read_outgoing
 from plait.connectors.http.spec import HttpRequest, default_effect
 from plait.connectors.http.url import host_is_literal
 from plait.document import Step
+from plait.document.fields import CredentialName
 from plait.document.step import Effect, Parts, TemplatePart
 from plait.expression import Escape
 from plait.model.json import JsonObject, JsonValue
@@ -27,6 +28,9 @@ class HttpStep(Step):
     type: Literal["http"]
     request: HttpRequest
     """What to send, and which replies to accept."""
+    credential: CredentialName | None = None
+    """The name of a credential of the vault, which is put into the request when it is sent,
+    and only to the hosts that it is for. No template."""
 
     @model_validator(mode="after")
     def _sendable(self) -> HttpStep:
@@ -38,6 +42,9 @@ class HttpStep(Step):
         """The URL is a template of its own: what is put into it is percent-encoded."""
         request = raw["request"]
         assert isinstance(request, dict)
+        options: JsonObject = {"host_is_literal": host_is_literal(str(request["url"]))}
+        if self.credential is not None:
+            options["credential"] = self.credential
         return Parts(
             templates=(
                 TemplatePart(
@@ -51,7 +58,7 @@ class HttpStep(Step):
                     "url", ("request", "url"), escape=Escape.URL, may_read_secrets=True
                 ),
             ),
-            options={"host_is_literal": host_is_literal(str(request["url"]))},
+            options=options,
         )
 
     def own_effect(self, raw: JsonObject) -> Effect:

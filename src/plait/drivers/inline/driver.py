@@ -18,6 +18,7 @@ from typing import Any, ClassVar, TypeAlias, assert_never
 
 from plait.drivers.inline.trace import Trace
 from plait.drivers.redact import redacted
+from plait.drivers.tenancy import owned, secrets_of
 from plait.kernel import (
     BEHAVIOUR,
     Ambient,
@@ -41,6 +42,7 @@ from plait.kernel.events import (
     OutsideEvent,
     TimerFired,
 )
+from plait.model.caller import DEFAULT_TENANT
 from plait.model.errors import Advice, PlaitError
 from plait.model.failure import Failure
 from plait.model.json import JsonObject, JsonValue
@@ -89,12 +91,17 @@ class Result:
 
 @record
 class Start:
-    """What an execution starts with."""
+    """What an execution starts with.
+
+    Attributes:
+        tenant: Whose it is.
+    """
 
     execution_id: str
     input: JsonValue
     trigger: JsonValue = None
     trace: tuple[tuple[str, str], ...] = ()
+    tenant: str = DEFAULT_TENANT
 
 
 # Hears of what happened in a turn. It returns at once, and raises nothing.
@@ -136,7 +143,8 @@ class InlineDriver:
         loop = asyncio.get_running_loop()
         execution = _Running(kernel, self._calls, loop, hear)
         try:
-            execution.begin(start, self._env, Ambient(self._secrets, start.trace))
+            secrets = secrets_of(start.tenant, self._secrets)
+            execution.begin(start, self._env, Ambient(secrets, start.trace))
             return await execution.done
         finally:
             execution.release()
@@ -158,8 +166,10 @@ class _Running:
     inbox: deque[OutsideEvent] = field(default_factory=deque)
     is_deciding: bool = False
     epoch_offset_s: float = 0.0
+    tenant: str = DEFAULT_TENANT
 
     def begin(self, start: Start, env: JsonObject, ambient: Ambient) -> None:
+        self.tenant = start.tenant
         self.done = self.loop.create_future()
         now_s = time.monotonic()
         # Durations are monotonic: the wall clock is read once, then only added to.
@@ -243,7 +253,7 @@ class _Running:
                 event = CallFailed(step, attempt, failure, at_ms)
             self.feed(event)
 
-        handle = self.calls.start(command, hear)
+        handle = self.calls.start(owned(command, self.tenant), hear)
         # A call that failed at once has been heard already; its handle is of no use.
         if not is_heard:
             self.handles[step] = handle

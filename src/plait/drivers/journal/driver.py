@@ -54,6 +54,7 @@ from plait.drivers.journal.terms import (
 from plait.drivers.journal.unsafe import UnsafeCounted
 from plait.drivers.journal.waiters import Enough, has_ended
 from plait.drivers.journal.worker import Worker
+from plait.drivers.tenancy import secrets_of
 from plait.kernel import Kernel
 from plait.kernel.events import ApprovalDecided, CancelRequested
 from plait.model.json import JsonObject, JsonValue
@@ -178,8 +179,9 @@ class JournalDriver:
             StoreUnavailable: Nothing was begun, or nothing is known of it.
         """
         kernel = await self._worker.kernels.of(plan)
-        event = started(kernel, start, self.env, self.now_ms(), self.secrets)
-        state, turn = kernel.start(event, ambient_of(event, self.secrets))
+        secrets = secrets_of(start.tenant, self.secrets)
+        event = started(kernel, start, self.env, self.now_ms(), secrets)
+        state, turn = kernel.start(event, ambient_of(event, secrets))
         outstanding = Outstanding(lacks=lacks_of(self.calls))
         outstanding.ask(turn.commands)
         standing = standing_of(state, outstanding)

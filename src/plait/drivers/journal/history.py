@@ -22,6 +22,7 @@ from typing import ClassVar, Final, cast
 import orjson
 
 from plait.drivers.journal.telling import Telling
+from plait.drivers.tenancy import secrets_of
 from plait.kernel import Command, Kernel, recorded
 from plait.kernel.codec import dump_turn, load_turn
 from plait.kernel.events import (
@@ -162,8 +163,9 @@ def replay(
         TurnUnreadable: A newer version wrote an entry.
         BehaviourUnknown: A newer kernel started the execution.
     """
+    own = secrets_of(history.summary.new.tenant, secrets)
     try:
-        return _retold(history, kernel, secrets, heed)
+        return _retold(history, kernel, own, heed)
     except PlaitError:
         raise
     except Exception as error:

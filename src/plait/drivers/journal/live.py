@@ -38,6 +38,7 @@ from plait.drivers.journal.standing import (
 )
 from plait.drivers.journal.telling import Outstanding, Telling
 from plait.drivers.redact import redacted, redacted_value
+from plait.drivers.tenancy import owned
 from plait.kernel import (
     CancelCall,
     CancelTimer,
@@ -491,7 +492,7 @@ class Live:
             tenant = self.summary.new.tenant
             handle = self.host.children.start(call, hear, resumed_at_ms, tenant)
         else:
-            handle = self.host.calls.start(call, hear)
+            handle = self.host.calls.start(owned(call, self.summary.new.tenant), hear)
         # A call that failed at once has been heard already; its handle is of no use.
         if not is_heard:
             self.handles[step] = attempt, handle

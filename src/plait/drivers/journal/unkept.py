@@ -23,6 +23,7 @@ from plait.drivers.journal.result import result_of
 from plait.drivers.journal.standing import row_of, standing_of
 from plait.drivers.journal.telling import Outstanding, ambient_of
 from plait.drivers.journal.terms import Start, new_execution, started
+from plait.drivers.tenancy import secrets_of
 from plait.kernel import Kernel
 from plait.ports.calls import Calls, lacks_of
 from plait.ports.journal import Append, History, Standing, Summary
@@ -62,8 +63,9 @@ class Unkept:
         self._error: Exception | None = None
         self._is_abandoned = False
         self._until_ms = driver.now_ms() + wait_ms
-        event = started(kernel, start, driver.env, driver.now_ms(), self.secrets)
-        state, turn = kernel.start(event, ambient_of(event, self.secrets))
+        secrets = secrets_of(start.tenant, self.secrets)
+        event = started(kernel, start, driver.env, driver.now_ms(), secrets)
+        state, turn = kernel.start(event, ambient_of(event, secrets))
         outstanding = Outstanding(lacks=lacks_of(self.calls))
         outstanding.ask(turn.commands)
         standing = standing_of(state, outstanding)

@@ -15,6 +15,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
+from plait.drivers.policies.cached import shown_by
 from plait.drivers.policies.tasks import CallFailed, Start, TaskCall, made
 from plait.model.errors import Advice
 from plait.model.failure import Failure
@@ -138,7 +139,7 @@ def dealt(
 
 def _group_of(call: Call, policy: BatchPolicy) -> bytes:
     rest: Any = _with(call.request, policy.over, None)
-    named: JsonValue = [
+    named: list[JsonValue] = [
         call.kind,
         rest,
         [*policy.over],
@@ -146,6 +147,7 @@ def _group_of(call: Call, policy: BatchPolicy) -> bytes:
         policy.by,
         [policy.size_max, policy.delay_ms],
         [*call.headers_wanted],
+        *shown_by(call),
     ]
     return hashlib.sha256(canonical_bytes(named)).digest()
 

@@ -96,8 +96,16 @@ def key_of(call: Call, asked: CallPolicies, policy: CachePolicy) -> str | None:
     if own == "" or user == "":
         return None
     what: Any = call.request if own is None else [policy.scope, own]
-    named: JsonValue = [call.kind, own is None, what, user, [*call.headers_wanted]]
+    named: list[JsonValue] = [call.kind, own is None, what, user, [*call.headers_wanted]]
+    named += shown_by(call)
     return hashlib.sha256(canonical_bytes(named)).hexdigest()
+
+
+def shown_by(call: Call) -> list[JsonValue]:
+    """Return what tells apart calls that are alike but for what they show: the name of a
+    credential, and whose it is.
+    """
+    return [] if call.credential is None else [call.tenant, call.credential]
 
 
 class CachedCall(TaskCall):

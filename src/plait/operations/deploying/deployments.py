@@ -20,9 +20,11 @@ from plait.compile import Compiled, CompileErrors
 from plait.document.source import SourceErrors, read_as_meant
 from plait.kernel.views import moment_text
 from plait.model.caller import Caller, is_allowed, require
+from plait.model.diagnostic import Diagnostic
 from plait.model.json import JsonObject
 from plait.model.record import record
 from plait.operations.definitions import foreign_child
+from plait.operations.deploying.authorised import Authorises
 from plait.operations.deploying.difference import changes_between, text_difference
 from plait.operations.deploying.errors import (
     DefinitionInvalid,
@@ -96,6 +98,7 @@ class StoredDeployments:
         on_change: Awaited before a call that changed something returns: it serves that.
         is_operators: Whether what is deployed through this is the operator's own: a
             command at the machine. Nothing that a caller sends can say so.
+        authorises: Tells what a tenant's document may not have; None: it may have all.
     """
 
     def __init__(
@@ -106,7 +109,9 @@ class StoredDeployments:
         now_ms: Callable[[], int],
         on_change: Callable[[], Awaitable[object]] | None = None,
         is_operators: bool = False,
+        authorises: Authorises | None = None,
     ) -> None:
+        self._authorises = authorises
         self._shelf = Shelf(records)
         self._compiles = compiles
         self._now_ms = now_ms
@@ -122,6 +127,10 @@ class StoredDeployments:
             compiled = await self._compiles("workflow", _utf_8(definition))
         except CompileErrors as error:
             found = [one.as_json() for one in error.diagnostics]
+            return {"valid": False, "diagnostics": [*found], "name": None}
+        wrong = await self._unauthorised(caller, compiled)
+        if wrong:
+            found = [one.as_json() for one in wrong]
             return {"valid": False, "diagnostics": [*found], "name": None}
         warnings = [one.as_json() for one in compiled.warnings]
         return {"valid": True, "diagnostics": [*warnings], "name": compiled.plan.name}
@@ -327,7 +336,7 @@ class StoredDeployments:
                 f"a description has at most {_DESCRIPTION_LENGTH_MAX} characters"
             )
         document = Document(text, tuple(wanted.triggers), self._is_operators)
-        compiled = await self._compiled(wanted.name or "workflow", document)
+        compiled = await self._compiled(caller, wanted.name or "workflow", document)
         if wanted.name not in ("", compiled.plan.name):
             raise DeploymentRefused(
                 f"the document is called '{compiled.plan.name}', and was to be deployed as "
@@ -336,11 +345,22 @@ class StoredDeployments:
         _check_children(caller, compiled)
         return _Candidate(wanted, compiled, document, version_of(document))
 
-    async def _compiled(self, name: str, document: Document) -> Compiled:
+    async def _compiled(self, caller: Caller, name: str, document: Document) -> Compiled:
         try:
-            return await compiled_version(self._compiles, name, document)
+            compiled = await compiled_version(self._compiles, name, document)
         except CompileErrors as error:
             raise DefinitionInvalid(name, error.diagnostics) from None
+        wrong = await self._unauthorised(caller, compiled)
+        if wrong:
+            raise DefinitionInvalid(name, wrong)
+        return compiled
+
+    async def _unauthorised(
+        self, caller: Caller, compiled: Compiled
+    ) -> Sequence[Diagnostic]:
+        if self._authorises is None:
+            return ()
+        return await self._authorises(caller.tenant, compiled)
 
     async def _deployed(self, caller: Caller, one: _Candidate, at_ms: int) -> Move:
         plan, wanted = one.compiled.plan, one.wanted
@@ -381,7 +401,7 @@ class StoredDeployments:
         if found.id == before.active:
             return Move(seen, before)
         document = await self._shelf.document(caller.tenant, name, found.id)
-        plan = (await self._compiled(name, document)).plan
+        plan = (await self._compiled(caller, name, document)).plan
         by = Switch(found.id, at_ms, caller.subject)
         after = before.switched(found.id, (*trail, found.id), by)
         return Move(seen, replace(after, claims=claims_of(plan)))

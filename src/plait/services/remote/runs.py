@@ -62,7 +62,7 @@ class RemoteDriver:
                 {name: one.content_hash for name, one in others.items()}
             )
         wait_ms = plan.timeout_ms or self._wait_ms
-        asked = Asked(_GATEWAY, start.trace)
+        asked = Asked(replace(_GATEWAY, tenant=start.tenant), start.trace)
         reply = await _sent(self._link, "run_plan", request, request, plans, asked, wait_ms)
         return result_of(reply, plan)
 

@@ -1,0 +1,89 @@
+"""The vault, put together from settings: its keys, its records, what may name it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable
+
+from plait.assembly.connectors import Connector, installed_connectors, ways
+from plait.assembly.sources import Configured, SettingsInvalid
+from plait.operations.deploying.authorised import Authorises, authorises
+from plait.ports.journal import StoreUnavailable
+from plait.ports.records import Records
+from plait.security.vault import KeyRing, StoredVault
+from plait.security.vault.ring import read_key
+
+logger = logging.getLogger("plait.security")
+
+
+def key_ring(configured: Configured) -> KeyRing:
+    """Return the keys of the settings; perhaps none.
+
+    Raises:
+        SettingsInvalid: One is no key, or nobody says which is the newest.
+    """
+    keys: dict[str, bytes] = {}
+    for name, text in configured.vault_keys.items():
+        try:
+            keys[name] = read_key(text)
+        except ValueError as error:
+            raise SettingsInvalid([f"vault.keys.{name}: {error}"]) from None
+    try:
+        return KeyRing(keys, configured.settings.vault.newest)
+    except ValueError as error:
+        raise SettingsInvalid([f"vault: {error}"]) from None
+
+
+def vault(configured: Configured, records: Records) -> StoredVault:
+    """Return the credentials of a store. Opens nothing yet.
+
+    Raises:
+        SettingsInvalid: As `key_ring`.
+    """
+    return StoredVault(
+        records,
+        key_ring(configured),
+        _now_ms,
+        kept_ms=configured.settings.vault.memory,
+        is_there=lambda: bool(getattr(records, "is_there", True)),
+    )
+
+
+async def checked_keys(own: StoredVault) -> None:
+    """Return when every credential of the store can be opened with the keys that are here.
+
+    A store that cannot be asked stops nobody: calls that need a credential say so.
+
+    Raises:
+        VaultKeyMissing: A key is missing.
+    """
+    try:
+        await own.check_keys()
+    except StoreUnavailable as error:
+        logger.warning("the vault's keys could not be checked: %s", error)
+
+
+def with_checked_keys(
+    own: StoredVault, then: Callable[[], Awaitable[None]]
+) -> Callable[[], Awaitable[None]]:
+    """Return what a gateway awaits when it starts: `checked_keys`, and `then`."""
+
+    async def prepare() -> None:
+        await checked_keys(own)
+        await then()
+
+    return prepare
+
+
+def authorised(
+    records: Records, connectors: Iterable[Connector] | None = None
+) -> Authorises:
+    """Return what tells which credentials a document may not have. It needs no key."""
+    chosen = installed_connectors() if connectors is None else connectors
+    looking = StoredVault(records, KeyRing({}), _now_ms)
+    return authorises(looking.look_up, ways(chosen))
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
