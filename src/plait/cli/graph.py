@@ -41,6 +41,8 @@ def command(
     Nobody draws an edge in a document: a step waits for the steps it reads. A dashed line
     is a wait that only `depends_on` asks for; a dashed box has a condition.
 
+    Between the handlers of a `route` a line stands for each handover.
+
     Of a state machine it draws the states, and a line for each transition between them.
 
     Examples:

@@ -12,7 +12,7 @@ from plait.model.json import JsonObject
 from plait.model.record import record
 from plait.plan import Node, Scope
 
-Why = Literal["reads", "depends_on", "order", "goto", "event"]
+Why = Literal["reads", "depends_on", "order", "goto", "event", "handover"]
 
 
 @record
@@ -24,7 +24,8 @@ class Reason:
         why: `reads`: a template does; `depends_on`: the document says so; `order`: it is
             the step before, in a sequence; `goto`: it does not wait, but may begin again,
             or at once, when that step jumps; `event`: a transition between states, `read`
-            is its event, `where` its guard, `by` its actions.
+            is its event, `where` its guard, `by` its actions; `handover`: a handler of a
+            `route` hands over to another, `where` says when.
         read: What is read: `user.response.vip`; empty if nothing is.
         where: Which of the step's keys reads it: `condition`, `request.url`.
         by: Path of the step inside, when it is not the step itself that reads.
@@ -45,6 +46,8 @@ class Reason:
         if self.why == "event":
             guard = f" [{self.where}]" if self.where else ""
             return self.read + guard + (f" / {self.by}" if self.by else "")
+        if self.why == "handover":
+            return f"hands over if {self.where}" if self.where else "hands over"
         if self.why == "reads":
             by = f" of {self.by}" if self.by else ""
             return f"reads {self.read} in {self.where}{by}"

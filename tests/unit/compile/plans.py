@@ -46,3 +46,19 @@ def parallel(
 def sequence(step_id: str, *steps: dict[str, Any], **settings: Any) -> dict[str, Any]:
     """Return a `sequence` step."""
     return {"id": step_id, "type": "sequence", "steps": list(steps), **settings}
+
+
+def route(step_id: str, following: dict[str, list[str]], **settings: Any) -> dict[str, Any]:
+    """Return a `route` whose handlers make a call each; the last transition is certain."""
+    handlers = {
+        name: {
+            "steps": [call(f"{name}_work")],
+            "next": [
+                {"to": one, "when": f"${{{name}_work.response.to == '{one}'}}"}
+                for one in to[:-1]
+            ]
+            + [{"to": one} for one in to[-1:]],
+        }
+        for name, to in following.items()
+    }
+    return {"id": step_id, "type": "route", "handlers": handlers, **settings}

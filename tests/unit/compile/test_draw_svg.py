@@ -14,9 +14,16 @@ from plait.compile.draw import draw_svg, graph_of
 from plait.compile.draw.graph import Graph, GraphNode, GraphScope
 from plait.compile.draw.layout import PADDING, Box, Frame, Picture, lay_out
 from plait.compile.draw.words import cells, words
-from tests.unit.compile.plans import call, parallel, plan_of, sequence, wait
+from tests.unit.compile.plans import call, parallel, plan_of, route, sequence, wait
 
 SVG = "{http://www.w3.org/2000/svg}"
+DESKS = {
+    "triage": ["billing", "fallback"],
+    "billing": ["triage", "refunds"],
+    "fallback": [],
+    "refunds": [],
+    "archive": [],
+}
 SHAPES: dict[str, list[dict[str, Any]]] = {
     "one": [call("only")],
     "wide": [call("a"), *(call(f"c{n}", "a") for n in range(30)), call("last", "c1")],
@@ -34,6 +41,7 @@ SHAPES: dict[str, list[dict[str, Any]]] = {
         call("last", "enrich", "audit"),
     ],
     "many branches": [parallel("p", *([call(f"step_{n}")] for n in range(40)))],
+    "route": [call("a"), route("case", DESKS, fallback=call("instead", "a"))],
     "islands": [call(f"a_step_of_a_long_name_{n}") for n in range(7)],
 }
 
@@ -71,12 +79,17 @@ def assert_tidy(found: Picture) -> None:
     drawn: list[Box | Frame] = [*found.boxes, *found.frames]
     for one, other in itertools.combinations(drawn, 2):
         assert not overlap(one, other) or contains(one, other) or contains(other, one)
-    by_id = {box.node.id: box for box in found.boxes}
+    by_id: dict[str, Box | Frame] = {
+        f"case[{frame.told.partition(':')[0]}]": frame
+        for frame in found.frames
+        if not frame.is_fallback
+    }
+    by_id.update((box.node.id, box) for box in found.boxes)
     for line in found.lines:
         for end, step in ((0, line.edge.source), (-1, line.edge.target)):
-            box, (x, y) = by_id[step], line.points[end]
-            assert box.x - 0.01 <= x <= box.x + box.width + 0.01
-            assert box.y - 0.01 <= y <= box.y + box.height + 0.01
+            at, (x, y) = by_id[step], line.points[end]
+            assert at.x - 0.01 <= x <= at.x + at.width + 0.01
+            assert at.y - 0.01 <= y <= at.y + at.height + 0.01
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -114,6 +127,30 @@ def test_a_group_s_label_takes_what_room_there_is_and_is_told_whole_in_any_case(
         assert f"<title>{label}</title>" in draw_svg(drawn)
 
 
+def test_handlers_of_a_route_stand_one_below_the_other_with_a_line_for_each_handover() -> (
+    None
+):
+    found = picture(SHAPES["route"])
+    said = {
+        (one.edge.source, one.edge.target): one.edge.reasons[0].text()
+        for one in found.lines
+        if one.edge.source != "a"
+    }
+    to = "triage_work.response.to == 'billing'"
+    back = "billing_work.response.to == 'triage'"
+    assert said == {
+        ("case[triage]", "case[billing]"): f"hands over if {to}",
+        ("case[triage]", "case[fallback]"): "hands over",
+        ("case[billing]", "case[triage]"): f"hands over if {back}",
+        ("case[billing]", "case[refunds]"): "hands over",
+    }
+    frames = {frame.told.partition(":")[0]: frame for frame in found.frames}
+    steps = [frames[name] for name in ("triage", "billing", "refunds")]
+    across = [frame.y if found.direction == "down" else frame.x for frame in steps]
+    assert across == sorted(set(across))
+    assert draw_svg(graph_of(plan_of(*SHAPES["route"]))).count('class="edge') == 5
+
+
 def test_text_is_given_the_room_that_monospaced_fonts_take() -> None:
     # DejaVu Sans Mono, Menlo: 0.602 em a letter; Liberation Mono, Courier New: 0.600.
     assert words("x" * 10, "label").width >= 10 * 13 * 0.602
@@ -149,7 +186,8 @@ def test_the_text_is_well_formed_and_shows_every_step(name: str) -> None:
     labels = {text.text for text in root.iter(f"{SVG}text") if text.get("class") == "label"}
     assert labels == {node.label for node, _ in graph.nodes()}
     edges = [path for path in root.iter(f"{SVG}path") if path.get("marker-end")]
-    assert len(edges) == len(list(graph.edges()))
+    handovers = sum(len(node.handovers) for node, _ in graph.nodes())
+    assert len(edges) == len(list(graph.edges())) + handovers
 
 
 def test_dashes_mark_depends_on_and_conditions() -> None:

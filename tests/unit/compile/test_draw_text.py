@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from plait.compile.draw import draw_dot, draw_mermaid, graph_of
 from plait.compile.draw.graph import Graph, GraphNode, GraphScope
-from tests.unit.compile.plans import call, parallel, plan_of, sequence
+from tests.unit.compile.plans import call, parallel, plan_of, route, sequence
 
 NASTY = 'a"]; end %% <script> & #quot; \\ `x` {y} \u2028 ü\n'
 
@@ -81,3 +81,12 @@ def test_dot_strings_are_closed_where_they_should_be(text: str) -> None:
     rest = re.sub(r'"(?:[^"\\]|\\.)*"', "", drawn)
     assert '"' not in rest
     assert any(text.replace("\n", "\\n").replace('"', '\\"')[:1] in one for one in strings)
+
+
+def test_handovers_of_a_route_are_lines_between_its_handlers() -> None:
+    case = route("case", {"triage": ["billing"], "billing": []})
+    assert "    n0g0 --> n0g1" in mermaid(case)
+    line = next(one for one in dot(case).splitlines() if "hands over" in one)
+    assert '"case[triage]/triage_work" -> "case[billing]/billing_work"' in line
+    assert 'ltail="cluster case group case[triage]"' in line
+    assert 'lhead="cluster case group case[billing]"' in line

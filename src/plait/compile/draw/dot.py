@@ -29,6 +29,8 @@ def draw_dot(graph: Graph) -> str:
     lines.extend(_scope(graph.root, "    "))
     lines.extend(f"    {_edge(edge, containers)}" for edge in graph.edges())
     lines.extend(f"    {_edge(edge, containers)}" for edge in graph.jumps())
+    for node, _ in graph.nodes():
+        lines.extend(f"    {one}" for one in _handovers(node))
     return "\n".join([*lines, "}", ""])
 
 
@@ -62,6 +64,18 @@ def _label(node: GraphNode) -> str:
     condition = [f"if {node.condition}"] if node.condition else []
     notes = [", ".join(line) for line in (node.notes, node.policies) if line]
     return "\n".join([node.label, node.kind, *condition, *notes])
+
+
+def _handovers(node: GraphNode) -> Iterator[str]:
+    """Yield lines between handlers: from a step inside each, cut off at the border."""
+    inside = {group.id: group.graph.nodes[0].id for group in node.groups}
+    for edge in node.handovers:
+        told = dot_text(", ".join(reason.text() for reason in edge.reasons))
+        tail, head = (
+            dot_text(f"cluster {node.id} group {one}") for one in (edge.source, edge.target)
+        )
+        source, target = dot_text(inside[edge.source]), dot_text(inside[edge.target])
+        yield f"{source} -> {target} [tooltip={told}, ltail={tail}, lhead={head}];"
 
 
 def _edge(edge: GraphEdge, containers: set[str]) -> str:

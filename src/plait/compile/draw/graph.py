@@ -5,14 +5,15 @@ Not here: where things stand in a picture (plait.compile.draw.layout), the forma
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from plait.compile.draw.choices import group_label
-from plait.compile.draw.loops import loop_notes
+from plait.compile.draw.loops import loop_notes, shown
 from plait.compile.draw.policies import policy_notes
 from plait.compile.inside import Inner, inner_scopes, undoing_scope
 from plait.compile.iterations import jump_text
 from plait.compile.reasons import Reason, jumps_to, reasons_in
+from plait.document.steps.route import transition_name
 from plait.model.duration import format_ms
 from plait.model.record import record
 from plait.plan import Node, Plan, Scope
@@ -59,6 +60,7 @@ class GraphNode:
         notes: What else matters, a few words each: `2 attempts`, `800ms`, `optional`.
         lines: Of a state: its transitions, where a picture has no room along its lines.
         policies: What stands around its calls: `cached 1m`, `hedged after p95`, `5 per 1s`.
+        handovers: Of a `route`: from one group to another.
     """
 
     id: str
@@ -69,6 +71,7 @@ class GraphNode:
     groups: tuple[GraphGroup, ...]
     lines: tuple[str, ...] = ()
     policies: tuple[str, ...] = ()
+    handovers: tuple[GraphEdge, ...] = ()
 
 
 @record
@@ -142,6 +145,23 @@ def _scope(scope: Scope, prefix: str) -> GraphScope:
     return GraphScope(nodes, edges, jumps)
 
 
+def _handovers(node: Node, inside: Iterable[Inner]) -> Iterator[GraphEdge]:
+    """Yield the handovers between the handlers of a `route`, each pair once."""
+    group_of = {one.label: one.id for one in inside if not one.is_fallback}
+    following = node.options.get("next")
+    if node.machine != "route" or not isinstance(following, dict):
+        return
+    for name, found in following.items():
+        reasons: dict[str, list[Reason]] = {}
+        for position, to in enumerate(found if isinstance(found, list) else ()):
+            when = node.templates.get(transition_name(name, position))
+            told = "" if when is None else shown(when)
+            own = Reason(group_of[name], "handover", where=told)
+            reasons.setdefault(str(to), []).append(own)
+        for to, why in reasons.items():
+            yield GraphEdge(group_of[name], group_of[to], tuple(why))
+
+
 def _edges_to(target: str, reasons: list[Reason]) -> Iterator[GraphEdge]:
     by_source: dict[str, list[Reason]] = {}
     for reason in reasons:
@@ -152,7 +172,8 @@ def _edges_to(target: str, reasons: list[Reason]) -> Iterator[GraphEdge]:
 
 def _node(node: Node, path: str) -> GraphNode:
     inside = (*inner_scopes(node, path), undoing_scope(node, path))
-    groups = tuple(_group(node, inner) for inner in inside if inner is not None)
+    known = [inner for inner in inside if inner is not None]
+    groups = tuple(_group(node, inner) for inner in known)
     return GraphNode(
         path,
         node.id,
@@ -161,6 +182,7 @@ def _node(node: Node, path: str) -> GraphNode:
         tuple(_notes(node)),
         groups,
         policies=tuple(policy_notes(node)),
+        handovers=tuple(_handovers(node, known)),
     )
 
 

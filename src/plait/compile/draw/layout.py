@@ -6,7 +6,7 @@ it. The flow goes down or to the right, whichever gives the picture the better s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final, Literal
@@ -116,16 +116,41 @@ def _ugliness(picture: Picture) -> float:
 
 
 def _scope(scope: GraphScope, direction: Direction) -> Picture:
-    index_of = {node.id: index for index, node in enumerate(scope.nodes)}
-    edges = [edge for edge in scope.edges if edge.source != edge.target]
+    insides = [_box(node, direction) for node in scope.nodes]
+    things = {node.id: one.boxes[0] for node, one in zip(scope.nodes, insides, strict=True)}
+    return _arranged(direction, things, insides, scope.edges)
+
+
+def _handlers(node: GraphNode, direction: Direction) -> Picture:
+    """Return the handlers of a `route`, with a line from each to whom it hands over."""
+    insides = [_group(group, direction) for group in node.groups]
+    things = {
+        group.id: one.frames[0] for group, one in zip(node.groups, insides, strict=True)
+    }
+    picture = _arranged(direction, things, insides, node.handovers)
+    # It is no box of its own: the handlers stand as deep as other groups do.
+    deeper: list[Box | Frame] = [*picture.boxes, *picture.frames]
+    for thing in deeper:
+        thing.depth -= 1
+    return picture
+
+
+def _arranged(
+    direction: Direction,
+    things: Mapping[str, Box | Frame],
+    insides: Sequence[Picture],
+    lines: Iterable[GraphEdge],
+) -> Picture:
+    """Return pictures in layers, by the lines between what stands in each of them."""
+    index_of = {name: index for index, name in enumerate(things)}
+    edges = [edge for edge in lines if edge.source != edge.target]
     pairs, turned = _forward(
-        len(scope.nodes), [(index_of[edge.source], index_of[edge.target]) for edge in edges]
+        len(things), [(index_of[edge.source], index_of[edge.target]) for edge in edges]
     )
     # There and back again is one line with two heads.
     apart = list(dict.fromkeys(pairs))
-    items = order_items(levels(_deps(len(scope.nodes), apart)), apart)
-    insides = [_box(node, direction) for node in scope.nodes]
-    place = _Placer(direction, items, [inside.boxes[0] for inside in insides])
+    items = order_items(levels(_deps(len(things), apart)), apart)
+    place = _Placer(direction, items, [*things.values()])
     picture = place.picture
     for inside, (x, y) in zip(insides, place.corners(), strict=True):
         picture.take(inside, x, y)
@@ -161,7 +186,9 @@ class _Placer:
     Along the flow is `main`, across it `cross`; only `_point` knows which is x.
     """
 
-    def __init__(self, direction: Direction, items: Ordered, boxes: Sequence[Box]) -> None:
+    def __init__(
+        self, direction: Direction, items: Ordered, boxes: Sequence[Box | Frame]
+    ) -> None:
         self._is_down = direction == "down"
         self._items = items
         self._boxes = boxes
@@ -182,11 +209,8 @@ class _Placer:
     def _align_widths(self) -> None:
         """Boxes above each other look better when they are equally wide."""
         for layer in self._items.layers:
-            plain = [
-                self._boxes[item]
-                for item in layer
-                if item < len(self._boxes) and not self._boxes[item].node.groups
-            ]
+            boxes = [self._boxes[item] for item in layer if item < len(self._boxes)]
+            plain = [box for box in boxes if isinstance(box, Box) and not box.node.groups]
             widest = max((box.width for box in plain), default=0.0)
             for box in plain:
                 box.width = widest
@@ -261,7 +285,9 @@ def _box(node: GraphNode, direction: Direction) -> Picture:
     height = label.height + sum(line.height for line in lines) + 2 * PADDING - 5
     box = Box(node, label, kind, lines, 0.0, 0.0, width, height)
     picture = Picture(direction, boxes=[box])
-    if node.groups:
+    if node.handovers:
+        _fill(picture, box, [_handlers(node, direction)])
+    elif node.groups:
         _fill(picture, box, [_group(group, direction) for group in node.groups])
     picture.width, picture.height = box.width, box.height
     return picture

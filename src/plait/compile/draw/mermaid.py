@@ -27,6 +27,7 @@ def draw_mermaid(graph: Graph) -> str:
         f"    {names[edge.source]} -. goto .-> {names[edge.target]}"
         for edge in graph.jumps()
     )
+    lines.extend(_handovers(graph, names))
     conditional = [names[node.id] for node, _ in graph.nodes() if node.condition]
     if conditional:
         lines.append("    classDef conditional stroke-dasharray: 5 4")
@@ -54,6 +55,15 @@ def _container(node: GraphNode, names: dict[str, str], margin: str) -> Iterator[
         yield from _scope(group.graph, names, margin + "        ")
         yield f"{margin}    end"
     yield f"{margin}end"
+
+
+def _handovers(graph: Graph, names: dict[str, str]) -> Iterator[str]:
+    for node, _ in graph.nodes():
+        own = {
+            group.id: f"{names[node.id]}g{index}" for index, group in enumerate(node.groups)
+        }
+        for edge in node.handovers:
+            yield f"    {own[edge.source]} --> {own[edge.target]}"
 
 
 def _label(node: GraphNode, between: str = "<br/>") -> str:
