@@ -68,6 +68,9 @@ class TestDamage(DamageSuite):
             f"executions SET input = {NO_TEXT}",
             f"executions SET plan_hash = {NO_TEXT}",
             f"standings SET error_code = {NO_TEXT}",
+            # An array of one text, which is none; and nothing that the server knows.
+            r"executions SET tags = ('\x0100004003000000ffffff'::bytea)::jsonb",
+            r"executions SET tags = ('\xffffffffffff'::bytea)::jsonb",
         ]
     )
     async def damage(
@@ -80,9 +83,28 @@ class TestDamage(DamageSuite):
             where = f"{column} = {number.format(execution_id)}"
             await database.execute(f"UPDATE plait.{request.param} WHERE {where}")
 
-        await database.execute("CREATE CAST (bytea AS text) WITHOUT FUNCTION")
+        for kind in ("text", "jsonb"):
+            await database.execute(f"CREATE CAST (bytea AS {kind}) WITHOUT FUNCTION")
         yield damage
-        await database.execute("DROP CAST (bytea AS text)")
+        for kind in ("text", "jsonb"):
+            await database.execute(f"DROP CAST (bytea AS {kind})")
+
+
+async def test_tags_that_nobody_can_read_hide_no_others_that_are_wrong(
+    stores: OpenStore, database: Any
+) -> None:
+    store = await stores()
+    await finished(store, "x1", "x2", "x3", tags=("vip",))
+    await database.execute(
+        "CREATE CAST (bytea AS jsonb) WITHOUT FUNCTION;"
+        "UPDATE plait.executions SET tags = ('\\xffffffffffff'::bytea)::jsonb"
+        " WHERE number = 2;"
+        "DROP CAST (bytea AS jsonb);"
+        "DELETE FROM plait.tags WHERE execution = 3"
+    )
+    found = await damages(store)
+    assert {("x2", "store.damaged"), ("x3", "store.inconsistent")} <= {*found}
+    assert not any(name == "x1" for name, _ in found)
 
 
 async def test_a_lost_page_of_large_values_stops_only_whose_they_are() -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from plait.stores import derived
 from plait.stores.derived import FOUND_MAX, Comparison, Found, is_of
+from plait.stores.faults import StoreDamaged
 from plait.stores.postgres.server import Server, fetch_all
+
+Fetch: TypeAlias = Callable[[str], Awaitable[list[Any]]]
 
 # A row of no list of texts is damaged, and whoever reads it says so.
 _LIST: Final = "(CASE jsonb_typeof(e.tags) WHEN 'array' THEN e.tags ELSE '[]' END)"
@@ -55,7 +58,7 @@ UPDATE standings SET lane_state = 1, wake_at_ms = 0 WHERE execution = (
 """
 
 
-async def tell(fetch: Callable[[str], Awaitable[list[Any]]]) -> list[Found]:
+async def tell(fetch: Fetch) -> list[Found]:
     """Return what differs.
 
     Args:
@@ -63,9 +66,32 @@ async def tell(fetch: Callable[[str], Awaitable[list[Any]]]) -> list[Found]:
     """
     found: dict[tuple[str, int | None, str | None], Found] = {}
     for one in _COMPARISONS:
-        for row in await fetch(f"{one.query} LIMIT {FOUND_MAX}"):
+        for row in await _rows_of(fetch, one):
             found[one.reason, row[0], row[2]] = is_of(one, row)
     return list(found.values())
+
+
+async def _rows_of(fetch: Fetch, one: Comparison) -> list[Any]:
+    try:
+        return await fetch(f"{one.query} LIMIT {FOUND_MAX}")
+    except StoreDamaged:
+        if one.query not in (_LACKS_TAG, _STRAY_TAG):
+            raise
+        ((last,),) = await fetch("SELECT coalesce(max(number), 1) FROM executions")
+        return await _by_halves(fetch, one.query, 1, last)
+
+
+async def _by_halves(fetch: Fetch, query: str, first: int, last: int) -> list[Any]:
+    """Leave out what cannot be compared: of N each costs some log N statements."""
+    try:
+        of_these = f"{query} AND e.number BETWEEN {first} AND {last}"
+        return await fetch(f"{of_these} LIMIT {FOUND_MAX}")
+    except StoreDamaged:
+        if first == last:
+            return []
+        middle = (first + last) // 2
+        rows = await _by_halves(fetch, query, first, middle)
+        return rows + await _by_halves(fetch, query, middle + 1, last)
 
 
 async def mend(server: Server, found: Found) -> None:

@@ -6,13 +6,11 @@ from collections import defaultdict
 from operator import itemgetter
 from typing import Any, Final
 
-import asyncpg
-
 from plait.ports.journal import LostRace, Message, Summary, UnknownExecution
 from plait.ports.leases import Claimed
-from plait.stores.damaged import tell_damaged, whole_of
-from plait.stores.postgres.rows import COLUMNS, SELECT, summary_of
-from plait.stores.postgres.server import fetch
+from plait.stores.damaged import whole_of
+from plait.stores.postgres.rows import COLUMNS, SELECT, one_by_one, summary_of
+from plait.stores.postgres.server import DAMAGED, fetch
 from plait.stores.postgres.session import lock_of
 from plait.stores.turns import in_turn
 
@@ -54,9 +52,6 @@ FROM messages m
 WHERE NOT m.is_heard AND m.execution = ANY (ARRAY(SELECT execution FROM told))
 ORDER BY m.number
 """
-
-# What is read of a page that is not as it was written.
-_DAMAGED: Final = (asyncpg.DataError, asyncpg.DataCorruptedError)
 
 _IS_FREE: Final = "s.status = 'running' AND s.owner IS NULL AND s.lane_state < 2"
 # The priorities and workflows of what is free: one look into the index for each.
@@ -174,7 +169,7 @@ async def claim(
     wanted = (worker_id, now_ms, limit, token, after)
     try:
         rows = await fetch(connection, _CLAIM, *wanted)
-    except _DAMAGED:
+    except DAMAGED:
         rows = await _claim_and_read(connection, wanted)
     due: dict[int, dict[str, list[Summary]]] = defaultdict(lambda: defaultdict(list))
     for one in whole_of(rows, summary_of, itemgetter(0)):
@@ -191,13 +186,7 @@ async def _claim_and_read(connection: Any, wanted: tuple[Any, ...]) -> list[Any]
     As any damaged row, one that cannot be read is held and nobody runs it.
     """
     held = await fetch(connection, f"{_HELD} SELECT execution FROM held", *wanted)
-    rows: list[Any] = []
-    for (number,) in held:
-        try:
-            rows += await connection.fetch(f"{SELECT} WHERE e.number = $1", number)
-        except _DAMAGED as error:
-            tell_damaged(f"number {number}", str(error))
-    return rows
+    return await one_by_one(connection.fetch, [number for (number,) in held])
 
 
 async def take(

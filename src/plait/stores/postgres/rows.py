@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 
 from plait.ports.journal import NewExecution, Standing, Summary
+from plait.stores.damaged import tell_damaged
 from plait.stores.faults import StoreDamaged
+from plait.stores.postgres.server import DAMAGED
 
 COLUMNS: Final = (
     "e.id, e.workflow, e.plan_hash, e.created_at_ms, e.input, e.key, e.tags, s.priority,"
@@ -32,8 +34,44 @@ def summary_of(row: Sequence[Any]) -> Summary:
     place = f"the row of execution {row[0]} in PostgreSQL"
     if any(isinstance(row[at], bytes) for at in _TEXTS):
         raise StoreDamaged(place, "it holds bytes that are no text")
-    tags = orjson.loads(row[6])
+    try:
+        tags = orjson.loads(row[6])
+    except ValueError:
+        tags = None
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
         raise StoreDamaged(place, "its tags are no list of texts")
     new: list[Any] = [*row[:6], tuple(tags), *row[7:12]]
     return Summary(NewExecution(*new), Standing(*row[12:16]), *row[16:22])
+
+
+class Fetch(Protocol):
+    """What runs a statement that reads."""
+
+    async def __call__(self, statement: str, *values: object) -> Sequence[Any]:
+        """Return the rows."""
+        ...
+
+
+async def readable(fetch: Fetch, statement: str, *values: object) -> tuple[list[Any], int]:
+    """Return the rows of a statement that selects `COLUMNS`, and how many there are.
+
+    One that cannot be read would fail the whole statement: then they are read one by one,
+    and those that cannot be are left out.
+    """
+    try:
+        rows = list(await fetch(statement, *values))
+        return rows, len(rows)
+    except DAMAGED:
+        numbers = await fetch(statement.replace(COLUMNS, "e.number", 1), *values)
+        return await one_by_one(fetch, [row[0] for row in numbers]), len(numbers)
+
+
+async def one_by_one(fetch: Fetch, numbers: Sequence[int]) -> list[Any]:
+    """Return the rows of executions, without those that cannot be read: these are told."""
+    rows: list[Any] = []
+    for number in numbers:
+        try:
+            rows += await fetch(f"{SELECT} WHERE e.number = $1", number)
+        except DAMAGED as error:
+            tell_damaged(f"number {number}", str(error))
+    return rows

@@ -19,7 +19,7 @@ from plait.stores.pieces import (
     is_of_few,
     tables_of,
 )
-from plait.stores.postgres.rows import COLUMNS, SELECT, summary_of
+from plait.stores.postgres.rows import COLUMNS, SELECT, readable, summary_of
 from plait.stores.postgres.server import Server
 
 _BY_TAG: Final = (
@@ -36,8 +36,8 @@ async def find(server: Server, search: Search) -> list[Summary]:
         async def fetch(count: int) -> tuple[list[Summary], int]:
             statement, values = search_sql(search, span, count)
             async with server.connection() as connection:
-                rows = await connection.fetch(statement, *values)
-            return whole_of(rows, summary_of, itemgetter(0)), len(rows)
+                rows, seen = await readable(connection.fetch, statement, *values)
+            return whole_of(rows, summary_of, itemgetter(0)), seen
 
         return await filled(limit, fetch)
 

@@ -55,6 +55,12 @@ SETTINGS: Final = {
 
 _DURABLE: Final = ("fsync", "full_page_writes")
 
+# What is read of a page, or a value, that is not as it was written. The server calls what
+# it can make no sense of, such as the inside of a jsonb, an internal error.
+DAMAGED: Final = (asyncpg.DataError, asyncpg.InternalServerError)
+# On the wire the text of a jsonb stands behind this.
+_JSONB_VERSION: Final = b"\x01"
+
 # The client library raises InternalClientError when a connection is used between a server's
 # farewell and its end.
 _BROKEN: Final = (TimeoutError, asyncpg.InternalClientError)
@@ -182,7 +188,9 @@ class Server:
             yield
         except (asyncpg.DataError, asyncpg.ProgramLimitExceededError) as error:
             raise Unstorable("PostgreSQL") from error
-        except (asyncpg.DataCorruptedError, asyncpg.IndexCorruptedError) as error:
+        except asyncpg.InternalServerError as error:
+            if error.severity_en == "FATAL":  # a pooler's, say, that has lost the server
+                raise unavailable(self.place, error) from error
             raise StoreDamaged(f"PostgreSQL at {self.place}", str(error)) from error
         except _GONE as error:
             raise unavailable(self.place, error) from error
@@ -193,13 +201,17 @@ async def _read_damaged_text(connection: Any) -> None:
 
     Rows are looked through for such values one by one (plait.stores.postgres.rows).
     """
-    await connection.set_type_codec(
-        "text",
-        schema="pg_catalog",
-        encoder=str.encode,
-        decoder=_text_or_bytes,
-        format="binary",
-    )
+    for kind, encoder, decoder in (
+        ("text", str.encode, _text_or_bytes),
+        ("jsonb", _jsonb_of, lambda data: _text_or_bytes(data[len(_JSONB_VERSION) :])),
+    ):
+        await connection.set_type_codec(
+            kind, schema="pg_catalog", encoder=encoder, decoder=decoder, format="binary"
+        )
+
+
+def _jsonb_of(text: str) -> bytes:
+    return _JSONB_VERSION + text.encode()
 
 
 def _text_or_bytes(data: bytes) -> str | bytes:

@@ -7,6 +7,7 @@ as that takes, and nobody wants those any more; all others go on.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +20,7 @@ from plait.stores.derived import compared
 from plait.stores.parents import DEPTH_MAX
 from plait.stores.postgres import derived
 from plait.stores.postgres.appends import columns
-from plait.stores.postgres.rows import SELECT, summary_of
+from plait.stores.postgres.rows import SELECT, readable, summary_of
 from plait.stores.postgres.server import Server, fetch
 
 REMOVED_MAX: Final = 20
@@ -159,8 +160,10 @@ class PostgresUpkeep:
 
         async def fetch(count: int) -> tuple[list[Summary], int]:
             wanted = (before_ms, list(statuses), count, from_ms, from_id)
-            rows = await self._long(_ENDED, *wanted)
-            return whole_of(rows, summary_of, itemgetter(0)), len(rows)
+            async with self._server.connection() as connection:
+                fetch = partial(connection.fetch, timeout=_LONG_S)
+                rows, seen = await readable(fetch, _ENDED, *wanted)
+            return whole_of(rows, summary_of, itemgetter(0)), seen
 
         return await filled(limit, fetch)
 
