@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from tests.proof import (
+    canaries,
     damage,
     deaths,
     forgeries,
@@ -41,6 +42,7 @@ ROWS: Final = (
     Row(8, "planted bugs are caught", storms.hunt),
     Row(12, "hostile input to all that is served", hostile.run),
     Row(13, "calls that only the gateway could make", forgeries.run),
+    Row(14, "secrets that are looked for", canaries.run),
     Row(15, "SIGTERM of the gateway at 0.8 of its capacity", stops.run),
     Row(16, "recovery of a thousand executions", _return),
 )

@@ -3,7 +3,8 @@
 A failure is read by templates, shown to people and kept in timelines; a secret that stood
 in a URL, or that the other side repeated, must not travel with it. Other sides repeat
 headers, also `Basic` ones, bodies and URLs: so a secret is masked as it is, in base64
-whatever stands before it, and as URLs, JSON, HTML and hexadecimal digits write it.
+whatever stands before it, and as URLs, JSON, HTML and hexadecimal digits write it, also one
+in the other.
 
 Not here: what a template made of a secret otherwise, such as a hash.
 """
@@ -70,7 +71,16 @@ def redacted_value(value: JsonValue, secrets: Mapping[str, str]) -> JsonValue:
     return _masked(value, longest_first) if longest_first else value
 
 
-# A process has one set of secrets; making its forms takes 50 µs per secret.
+def replied_without(
+    response: JsonValue, facts: JsonObject, secrets: Mapping[str, str]
+) -> tuple[JsonValue, JsonObject]:
+    """Return what a call replied, with every value of `secrets` masked."""
+    masked = redacted_value(facts, secrets)
+    return redacted_value(response, secrets), cast("JsonObject", masked)
+
+
+# A process has one set of secrets; making its forms takes 0.1 ms per secret, and 1 ms of
+# one that is written otherwise in URLs.
 @lru_cache(maxsize=8)
 def _forms_of(secrets: tuple[str, ...]) -> list[_Form]:
     """Return every way in which a secret may be written, the longest first."""
@@ -78,13 +88,26 @@ def _forms_of(secrets: tuple[str, ...]) -> list[_Form]:
         form.sure: form
         for secret in secrets
         if len(secret) >= _LENGTH_MIN
-        for form in (*map(_Form, _texts_of(secret)), *_base64_of(secret.encode()))
+        for form in _all_of(secret)
     }
     return sorted(forms.values(), key=lambda form: len(form.sure), reverse=True)
 
 
-def _texts_of(secret: str) -> Iterator[str]:
-    """Yield a secret as it is, and as URLs, JSON, HTML and hexadecimal digits write it."""
+def _all_of(secret: str) -> Iterator[_Form]:
+    """Yield the forms of one secret.
+
+    Who repeats a URL in a URL, or JSON in JSON, writes it so twice; and many servers take a
+    header's UTF-8 for Latin-1.
+    """
+    whole = {secret, secret.encode().decode("latin-1")}
+    for text in {form for one in whole for form in _written(one)}:
+        yield from map(_Form, _written(text))
+        yield from map(_Form, (text.encode().hex(), text.encode().hex().upper()))
+        yield from _base64_of(text.encode())
+
+
+def _written(secret: str) -> Iterator[str]:
+    """Yield a text as it is, and as URLs, JSON and HTML write it."""
     yield secret
     for quoted in (quote(secret, safe=""), quote(secret), quote_plus(secret)):
         yield quoted
@@ -92,8 +115,6 @@ def _texts_of(secret: str) -> Iterator[str]:
     for is_ascii in (True, False):
         yield dumps(secret, ensure_ascii=is_ascii)[1:-1]
     yield escape(secret)
-    yield secret.encode().hex()
-    yield secret.encode().hex().upper()
 
 
 def _base64_of(secret: bytes) -> Iterator[_Form]:

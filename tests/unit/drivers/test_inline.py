@@ -269,6 +269,14 @@ async def test_a_calls_that_raises_later_surfaces_and_frees_the_others() -> None
     assert handles[1].is_cancelled
 
 
+async def test_a_secret_that_the_other_side_repeats_is_masked() -> None:
+    calls = Calls(lambda call: answered(call.request["arg"]))
+    plan = plan_with(ask("a", ["${secrets.y}"]), output="${a.response}")
+    driver = InlineDriver(calls, secrets={"y": "s3cr3t"})
+    result = await driver.run(Kernel(plan), START)
+    assert result.output == ["***"]
+
+
 async def test_env_secrets_trigger_and_trace_headers_reach_the_workflow() -> None:
     calls = Calls()
     kernel = Kernel(plan_with(ask("a", ["${env.x}", "${secrets.y}", "${trigger}"])))

@@ -70,10 +70,16 @@ def test_base64_leaves_no_bit_of_a_secret_whatever_stands_beside_it(
         html.escape,
         lambda text: text.encode().hex(),
         lambda text: text.encode().hex().upper(),
+        lambda text: quote(quote(text)),
+        lambda text: json.dumps(json.dumps(text)[1:-1])[1:-1],
+        lambda text: html.escape(quote_plus(text)),
+        lambda text: quote(text).encode().hex(),
+        lambda text: text.encode().decode("latin-1"),
+        lambda text: quote(text.encode().decode("latin-1")),
     ],
 )
 def test_other_encodings_are_masked_as_well(encode: Callable[[str], str]) -> None:
-    secret = 'p+q/r <s>"'
+    secret = 'p+q/r <sä>"'
     assert redacted_value(f"got {encode(secret)}.", {"t": secret}) == "got ***."
 
 

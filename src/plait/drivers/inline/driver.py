@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias, assert_never
 
 from plait.drivers.inline.trace import Trace
-from plait.drivers.redact import redacted
+from plait.drivers.redact import redacted, replied_without
 from plait.drivers.tenancy import owned, secrets_of
 from plait.kernel import (
     BEHAVIOUR,
@@ -243,10 +243,16 @@ class _Running:
             self.handles.pop(step, None)
             at_ms = self.at_ms(time.monotonic())
             if isinstance(outcome, CallReply):
-                response, missing = outcome.response, outcome.passed_over
+                response, facts = outcome.response, outcome.facts
+                # Whoever reads no secret sends none that could come back: most need no
+                # look at what came.
+                if "secrets" in self.kernel.plan.roots:
+                    response, facts = replied_without(
+                        response, facts, self.state.ambient.secrets
+                    )
                 notes = [*outcome.notes] if outcome.notes else None
                 event: Any = CallCompleted(
-                    step, attempt, response, outcome.facts, at_ms, missing, notes
+                    step, attempt, response, facts, at_ms, outcome.passed_over, notes
                 )
             else:
                 failure = redacted(outcome, self.state.ambient.secrets)

@@ -37,7 +37,7 @@ from plait.drivers.journal.standing import (
     row_of,
 )
 from plait.drivers.journal.telling import Outstanding, Telling
-from plait.drivers.redact import redacted, redacted_value
+from plait.drivers.redact import redacted, replied_without
 from plait.drivers.tenancy import owned
 from plait.kernel import (
     CancelCall,
@@ -501,9 +501,7 @@ class Live:
         now_ms, secrets = self.host.now_ms(), self.host.secrets
         if not isinstance(outcome, CallReply):
             return CallFailed(step, attempt, redacted(outcome, secrets), now_ms)
-        response = redacted_value(outcome.response, secrets)
-        facts = redacted_value(outcome.facts, secrets)
-        assert isinstance(facts, dict)
+        response, facts = replied_without(outcome.response, outcome.facts, secrets)
         missing = outcome.passed_over
         missing = redacted(missing, secrets) if missing is not None else None
         notes = [*outcome.notes] if outcome.notes else None
