@@ -27,6 +27,8 @@ def stream() -> Iterator[io.StringIO]:
 
 
 def lines(stream: io.StringIO, **options: Any) -> logging.Logger:
+    # pytest keeps what is logged, and its processes cannot tell each other half a letter.
+    logging.getLogger().handlers.clear()
     told = {"level": "info", "is_json": True, "redact": lambda text: text, **options}
     configure(stream, **told)
     return logging.getLogger("plait.tests")
