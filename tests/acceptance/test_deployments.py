@@ -389,3 +389,31 @@ async def test_the_command_line_deploys_for_a_tenant_and_shows_only_what_it_has(
     assert "theirs" in (out / "hello.yaml").read_text()
     wrong = await deploy(tmp_path, "--tenant", "*")
     assert (wrong.code != 0, "a tenant's name is" in wrong.err) == (True, True)
+
+
+PARENT = """\
+name: parent
+mode: {mode}
+endpoint: {{path: /parent, wait: 20s}}
+steps: [{{id: kid, type: workflow, request: {{name: hello}}}}]
+output: ${{kid.response}}
+"""
+
+
+@pytest.mark.parametrize("mode", ["express", "durable"])
+async def test_a_tenants_workflows_run_its_own_as_steps_and_no_others(
+    tmp_path: Path, mode: str
+) -> None:
+    (write(tmp_path / "wf").parent / "parent.yaml").write_text(
+        PARENT.format(mode=mode).replace(", wait: 20s" if mode == "express" else "|", "")
+    )
+    assert (await deploy(tmp_path)).code == 0
+    write(tmp_path / "wf", "hello", "theirs")
+    assert (await deploy(tmp_path, "--tenant", "acme")).code == 0
+    assert (await deploy(tmp_path, "--tenant", "poor")).code == 0
+    assert (await deployments(tmp_path, "remove", "hello", "--tenant", "poor")).code == 0
+    async with gateway(tmp_path) as process:
+        await until(process, "/parent", "one")
+        await until(process, "/~acme/parent", "theirs")
+        lacking = await process.ask("/~poor/parent")
+        assert "workflow.unknown" in lacking.body.decode()

@@ -160,7 +160,7 @@ def driver(
         workflows: Finds the plans of `workflow` steps.
     """
     settings = configured.settings
-    found = workflows or (lambda _: None)
+    found = workflows or (lambda *_: None)
     calls = WithInlineChildren(performer, found, partial(kernel, settings))
     calls.driver = InlineDriver(calls, env=settings.env, secrets=configured.secrets)
     return calls.driver

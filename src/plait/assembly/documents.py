@@ -13,6 +13,7 @@ from typing import Final
 from plait.compile import Compiled, CompileErrors, compile_text
 from plait.document import Catalog
 from plait.document.limits import DEFAULT_LIMITS, SourceLimits
+from plait.model.caller import DEFAULT_TENANT
 from plait.model.diagnostic import Diagnostic, Severity
 from plait.model.place import Span
 from plait.model.record import record
@@ -123,7 +124,10 @@ def load_document(
 
 
 class Neighbours:
-    """The workflows of one folder by name, read when the first is asked for."""
+    """The workflows of one folder by name, read when the first is asked for.
+
+    They are the default tenant's, as all that is run from files.
+    """
 
     def __init__(self, folder: str, catalog: Catalog, limits: SourceLimits) -> None:
         self._folder = folder
@@ -131,8 +135,10 @@ class Neighbours:
         self._limits = limits
         self._plans: dict[str, Plan] | None = None
 
-    def __call__(self, name: str) -> Plan | None:
-        """Return the plan of the workflow `name`; of two with that name, the first."""
+    def __call__(self, tenant: str, name: str) -> Plan | None:
+        """Return the plan of a tenant's workflow; of two with that name, the first."""
+        if tenant != DEFAULT_TENANT:
+            return None
         if self._plans is None:
             self._plans = {}
             for file in load_documents([self._folder], self._catalog, self._limits):

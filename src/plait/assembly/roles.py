@@ -34,7 +34,6 @@ from plait.gateway.app import Gateway
 from plait.gateway.control.asked import Services
 from plait.gateway.deployment import Deployment, Finding, Loaded
 from plait.gateway.serving import Stop, new_loop
-from plait.model.caller import DEFAULT_TENANT
 from plait.model.record import record
 from plait.operations.executing import LocalExecutions
 from plait.operations.keeper import Keeper
@@ -106,10 +105,6 @@ class Known:
                 return one.plan
         return None
 
-    def named(self, name: str) -> Plan | None:
-        """Return the plan that `workflow` steps find under this name."""
-        return self.find(DEFAULT_TENANT, name)
-
 
 # -- the gateway -----------------------------------------------------------------------
 
@@ -132,8 +127,8 @@ def gateway(
     for role in SERVICES:
         links[role] = _link(role, own, security)
 
-    def deployed() -> list[Plan]:
-        return [one.plan for one in made.snapshot.deployments]
+    def deployed(tenant: str) -> list[Plan]:
+        return [one.plan for one in made.snapshot.deployments if one.tenant == tenant]
 
     stored = deploying(settings, connectors)
     # It makes no calls of workflows; the keys of issuers are fetched through it.
@@ -207,9 +202,9 @@ def engine(
     own_vault = vault(configured, stored.records)
     performer = compose.calls(settings, connectors, configured.secrets, own_vault)
     keeper = Keeper(
-        partial(open_kept, configured, performer, known.named), secrets=configured.secrets
+        partial(open_kept, configured, performer, known.find), secrets=configured.secrets
     )
-    driver = compose.driver(configured, performer, known.named)
+    driver = compose.driver(configured, performer, known.find)
     runner = LocalRunner(
         partial(compose.driver, configured, performer), partial(compose.kernel, settings)
     )
@@ -245,7 +240,7 @@ def runtime(
     own_vault = vault(configured, stored.records)
     performer = compose.calls(settings, connectors, configured.secrets, own_vault)
     keeper = Keeper(
-        partial(open_kept, configured, performer, known.named),
+        partial(open_kept, configured, performer, known.find),
         is_there=is_there(settings.store.url),
         secrets=configured.secrets,
     )

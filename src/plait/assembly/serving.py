@@ -55,8 +55,8 @@ def gateway(
         configured.settings, connectors, configured.secrets, own_vault
     )
 
-    def workflows(name: str) -> Plan | None:
-        return made.plan_named(name)
+    def workflows(tenant: str, name: str) -> Plan | None:
+        return made.plan_named(tenant, name)
 
     keeper = Keeper(
         partial(open_kept, configured, performer, workflows),
@@ -65,7 +65,7 @@ def gateway(
     )
 
     async def find(tenant: str, name: str) -> Plan | None:
-        return made.plan_named(name, tenant)
+        return workflows(tenant, name)
 
     driver = compose.driver(configured, performer, workflows)
     agent = LateAgent(

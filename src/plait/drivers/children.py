@@ -29,8 +29,8 @@ KIND: Final = "workflow"
 DEPTH_MAX: Final = 10
 _ID_BYTES: Final = 16
 
-# From a workflow's name to its plan; None: there is no such workflow here.
-Workflows: TypeAlias = Callable[[str], Plan | None]
+# From a tenant and the name of its workflow to its plan; None: there is none here.
+Workflows: TypeAlias = Callable[[str, str], Plan | None]
 
 
 def child_of(call: Call, number: int = 0) -> str:
@@ -73,7 +73,7 @@ def wanted_of(call: Call, workflows: Workflows) -> Wanted | Failure:
         text = f"workflows call each other more than {DEPTH_MAX} deep"
         return Failure("limit.workflow_depth", text, advice=Advice.FIX_REQUEST)
     name = call.request["name"]
-    plan = workflows(str(name))
+    plan = workflows(call.tenant, str(name))
     if plan is None:
         text = f"there is no workflow '{name}' here"
         return Failure("workflow.unknown", text, advice=Advice.FIX_REQUEST, sent=False)

@@ -2,8 +2,8 @@
 
 Rule 1. The operator's secrets (`secrets.NAME`) are for the default tenant's workflows; the
         others have credentials of their own.
-Rule 2. A call that shows a credential says on whose behalf: its execution's tenant, and
-        nothing that a document could say.
+Rule 2. A call that shows a credential, or runs a workflow, says on whose behalf: its
+        execution's tenant, and nothing that a document could say.
 """
 
 from __future__ import annotations
@@ -29,6 +29,6 @@ def secrets_of(tenant: str, secrets: Mapping[str, str]) -> Mapping[str, str]:
 
 def owned(call: Call, tenant: str) -> Call:
     """Return a call that says on whose behalf it is made, where that matters."""
-    if call.credential is None or tenant == call.tenant:
+    if tenant == call.tenant or (call.credential is None and call.kind != "workflow"):
         return call
     return replace(call, tenant=tenant)

@@ -49,7 +49,6 @@ from plait.gateway.routes import Found, Missing
 from plait.gateway.snapshot import Route, Snapshot, build_snapshot
 from plait.gateway.watching import with_watch
 from plait.kernel import Kernel
-from plait.model.caller import DEFAULT_TENANT
 from plait.model.errors import PlaitError
 from plait.model.json import JsonObject
 from plait.model.record import record
@@ -272,10 +271,10 @@ class Gateway:
         names = {one.source_name for one in loaded}
         return [one for one in told if one.source_name in names]
 
-    def plan_named(self, name: str, tenant: str = DEFAULT_TENANT) -> Plan | None:
-        """Return the plan that is served under this name; of two, a file's, or the first.
+    def plan_named(self, tenant: str, name: str) -> Plan | None:
+        """Return the plan that is served for a tenant under this name.
 
-        What other tenants have deployed is nothing to this one's workflows.
+        Of two, a file's, or the first.
         """
         own = {one.source_name for one in self._loaded[FILES]}
         found = [

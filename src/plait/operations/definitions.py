@@ -11,11 +11,10 @@ import orjson
 from plait.compile import CompileErrors, compile_text
 from plait.document import Catalog
 from plait.document.source import SourceLimits
-from plait.model.caller import DEFAULT_TENANT
 from plait.model.diagnostic import Diagnostic, Severity
 from plait.model.errors import Advice, PlaitError
 from plait.model.json import JsonObject
-from plait.plan import Plan, all_nodes
+from plait.plan import Plan
 from plait.plan.origin import without_trust
 
 _NAME = "definition"
@@ -33,22 +32,6 @@ class InvalidDefinition(PlaitError):
         super().__init__(f"the workflow is not valid: {wrong[0].render(_NAME)}{more}")
         found: JsonObject = {"diagnostics": [one.as_json() for one in diagnostics]}
         self.details = found
-
-
-def foreign_child(plan: Plan, tenant: str) -> str | None:
-    """Return why a tenant may not run a plan: it runs another workflow; None: it may.
-
-    A driver looks for the workflows of steps by name alone: what it finds is the default
-    tenant's.
-    """
-    nodes = all_nodes(plan.scope)
-    step = next((node.id for node in nodes if node.kind == "workflow"), None)
-    if step is None or tenant == DEFAULT_TENANT:
-        return None
-    return (
-        f"step '{step}' runs another workflow, which only those of the tenant "
-        f"'{DEFAULT_TENANT}' can in this version"
-    )
 
 
 def compiles(

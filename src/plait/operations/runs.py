@@ -160,5 +160,10 @@ class LocalRunner:
             # Each deployment makes another set; only the latest ones are of use.
             if len(self._drivers) >= _DRIVERS_KEPT_MAX:
                 self._drivers.clear()
-            known = self._drivers[key] = self._driver_for(dict(workflows).get)
+            # They are those of the tenant that the run is for.
+            known = self._drivers[key] = self._driver_for(_by_name(dict(workflows)))
         return known
+
+
+def _by_name(workflows: Mapping[str, Plan]) -> Workflows:
+    return lambda _tenant, name: workflows.get(name)

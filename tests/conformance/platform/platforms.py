@@ -244,7 +244,11 @@ async def local() -> AsyncIterator[Local]:
     """Yield the services in this process, with executions in memory."""
     store, calls = MemoryStore(), HeldCalls()
     plans = {plan.name: plan for plan in map(plan_of, DEPLOYED)}
-    journal = JournalDriver(store, calls, Kernel, worker_id="w", workflows=plans.get)
+
+    def served(tenant: str, name: str) -> Plan | None:
+        return plans.get(name) if tenant == "default" else None
+
+    journal = JournalDriver(store, calls, Kernel, worker_id="w", workflows=served)
     await journal.open()
     kept = Kept(journal, store, Kernel, store.close)
 
@@ -252,7 +256,7 @@ async def local() -> AsyncIterator[Local]:
         return kept
 
     async def find(tenant: str, name: str) -> Plan | None:
-        return plans.get(name) if tenant == "default" else None
+        return served(tenant, name)
 
     keeper = Keeper(open_)
     engine = LocalEngine(

@@ -117,9 +117,12 @@ async def test_a_document_runs_no_workflow_of_another_tenant(services: Platform)
         "type": "workflow",
         "request": {"name": "sum", "input": {"a": 1}},
     }
-    order = Order(definition={"name": "mine", "steps": [step]})
-    error = await refused(services.engine.execute(STRANGER, order))
-    assert (error.code, "step 's'" in str(error)) == ("request.invalid", True)
+    mine: JsonObject = {"name": "mine", "steps": [step], "output": "${s.response}"}
+    order = Order(definition=mine, mode="durable", wait_ms=10_000)
+    told: Any = await services.engine.execute(STRANGER, order)
+    assert (told["status"], told["error"]["code"]) == ("failed", "workflow.unknown")
+    told = await services.engine.execute(EDITOR, order)
+    assert (told["status"], told["output"]) == ("completed", 2)
 
 
 async def test_what_a_caller_starts_is_their_tenant_s(services: Platform) -> None:

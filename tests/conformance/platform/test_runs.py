@@ -159,7 +159,7 @@ async def noted() -> AsyncIterator[tuple[_Noting, Link]]:
 async def test_a_plan_is_sent_when_the_engine_asks_and_never_again() -> None:
     plan = plan_of(SUM)
     async with noted() as (noting, link):
-        driver = RemoteDriver(link, lambda: [plan], wait_ms=10_000)
+        driver = RemoteDriver(link, lambda _: [plan], wait_ms=10_000)
         for number in range(3):
             result = await driver.run(Kernel(plan), Start(f"x{number}", {"a": number}))
             assert (result.execution_id, result.output) == (f"x{number}", number + 1)
@@ -169,7 +169,7 @@ async def test_a_plan_is_sent_when_the_engine_asks_and_never_again() -> None:
 async def test_workflows_that_a_plan_runs_as_steps_go_with_it() -> None:
     plans = [plan_of(OUTER), plan_of(SUM)]
     async with noted() as (noting, link):
-        driver = RemoteDriver(link, lambda: plans, wait_ms=10_000)
+        driver = RemoteDriver(link, lambda _: plans, wait_ms=10_000)
         result = await driver.run(Kernel(plans[0]), Start("x1", {"a": 1}))
         assert result.output == 2
         # Another version is served by now: the engine runs that one.
@@ -184,7 +184,7 @@ async def test_many_plans_are_sent_some_at_a_time() -> None:
     some = [plan_of({**SUM, "name": f"sum{number}"}) for number in range(20)]
     plans = [plan_of(OUTER), plan_of(SUM), *some]
     async with noted() as (noting, link):
-        driver = RemoteDriver(link, lambda: plans, wait_ms=10_000)
+        driver = RemoteDriver(link, lambda _: plans, wait_ms=10_000)
         result = await driver.run(Kernel(plans[0]), Start("x1", {"a": 1}))
         assert result.output == 2
     assert noting.plan_counts == [0, 8, 8, 6]

@@ -32,10 +32,10 @@ async def whole(
     stored = deploying(settings)
 
     async def find(tenant: str, name: str) -> Plan | None:
-        return gateway.plan_named(name, tenant)
+        return gateway.plan_named(tenant, name)
 
-    def workflows(name: str) -> Plan | None:
-        return gateway.plan_named(name)
+    def workflows(tenant: str, name: str) -> Plan | None:
+        return gateway.plan_named(tenant, name)
 
     keeper = Keeper(partial(serving.open_kept, configured, performer, workflows))
     driver = compose.driver(configured, performer)

@@ -76,7 +76,7 @@ class Case(Lives):
         super().__init__(MemoryStore(), Calls(), kernel_for)
 
     async def live(self, plan: Plan | None = None, **given: Any) -> None:
-        await super().live(plan, workflows=lambda _: CHILD, **given)
+        await super().live(plan, workflows=lambda *_: CHILD, **given)
 
     async def turns(self, execution_id: str = "x") -> list[Any]:
         history = await self.store.read(execution_id)

@@ -152,7 +152,7 @@ def test_who_waits_for_what_cannot_go_on_is_told_and_the_worker_goes_on() -> Non
 
 
 def test_a_child_that_plait_fails_to_start_fails_its_step() -> None:
-    def workflows(name: str) -> Plan | None:
+    def workflows(_: str, name: str) -> Plan | None:
         raise RecursionError(name)
 
     async def main() -> str | None:

@@ -94,7 +94,7 @@ class MortalStore(MemoryStore):
 
 
 def parent_on(store: MemoryStore, worker_id: str, calls: Calls, kid: str) -> JournalDriver:
-    return driver_on(store, worker_id, calls, workflows=lambda _: CHILDREN[kid])
+    return driver_on(store, worker_id, calls, workflows=lambda *_: CHILDREN[kid])
 
 
 async def rows(store: MemoryStore) -> dict[str, Summary]:

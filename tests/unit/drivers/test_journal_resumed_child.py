@@ -68,14 +68,14 @@ class DamagedLater(MemoryStore):
 def test_a_child_is_not_let_go_on_by_a_damaged_history_of_its_parent() -> None:
     async def main() -> tuple[str, int]:
         store, shop = DamagedLater(), Shop()
-        first = driver_on(store, "first", shop, workflows=lambda _: CHILD)
+        first = driver_on(store, "first", shop, workflows=lambda *_: CHILD)
         await first.open()
         await first.start(PARENT, Start("x", None))
         await a_while(30)
         await first.perish()
         await store.leave("first")
         store.takes_in = True
-        heir = driver_on(store, "heir", shop, workflows=lambda _: CHILD)
+        heir = driver_on(store, "heir", shop, workflows=lambda *_: CHILD)
         await heir.open()
         status = (await heir.ended("x")).standing.status
         await heir.close()
@@ -87,7 +87,7 @@ def test_a_child_is_not_let_go_on_by_a_damaged_history_of_its_parent() -> None:
 def test_a_wish_to_cancel_that_came_after_the_end_ends_no_child_that_goes_on() -> None:
     async def main() -> tuple[str, int]:
         store, shop = MemoryStore(), Shop()
-        driver = driver_on(store, "w", shop, workflows=lambda _: CHILD)
+        driver = driver_on(store, "w", shop, workflows=lambda *_: CHILD)
         await driver.open()
         await driver.start(PARENT, Start("x", None))
         await driver.ended("x")

@@ -33,7 +33,7 @@ PARENT = plan_with(
 
 
 def driver(store: MemoryStore, name: str) -> JournalDriver:
-    def workflows(wanted: str) -> Plan | None:
+    def workflows(_: str, wanted: str) -> Plan | None:
         return CHILD if wanted == "child" else None
 
     return driver_on(store, name, Calls([]), workflows=workflows)

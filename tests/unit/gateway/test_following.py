@@ -161,7 +161,7 @@ async def test_a_file_s_route_and_name_win_over_what_is_deployed() -> None:
     assert scene.gateway.refused == ("default/b",)
     await scene.beat([Deployment("same", deployed("a", "1", path="other").plan)])
     told: JsonObject = {}
-    plan = scene.gateway.plan_named("a")
+    plan = scene.gateway.plan_named("default", "a")
     assert plan is not None
     assert plan.endpoint is not None
     told["path"] = plan.endpoint.path
@@ -178,7 +178,7 @@ async def test_other_tenants_have_paths_of_their_own_and_stay_unseen() -> None:
     assert await scene.ask("/x") == (200, b'"ours"')
     assert await scene.ask("/~ac%2Fme/x") == (200, b'"theirs"')
     assert await scene.ask("/~other/x") == (200, b'"ours"')
-    assert scene.gateway.plan_named("a") is ours.plan
+    assert scene.gateway.plan_named("default", "a") is ours.plan
     status, document = await scene.ask("/openapi.json")
     assert status == 200
     assert document is not None

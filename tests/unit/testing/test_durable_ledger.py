@@ -64,7 +64,7 @@ def test_damage_counts_in_the_epoch_that_was_read_and_in_no_later_one() -> None:
         store = TakenAsItIsRead(ledger)
         await begun(store, ledger)
         upstreams = Upstreams(fate, ledger, play)
-        worker = Worker("w", fate, ledger, store, upstreams, lambda _: None)
+        worker = Worker("w", fate, ledger, store, upstreams, lambda *_: None)
         history = await worker.store.read("x")
         assert history.entries != [ENTRY]
         # It holds it in epoch 2 by now, and reads that again before it goes on.

@@ -55,9 +55,9 @@ class WithInlineChildren:
         if call.request.get("wait") is False:
             text = "an express workflow leaves nothing behind: it waits for its children"
             return Failure("workflow.not_durable", text, advice=Advice.FIX_REQUEST)
-        # The tenant is the default one: others may not run workflows as steps
-        # (plait.operations.definitions.foreign_child).
-        start = Start(child_of(call), wanted.input, trigger_of(call), call.trace)
+        start = Start(
+            child_of(call), wanted.input, trigger_of(call), call.trace, call.tenant
+        )
         try:
             async with asyncio.timeout(call.timeout_ms / 1000):
                 result = await self.driver.run(self._kernel(wanted.plan), start)

@@ -19,7 +19,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from plait.drivers.children import (
     Wanted,
@@ -82,13 +82,6 @@ class Parent(Protocol):
         ...
 
 
-class _Mother(NamedTuple):
-    """What a child's start has of its parent."""
-
-    resumed_at_ms: int
-    tenant: str
-
-
 class Child:
     """A child that a step waits for."""
 
@@ -119,15 +112,13 @@ class Children:
         # By the child's name, and when its parent had been resumed last by then.
         self._starting: dict[tuple[str, int], asyncio.Task[str]] = {}
 
-    def start(self, call: Call, done: Done, resumed_at_ms: int, tenant: str) -> Child:
+    def start(self, call: Call, done: Done, resumed_at_ms: int) -> Child:
         """Start the child that `call` asks for; `done` hears what it came to.
 
         Args:
             resumed_at_ms: When the parent went on last after a pause; -1: never.
-            tenant: The parent's.
         """
-        mother = _Mother(resumed_at_ms, tenant)
-        return Child(told_of(call, partial(self._outcome, call, mother), done))
+        return Child(told_of(call, partial(self._outcome, call, resumed_at_ms), done))
 
     async def end(self, calls: Sequence[Call]) -> None:
         """Cancel the children that `calls` asked for, as far as there are any that run.
@@ -142,13 +133,13 @@ class Children:
         async for child_id in running_of(calls, self._parent.ours()[0]):
             await self._cancel(child_id)
 
-    async def _outcome(self, call: Call, mother: _Mother) -> Outcome:
+    async def _outcome(self, call: Call, resumed_at_ms: int) -> Outcome:
         wanted = wanted_of(call, self._workflows)
         if isinstance(wanted, Failure):
             return wanted
         try:
             async with asyncio.timeout(call.timeout_ms / 1000):
-                return await _surely(lambda: self._outcome_of(call, wanted, mother))
+                return await _surely(lambda: self._outcome_of(call, wanted, resumed_at_ms))
         except TimeoutError:
             # Before the failure is recorded: after that nobody would think of the child.
             await _surely(lambda: self.end([call]))
@@ -158,11 +149,11 @@ class Children:
             await _surely(lambda: self.end([call]))
             raise
 
-    async def _outcome_of(self, call: Call, wanted: Wanted, mother: _Mother) -> Outcome:
-        name = child_of(call), mother.resumed_at_ms
+    async def _outcome_of(self, call: Call, wanted: Wanted, resumed_at_ms: int) -> Outcome:
+        name = child_of(call), resumed_at_ms
         starting = self._starting.get(name)
         if starting is None:
-            starting = self._spawn(self._started(call, wanted, mother))
+            starting = self._spawn(self._started(call, wanted, resumed_at_ms))
             self._starting[name] = starting
             starting.add_done_callback(partial(self._note_start, name))
         # Who begins to start a child brings that to its end, or nobody knew of the child.
@@ -180,10 +171,10 @@ class Children:
         if not starting.cancelled():
             starting.exception()  # nobody may be left to hear of it
 
-    async def _started(self, call: Call, wanted: Wanted, mother: _Mother) -> str:
+    async def _started(self, call: Call, wanted: Wanted, resumed_at_ms: int) -> str:
         """Return the id of the child, which runs, or has run, by then."""
         number = 0
-        while await self._is_used_up(child_of(call, number), call, wanted, mother):
+        while await self._is_used_up(child_of(call, number), call, wanted, resumed_at_ms):
             number += 1
         child_id = child_of(call, number)
         if not await self._is_awaited(call):
@@ -191,7 +182,7 @@ class Children:
         return child_id
 
     async def _is_used_up(
-        self, child_id: str, call: Call, wanted: Wanted, mother: _Mother
+        self, child_id: str, call: Call, wanted: Wanted, resumed_at_ms: int
     ) -> bool:
         """Start a child, or let it go on; tell whether there has to be another one."""
         trigger, parent = trigger_of(call), call.execution_id
@@ -201,14 +192,12 @@ class Children:
             trigger,
             trace=call.trace,
             parent=parent,
-            tenant=mother.tenant,
+            tenant=call.tenant,
         )
         try:
             await self._parent.start(wanted.plan, start)
         except LostRace:  # it was started before: before a crash, or before a resume
-            is_undone = await resume_child(
-                *self._parent.ours(), child_id, mother.resumed_at_ms
-            )
+            is_undone = await resume_child(*self._parent.ours(), child_id, resumed_at_ms)
             self._parent.stir()
             return is_undone
         return False

@@ -111,7 +111,7 @@ class JournalDriver:
         self._counted = UnsafeCounted(calls)
         self.calls: Calls = self._counted
         self.tasks = worker.tasks
-        self.children = Children(self, workflows or (lambda _: None), self.tasks.spawn)
+        self.children = Children(self, workflows or (lambda *_: None), self.tasks.spawn)
         self.secrets: Mapping[str, str] = secrets
         self.env = env or {}
         self._limits = Limits(payload_bytes_max, history_bytes_max, deaths_max)

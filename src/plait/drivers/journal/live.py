@@ -487,12 +487,11 @@ class Live:
             self.feed(self._event_of(step, attempt, outcome))
 
         handle: CallHandle
+        own = owned(call, self.summary.new.tenant)
         if call.kind == KIND:
-            resumed_at_ms = self.state.resumed_at_ms
-            tenant = self.summary.new.tenant
-            handle = self.host.children.start(call, hear, resumed_at_ms, tenant)
+            handle = self.host.children.start(own, hear, self.state.resumed_at_ms)
         else:
-            handle = self.host.calls.start(owned(call, self.summary.new.tenant), hear)
+            handle = self.host.calls.start(own, hear)
         # A call that failed at once has been heard already; its handle is of no use.
         if not is_heard:
             self.handles[step] = attempt, handle

@@ -23,7 +23,6 @@ from plait.model.caller import Caller, is_allowed, require
 from plait.model.diagnostic import Diagnostic
 from plait.model.json import JsonObject
 from plait.model.record import record
-from plait.operations.definitions import foreign_child
 from plait.operations.deploying.authorised import Authorises
 from plait.operations.deploying.difference import changes_between, text_difference
 from plait.operations.deploying.errors import (
@@ -342,7 +341,6 @@ class StoredDeployments:
                 f"the document is called '{compiled.plan.name}', and was to be deployed as "
                 f"'{wanted.name}': give both the same name"
             )
-        _check_children(caller, compiled)
         return _Candidate(wanted, compiled, document, version_of(document))
 
     async def _compiled(self, caller: Caller, name: str, document: Document) -> Compiled:
@@ -433,12 +431,6 @@ def _utf_8(text: str) -> str:
         message = "the document holds half of a surrogate pair: it cannot be kept as UTF-8"
         raise DeploymentRefused(message) from None
     return text
-
-
-def _check_children(caller: Caller, compiled: Compiled) -> None:
-    reason = foreign_child(compiled.plan, caller.tenant)
-    if reason is not None:
-        raise DeploymentRefused(reason)
 
 
 def _check_expected(wanted: Wanted, before: Deployed) -> None:

@@ -34,12 +34,13 @@ class RemoteDriver:
 
     Args:
         link: To the engine.
-        deployed: Returns all plans that are served: `workflow` steps may name any.
-        margin_ms: What a whole request may take.
+        deployed: Returns the plans that are served of a tenant: its `workflow` steps may
+            name any of them.
+        wait_ms: What a whole request may take.
     """
 
     def __init__(
-        self, link: Link, deployed: Callable[[], Iterable[Plan]], *, wait_ms: int
+        self, link: Link, deployed: Callable[[str], Iterable[Plan]], *, wait_ms: int
     ) -> None:
         self._link = link
         self._deployed = deployed
@@ -56,7 +57,7 @@ class RemoteDriver:
         plans = {plan.content_hash: plan}
         request = _run_request(plan, start)
         if self._runs_others(plan):
-            others = {one.name: one for one in reversed([*self._deployed()])}
+            others = {one.name: one for one in reversed([*self._deployed(start.tenant)])}
             plans |= {one.content_hash: one for one in others.values()}
             request.workflows.update(
                 {name: one.content_hash for name, one in others.items()}

@@ -187,13 +187,14 @@ class _Trial:
 
     def _worker(self) -> Worker:
         name = f"worker-{len(self._workers) + 1}"
+        children = {one.name: one for one in self._work.children}
         worker = Worker(
             name,
             self.fate,
             self.ledger,
             self.store,
             self._upstreams,
-            {one.name: one for one in self._work.children}.get,
+            lambda _, name: children.get(name),
             make_store=self._mortal_store,
         )
         self._workers.append(worker)

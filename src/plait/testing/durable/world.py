@@ -178,7 +178,7 @@ class World:
                 self.ledger,
                 self.store,
                 self._upstreams,
-                self._workflows.get,
+                lambda _, name: self._workflows.get(name),
             )
             self._all_workers.append(worker)
             try:
