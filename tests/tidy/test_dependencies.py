@@ -15,6 +15,11 @@ from tests.tidy.tree import ROOT, Module, in_src, module, modules
 _PARTS = {"pydantic-core": "pydantic"}
 # Several packages bring parts of this one; ours is of the source.
 _SHARED = {"google": "protobuf"}
+# Several packages bring parts of these too; the longest name that fits counts.
+_INSIDE = {
+    "opentelemetry.exporter": "opentelemetry-exporter-otlp-proto-http",
+    "opentelemetry": "opentelemetry-sdk",
+}
 _TESTING = "src/plait/testing/"
 
 
@@ -23,10 +28,16 @@ def packages_imported(modules: Iterable[Module]) -> dict[str, str]:
     owners = packages_distributions()
     found: dict[str, str] = {}
     for each in modules:
-        for line, name in _roots(each):
+        for line, whole in _imports(each):
+            name = whole.partition(".")[0]
             if name in sys.stdlib_module_names or name == "plait":
                 continue
-            package = _SHARED.get(name) or _plain(owners.get(name, [name])[0])
+            inside = (_INSIDE[one] for one in _INSIDE if f"{whole}.".startswith(f"{one}."))
+            package = (
+                next(inside, None)
+                or _SHARED.get(name)
+                or _plain(owners.get(name, [name])[0])
+            )
             found.setdefault(_PARTS.get(package, package), f"{each.path}:{line}")
     return found
 
@@ -56,13 +67,13 @@ def test_an_import_is_traced_to_the_package_that_brings_it() -> None:
     assert found == {"pyyaml": "a.py:1", "pydantic": "a.py:2", "nowhere": "a.py:6"}
 
 
-def _roots(module: Module) -> Iterator[tuple[int, str]]:
+def _imports(module: Module) -> Iterator[tuple[int, str]]:
     for node in module.nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield node.lineno, alias.name.partition(".")[0]
+                yield node.lineno, alias.name
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.lineno, node.module.partition(".")[0]
+            yield node.lineno, node.module
 
 
 def _plain(requirement: str) -> str:

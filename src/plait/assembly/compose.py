@@ -24,6 +24,7 @@ from plait.assembly.policies import policed
 from plait.assembly.routing import CallsByKind
 from plait.assembly.settings import Settings
 from plait.assembly.sources import Configured
+from plait.assembly.telemetry import Telemetry
 from plait.connectors.egress import Egress, EgressPolicy, ResolveMap
 from plait.connectors.egress.resolver import Resolver
 from plait.document import Catalog
@@ -117,15 +118,17 @@ def journal_driver(
     *,
     worker_id: str,
     workflows: Workflows | None = None,
+    telemetry: Telemetry | None = None,
 ) -> JournalDriver:
     """Return what runs durable executions. Call it inside the event loop.
 
     Args:
         workflows: Finds the plans of `workflow` steps.
+        telemetry: Hears of them; None: nobody does.
     """
     return JournalDriver(
         store,
-        performer,
+        performer if telemetry is None else telemetry.traced(performer),
         partial(kernel, configured.settings),
         worker_id=worker_id,
         env=configured.settings.env,
@@ -134,6 +137,7 @@ def journal_driver(
         payload_bytes_max=configured.settings.execution.payload_bytes_max,
         history_bytes_max=configured.settings.execution.history_bytes_max,
         deaths_max=configured.settings.execution.deaths_max,
+        observer=None if telemetry is None else telemetry.observer,
     )
 
 
@@ -152,15 +156,26 @@ def sweeper(settings: Settings, store: Store, worker_id: str) -> Sweeper | None:
 
 
 def driver(
-    configured: Configured, performer: Calls, workflows: Workflows | None = None
+    configured: Configured,
+    performer: Calls,
+    workflows: Workflows | None = None,
+    telemetry: Telemetry | None = None,
 ) -> InlineDriver:
     """Return what runs executions; its calls go through `performer`.
 
     Args:
         workflows: Finds the plans of `workflow` steps.
+        telemetry: Hears of executions; None: nobody does.
     """
     settings = configured.settings
+    if telemetry is not None:
+        performer = telemetry.traced(performer)
     found = workflows or (lambda *_: None)
     calls = WithInlineChildren(performer, found, partial(kernel, settings))
-    calls.driver = InlineDriver(calls, env=settings.env, secrets=configured.secrets)
+    calls.driver = InlineDriver(
+        calls,
+        env=settings.env,
+        secrets=configured.secrets,
+        observer=None if telemetry is None else telemetry.observer,
+    )
     return calls.driver

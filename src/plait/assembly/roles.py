@@ -21,7 +21,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
-from plait.assembly import agents, compose, telemetry
+from plait.assembly import agents, compose
 from plait.assembly.connectors import Connector
 from plait.assembly.deploying import Deploying, deploying
 from plait.assembly.security import guarded
@@ -29,6 +29,7 @@ from plait.assembly.serving import gateway_settings, local_engine, open_kept
 from plait.assembly.settings import ServicesSection
 from plait.assembly.sources import Configured, SettingsInvalid
 from plait.assembly.stores import is_there
+from plait.assembly.telemetry import telemetry
 from plait.assembly.vaults import checked_keys, vault
 from plait.gateway.app import Gateway
 from plait.gateway.control.asked import Services
@@ -123,6 +124,7 @@ def gateway(
         SettingsInvalid: A certificate, key or token cannot be used.
     """
     settings, own = configured.settings, configured.settings.services
+    told = telemetry(configured)
     security, links = _security(own), dict[str, Link]()
     for role in SERVICES:
         links[role] = _link(role, own, security)
@@ -138,6 +140,7 @@ def gateway(
     async def close() -> None:
         await performer.close()
         await asyncio.gather(*(link.close() for link in links.values()))
+        await told.close()
 
     made = Gateway(
         RemoteDriver(links["engine"], deployed, wait_ms=settings.gateway.request_timeout),
@@ -147,7 +150,8 @@ def gateway(
         follower=stored.follower,
         guards=guards,
         on_prepare=first_start,
-        watch=telemetry.watch(configured),
+        watch=told.watch,
+        is_drawn=told.is_drawn,
         on_close=close,
         services=Services(
             executions=RemoteExecutions(links["runtime"]),
@@ -197,16 +201,18 @@ def engine(
     Args:
         files: Workflows that it knows beside those that are deployed.
     """
-    settings, known = configured.settings, Known(files)
+    settings, known, told = configured.settings, Known(files), telemetry(configured)
     stored = deploying(settings, connectors)
     own_vault = vault(configured, stored.records)
     performer = compose.calls(settings, connectors, configured.secrets, own_vault)
     keeper = Keeper(
-        partial(open_kept, configured, performer, known.find), secrets=configured.secrets
+        partial(open_kept, configured, performer, known.find, told),
+        secrets=configured.secrets,
     )
-    driver = compose.driver(configured, performer, known.find)
+    driver = compose.driver(configured, performer, known.find, told)
     runner = LocalRunner(
-        partial(compose.driver, configured, performer), partial(compose.kernel, settings)
+        partial(compose.driver, configured, performer, telemetry=told),
+        partial(compose.kernel, settings),
     )
 
     async def find(tenant: str, name: str) -> Plan | None:
@@ -227,6 +233,7 @@ def engine(
         await keeper.close()
         await stored.follower.close()
         await performer.close()
+        await told.close()
 
     return Service(EngineServicer(made, runner), prepare, lambda: keeper.trouble, close)
 
@@ -235,12 +242,12 @@ def runtime(
     configured: Configured, connectors: Iterable[Connector] | None, files: Iterable[Loaded]
 ) -> Service:
     """Return the runtime. Call it inside the event loop."""
-    settings, known = configured.settings, Known(files)
+    settings, known, told = configured.settings, Known(files), telemetry(configured)
     stored = deploying(settings, connectors)
     own_vault = vault(configured, stored.records)
     performer = compose.calls(settings, connectors, configured.secrets, own_vault)
     keeper = Keeper(
-        partial(open_kept, configured, performer, known.find),
+        partial(open_kept, configured, performer, known.find, told),
         is_there=is_there(settings.store.url),
         secrets=configured.secrets,
     )
@@ -263,17 +270,20 @@ def runtime(
         servicer,
         prepare,
         trouble,
-        partial(_close_runtime, keeper, stored, performer.close),
+        partial(_close_runtime, keeper, stored, (performer.close, told.close)),
     )
 
 
 async def _close_runtime(
-    keeper: Keeper, stored: Deploying, close: Callable[[], Awaitable[None]]
+    keeper: Keeper,
+    stored: Deploying,
+    closes: Iterable[Callable[[], Awaitable[None]]],
 ) -> None:
     keeper.begin_drain()
     await keeper.close()
     await stored.follower.close()
-    await close()
+    for close in closes:
+        await close()
 
 
 def agent(

@@ -9,7 +9,7 @@ from asyncio import Future
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 
-from plait.assembly import compose, telemetry
+from plait.assembly import compose
 from plait.assembly.connectors import Connector
 from plait.assembly.deployed import loaded
 from plait.assembly.deploying import deploying
@@ -19,6 +19,7 @@ from plait.assembly.security import guarded
 from plait.assembly.settings import GatewaySection, Settings
 from plait.assembly.sources import Configured
 from plait.assembly.stores import is_there, open_store
+from plait.assembly.telemetry import Telemetry, telemetry
 from plait.assembly.vaults import vault, with_checked_keys
 from plait.drivers.children import Workflows
 from plait.drivers.inline import InlineDriver
@@ -54,12 +55,13 @@ def gateway(
     performer = compose.calls(
         configured.settings, connectors, configured.secrets, own_vault
     )
+    told = telemetry(configured)
 
     def workflows(tenant: str, name: str) -> Plan | None:
         return made.plan_named(tenant, name)
 
     keeper = Keeper(
-        partial(open_kept, configured, performer, workflows),
+        partial(open_kept, configured, performer, workflows, told),
         is_there=is_there(configured.settings.store.url),
         secrets=configured.secrets,
     )
@@ -67,7 +69,7 @@ def gateway(
     async def find(tenant: str, name: str) -> Plan | None:
         return workflows(tenant, name)
 
-    driver = compose.driver(configured, performer, workflows)
+    driver = compose.driver(configured, performer, workflows, told)
     agent = LateAgent(
         lambda agents: agents.agent(
             configured, compose.catalog(connectors), stored.records, stored.deployments
@@ -78,6 +80,7 @@ def gateway(
     async def close() -> None:
         await agent.close()
         await performer.close()
+        await told.close()
 
     made = Gateway(
         driver,
@@ -101,7 +104,8 @@ def gateway(
         ),
         guards=guards,
         on_prepare=with_checked_keys(own_vault, first_start),
-        watch=telemetry.watch(configured),
+        watch=told.watch,
+        is_drawn=told.is_drawn,
     )
     return made
 
@@ -140,13 +144,27 @@ def local_engine(
     )
 
 
-async def open_kept(configured: Configured, performer: Calls, workflows: Workflows) -> Kept:
-    """Open the store of the settings, with a worker that runs what is in it."""
+async def open_kept(
+    configured: Configured,
+    performer: Calls,
+    workflows: Workflows,
+    told: Telemetry | None = None,
+) -> Kept:
+    """Open the store of the settings, with a worker that runs what is in it.
+
+    Args:
+        told: Hears of what it runs; None: nobody does.
+    """
     settings = configured.settings
     store = await open_store(settings.store.url)
     worker_id = secrets.token_hex(8)
     driver = compose.journal_driver(
-        configured, store, performer, worker_id=worker_id, workflows=workflows
+        configured,
+        store,
+        performer,
+        worker_id=worker_id,
+        workflows=workflows,
+        telemetry=told,
     )
 
     sweeper, sweeping = compose.sweeper(settings, store, worker_id), list[Future[None]]()

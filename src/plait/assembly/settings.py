@@ -453,6 +453,12 @@ class ServicesSection(Section):
     service that was not there."""
 
 
+def _http_url(value: str) -> str:
+    if not re.match(r"https?://[^/\s]+", value):
+        raise ValueError("write an http(s) URL: http://collector:4318/v1/traces")
+    return value
+
+
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 LogFormat: TypeAlias = Literal["auto", "json", "console"]
 
@@ -468,6 +474,16 @@ class TelemetrySection(Section):
     JSON elsewhere."""
     access_log: bool = False
     """Write a line for every request, health and metrics left out."""
+    service_name: str = "plait"
+    """What this process is called in traces."""
+    traces_endpoint: Annotated[str, AfterValidator(_http_url)] | None = None
+    """Where spans are sent to, OTLP over HTTP: `http://collector:4318/v1/traces`. Default:
+    nowhere, and none are made."""
+    traces_authorization: str = ""
+    """The name of the secret that is sent there as `Authorization`. Default: none is."""
+    traces_ratio: Annotated[float, BeforeValidator(_number), Field(ge=0, le=1)] = 1.0
+    """Which part of the traces that begin here is drawn. Who brings a trace along has
+    decided already."""
 
 
 class Settings(BaseSettings):

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
-from plait.assembly.sources import Configured
+from plait.assembly.sources import Configured, SettingsInvalid
 from plait.drivers.redact import redacted_value
 from plait.model.json import JsonValue
-from plait.ports.observer import Watch
+from plait.model.record import record
+from plait.ports.calls import Calls
+from plait.ports.observer import Observer, Watch
 from plait.telemetry.access import all_of, write_access
+from plait.telemetry.observers import heard_by
+from plait.telemetry.spans import Spans, TracedCalls, is_in_part
 
 # gRPC's core writes lines of its own to standard error, "Got goaway" for each service that
 # is stopped, and has no other way to be asked not to than this, before it is imported.
@@ -35,12 +40,71 @@ def begin_logs(configured: Configured, stream: TextIO) -> None:
     )
 
 
-def watch(configured: Configured) -> Watch | None:
-    """Return what hears of every request; None: nobody wants to."""
+@record
+class Telemetry:
+    """What hears of a process's requests and executions.
+
+    Attributes:
+        watch: Hears of requests; None: nobody does.
+        observer: Hears of executions; None: nobody does.
+        is_drawn: Tells whether a trace that begins here is; None: each is.
+        close: Sends what is left.
+    """
+
+    watch: Watch | None
+    observer: Observer | None
+    is_drawn: Callable[[str], bool] | None
+    close: Callable[[], Awaitable[None]]
+    _draws: bool
+
+    def traced(self, calls: Calls) -> Calls:
+        """Return calls that pass on the spans of their attempts, if there are spans."""
+        return TracedCalls(calls) if self._draws else calls
+
+
+def telemetry(configured: Configured) -> Telemetry:
+    """Return what hears of this process, as the settings say. Close it when done.
+
+    Raises:
+        SettingsInvalid: A secret that is to be sent along is not there.
+    """
+    own = configured.settings.telemetry
     watches: list[Watch] = []
-    if configured.settings.telemetry.access_log:
+    observers: list[Observer] = []
+    closes: list[Callable[[], Awaitable[None]]] = []
+    if own.access_log:
         watches.append(write_access)
-    return all_of(watches)
+    if own.traces_endpoint is not None:
+        sender = _sender(configured, own.traces_endpoint)
+        spans = Spans(sender.draw)
+        watches.append(spans.answered)
+        observers.append(spans)
+        closes.append(sender.close)
+
+    async def close() -> None:
+        for one in closes:
+            await one()
+
+    return Telemetry(
+        all_of(watches),
+        heard_by(observers),
+        None if own.traces_ratio == 1 else partial(is_in_part, own.traces_ratio),
+        close,
+        own.traces_endpoint is not None,
+    )
+
+
+def _sender(configured: Configured, endpoint: str) -> Any:
+    own, headers = configured.settings.telemetry, dict[str, str]()
+    if own.traces_authorization:
+        secret = configured.secrets.get(own.traces_authorization)
+        if secret is None:
+            name = own.traces_authorization
+            reason = f"telemetry.traces_authorization: there is no secret '{name}'"
+            raise SettingsInvalid([reason])
+        headers["Authorization"] = secret
+    otlp = importlib.import_module("plait.telemetry.otlp")
+    return otlp.Sender(endpoint, own.service_name, headers)
 
 
 def _masked(configured: Configured, text: str) -> str:

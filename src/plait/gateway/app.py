@@ -110,6 +110,7 @@ class Gateway:
         guards: Who may ask, and how often; None: everybody, at any rate.
         on_prepare: Awaited once, when the store is open that there is use for.
         watch: Hears of every request that was answered; None: nobody does.
+        is_drawn: Tells of a trace that begins here whether it is; None: each is.
 
     Attributes:
         state: `starting`, `ready` or `draining`.
@@ -133,6 +134,7 @@ class Gateway:
         guards: Guards | None = None,
         on_prepare: Callable[[], Awaitable[None]] | None = None,
         watch: Watch | None = None,
+        is_drawn: Callable[[str], bool] | None = None,
     ) -> None:
         self._guards = guards = guards or Guards()
         settings = settings or GatewaySettings()
@@ -154,7 +156,7 @@ class Gateway:
             kernel_for=kernel_for,
             cache=self._cache,
             deadlines=Deadlines(settings.request_timeout_ms / 1000),
-            identities=IdentitySource(),
+            identities=IdentitySource(is_drawn),
             metrics=self.metrics,
             room=room,
             json_depth_max=settings.json_depth_max,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from plait.model.record import record
@@ -29,6 +29,7 @@ _BAGGAGE_LENGTH_MAX = 8192
 # A root that nobody asked to sample is sampled: upstreams follow this bit, and with 0 none
 # of them would trace a request that they would have traced without a gateway before them.
 _FLAGS_OF_A_ROOT = "01"
+_FLAGS_UNDRAWN = "00"
 _ID_BYTES = 16
 _SPAN_BYTES = 8
 _POOL_BYTES: Final = 4800
@@ -52,9 +53,14 @@ class Identity:
 
 
 class IdentitySource:
-    """Gives every request its ids."""
+    """Gives every request its ids.
 
-    def __init__(self) -> None:
+    Args:
+        is_drawn: Tells of a trace that begins here whether it is; None: each is.
+    """
+
+    def __init__(self, is_drawn: Callable[[str], bool] | None = None) -> None:
+        self._is_drawn = is_drawn
         # Drawn in bulk: a draw for each request would cost more than all else here.
         self._pool = ""
         self._position = 0
@@ -76,7 +82,10 @@ class IdentitySource:
         given = headers.get(b"traceparent")
         parent = _TRACEPARENT.fullmatch(given) if given is not None else None
         if parent is None or (parent["version"] == b"00" and parent["more"]):
-            return (("traceparent", f"00-{trace_id}-{span}-{_FLAGS_OF_A_ROOT}"), *baggage)
+            flags = _FLAGS_OF_A_ROOT
+            if self._is_drawn is not None and not self._is_drawn(trace_id):
+                flags = _FLAGS_UNDRAWN
+            return (("traceparent", f"00-{trace_id}-{span}-{flags}"), *baggage)
         trace, flags = parent["trace"].decode(), parent["flags"].decode()
         state = _passed_on(headers, b"tracestate", _TRACESTATE_LENGTH_MAX)
         return (("traceparent", f"00-{trace}-{span}-{flags}"), *state, *baggage)

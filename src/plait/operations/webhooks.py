@@ -42,6 +42,7 @@ _PREFIX: Final = "whsec_"
 _MESSAGE_ID = re.compile(r"[\x21-\x7e]{1,200}", re.ASCII)
 _TIMESTAMP = re.compile(r"[0-9]{1,12}", re.ASCII)
 _JSON_DEPTH_MAX: Final = 64
+_TRACE: Final = ("traceparent", "tracestate")
 _ID_BYTES: Final = 16
 
 
@@ -142,6 +143,7 @@ class LocalTriggers:
             trigger,
             _idempotency_key(webhook, message_id),
             tenant=served.tenant,
+            trace=tuple((name, headers[name]) for name in _TRACE if name in headers),
         )
         kept = await self._keeper.kept()
         summary = await kept.driver.start(plan, start)

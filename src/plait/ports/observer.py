@@ -14,6 +14,7 @@ from typing import Final, Protocol, TypeAlias
 from plait.kernel.events import Event
 from plait.model.caller import DEFAULT_TENANT
 from plait.model.failure import Failure
+from plait.model.json import JsonValue
 from plait.model.record import record
 
 Headers: TypeAlias = tuple[tuple[str, str], ...]
@@ -75,7 +76,7 @@ class About:
         trace: The headers that its calls pass on.
         began_s: When it began, or was resumed last; seconds since the Unix epoch.
         parent: The execution and the step that wanted it, if one did.
-        round: Tells apart what it does before and after it is resumed; 0: never was.
+        round: How often it had ended before, and was resumed.
     """
 
     execution_id: str
@@ -86,6 +87,17 @@ class About:
     began_s: float
     parent: tuple[str, str] | None = None
     round: int = 0
+
+
+def wanted_by(trigger: JsonValue) -> tuple[str, str] | None:
+    """Return the execution and the step that wanted one with this trigger.
+
+    >>> wanted_by({"type": "workflow", "execution_id": "e1", "step": "pay"})
+    ('e1', 'pay')
+    """
+    if isinstance(trigger, dict) and trigger.get("type") == "workflow":
+        return str(trigger.get("execution_id")), str(trigger.get("step"))
+    return None
 
 
 class Line(Protocol):
@@ -134,6 +146,6 @@ class Observer(Protocol):
         """A turn of a durable execution is in the journal.
 
         Args:
-            lines: Of the steps that have ended in it, if the observer `draws`.
+            lines: Of all its steps, if it has ended with it and the observer `draws`.
         """
         ...

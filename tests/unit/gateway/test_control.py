@@ -254,15 +254,23 @@ async def test_versions_are_switched(
     assert script.asked == [("activate", LOCAL, "d", version)]
 
 
-async def test_a_webhook_goes_to_its_trigger_as_it_came() -> None:
+async def test_a_webhook_goes_to_its_trigger_as_it_came_in_the_trace_of_its_request() -> (
+    None
+):
     script = Scripted()
-    headers = {b"content-type": b"text/csv", b"webhook-id": b"m1"}
+    parent = f"00-{'a' * 32}-{'b' * 16}-01"
+    ids = {b"x-request-id": b"r1", b"traceparent": parent.encode()}
+    headers = {b"content-type": b"text/csv", b"webhook-id": b"m1", **ids}
     request = Request("POST", "/webhooks/shop/orders", "a=1", headers, b"\xff,1")
     reply = await control(script).gateway.handle(request)
     assert (reply.status, reply.body) == (202, b'{"status":"accepted","execution_id":"x"}')
-    told = {"content-type": "text/csv", "webhook-id": "m1"}
-    delivery = Delivery("shop/orders", "POST", "a=1", told, b"\xff,1")
-    assert script.asked == [("deliver", delivery)]
+    ((verb, delivery),) = script.asked
+    trace = delivery.headers.pop("traceparent")
+    told = {"content-type": "text/csv", "webhook-id": "m1", "x-request-id": "r1"}
+    assert verb == "deliver"
+    assert delivery == Delivery("shop/orders", "POST", "a=1", told, b"\xff,1")
+    assert trace.startswith(f"00-{'a' * 32}-")
+    assert trace != parent
     refused = await control(script).ask("/webhooks/shop/orders")
     assert (refused.status, refused.headers["allow"]) == (405, "OPTIONS, POST")
 

@@ -48,6 +48,7 @@ from plait.model.failure import Failure
 from plait.model.json import JsonObject, JsonValue
 from plait.model.record import record
 from plait.ports.calls import CallHandle, CallReply, Calls, Outcome
+from plait.ports.observer import EXPRESS, About, Observer, wanted_by
 
 
 class NeedsDurable(PlaitError):
@@ -115,6 +116,7 @@ class InlineDriver:
         calls: Performs the calls.
         env: Non-secret settings that templates read as `env`.
         secrets: Secrets that requests read as `secrets`.
+        observer: Hears of each execution when it has ended; None: nobody does.
     """
 
     def __init__(
@@ -123,7 +125,9 @@ class InlineDriver:
         *,
         env: JsonObject | None = None,
         secrets: Mapping[str, str] | None = None,
+        observer: Observer | None = None,
     ) -> None:
+        self._observer = observer
         self._calls = calls
         self._env = env or {}
         self._secrets = secrets or {}
@@ -148,6 +152,8 @@ class InlineDriver:
             return await execution.done
         finally:
             execution.release()
+            if self._observer is not None:
+                execution.tell(self._observer, start)
 
 
 @dataclass(slots=True, eq=False)
@@ -305,6 +311,26 @@ class _Running:
                 assert_never(end)
         execution_id = x.started.execution_id
         return Result(execution_id, status, output, failure, passed_over, self.trace, x)
+
+    def tell(self, observer: Observer, start: Start) -> None:
+        """Tell how it went; one that nobody waited for any longer was cancelled."""
+        done, trace = self.done, self.trace
+        status, failure = "cancelled", None
+        if done.done() and not done.cancelled() and done.exception() is None:
+            status, failure = done.result().status, done.result().failure
+        else:
+            trace.ended_s = time.monotonic()
+        about = About(
+            start.execution_id,
+            self.kernel.plan.name,
+            start.tenant,
+            EXPRESS,
+            start.trace,
+            self.epoch_offset_s + trace.started_s,
+            wanted_by(start.trigger),
+        )
+        took_s, lines = trace.ended_s - trace.started_s, trace.steps.values()
+        observer.ran(about, status, failure, took_s, lines, self.epoch_offset_s)
 
     def release(self) -> None:
         """Cancel what is still under way; after a regular end there is nothing."""

@@ -32,6 +32,7 @@ from plait.drivers.journal.messages import (
     decision_message,
     signal_message,
 )
+from plait.drivers.journal.observing import begun, observed
 from plait.drivers.journal.payload import (
     HISTORY_BYTES_MAX,
     PAYLOAD_BYTES_MAX,
@@ -70,6 +71,7 @@ from plait.ports.journal import (
     StoreUnavailable,
     Summary,
 )
+from plait.ports.observer import Observer
 
 
 class JournalDriver:
@@ -86,6 +88,7 @@ class JournalDriver:
         history_bytes_max: With more in its history an execution fails.
         deaths_max: So many workers may an execution kill before it is quarantined.
         wall_clock_s: Tells the seconds since the Unix epoch; asked once.
+        observer: Hears of executions, turn by turn; None: nobody does.
     """
 
     def __init__(
@@ -103,11 +106,13 @@ class JournalDriver:
         history_bytes_max: int = HISTORY_BYTES_MAX,
         deaths_max: int = DEATHS_MAX,
         wall_clock_s: Callable[[], float] = time.time,
+        observer: Observer | None = None,
     ) -> None:
         secrets = secrets or {}
         kernels = Kernels(store, kernel_for, secrets)
-        worker = Worker(worker_id, store, kernels, times or Times(), wall_clock_s)
+        worker = Worker(worker_id, store, kernels, times or Times(), wall_clock_s, observer)
         self._worker = worker
+        self.observer = observer
         self._counted = UnsafeCounted(calls)
         self.calls: Calls = self._counted
         self.tasks = worker.tasks
@@ -192,15 +197,19 @@ class JournalDriver:
         if byte_count > byte_count_max:
             raise PayloadTooLarge(byte_count=byte_count, byte_count_max=byte_count_max)
 
+        told = observed(self.observer, new, state)
+
         async def begin() -> Summary:
             worker, holding = self._worker, self._holding
             async with holding.alone_with(start.execution_id):
                 wanted = worker.store.create(new, entries, standing, worker.name)
                 created = await worker.sure(wanted)
+                if created.is_new:
+                    begun(told, turn.events)
                 is_ours = created.is_new and created.summary.lane_state != QUEUED
                 if is_ours and standing.status == RUNNING:
                     live = Live(holding, kernel, created.summary, state, outstanding)
-                    live.history_bytes = byte_count
+                    live.history_bytes, live.observed = byte_count, told
                     if holding.keep(live):
                         live.act(turn.commands)
                         if outstanding.is_lacking:

@@ -28,6 +28,7 @@ from plait.drivers.journal.children import Children
 from plait.drivers.journal.deaths import Deaths
 from plait.drivers.journal.history import is_untouched
 from plait.drivers.journal.live import Live
+from plait.drivers.journal.observing import observed
 from plait.drivers.journal.refused import BACK_OFF_S, is_given_up, pause_after
 from plait.drivers.journal.standing import standing_of, waits_for_worker
 from plait.drivers.journal.starting import after, begun
@@ -320,6 +321,8 @@ class Holding:
         if live is None:
             live = Live(self, told.kernel, found, told.state, told.outstanding)
         live.history_bytes = sum(len(one.body) for one in history.entries)
+        observer = self._worker.observer
+        live.observed = observed(observer, found.new, told.state, history)
         self.lives[execution_id] = live
         self._worker.waiters.failed.pop(execution_id, None)
         for message in history.waiting:

@@ -28,6 +28,7 @@ from plait.drivers.journal.anew import begun_anew
 from plait.drivers.journal.children import Children
 from plait.drivers.journal.history import entry_of
 from plait.drivers.journal.messages import readable
+from plait.drivers.journal.observing import Observed
 from plait.drivers.journal.payload import PayloadTooLarge, history_full
 from plait.drivers.journal.standing import (
     SecretMissing,
@@ -136,6 +137,7 @@ class Live:
         is_to_rest: True when it shall leave the memory if there is nothing to do in it.
         is_stalled: True while its state is not to be trusted; events only gather.
         is_over: True once it is no longer held: it does nothing any more.
+        observed: Hears of what is recorded; None: nobody wants to know.
         pump: Done when nothing is left to decide or to record; None: nothing is.
         work: What it waits for before it goes on: most often that a turn is recorded. That
             needs no task if the store gives a future; making one takes 2.6 µs.
@@ -165,6 +167,7 @@ class Live:
     is_to_rest: bool = False
     is_stalled: bool = False
     is_over: bool = False
+    observed: Observed | None = None
 
     def feed(self, event: OutsideEvent | None, message_id: str | None = None) -> None:
         """Take in an event; it is decided as soon as what is being recorded is recorded."""
@@ -286,6 +289,8 @@ class Live:
                     self.outstanding.ask(turn.commands)
                     commands += turn.commands
                     self._count(entries[-1])
+                    if self.observed is not None:
+                        self.observed.hear(turn.events)
             except Exception as error:
                 self._pass_over(event, error)
                 if isinstance(error, PayloadTooLarge):
@@ -369,6 +374,8 @@ class Live:
     def _recorded(self, append: Append) -> None:
         known = self.summary
         self.unrecorded.clear()
+        if self.observed is not None:
+            self.observed.tell()
         self.refusals = 0
         self.summary = Summary(
             known.new,

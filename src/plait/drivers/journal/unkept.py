@@ -19,6 +19,7 @@ from plait.drivers.journal.adopting import Unwritten
 from plait.drivers.journal.driver import JournalDriver
 from plait.drivers.journal.history import entry_of, origin_of
 from plait.drivers.journal.live import Live
+from plait.drivers.journal.observing import begun, observed
 from plait.drivers.journal.result import result_of
 from plait.drivers.journal.standing import row_of, standing_of
 from plait.drivers.journal.telling import Outstanding, ambient_of
@@ -75,6 +76,8 @@ class Unkept:
         summary = Summary(self._new, standing, 1, head, _EPOCH, None)
         self._live = Live(self, kernel, summary, state, outstanding)
         self._live.history_bytes = len(self._entries[0].body)
+        self._live.observed = observed(driver.observer, self._new, state)
+        begun(self._live.observed, turn.events)
         if state.end is None:
             self._live.act(turn.commands)
             self._note(standing)

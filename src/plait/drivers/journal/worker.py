@@ -18,6 +18,7 @@ from plait.drivers.journal.tasks import Tasks
 from plait.drivers.journal.terms import Store, Times
 from plait.drivers.journal.waiters import Waiters
 from plait.ports.journal import StoreUnavailable
+from plait.ports.observer import Observer
 
 T = TypeVar("T")
 
@@ -28,6 +29,7 @@ class Worker:
     Args:
         name: Names it among them.
         wall_clock_s: Tells the seconds since the Unix epoch; asked once.
+        observer: Hears of executions, turn by turn; None: nobody does.
 
     Attributes:
         kernels: What decides executions.
@@ -44,7 +46,9 @@ class Worker:
         kernels: Kernels,
         times: Times,
         wall_clock_s: Callable[[], float],
+        observer: Observer | None = None,
     ) -> None:
+        self.observer = observer
         self.name = name
         self.store = store
         self.kernels = kernels

@@ -137,6 +137,8 @@ class ControlPlane:
         request = exchange.request
         headers = _texts(request.headers)
         path = request.path.removeprefix(WEBHOOKS)
+        # The execution belongs to this request's trace, whether the sender has one or not.
+        headers |= exchange.identity.trace
         delivery = Delivery(path, request.method, request.query, headers, request.body)
         return json_reply(202, await self._services.the_triggers().deliver(delivery))
 
