@@ -77,18 +77,13 @@ def gateway(
     )
     guards, first_start = guarded(configured, stored.records, performer, tell_key)
 
-    async def close() -> None:
-        await agent.close()
-        await performer.close()
-        await told.close()
-
     made = Gateway(
         driver,
         settings=gateway_settings(configured.settings.gateway),
         kernel_for=partial(compose.kernel, configured.settings),
         keeper=keeper,
         follower=stored.follower,
-        on_close=close,
+        on_close=all_closed(agent.close, performer.close, told.close),
         policies=performer.snapshot,
         services=Services(
             executions=LocalExecutions(keeper),
@@ -108,6 +103,18 @@ def gateway(
         is_drawn=told.is_drawn,
     )
     return made
+
+
+def all_closed(
+    *closes: Callable[[], Awaitable[None]],
+) -> Callable[[], Awaitable[None]]:
+    """Return what closes all of these, the first first."""
+
+    async def close() -> None:
+        for one in closes:
+            await one()
+
+    return close
 
 
 def gateway_settings(own: GatewaySection) -> GatewaySettings:
