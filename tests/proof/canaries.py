@@ -177,6 +177,8 @@ async def _live(house: House, kinds: Sequence[Kind]) -> None:
     house.settings |= {
         "PLAIT_STORE_URL": house.place,
         "PLAIT_SECURITY_REQUIRED": "true",
+        "PLAIT_TELEMETRY_LOG_LEVEL": "debug",
+        "PLAIT_TELEMETRY_ACCESS_LOG": "true",
     }
     async with serving(
         house.folder / "documents",
