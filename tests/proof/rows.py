@@ -19,6 +19,7 @@ from tests.proof import (
     recovery,
     returns,
     sagas,
+    slowly,
     stops,
     storms,
 )
@@ -42,6 +43,7 @@ ROWS: Final = (
     Row(6, "webhooks that are delivered three times", deliveries.run),
     Row(7, "sagas that fail and crash while they are undone", sagas.run),
     Row(8, "planted bugs are caught", storms.hunt),
+    Row(10, "clients whose headers never end", slowly.run),
     Row(12, "hostile input to all that is served", hostile.run),
     Row(13, "calls that only the gateway could make", forgeries.run),
     Row(14, "secrets that are looked for", canaries.run),

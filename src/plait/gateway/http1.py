@@ -90,8 +90,9 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_caught_up", "_held_bytes", "_host", "_is_deaf", "_is_paused", "_is_stuffed",
-        "_limits", "_probing", "_reader", "_task", "_transport", "_waiting", "due_s",
+        "_caught_up", "_held_bytes", "_host", "_is_deaf", "_is_new", "_is_paused",
+        "_is_stuffed", "_limits", "_probing", "_reader", "_task", "_transport",
+        "_waiting", "due_s",
     )  # fmt: skip
 
     def __init__(self, host: Host) -> None:
@@ -107,6 +108,7 @@ class Connection(asyncio.Protocol):
         self._caught_up: asyncio.Event | None = None  # only of a stream
         self._is_stuffed = False  # the client does not take in what was written
         self._is_paused = False  # too much is waiting in line
+        self._is_new = True  # its first request has not begun
 
     # -- from the event loop ---------------------------------------------------------
 
@@ -174,8 +176,11 @@ class Connection(asyncio.Protocol):
 
     def begun(self) -> None:
         """A request's first byte has come."""
-        if self._task is None:
+        # The first one's time runs from the connection's beginning: whoever keeps the first
+        # byte back gains nothing.
+        if self._task is None and not self._is_new:
             self._wait_ms(self._limits.head_timeout_ms)
+        self._is_new = False
 
     def body_follows(self) -> Refused | None:
         """A body follows; return what speaks against reading it, if it is its turn."""

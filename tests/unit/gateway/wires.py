@@ -39,7 +39,7 @@ class Client:
     """One connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
+        self.reader = reader
         self.writer = writer
 
     def send(self, data: bytes) -> None:
@@ -49,12 +49,12 @@ class Client:
     async def answer(self, method: str = "GET") -> Answer:
         """Read one reply."""
         async with asyncio.timeout(WAIT_S):
-            head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             first, *lines = head.rstrip("\r\n").split("\r\n")
             pairs = (line.split(": ", 1) for line in lines)
             headers = {name.lower(): value for name, value in pairs}
             length = 0 if method == "HEAD" else int(headers.get("content-length", 0))
-            body = await self._reader.readexactly(length)
+            body = await self.reader.readexactly(length)
         return Answer(int(first.split(" ")[1]), headers, body)
 
     async def ask(self, data: bytes, method: str = "GET") -> Answer:
@@ -67,13 +67,13 @@ class Client:
         data = b""
         async with asyncio.timeout(WAIT_S):
             while not data.endswith(end):
-                data += await self._reader.readuntil(b"\n")
+                data += await self.reader.readuntil(b"\n")
         return data
 
     async def closed(self) -> bytes:
         """Return what still comes until the other side closes."""
         async with asyncio.timeout(WAIT_S):
-            return await self._reader.read()
+            return await self.reader.read()
 
     async def close(self) -> None:
         """Leave."""
