@@ -42,6 +42,8 @@ class Function:
         parameters: What arguments are made into, by parameter; those without an annotation
             take JSON as it is.
         returns: What it says that it returns; None: it does not say.
+        plain: Its parameters, if each can be given by place and by name: arguments for
+            all of them need no `inspect`, which takes longer than a small function.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Function:
     signature: inspect.Signature | None
     parameters: Mapping[str, Adapter]
     returns: Adapter | None
+    plain: tuple[str, ...] | None = None
 
     def bound(self, arguments: Arguments) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return what to call it with: copies, made into what it is annotated with.
@@ -57,11 +60,17 @@ class Function:
         Raises:
             InvalidRequest: They do not fit.
         """
-        own = as_json(arguments)
+        own: Any = as_json(arguments)
         positional = tuple(own) if isinstance(own, list) else ()
         named = own if isinstance(own, dict) else {}
         if self.signature is None:
             return positional, named
+        if self.plain is not None and len(own) == len(self.plain):
+            if not named:
+                return tuple(map(self._given, self.plain, positional)), {}
+            if named.keys() == {*self.plain}:
+                # By place: what wraps a function may take all as `*values`.
+                return tuple(self._given(one, named[one]) for one in self.plain), {}
         try:
             bound = self.signature.bind(*positional, **named)
         except TypeError as error:
@@ -72,6 +81,11 @@ class Function:
                 kind = self.signature.parameters[name].kind
                 bound.arguments[name] = self._made(name, adapter, kind, value)
         return bound.args, bound.kwargs
+
+    def _given(self, name: str, value: Any) -> Any:
+        adapter = self.parameters.get(name)
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        return value if adapter is None else self._made(name, adapter, kind, value)
 
     def _made(self, name: str, adapter: Adapter, kind: Any, value: Any) -> Any:
         try:
@@ -210,7 +224,10 @@ def function_of(name: str, function: Callable[..., Any]) -> Function:
     returns = None
     if signature.return_annotation not in (*_UNTYPED, None):
         returns = _adapter(name, "its result", _awaited(signature.return_annotation))
-    return Function(name, function, _is_async(function), signature, adapters, returns)
+    is_async, parameters = _is_async(function), signature.parameters
+    is_plain = all(one.kind is one.POSITIONAL_OR_KEYWORD for one in parameters.values())
+    plain = tuple(parameters) if is_plain else None
+    return Function(name, function, is_async, signature, adapters, returns, plain)
 
 
 def _adapter(name: str, what: str, annotation: Any) -> Adapter:

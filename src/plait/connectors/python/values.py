@@ -61,15 +61,27 @@ def as_json(value: Any, *, at: str = "", depth: int = 0) -> JsonValue:
         return _number(value, at)
     if isinstance(value, (list, tuple)):
         return [
-            as_json(one, at=f"{at}[{index}]", depth=depth + 1)
+            one if _is_plain(one) else as_json(one, at=f"{at}[{index}]", depth=depth + 1)
             for index, one in enumerate(value)
         ]
     if isinstance(value, Mapping):
         return {
-            _key(key, at): as_json(one, at=f"{at}.{key}" if at else key, depth=depth + 1)
+            _key(key, at): one
+            if _is_plain(one)
+            else as_json(one, at=f"{at}.{key}" if at else key, depth=depth + 1)
             for key, one in value.items()
         }
     return as_json(_plainer(value, at), at=at, depth=depth + 1)
+
+
+def _is_plain(value: Any) -> bool:
+    """Tell whether a value is JSON as it is; what is not may be after all."""
+    kind = type(value)
+    if kind is int:
+        return _INT_MIN <= value <= _INT_MAX  # type: ignore[no-any-return]
+    if kind is str:
+        return value.isascii()  # type: ignore[no-any-return]
+    return value is None or kind is bool
 
 
 def _plainer(value: Any, at: str) -> Any:

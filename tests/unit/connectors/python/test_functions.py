@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from plait.connectors.egress import InvalidRequest
 from plait.connectors.python import (
     FunctionCall,
     Functions,
@@ -347,6 +348,39 @@ async def test_coroutine_functions_are_known_through_partials_objects_and_lambda
 
     for function in (functools.partial(add, b=1), Adder(), lambda a: add(a, 1)):
         assert reply_of(await called(function, (2,))).response == 3
+
+
+def two(first: int, second: str = "s") -> str:
+    return f"{first}{second}"
+
+
+@functools.wraps(two)
+def around(*values: Any) -> str:
+    return two(*values)
+
+
+@pytest.mark.parametrize("function", [two, around])
+@pytest.mark.parametrize(
+    ("arguments", "bound"),
+    [
+        ([1, "x"], (1, "x")),
+        ({"second": "x", "first": 1}, (1, "x")),
+        (["1", "x"], (1, "x")),
+        ([1], (1,)),
+        ({"first": 1}, (1,)),
+    ],
+)
+def test_arguments_are_given_by_place_however_they_are_written(
+    function: Callable[..., Any], arguments: Any, bound: tuple[Any, ...]
+) -> None:
+    functions = Functions({"two": function})
+    assert functions.named("two").bound(arguments) == (bound, {})
+
+
+@pytest.mark.parametrize("arguments", [[1, "x", 2], {"first": 1, "third": 2}, []])
+def test_arguments_that_no_parameter_is_there_for_are_refused(arguments: Any) -> None:
+    with pytest.raises(InvalidRequest, match="function 'two': "):
+        Functions({"two": two}).named("two").bound(arguments)
 
 
 async def test_an_unknown_function_is_refused_with_the_nearest_name() -> None:
