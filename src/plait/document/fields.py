@@ -46,7 +46,12 @@ class Strict(BaseModel):
     """Base of all document models: unknown keys are errors, nothing is converted."""
 
     model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        use_attribute_docstrings=True,
+        # Of some forty models a document needs a few: these are built when it is read.
+        defer_build=True,
     )
 
 

@@ -35,6 +35,22 @@ def test_starting_imports_nothing_that_a_command_needs() -> None:
     assert done.stdout == "[]\n"
 
 
+def test_importing_a_command_looks_for_no_garbage_and_builds_no_step() -> None:
+    code = (
+        "import gc; from plait.cli.app import load_command;"
+        "rounds = []; gc.callbacks.append(lambda phase, info: rounds.append(phase));"
+        "load_command('serve'); looks = len(rounds);"
+        "from plait.document.steps.wait import WaitStep;"
+        "print(looks < 4, gc.isenabled(), gc.get_freeze_count() > 10_000,"
+        " WaitStep.__pydantic_complete__)"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, env={"PYTHONPATH": str(SRC)}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "True True True False\n"
+
+
 def test_a_pair_without_name_or_value_is_refused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

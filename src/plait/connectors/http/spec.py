@@ -39,8 +39,13 @@ Method: TypeAlias = Literal[
 Decode: TypeAlias = Literal["auto", "json", "text", "binary", "none"]
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "QUERY"})
+# Built at the first use: of the five only one stands in a step.
 _STRICT = ConfigDict(
-    extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True
+    extra="forbid",
+    strict=True,
+    frozen=True,
+    use_attribute_docstrings=True,
+    defer_build=True,
 )
 _SCALAR: JsonDict = {"type": ["string", "number", "boolean", "null"]}
 _PAIRS: JsonDict = {
