@@ -11,12 +11,12 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
-from typing import Any
 
 from plait.assembly.archives import archive_of_today
 from plait.assembly.connectors import (
-    Connector,
-    ConnectorContext,
+    Available,
+    Brought,
+    context_of,
     installed_connectors,
     ways,
 )
@@ -41,10 +41,13 @@ from plait.ports.calls import Call, Calls
 from plait.ports.credentials import Credentials
 
 
-def catalog(connectors: Iterable[Connector] | None = None) -> Catalog:
+def catalog(connectors: Iterable[Available] | None = None) -> Catalog:
     """Return every step type: built in, and of `connectors` (None: all installed)."""
-    chosen = installed_connectors() if connectors is None else connectors
-    return Catalog(connector.step for connector in chosen)
+    chosen = list(installed_connectors() if connectors is None else connectors)
+    return Catalog(
+        (one.step for one in chosen if not isinstance(one, Brought)),
+        {one.name: partial(getattr, one, "step") for one in chosen if _is_late(one)},
+    )
 
 
 def egress(settings: Settings) -> Egress:
@@ -58,7 +61,7 @@ def egress(settings: Settings) -> Egress:
 
 def calls(
     settings: Settings,
-    connectors: Iterable[Connector] | None = None,
+    connectors: Iterable[Available] | None = None,
     secrets: Mapping[str, str] | None = None,
     credentials: Credentials | None = None,
     on_close: Callable[[], Awaitable[None]] | None = None,
@@ -74,22 +77,30 @@ def calls(
     """
     chosen = installed_connectors() if connectors is None else connectors
     made: dict[str, Calls] = {}
+    late: dict[str, Callable[[], Calls]] = {}
     upstreams: dict[str, Callable[[Mapping[str, object]], str]] = {}
     for connector in chosen:
-        name = connector.step.type_name()
+        name = connector.name
         if connector.upstream is not None:
             upstreams[name] = connector.upstream
-        options: dict[str, Any] = settings.connectors.get(name, {})
-        context = ConnectorContext(settings, options, egress(settings))
-        made[name] = connector.calls(context)
+        context = context_of(connector, settings, egress(settings), secrets or {})
+        if _is_late(connector) and name not in settings.connectors:
+            late[name] = partial(connector.calls, context)
+        else:  # what the settings speak of is wrong now, or never
+            made[name] = connector.calls(context)
 
     def upstream_of(call: Call) -> str:
         own = upstreams.get(call.kind)
         return call.kind if own is None else own(call.request)
 
     shown = credentials or NoCredentials()
-    inner = CredentialedCalls(CallsByKind(made), shown, ways(chosen), on_close)
+    inner = CredentialedCalls(CallsByKind(made, late), shown, ways(chosen), on_close)
     return policed(settings, inner, upstream_of, secrets)
+
+
+def _is_late(connector: Available) -> bool:
+    """Tell whether a connector is imported when it is used, and not before."""
+    return isinstance(connector, Brought)
 
 
 def source_limits(settings: Settings) -> SourceLimits:

@@ -1,84 +1,107 @@
 """Connectors: the built-in ones, listed one by one, and those of other packages.
 
-Another package brings a connector by an entry point of the group `plait.connectors`:
-
-    [project.entry-points."plait.connectors"]
-    fax = "acme_fax.connector:CONNECTOR"
-
-`CONNECTOR` is a `Connector`: the model of its step type, and what makes its calls. Its
-settings stand in `[connectors.fax]` of plait.toml.
+What a connector is, and how a package brings one: plait.ports.connector. Its settings stand
+in `[connectors.NAME]` of plait.toml.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from importlib.metadata import EntryPoint, entry_points
-from typing import ClassVar, Final
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import field
+from importlib.metadata import EntryPoint
+from typing import ClassVar, TypeAlias
 
+from plait.assembly.plugins import Plugin, installed
 from plait.assembly.settings import Settings
-from plait.connectors.egress import Egress
+from plait.connectors.egress import Egress, read_host
 from plait.connectors.http import HttpCalls, HttpSettings
 from plait.connectors.http.credentials import with_credential
 from plait.connectors.http.step import HttpStep
 from plait.connectors.http.upstream import upstream_of
 from plait.connectors.python import Functions, PythonCalls, PythonStep
-from plait.document import Step
-from plait.drivers.credentials import Put, Way
+from plait.document import Step, planned
+from plait.document.steps import built_in_steps
+from plait.drivers.credentials import Way
 from plait.model.errors import Advice, PlaitError
-from plait.model.json import JsonObject
 from plait.model.record import record
 from plait.ports.calls import Calls
-
-GROUP: Final = "plait.connectors"
-
-
-@record
-class ConnectorContext:
-    """What a connector is made with.
-
-    Attributes:
-        settings: All of the operator's settings.
-        options: The connector's own table, `[connectors.TYPE]` in plait.toml.
-        egress: Turns hosts into addresses that may be connected to. Everything that
-            leaves goes through it.
-    """
-
-    settings: Settings
-    options: JsonObject
-    egress: Egress
+from plait.ports.connector import Connector, ConnectorContext
+from plait.ports.credentials import Credential
+from plait.ports.plugins import CONNECTORS, PluginOptionsInvalid, PluginUnusable
 
 
 @record
-class Connector:
-    """One kind of call.
+class OwnContext(ConnectorContext):
+    """What Plait's own connectors are made with: all of the settings."""
 
-    Attributes:
-        step: The model of the step type; its machine is `call`.
-        calls: Makes what performs the calls. It is called once, before the event loop
-            runs, and closed when the loop ends.
-        upstream: Tells of a rendered request to whom it goes, which is whose policies it
-            is under: `http://orders:80`; empty: it goes nowhere. None: to one upstream,
-            that of the type.
-        credential: Puts a credential of the vault into a rendered request; needs
-            `upstream`, which tells whether it is for there. None: steps of the type show
-            none. Their model has `credential`, and their parts an option of that name.
-    """
-
-    step: type[Step]
-    calls: Callable[[ConnectorContext], Calls]
-    upstream: Callable[[Mapping[str, object]], str] | None = None
-    credential: Put | None = None
+    settings: Settings = field(default_factory=Settings)
 
 
-class ConnectorUnusable(PlaitError):
-    """An installed package says that it brings a connector, and does not."""
+class Brought:
+    """A connector of another package. It is imported when a document or a call names it."""
 
-    code: ClassVar[str] = "settings.connector"
-    advice: ClassVar[Advice] = Advice.REPORT
+    def __init__(self, plugin: Plugin[Connector]) -> None:
+        self._plugin = plugin
+        self.name = plugin.name
 
-    def __init__(self, name: str, reason: str) -> None:
-        super().__init__(f"connector '{name}' cannot be used: {reason}")
+    @property
+    def step(self) -> type[Step]:
+        """The model of the step type.
+
+        Raises:
+            PluginUnusable: It cannot be used.
+        """
+        return self._checked().step
+
+    def calls(self, context: ConnectorContext) -> Calls:
+        """Make what performs the calls.
+
+        Raises:
+            PluginUnusable: It cannot be used.
+            PluginOptionsInvalid: It refuses its options.
+        """
+        make = self._checked().calls
+        try:
+            return make(context)
+        except ValueError as error:
+            raise PluginOptionsInvalid(CONNECTORS, self.name, str(error)) from error
+        except Exception as error:  # another's code runs here, and may raise anything
+            reason = f"{type(error).__name__}: {error}"
+            raise self._plugin.unusable(reason) from error
+
+    def upstream(self, request: Mapping[str, object]) -> str:
+        """Return to whom a request goes; where nobody can tell, the name of the type."""
+        try:
+            own = self._checked().upstream
+        except PluginUnusable:  # the call itself will say so
+            return self.name
+        return self.name if own is None else own(request)
+
+    def credential(
+        self, request: Mapping[str, object], shown: Credential
+    ) -> dict[str, object]:
+        """Return a request that shows a credential.
+
+        Raises:
+            PluginUnusable: It cannot be used, or shows none.
+        """
+        own = self._checked().credential
+        if own is None:
+            raise self._plugin.unusable("its steps take `credential`, and show none")
+        return own(request, shown)
+
+    def _checked(self) -> Connector:
+        connector = self._plugin.load()
+        if connector.step.machine != "call":
+            raise self._plugin.unusable("its step's machine is not `call`")
+        if connector.name != self.name:
+            text = f"its step type is '{connector.name}': an entry point has its name"
+            raise self._plugin.unusable(text)
+        return connector
+
+
+Available: TypeAlias = Connector | Brought
 
 
 class FunctionsUnusable(PlaitError):
@@ -94,64 +117,86 @@ class FunctionsUnusable(PlaitError):
 def built_in_connectors() -> tuple[Connector, ...]:
     """Return the connectors that Plait brings."""
     return (
-        Connector(HttpStep, _http_calls, upstream_of, with_credential),
-        Connector(PythonStep, _python_calls, _function_of),
+        Connector(1, HttpStep, _http_calls, upstream_of, with_credential),
+        Connector(1, PythonStep, _python_calls, _function_of),
     )
 
 
 def installed_connectors(
     found: Iterable[EntryPoint] | None = None,
-) -> tuple[Connector, ...]:
+) -> tuple[Available, ...]:
     """Return the built-in connectors and those of other installed packages.
 
     Args:
         found: Entry points to use instead of the installed ones.
-
-    Raises:
-        ConnectorUnusable: One cannot be imported, is no Connector, or takes a type that is
-            there already.
     """
-    connectors = list(built_in_connectors())
-    names = {connector.step.type_name() for connector in connectors}
-    for entry in found if found is not None else entry_points(group=GROUP):
-        connector = _loaded(entry)
-        name = connector.step.type_name()
-        if name in names:
-            raise ConnectorUnusable(entry.name, f"step type '{name}' is there already")
-        names.add(name)
-        connectors.append(connector)
-    return tuple(connectors)
+    own = built_in_connectors()
+    return (*own, *map(Brought, _brought(found).values()))
 
 
-def ways(connectors: Iterable[Connector]) -> dict[str, Way]:
+def ways(connectors: Iterable[Available]) -> dict[str, Way]:
     """Return how calls show credentials, by their kind."""
     return {
-        one.step.type_name(): Way(one.credential, one.upstream)
+        one.name: Way(one.credential, one.upstream)
         for one in connectors
         if one.credential is not None and one.upstream is not None
     }
 
 
-def brought_types(connectors: Iterable[Connector]) -> list[str]:
+def brought_connectors(
+    found: Iterable[EntryPoint] | None = None,
+) -> Mapping[str, Plugin[Connector]]:
+    """Return what other packages bring, by name: also names that Plait has itself.
+
+    Args:
+        found: Entry points to use instead of the installed ones.
+    """
+    return installed(CONNECTORS, dict.fromkeys(_own_types(), "Plait itself"), found)
+
+
+def brought_types(connectors: Iterable[Available]) -> list[str]:
     """Return the step types that other packages bring: those that take options."""
-    own = {connector.step for connector in built_in_connectors()}
-    return [one.step.type_name() for one in connectors if one.step not in own]
+    own = {connector.name for connector in built_in_connectors()}
+    return [one.name for one in connectors if one.name not in own]
 
 
-def _loaded(entry: EntryPoint) -> Connector:
-    try:
-        connector = entry.load()
-    except Exception as error:  # another's code runs here, and may raise anything
-        reason = f"{type(error).__name__}: {error}"
-        raise ConnectorUnusable(entry.name, reason) from error
-    if not isinstance(connector, Connector):
-        raise ConnectorUnusable(entry.name, f"{entry.value} is no Connector")
-    if connector.step.machine != "call":
-        raise ConnectorUnusable(entry.name, "its step's machine is not `call`")
-    return connector
+def _brought(found: Iterable[EntryPoint] | None) -> dict[str, Plugin[Connector]]:
+    """Return what can be named in documents: Plait's own types stay what they are."""
+    own, known = _own_types(), brought_connectors(found)
+    return {name: plugin for name, plugin in known.items() if name not in own}
+
+
+def _own_types() -> frozenset[str]:
+    """Return the types that Plait has, or will have."""
+    steps = {one.type_name() for one in built_in_steps()}
+    connectors = {one.name for one in built_in_connectors()}
+    return planned.STEP_TYPES | steps | connectors
+
+
+class _Addresses:
+    """The egress rules, as plait.ports.connector.Addresses."""
+
+    def __init__(self, egress: Egress) -> None:
+        self._egress = egress
+
+    async def find(
+        self, host: str, port: int, *, is_literal: bool
+    ) -> Sequence[tuple[str, int]]:
+        return await self._egress.route(read_host(host), port, is_trusted=is_literal)
+
+
+def context_of(
+    connector: Available, settings: Settings, egress: Egress, secrets: Mapping[str, str]
+) -> ConnectorContext:
+    """Return what a connector is made with."""
+    if isinstance(connector, Connector) and connector.step in (HttpStep, PythonStep):
+        return OwnContext(settings=settings)
+    options = settings.connectors.get(connector.name, {})
+    return ConnectorContext(options, secrets, _Addresses(egress))
 
 
 def _python_calls(context: ConnectorContext) -> Calls:
+    assert isinstance(context, OwnContext)
     own = context.settings.python
     functions = Functions()
     if own.modules and str(own.path.resolve()) not in sys.path:
@@ -170,6 +215,7 @@ def _function_of(request: Mapping[str, object]) -> str:
 
 
 def _http_calls(context: ConnectorContext) -> Calls:
+    assert isinstance(context, OwnContext)
     settings, http = context.settings, context.settings.http
     return HttpCalls(
         HttpSettings(

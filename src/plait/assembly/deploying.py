@@ -13,7 +13,7 @@ from typing import Final
 import jsonschema_rs
 
 from plait.assembly import compose
-from plait.assembly.connectors import Connector
+from plait.assembly.connectors import Available
 from plait.assembly.deployed import endpoint_span
 from plait.assembly.settings import Settings
 from plait.assembly.stores import is_there, open_records
@@ -125,7 +125,7 @@ class Deploying:
 
 
 def deploying(
-    settings: Settings, connectors: Iterable[Connector] | None = None
+    settings: Settings, connectors: Iterable[Available] | None = None
 ) -> Deploying:
     """Return what deploys into the store of the settings. Opens nothing yet."""
     records = LateRecords(settings.store.url)
@@ -143,7 +143,7 @@ def deploying(
 
 
 def deployments(
-    settings: Settings, records: Records, connectors: Iterable[Connector] | None = None
+    settings: Settings, records: Records, connectors: Iterable[Available] | None = None
 ) -> StoredDeployments:
     """Return deployments that nobody in this process serves, for the operator at hand.
 
@@ -158,7 +158,7 @@ def deployments(
     )
 
 
-def compiler(settings: Settings, connectors: Iterable[Connector] | None = None) -> Compiles:
+def compiler(settings: Settings, connectors: Iterable[Available] | None = None) -> Compiles:
     """Return what compiles documents that are to be served, in a thread.
 
     What a gateway could not serve is an error there, and what it would warn of a warning.

@@ -58,14 +58,8 @@ relative to the directory of `plait.toml`.
 _TAIL: Final = """\
 ## Connectors of other packages
 
-A package brings a step type by an entry point of the group `plait.connectors` that names a
-`plait.assembly.connectors.Connector`: the model of the step, and what makes its calls. It
-gets the table `[connectors.TYPE]` as its options.
-
-```toml
-[project.entry-points."plait.connectors"]
-fax = "acme_fax.connector:CONNECTOR"
-```
+A package that brings a step type gets the table `[connectors.TYPE]` as its options; see
+[plug-ins](../guides/plugins.md).
 """
 
 

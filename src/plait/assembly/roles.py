@@ -22,7 +22,7 @@ from functools import partial
 from typing import Final
 
 from plait.assembly import agents, compose
-from plait.assembly.connectors import Connector
+from plait.assembly.connectors import Available
 from plait.assembly.deploying import Deploying, deploying
 from plait.assembly.security import guarded
 from plait.assembly.serving import gateway_settings, local_engine, open_kept
@@ -112,7 +112,7 @@ class Known:
 
 def gateway(
     configured: Configured,
-    connectors: Iterable[Connector] | None = None,
+    connectors: Iterable[Available] | None = None,
     tell_key: Callable[[str], None] | None = None,
 ) -> Gateway:
     """Return a gateway that runs nothing itself. Call it inside the event loop.
@@ -194,7 +194,7 @@ def _security(own: ServicesSection) -> Security:
 
 
 def engine(
-    configured: Configured, connectors: Iterable[Connector] | None, files: Iterable[Loaded]
+    configured: Configured, connectors: Iterable[Available] | None, files: Iterable[Loaded]
 ) -> Service:
     """Return the engine. Call it inside the event loop.
 
@@ -239,7 +239,7 @@ def engine(
 
 
 def runtime(
-    configured: Configured, connectors: Iterable[Connector] | None, files: Iterable[Loaded]
+    configured: Configured, connectors: Iterable[Available] | None, files: Iterable[Loaded]
 ) -> Service:
     """Return the runtime. Call it inside the event loop."""
     settings, known, told = configured.settings, Known(files), telemetry(configured)
@@ -287,7 +287,7 @@ async def _close_runtime(
 
 
 def agent(
-    configured: Configured, connectors: Iterable[Connector] | None, files: Iterable[Loaded]
+    configured: Configured, connectors: Iterable[Available] | None, files: Iterable[Loaded]
 ) -> Service:
     """Return the agent. Call it inside the event loop.
 
@@ -311,7 +311,7 @@ def agent(
 
 BUILDERS: Final[
     Mapping[
-        str, Callable[[Configured, Iterable[Connector] | None, Iterable[Loaded]], Service]
+        str, Callable[[Configured, Iterable[Available] | None, Iterable[Loaded]], Service]
     ]
 ] = {"engine": engine, "runtime": runtime, "agent": agent}
 
@@ -322,7 +322,7 @@ BUILDERS: Final[
 def serve_role(
     role: str,
     configured: Configured,
-    connectors: Iterable[Connector] | None,
+    connectors: Iterable[Available] | None,
     files: Iterable[Loaded],
     announce: Callable[[str], None],
 ) -> None:
@@ -345,7 +345,7 @@ def serve_role(
 async def _serve(
     role: str,
     configured: Configured,
-    connectors: Iterable[Connector] | None,
+    connectors: Iterable[Available] | None,
     files: Iterable[Loaded],
     announce: Callable[[str], None],
 ) -> None:

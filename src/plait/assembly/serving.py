@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 
 from plait.assembly import compose
-from plait.assembly.connectors import Connector
+from plait.assembly.connectors import Available
 from plait.assembly.deployed import loaded
 from plait.assembly.deploying import deploying
 from plait.assembly.documents import LoadedFile
@@ -38,7 +38,7 @@ from plait.ports.calls import Calls
 
 def gateway(
     configured: Configured,
-    connectors: Iterable[Connector] | None = None,
+    connectors: Iterable[Available] | None = None,
     tell_key: Callable[[str], None] | None = None,
 ) -> Gateway:
     """Return a gateway that serves nothing yet (`deploy`). Call it inside the event loop.
@@ -131,7 +131,7 @@ def gateway_settings(own: GatewaySection) -> GatewaySettings:
 
 def local_engine(
     configured: Configured,
-    connectors: Iterable[Connector] | None,
+    connectors: Iterable[Available] | None,
     driver: InlineDriver,
     keeper: Keeper,
     find: Callable[[str, str], Awaitable[Plan | None]],

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
 
-from plait.assembly.connectors import Connector, installed_connectors, ways
+from plait.assembly.connectors import Available, installed_connectors, ways
 from plait.assembly.sources import Configured, SettingsInvalid
 from plait.operations.deploying.authorised import Authorises, authorises
 from plait.ports.journal import StoreUnavailable
@@ -77,7 +77,7 @@ def with_checked_keys(
 
 
 def authorised(
-    records: Records, connectors: Iterable[Connector] | None = None
+    records: Records, connectors: Iterable[Available] | None = None
 ) -> Authorises:
     """Return what tells which credentials a document may not have. It needs no key."""
     chosen = installed_connectors() if connectors is None else connectors

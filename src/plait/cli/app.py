@@ -36,6 +36,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "keys": ("plait.cli.keys", "Make, list and revoke API keys."),
     "users": ("plait.cli.users", "Add, list and remove users; change their passwords."),
     "credentials": ("plait.cli.credentials", "Keep what workflows show others."),
+    "plugins": (
+        "plait.cli.plugins",
+        "List what installed packages bring; check that it can be used.",
+    ),
     "schema": ("plait.cli.schema", "Print the JSON Schema of workflow documents."),
 }
 

@@ -14,7 +14,7 @@ from functools import partial
 from typing import NoReturn
 
 from plait.assembly import compose
-from plait.assembly.connectors import Connector
+from plait.assembly.connectors import Available
 from plait.assembly.documents import Neighbours
 from plait.assembly.sources import Configured
 from plait.assembly.stores import open_store
@@ -59,7 +59,7 @@ class Bench:
     """
 
     settings: Configured
-    available: Sequence[Connector]
+    available: Sequence[Available]
     place: str | None = None
     folder: str = "."
 

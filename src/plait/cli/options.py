@@ -10,8 +10,7 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 from plait.assembly.connectors import (
-    Connector,
-    ConnectorUnusable,
+    Available,
     brought_types,
     installed_connectors,
 )
@@ -109,9 +108,6 @@ def pairs(
     return found
 
 
-def connectors() -> tuple[Connector, ...]:
-    """Return all installed connectors; ends with EXIT_INVALID when one is unusable."""
-    try:
-        return installed_connectors()
-    except ConnectorUnusable as error:
-        stop(str(error))
+def connectors() -> tuple[Available, ...]:
+    """Return all installed connectors. Those of other packages are not imported yet."""
+    return installed_connectors()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from plait.assembly import compose
-from plait.assembly.connectors import Connector, FunctionsUnusable
+from plait.assembly.connectors import Available, FunctionsUnusable
 from plait.assembly.deploying import LateRecords
 from plait.assembly.sources import Configured, SettingsInvalid
 from plait.assembly.vaults import vault
@@ -13,7 +13,7 @@ from plait.cli.output import stop
 from plait.ports.calls import Calls
 
 
-def performer_of(configured: Configured, available: Sequence[Connector]) -> Calls:
+def performer_of(configured: Configured, available: Sequence[Available]) -> Calls:
     """Return what performs calls; ends with EXIT_INVALID when a module is unusable."""
     records = LateRecords(configured.settings.store.url)
     try:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, TypeAlias
 import typer
 
 from plait.assembly import compose, serving, telemetry
-from plait.assembly.connectors import Connector
+from plait.assembly.connectors import Available
 from plait.assembly.deploying import STORED_SUFFIX, LateRecords
 from plait.assembly.documents import LoadedFile, load_documents
 from plait.assembly.sources import Configured
@@ -121,7 +121,7 @@ class _Chosen:
     """What is to be served."""
 
     settings: Configured
-    available: Sequence[Connector]
+    available: Sequence[Available]
     paths: Sequence[str]
     role: str | None
 

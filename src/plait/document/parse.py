@@ -29,6 +29,7 @@ from plait.document.step import ScopePart, Step, TemplatePart
 from plait.document.tree import Document, Path, ScopeTree, StepTree
 from plait.document.workflow import WorkflowModel
 from plait.model.diagnostic import Diagnostic
+from plait.model.errors import PlaitError
 from plait.model.json import JsonObject
 from plait.model.place import pointer_to
 
@@ -185,13 +186,24 @@ class _Parser:
             hint = "for example `type: http`"
             self.report("D102", "missing key 'type'", hint, path)
             meant = raw.get(salvage.meant_key(raw, "type"))
-            return models.get(meant) if isinstance(meant, str) else None
+            is_known = isinstance(meant, str) and meant in models
+            return self._model(str(meant), path) if is_known else None
         if isinstance(name, str) and name in models:
-            return models[name]
+            return self._model(name, (*path, "type"))
         self._report_kind(name, (*path, "type"))
         if not isinstance(name, str) or name in planned.STEP_TYPES:
             return None
-        return models.get(surely_meant(name, models))
+        meant = surely_meant(name, models)
+        return self._model(meant, (*path, "type")) if meant in models else None
+
+    def _model(self, name: str, path: Path) -> type[Step] | None:
+        """Return the model of a known type; what another package brings may fail."""
+        try:
+            return self.catalog.models[name]
+        except PlaitError as error:
+            hint = "`plait plugins check` tells more"
+            self.report("D106", f"step type '{name}' cannot be used: {error}", hint, path)
+            return None
 
     def _report_kind(self, name: Any, path: Path) -> None:
         if isinstance(name, str) and name in planned.STEP_TYPES:
@@ -199,7 +211,7 @@ class _Parser:
             self.report("D105", text, "", path)
             return
         known = sorted(self.catalog.models)
-        hint = nearest_hint(str(name), known) or f"known types: {', '.join(known)}"
+        hint = nearest_hint(str(name), known) or _known_types(known)
         self.report("D104", f"unknown step type '{shown(str(name))}'", hint, path)
 
     def validated(self, model: type[Any], raw: Any, path: Path) -> Any:
@@ -257,6 +269,10 @@ class _Parser:
         """Add a finding about what stands at `path`."""
         span = self.source.span_of(path, key=key)
         self.found.add(Diagnostic(code, message, hint, span))
+
+
+def _known_types(known: list[str]) -> str:
+    return f"known types: {', '.join(known)}; others come with packages: install its own"
 
 
 def is_step(value: Any, catalog: Catalog) -> bool:

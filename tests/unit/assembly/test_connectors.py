@@ -13,20 +13,21 @@ import pytest
 
 from plait.assembly import compose
 from plait.assembly.connectors import (
-    GROUP,
-    Connector,
-    ConnectorContext,
-    ConnectorUnusable,
+    brought_connectors,
+    built_in_connectors,
     installed_connectors,
 )
 from plait.assembly.settings import Settings
-from plait.compile import compile_text
+from plait.compile import CompileErrors, compile_text
 from plait.document import Step
 from plait.document.step import Parts, TemplatePart
 from plait.kernel import StartCall
 from plait.model.failure import Failure
 from plait.model.json import JsonObject
 from plait.ports.calls import Call, CallReply, Done, Outcome
+from plait.ports.connector import Connector, ConnectorContext
+from plait.ports.plugins import CONNECTORS as GROUP
+from plait.ports.plugins import PluginOptionsInvalid, PluginUnusable
 
 
 class FaxStep(Step):
@@ -46,7 +47,7 @@ class FaxCalls:
     """Answers at once with what it was made with."""
 
     def __init__(self, context: ConnectorContext) -> None:
-        self.speed = context.options["speed"]
+        self.speed = context.options.get("speed")
         self.is_closed = False
 
     def start(self, call: Call, done: Done) -> FaxCalls:
@@ -88,9 +89,9 @@ def entry(name: str) -> EntryPoint:
 def test_a_connector_of_another_package_brings_its_step_and_its_calls(
     brought: ModuleType,
 ) -> None:
-    brought.__dict__["CONNECTOR"] = Connector(FaxStep, FaxCalls)
+    brought.__dict__["CONNECTOR"] = Connector(1, FaxStep, FaxCalls)
     connectors = installed_connectors([entry("CONNECTOR")])
-    assert [one.step.type_name() for one in connectors] == ["http", "python", "fax"]
+    assert [one.name for one in connectors] == ["http", "python", "fax"]
     document = b"name: n\nsteps: [{id: a, type: fax, request: {to: x}}]"
     plan = compile_text(document, name="n.yaml", catalog=compose.catalog(connectors)).plan
     assert plan.scope.nodes[0].kind == "fax"
@@ -108,18 +109,26 @@ def test_a_distribution_that_is_installed_is_found(
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-fax\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(f"[{GROUP}]\nfax = acme_fax:CONNECTOR\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    brought.__dict__["CONNECTOR"] = Connector(FaxStep, FaxCalls)
-    assert "fax" in {one.step.type_name() for one in installed_connectors()}
+    brought.__dict__["CONNECTOR"] = Connector(1, FaxStep, FaxCalls)
+    assert "fax" in {one.name for one in installed_connectors()}
+
+
+def refusal_of(*entries: EntryPoint) -> PluginUnusable:
+    """Return why the step type that they bring cannot be used."""
+    one = installed_connectors(entries)[-1]
+    with pytest.raises(PluginUnusable) as found:
+        _ = one.step
+    return found.value
 
 
 def test_what_is_no_connector_is_refused_by_name(brought: ModuleType) -> None:
     brought.__dict__["CONNECTOR"] = FaxStep
-    with pytest.raises(ConnectorUnusable, match="'fax' cannot be used: acme_fax:CONN"):
-        installed_connectors([entry("CONNECTOR")])
-    with pytest.raises(ConnectorUnusable, match="has no attribute 'MISSING'"):
-        installed_connectors([entry("MISSING")])
-    with pytest.raises(ConnectorUnusable, match="No module named 'acme_pager'"):
-        installed_connectors([EntryPoint("pager", "acme_pager:CONNECTOR", GROUP)])
+    assert "'fax' of an unknown package cannot be used: acme_fax:CONNECTOR is no" in str(
+        refusal_of(entry("CONNECTOR"))
+    )
+    assert "has no attribute 'MISSING'" in str(refusal_of(entry("MISSING")))
+    pager = EntryPoint("pager", "acme_pager:CONNECTOR", GROUP)
+    assert "No module named 'acme_pager'" in str(refusal_of(pager))
 
 
 def test_a_package_that_fails_to_load_is_refused_by_name(
@@ -128,25 +137,110 @@ def test_a_package_that_fails_to_load_is_refused_by_name(
     (tmp_path / "acme_broken.py").write_text("CONNECTOR = {}['speed']\n")
     (tmp_path / "acme_garbled.py").write_text("CONNECTOR = (\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(ConnectorUnusable, match="'fax' cannot be used: KeyError: 'speed'"):
-        installed_connectors([EntryPoint("fax", "acme_broken:CONNECTOR", GROUP)])
-    with pytest.raises(ConnectorUnusable, match="'fax' cannot be used: SyntaxError: "):
-        installed_connectors([EntryPoint("fax", "acme_garbled:CONNECTOR", GROUP)])
+    for module, reason in (("broken", "KeyError: 'speed'"), ("garbled", "SyntaxError: ")):
+        found = refusal_of(EntryPoint("fax", f"acme_{module}:CONNECTOR", GROUP))
+        assert reason in str(found)
+        assert found.code == "plugin.unusable"
 
 
 def test_a_step_type_can_be_brought_once_only(brought: ModuleType) -> None:
-    brought.__dict__["CONNECTOR"] = Connector(FaxStep, FaxCalls)
-    with pytest.raises(ConnectorUnusable, match="step type 'fax' is there already"):
-        installed_connectors([entry("CONNECTOR"), entry("CONNECTOR")])
+    brought.__dict__["CONNECTOR"] = Connector(1, FaxStep, FaxCalls)
+    assert refusal_of(entry("CONNECTOR"), entry("CONNECTOR")).code == "plugin.clash"
+
+
+@pytest.mark.parametrize("name", ["http", "set", "sql"])
+def test_the_types_of_the_language_are_nobody_elses(brought: ModuleType, name: str) -> None:
+    brought.__dict__["CONNECTOR"] = Connector(1, FaxStep, FaxCalls)
+    entries = [EntryPoint(name, "acme_fax:CONNECTOR", GROUP)]
+    assert installed_connectors(entries) == built_in_connectors()
+    with pytest.raises(PluginUnusable, match="Plait itself has that name"):
+        brought_connectors(entries)[name].load()
+
+
+def test_an_entry_point_has_the_name_of_its_step_type(brought: ModuleType) -> None:
+    brought.__dict__["CONNECTOR"] = Connector(1, FaxStep, FaxCalls)
+    found = refusal_of(EntryPoint("telefax", "acme_fax:CONNECTOR", GROUP))
+    assert "its step type is 'fax'" in str(found)
+
+
+def test_a_connector_for_another_version_of_the_port_is_refused(
+    brought: ModuleType,
+) -> None:
+    brought.__dict__["CONNECTOR"] = Connector(2, FaxStep, FaxCalls)
+    found = refusal_of(entry("CONNECTOR"))
+    assert found.code == "plugin.port"
+    assert "it is for version 2 of its port, and this Plait has 1" in str(found)
 
 
 def test_a_connector_whose_step_makes_no_call_is_refused(brought: ModuleType) -> None:
     class Quiet(FaxStep):
         machine: ClassVar[str] = "set"
 
-    brought.__dict__["CONNECTOR"] = Connector(Quiet, FaxCalls)
-    with pytest.raises(ConnectorUnusable, match="machine is not `call`"):
-        installed_connectors([entry("CONNECTOR")])
+    brought.__dict__["CONNECTOR"] = Connector(1, Quiet, FaxCalls)
+    assert "machine is not `call`" in str(refusal_of(entry("CONNECTOR")))
+
+
+def test_a_broken_package_is_a_finding_where_a_document_names_it_and_nowhere_else() -> None:
+    broken = EntryPoint("pager", "acme_pager:CONNECTOR", GROUP)
+    catalog = compose.catalog(installed_connectors([broken]))
+    fine = b"name: n\nsteps: [{id: a, type: set, value: 1}]"
+    assert compile_text(fine, name="n.yaml", catalog=catalog).warnings == ()
+    text = b"name: n\nsteps: [{id: a, type: pager, request: {}}]"
+    with pytest.raises(CompileErrors) as found:
+        compile_text(text, name="n.yaml", catalog=catalog)
+    (finding,) = found.value.diagnostics
+    assert (finding.code, "No module named 'acme_pager'" in finding.message) == (
+        "D106",
+        True,
+    )
+
+
+def test_a_package_is_imported_when_a_document_names_it(brought: ModuleType) -> None:
+    asked: list[str] = []
+
+    def told(name: str) -> Connector:
+        asked.append(name)
+        return Connector(1, FaxStep, FaxCalls)
+
+    brought.__dict__["__getattr__"] = told
+    connectors = installed_connectors([entry("CONNECTOR")])
+    catalog = compose.catalog(connectors)
+    calls = compose.calls(Settings(), connectors)
+    fine = b"name: n\nsteps: [{id: a, type: set, value: 1}]"
+    compile_text(fine, name="n.yaml", catalog=catalog)
+    assert (sorted(catalog.models)[1], "fax" in catalog.models, asked) == (
+        "fail",
+        True,
+        [],
+    )
+    heard: list[Outcome] = []
+    calls.start(call_of("fax"), heard.append)
+    assert asked == ["CONNECTOR"]
+
+
+def test_a_call_that_a_broken_package_should_make_fails_with_its_code() -> None:
+    broken = EntryPoint("pager", "acme_pager:CONNECTOR", GROUP)
+    calls = compose.calls(Settings(), installed_connectors([broken]))
+    heard: list[Outcome] = []
+    for _ in range(2):
+        calls.start(call_of("pager"), heard.append).cancel()
+    first, second = heard
+    assert isinstance(first, Failure)
+    assert (first, first.code, first.sent) == (second, "plugin.unusable", False)
+
+
+def test_options_that_a_connector_refuses_are_told_with_their_table(
+    brought: ModuleType,
+) -> None:
+    def refuse(context: ConnectorContext) -> FaxCalls:
+        raise ValueError(f"speed {context.options['speed']} is too slow")
+
+    brought.__dict__["CONNECTOR"] = Connector(1, FaxStep, refuse)
+    with pytest.raises(PluginOptionsInvalid, match=r"\[connectors.fax\] .* 9 is too slow"):
+        compose.calls(
+            Settings(connectors={"fax": {"speed": 9}}),
+            installed_connectors([entry("CONNECTOR")]),
+        )
 
 
 def test_a_call_without_connector_fails_and_says_so() -> None:
@@ -172,7 +266,7 @@ async def test_every_connector_is_closed_even_when_one_fails_to() -> None:
             made.append(kind(context))
             return made[-1]
 
-        return Connector(Own, build)
+        return Connector(1, Own, build)
 
     options = {"BadlyClosing": {"speed": 1}, "FaxCalls": {"speed": 1}}
     connectors = [make(BadlyClosing), make(FaxCalls)]

@@ -9,7 +9,6 @@ import orjson
 import pytest
 
 from plait.assembly import compose
-from plait.assembly.connectors import Connector
 from plait.assembly.settings import Settings
 from plait.assembly.sources import Configured
 from plait.cli.durable import Bench
@@ -21,6 +20,7 @@ from plait.document.step import Parts
 from plait.model.failure import Failure
 from plait.model.json import JsonObject, JsonValue
 from plait.ports.calls import Call, CallReply, Done
+from plait.ports.connector import Connector
 
 TEXT = b"name: n\nsteps: [{id: a, type: ask}]"
 
@@ -60,7 +60,7 @@ class Asked:
 
 
 def run(calls: Asked) -> Any:
-    available = [Connector(AskStep, lambda _: calls)]
+    available = [Connector(1, AskStep, lambda _: calls)]
     plan = compile_text(TEXT, name="n.yaml", catalog=compose.catalog(available)).plan
     return execute(Bench(Configured(Settings(), {}), available), plan, None)
 
