@@ -35,7 +35,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "health": ("plait.cli.health", "Ask a gateway, or a service, whether it is ready."),
     "keys": ("plait.cli.keys", "Make, list and revoke API keys."),
     "users": ("plait.cli.users", "Add, list and remove users; change their passwords."),
-    "credentials": ("plait.cli.credentials", "Keep what workflows show others."),
+    "credentials": (
+        "plait.cli.credentials",
+        "Keep what workflows show others, encrypted in the store.",
+    ),
     "plugins": (
         "plait.cli.plugins",
         "List what installed packages bring; check that it can be used.",

@@ -111,14 +111,11 @@ def command(
         except DefinitionInvalid as error:
             _tell_invalid(error, by_name)
         texts = {one.name: one.definition for one in wanted}
-        done = [
-            _Done(
-                step,
-                by_name.get(step.name, ""),
-                await _difference(deployments, caller, step, texts.get(step.name, "")),
-            )
-            for step in steps
-        ]
+        done = []
+        for step in steps:
+            name, text = step.name, texts.get(step.name, "")
+            difference = await _difference(deployments, caller, step, text)
+            done.append(_Done(step, by_name.get(name, ""), difference))
         return done, await _others(deployments, caller, {step.name for step in steps})
 
     done, others = with_deployments(
