@@ -67,6 +67,7 @@ class RedisCircuitBreaker(Policy):
     """
 
     __slots__ = (
+        "__weakref__",
         "_arguments",
         "_clock",
         "_fail_open",

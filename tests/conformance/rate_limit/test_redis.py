@@ -66,7 +66,7 @@ async def client(server: PrivateServer) -> AsyncIterator[Any]:
 
 
 @pytest.fixture
-def make(client: Any) -> Make:
+async def make(client: Any) -> AsyncIterator[Make]:
     made: list[RedisRateLimiter] = []
 
     def of(kind: str, limit: int, period_s: float, **settings: Any) -> RedisRateLimiter:
@@ -76,7 +76,9 @@ def make(client: Any) -> Make:
         made.append(OF_KIND[kind](client, key, limit=limit, period_s=period_s, **settings))
         return made[-1]
 
-    return of
+    yield of
+    for one in made:
+        await one.aclose()
 
 
 class TestLimitersThroughRedis(RateLimiterSuite):
@@ -337,6 +339,25 @@ async def test_who_runs_out_of_time_before_the_answer_does_not_stop_the_next(
     with pytest.raises(RateLimited):
         await heavy
     await light
+
+
+@pytest.mark.parametrize("turns", range(1, 12))
+async def test_the_question_of_a_caller_who_has_gone_leaves_no_connection(
+    server: PrivateServer, turns: int
+) -> None:
+    client = Redis(port=server.port)
+    settings: dict[str, Any] = {"limit": 10, "period_s": LONG_S, "answer_s_max": 30}
+    limiters = KeyedRedisRateLimiter[str](
+        lambda user: RedisTokenBucket(client, f"gone:{user}", **settings)
+    )
+    caller = asyncio.create_task(limiters.acquire("ann"))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await cancelled(caller)
+    await limiters.aclose()
+    await client.aclose()
+    # Nothing is left that could connect once more, now or later.
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 def test_an_unknown_choice_is_named(client: Any) -> None:

@@ -14,6 +14,7 @@ import hashlib
 import time
 from collections.abc import Awaitable, Coroutine, Mapping
 from typing import Any, ClassVar, Final
+from weakref import WeakSet
 
 import orjson
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -37,7 +38,7 @@ from plait.ports.calls import CallReply
 from plait.resilience import RateLimited
 from plait.resilience.cache.redis import RedisStore
 from plait.resilience.cache.store import Found
-from plait.resilience.rate_limit.redis import redis_rate_limiter
+from plait.resilience.rate_limit.redis import RedisRateLimiter, redis_rate_limiter
 from plait.resilience.redis_breaker import UNCOUNTED, RedisCircuitBreaker
 
 _ANSWER_S_MAX: Final = 0.25
@@ -70,18 +71,35 @@ class SharedThroughRedis:
         )
         self._client: Redis = Redis(connection_pool=pool)
         self._settling: set[asyncio.Task[None]] = set()
+        # Those that may have a question under way; one that is idle may be forgotten.
+        self._asking: WeakSet[RedisCircuitBreaker | RedisRateLimiter] = WeakSet()
         self.kinds = Kinds(
-            lambda name, _, given: _BreakerGate(self._client, name, given, self._settling),
-            lambda name, key, given: _LimitGate(self._client, name, key, given),
+            self._breaker_gate,
+            self._limit_gate,
             lambda name, _, given: BulkheadGate(name, given),
         )
         store = RedisStore(self._client, codec=_ReplyCodec(secrets))
         self.answers = Answers(_RestingStore(store))
 
+    def _breaker_gate(self, name: str, _: str, given: BreakerPolicy) -> _BreakerGate:
+        gate = _BreakerGate(self._client, name, given, self._settling)
+        self._asking.add(gate.breaker)
+        return gate
+
+    def _limit_gate(self, name: str, key: str, given: RateLimitPolicy) -> _LimitGate:
+        gate = _LimitGate(self._client, name, key, given)
+        self._asking.add(gate.limiter)
+        return gate
+
     async def close(self) -> None:
-        """Tell Redis what it is to know still, and close the connections."""
+        """Tell Redis what it is to know still, and close the connections.
+
+        What cancelled calls have asked is waited for: it would connect once more.
+        """
         if self._settling:
             await asyncio.wait(self._settling)
+        for asking in list(self._asking):
+            await asking.aclose()
         await self._client.aclose()
         await self._client.connection_pool.disconnect()
 
@@ -92,7 +110,7 @@ class _BreakerGate:
     policy: ClassVar[str] = "circuit_breaker"
     told_from_ms: ClassVar[int | None] = None
 
-    __slots__ = ("_breaker", "_counts", "_on", "_settling", "_silent_until")
+    __slots__ = ("_counts", "_on", "_settling", "_silent_until", "breaker")
 
     def __init__(
         self,
@@ -101,7 +119,7 @@ class _BreakerGate:
         given: BreakerPolicy,
         settling: set[asyncio.Task[None]],
     ) -> None:
-        self._breaker = RedisCircuitBreaker(
+        self.breaker = RedisCircuitBreaker(
             client,
             breaker_settings(given),
             name=name,
@@ -119,13 +137,13 @@ class _BreakerGate:
 
     async def enter(self, given: Given) -> Token:
         del given
-        before = self._breaker.unanswered
+        before = self.breaker.unanswered
         try:
-            permit = await self._breaker.acquire()
+            permit = await self.breaker.acquire()
         except Exception:
             self._counts["refused"] += 1
             raise
-        if self._breaker.unanswered != before:
+        if self.breaker.unanswered != before:
             self._silent_until = time.monotonic() + _REST_S
         return permit, time.monotonic()
 
@@ -134,13 +152,13 @@ class _BreakerGate:
         took_s = time.monotonic() - begun_at
         match verdict_of(end, self._on):
             case None:
-                self._settle(self._breaker.abandoned(permit))
+                self._settle(self.breaker.abandoned(permit))
             case True:
                 self._counts["succeeded"] += 1
-                self._settle(self._breaker.succeeded(permit, took_s))
+                self._settle(self.breaker.succeeded(permit, took_s))
             case False:
                 self._counts["failed"] += 1
-                self._settle(self._breaker.failed(permit, took_s))
+                self._settle(self.breaker.failed(permit, took_s))
 
     def _settle(self, work: Coroutine[Any, Any, None]) -> None:
         """Tell Redis in the background: nobody waits for that."""
@@ -154,7 +172,7 @@ class _BreakerGate:
         return True
 
     def snapshot(self) -> JsonObject:
-        return {**self._counts, "unanswered": self._breaker.unanswered}
+        return {**self._counts, "unanswered": self.breaker.unanswered}
 
 
 class _LimitGate:
@@ -163,10 +181,10 @@ class _LimitGate:
     policy: ClassVar[str] = "rate_limit"
     told_from_ms: ClassVar[int | None] = _ASKING_MS
 
-    __slots__ = ("_admitted", "_limiter", "_refused")
+    __slots__ = ("_admitted", "_refused", "limiter")
 
     def __init__(self, client: Redis, name: str, key: str, given: RateLimitPolicy) -> None:
-        self._limiter = redis_rate_limiter(
+        self.limiter = redis_rate_limiter(
             client,
             f"{name}:{_hash((key, *said_of(given)))}",
             given.strategy,
@@ -194,16 +212,16 @@ class _LimitGate:
 
     def _admission(self, given: RateLimitPolicy) -> Awaitable[None]:
         if not (given.queue_max and given.queue_ms):
-            return self._limiter.acquire(given.weight)
+            return self.limiter.acquire(given.weight)
         timeout_s = given.queue_ms / 1000
-        return self._limiter.acquire_or_wait(given.weight, timeout=timeout_s)
+        return self.limiter.acquire_or_wait(given.weight, timeout=timeout_s)
 
     def leave(self, token: Token, end: End) -> None:
         """What has begun stays counted, however it ends."""
 
     @property
     def is_idle(self) -> bool:
-        return self._limiter.is_idle
+        return self.limiter.is_idle
 
     def snapshot(self) -> JsonObject:
         return {"admitted": self._admitted, "refused": self._refused}

@@ -75,6 +75,10 @@ class BoundedKeys(Generic[K, L]):
         limiter = self._limiters.get(key)
         return self._limiter_of(key) if limiter is None else limiter
 
+    def all(self) -> list[L]:
+        """Return those that are kept."""
+        return list(self._limiters.values())
+
     def _added(self, key: K) -> L:
         self._drop_idle()
         limiter = self._limiter_of(key)

@@ -172,6 +172,14 @@ class RedisRateLimiter(RateLimiter):
         """Seconds after which it makes sense to ask for `is_idle` again: a guess."""
         return self._answer_s_max
 
+    async def aclose(self) -> None:
+        """Wait for the question that cancelled callers have left under way.
+
+        Before the client is closed: else the question would connect once more.
+        """
+        while self._task is not None:
+            await asyncio.wait([self._task])
+
     async def _ask(self, weight: int) -> Outcome:
         """Have `weight` admitted or refused with the next question."""
         if self._timer is not None and self._line.head() is not None:

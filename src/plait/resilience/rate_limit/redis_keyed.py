@@ -57,6 +57,11 @@ class KeyedRedisRateLimiter(Generic[K]):
         """
         await self._keys.found(key).acquire_or_wait(weight, timeout=timeout)
 
+    async def aclose(self) -> None:
+        """Wait for what cancelled callers have left under way; then the client may go."""
+        for limiter in self._keys.all():
+            await limiter.aclose()
+
     async def snapshot(self, key: K) -> Standing:
         """Return what is left for `key`."""
         return await self._keys.seen(key).snapshot()
