@@ -76,3 +76,37 @@ async def test_a_service_that_ends_leaves_nothing_but_lines(
             await gateway.ended()
     told = [line for line in (*gateway.lines, *engine.lines) if not line.startswith("{")]
     assert [line for line in told if "listening on" not in line and "→" not in line] == []
+
+
+PAY = """
+name: pay
+endpoint: {method: POST, path: /pay, wait: 20s}
+steps: [{id: charge, type: fail, code: card.refused, message: "no money, card 4242"}]
+"""
+
+
+async def test_a_served_platform_counts_and_logs_what_it_runs(
+    hello: Path, tmp_path: Path
+) -> None:
+    pay = tmp_path / "pay.yaml"
+    pay.write_text(PAY)
+    async with serving(hello, pay) as gateway:
+        assert (await gateway.ask("/hello/ann")).status == 200
+        told = {"traceparent": TRACEPARENT}
+        assert (await gateway.ask("/pay", "POST", body={}, **told)).status == 422
+        await gateway.until_said("execution of pay failed")
+        assert (await gateway.ask("/api/v1/executions")).status == 200
+        text = (await gateway.ask("/metrics")).body.decode()
+    ended = "plait_executions_ended_total"
+    express = 'mode="express",status="completed",workflow="hello"'
+    durable = 'mode="durable",status="failed",workflow="pay"'
+    assert f"{ended}{{{express}}} 1.0" in text
+    assert f"{ended}{{{durable}}} 1.0" in text
+    assert 'plait_steps_total{outcome="failed",workflow="pay"} 1.0' in text
+    assert "plait_store_up 1.0" in text
+    listed = 'method="GET",route="/api/v1/executions",status="200"'
+    assert f"plait_requests_total{{{listed}}} 1.0" in text
+    (line,) = objects(gateway)
+    assert (line["level"], line["code"]) == ("warning", "card.refused")
+    assert (line["workflow"], line["trace_id"]) == ("pay", "a" * 32)
+    assert not any("4242" in one for one in gateway.lines)

@@ -31,16 +31,19 @@ from plait.assembly.sources import Configured, SettingsInvalid
 from plait.assembly.stores import is_there
 from plait.assembly.telemetry import telemetry
 from plait.assembly.vaults import checked_keys, vault
+from plait.drivers.inline import Result, Start
 from plait.gateway.app import Gateway
 from plait.gateway.control.asked import Services
 from plait.gateway.deployment import Deployment, Finding, Loaded
 from plait.gateway.serving import Stop, new_loop
+from plait.kernel import Kernel
 from plait.model.record import record
 from plait.operations.executing import LocalExecutions
 from plait.operations.keeper import Keeper
-from plait.operations.runs import LocalRunner, LocalRuns
+from plait.operations.runs import Express, LocalRunner, LocalRuns
 from plait.operations.webhooks import LocalTriggers
 from plait.plan import Plan
+from plait.ports.observer import EXPRESS, About
 from plait.services.agent import AgentServicer
 from plait.services.channel import Security, Sizes, security_of
 from plait.services.engine import EngineServicer
@@ -58,6 +61,7 @@ from plait.services.remote import (
 )
 from plait.services.runtime import RuntimeServicer
 from plait.services.server import ServiceServer
+from plait.telemetry.metrics import ExecutionMetrics
 
 logger = logging.getLogger("plait.services")
 
@@ -80,6 +84,23 @@ class Service:
     prepare: Callable[[], Awaitable[None]]
     trouble: Callable[[], str | None]
     close: Callable[[], Awaitable[None]]
+
+
+class Counted:
+    """Runs express executions elsewhere, and counts them here."""
+
+    def __init__(self, driver: Express, counts: ExecutionMetrics) -> None:
+        self._driver = driver
+        self._counts = counts
+
+    async def run(self, kernel: Kernel, start: Start) -> Result:
+        """See plait.operations.runs.Express."""
+        result = await self._driver.run(kernel, start)
+        trace, name = result.trace, kernel.plan.name
+        about = About(start.execution_id, name, start.tenant, EXPRESS, (), 0.0)
+        took_s, lines = trace.ended_s - trace.started_s, trace.steps.values()
+        self._counts.ran(about, result.status, result.failure, took_s, lines, 0.0)
+        return result
 
 
 class Known:
@@ -143,7 +164,12 @@ def gateway(
         await told.close()
 
     made = Gateway(
-        RemoteDriver(links["engine"], deployed, wait_ms=settings.gateway.request_timeout),
+        Counted(
+            RemoteDriver(
+                links["engine"], deployed, wait_ms=settings.gateway.request_timeout
+            ),
+            told.counts,
+        ),
         settings=gateway_settings(settings.gateway),
         kernel_for=partial(compose.kernel, settings),
         durable=RemoteRuns(links["runtime"]),
@@ -152,6 +178,7 @@ def gateway(
         on_prepare=first_start,
         watch=told.watch,
         is_drawn=told.is_drawn,
+        registry=told.registry,
         on_close=close,
         services=Services(
             executions=RemoteExecutions(links["runtime"]),

@@ -101,6 +101,7 @@ def gateway(
         on_prepare=with_checked_keys(own_vault, first_start),
         watch=told.watch,
         is_drawn=told.is_drawn,
+        registry=told.registry,
     )
     return made
 
@@ -190,6 +191,9 @@ async def open_kept(
         raise
     if sweeper is not None:
         sweeping.append(asyncio.ensure_future(sweeper.run()))
+    if told is not None:
+        looking = told.stock.run(store, lambda: int(time.time() * 1000))
+        sweeping.append(asyncio.ensure_future(looking))
     return Kept(driver, store, partial(compose.kernel, settings), close)
 
 

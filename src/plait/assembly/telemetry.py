@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final, TextIO
 
+from prometheus_client import CollectorRegistry
+
 from plait.assembly.sources import Configured, SettingsInvalid
 from plait.drivers.redact import redacted_value
 from plait.model.json import JsonValue
@@ -19,8 +21,11 @@ from plait.model.record import record
 from plait.ports.calls import Calls
 from plait.ports.observer import Observer, Watch
 from plait.telemetry.access import all_of, write_access
+from plait.telemetry.execution_log import ExecutionLog
+from plait.telemetry.metrics import ExecutionMetrics
 from plait.telemetry.observers import heard_by
 from plait.telemetry.spans import Spans, TracedCalls, is_in_part
+from plait.telemetry.store_metrics import StoreMetrics
 
 # gRPC's core writes lines of its own to standard error, "Got goaway" for each service that
 # is stopped, and has no other way to be asked not to than this, before it is imported.
@@ -48,12 +53,18 @@ class Telemetry:
         watch: Hears of requests; None: nobody does.
         observer: Hears of executions; None: nobody does.
         is_drawn: Tells whether a trace that begins here is; None: each is.
+        registry: Where metrics are.
+        counts: Those of executions.
+        stock: Those of the store.
         close: Sends what is left.
     """
 
     watch: Watch | None
     observer: Observer | None
     is_drawn: Callable[[str], bool] | None
+    registry: CollectorRegistry
+    counts: ExecutionMetrics
+    stock: StoreMetrics
     close: Callable[[], Awaitable[None]]
     _draws: bool
 
@@ -70,7 +81,11 @@ def telemetry(configured: Configured) -> Telemetry:
     """
     own = configured.settings.telemetry
     watches: list[Watch] = []
-    observers: list[Observer] = []
+    registry = CollectorRegistry()
+    counts = ExecutionMetrics(registry)
+    observers: list[Observer] = [ExecutionLog()]
+    if configured.settings.gateway.metrics:
+        observers.append(counts)
     closes: list[Callable[[], Awaitable[None]]] = []
     if own.access_log:
         watches.append(write_access)
@@ -89,6 +104,9 @@ def telemetry(configured: Configured) -> Telemetry:
         all_of(watches),
         heard_by(observers),
         None if own.traces_ratio == 1 else partial(is_in_part, own.traces_ratio),
+        registry,
+        counts,
+        StoreMetrics(registry),
         close,
         own.traces_endpoint is not None,
     )

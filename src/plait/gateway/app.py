@@ -17,6 +17,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
+from prometheus_client import CollectorRegistry
+
 from plait.gateway.access import Access
 from plait.gateway.binding import METHODS_WITH_BODY
 from plait.gateway.body import JSON_DEPTH_MAX, body_type
@@ -111,6 +113,7 @@ class Gateway:
         on_prepare: Awaited once, when the store is open that there is use for.
         watch: Hears of every request that was answered; None: nobody does.
         is_drawn: Tells of a trace that begins here whether it is; None: each is.
+        registry: Has the metrics of others, which are answered with the gateway's own.
 
     Attributes:
         state: `starting`, `ready` or `draining`.
@@ -135,16 +138,17 @@ class Gateway:
         on_prepare: Callable[[], Awaitable[None]] | None = None,
         watch: Watch | None = None,
         is_drawn: Callable[[str], bool] | None = None,
+        registry: CollectorRegistry | None = None,
     ) -> None:
         self._guards = guards = guards or Guards()
         settings = settings or GatewaySettings()
         room = Room(settings.in_flight_max)
         self.state = "starting"
         self.refused: tuple[str, ...] = ()
-        self.metrics = Metrics(lambda: room.taken)
+        self.metrics = Metrics(lambda: room.taken, registry)
         if policies is not None:
             self.metrics.registry.register(PolicyMetrics(policies))
-        self._nowhere = self.metrics.for_route("", "", "")
+        self._nowhere = self.metrics.for_route("", "")
         self._cache = ReplyCache(
             clock=time.monotonic,
             is_keepable=is_keepable,
@@ -222,7 +226,7 @@ class Gateway:
     ) -> Route:
         """Return a route of the control plane: guarded, counted and told of."""
         handler = self._layered(handler, access)
-        handler = with_metrics(handler, self.metrics.for_route(method, template, ""))
+        handler = with_metrics(handler, self.metrics.for_route(method, template))
         handler = with_watch(handler, template, self._shared.watch)
         return Route(method, template, handler, access=access)
 

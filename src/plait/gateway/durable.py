@@ -17,7 +17,6 @@ from typing import Final
 from plait.drivers.journal import Start
 from plait.gateway.layers import Exchange, Handler
 from plait.gateway.message import Reply, Request, error_reply, json_reply
-from plait.gateway.metrics import RouteMetrics
 from plait.gateway.refusal import Malformed, Refused
 from plait.gateway.reply import NOT_COMPLETED, ReplyWriter
 from plait.gateway.trigger import TriggerReads, kept_trigger, trigger_reads
@@ -34,9 +33,7 @@ _KEY = re.compile(rb"[\x21-\x7e]{1,255}")
 _WAIT = re.compile(rb"wait\s*=\s*\"?(\d{1,6})\"?")
 
 
-def run_durable(
-    durable: Durable, plan: Plan, writer: ReplyWriter, metrics: RouteMetrics, tenant: str
-) -> Handler:
+def run_durable(durable: Durable, plan: Plan, writer: ReplyWriter, tenant: str) -> Handler:
     """Return what starts an execution, and answers with its result or a link.
 
     One of an express workflow runs in memory, and is written down if it lasts too long.
@@ -55,7 +52,6 @@ def run_durable(
         result = await durable.start(plan, start, wait_ms, is_promotable=is_promotable)
         if isinstance(result, str):
             return accepted(result)
-        metrics.steps_ended(step.status for step in result.trace.steps.values())
         return writer.write(result)
 
     return handle

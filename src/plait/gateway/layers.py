@@ -63,7 +63,6 @@ def run_workflow(
     driver: Express,
     kernel: Kernel,
     writer: ReplyWriter,
-    metrics: RouteMetrics,
     *,
     reads_trigger: bool,
     tenant: str = DEFAULT_TENANT,
@@ -80,7 +79,6 @@ def run_workflow(
             tenant,
         )
         result = await driver.run(kernel, start)
-        metrics.steps_ended(step.status for step in result.trace.steps.values())
         return writer.write(result)
 
     return handle

@@ -7,7 +7,7 @@ Not here: where it is answered (plait.gateway.builtin).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 
 from prometheus_client import (
@@ -33,10 +33,15 @@ class Metrics:
 
     Args:
         in_flight_count: How many requests are under way; asked when the metrics are read.
+        registry: Where others have put theirs; None: nobody has.
     """
 
-    def __init__(self, in_flight_count: Callable[[], int]) -> None:
-        self.registry = CollectorRegistry()
+    def __init__(
+        self,
+        in_flight_count: Callable[[], int],
+        registry: CollectorRegistry | None = None,
+    ) -> None:
+        self.registry = CollectorRegistry() if registry is None else registry
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
         self._requests = Counter(
@@ -52,12 +57,6 @@ class Metrics:
             buckets=SECONDS,
             registry=self.registry,
         )
-        self._steps = Counter(
-            "plait_steps",
-            "Steps of executions, by how they ended.",
-            ("workflow", "outcome"),
-            registry=self.registry,
-        )
         in_flight = Gauge(
             "plait_requests_in_flight",
             "Requests under way now.",
@@ -69,11 +68,9 @@ class Metrics:
         """Return everything in Prometheus' text format."""
         return generate_latest(self.registry)
 
-    def for_route(self, method: str, route: str, workflow: str) -> RouteMetrics:
+    def for_route(self, method: str, route: str) -> RouteMetrics:
         """Return the metrics of one route."""
-        return RouteMetrics(
-            self._requests, self._steps, self._seconds, (method, route), workflow
-        )
+        return RouteMetrics(self._requests, self._seconds, (method, route))
 
 
 class RouteMetrics:
@@ -84,19 +81,14 @@ class RouteMetrics:
     def __init__(
         self,
         requests: Counter,
-        steps: Counter,
         seconds: Histogram,
         labels: tuple[str, str],
-        workflow: str,
     ) -> None:
         self._requests = requests
-        self._steps = steps
         self._labels = labels
-        self._workflow = workflow
         self._seconds = seconds
         self._observe: Callable[[float], None] = self._first_observation
         self._by_status: dict[int, Counter] = {}
-        self._by_outcome: dict[str, Counter] = {}
 
     def answered(self, status: int, took_s: float) -> None:
         """Count one request."""
@@ -110,15 +102,3 @@ class RouteMetrics:
     def _first_observation(self, took_s: float) -> None:
         self._observe = self._seconds.labels(*self._labels).observe
         self._observe(took_s)
-
-    def steps_ended(self, outcomes: Iterable[str]) -> None:
-        """Count the steps of one execution."""
-        counts: dict[str, int] = {}
-        for outcome in outcomes:
-            counts[outcome] = counts.get(outcome, 0) + 1
-        for outcome, count in counts.items():
-            counter = self._by_outcome.get(outcome)
-            if counter is None:
-                counter = self._steps.labels(self._workflow, outcome)
-                self._by_outcome[outcome] = counter
-            counter.inc(count)

@@ -28,7 +28,7 @@ from plait.gateway.layers import (
     with_metrics,
     with_room,
 )
-from plait.gateway.metrics import Metrics, RouteMetrics
+from plait.gateway.metrics import Metrics
 from plait.gateway.reply import ReplyWriter
 from plait.gateway.routes import parameter_names
 from plait.gateway.trigger import trigger_reads
@@ -68,7 +68,6 @@ def _express(
     endpoint: Endpoint,
     shared: Shared,
     writer: ReplyWriter,
-    metrics: RouteMetrics,
     tenant: str,
 ) -> Handler:
     """Return what runs a tenant's `plan` within the request."""
@@ -76,7 +75,6 @@ def _express(
         shared.driver,
         shared.kernel_for(plan),
         writer,
-        metrics,
         reads_trigger="trigger" in plan.roots,
         tenant=tenant,
     )
@@ -108,12 +106,12 @@ def build_pipeline(
         takes_body=endpoint.method in METHODS_WITH_BODY,
         json_depth_max=shared.json_depth_max,
     )
-    metrics = shared.metrics.for_route(endpoint.method, endpoint.path, plan.name)
+    metrics = shared.metrics.for_route(endpoint.method, endpoint.path)
     durable = shared.durable
     if durable is not None and (plan.mode == "durable" or endpoint.wait_ms is not None):
-        handler = with_store_errors(run_durable(durable, plan, writer, metrics, tenant))
+        handler = with_store_errors(run_durable(durable, plan, writer, tenant))
     else:
-        handler = _express(plan, endpoint, shared, writer, metrics, tenant)
+        handler = _express(plan, endpoint, shared, writer, tenant)
     handler = with_input(handler, binder)
     handler = with_room(handler, shared.room)
     if access is not None:

@@ -8,10 +8,16 @@ Not here: what observers make of it (plait.telemetry).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Protocol, TypeAlias
 
-from plait.kernel.events import Event
+from plait.kernel.events import (
+    Event,
+    ExecutionCancelled,
+    ExecutionCompensated,
+    ExecutionCompleted,
+    ExecutionFailed,
+)
 from plait.model.caller import DEFAULT_TENANT
 from plait.model.failure import Failure
 from plait.model.json import JsonValue
@@ -19,6 +25,13 @@ from plait.model.record import record
 
 Headers: TypeAlias = tuple[tuple[str, str], ...]
 
+# How an execution ends, by its last event.
+STATUSES: Final[Mapping[type, str]] = {
+    ExecutionCompleted: "completed",
+    ExecutionFailed: "failed",
+    ExecutionCompensated: "compensated",
+    ExecutionCancelled: "cancelled",
+}
 EXPRESS: Final = "express"
 DURABLE: Final = "durable"
 
@@ -148,4 +161,8 @@ class Observer(Protocol):
         Args:
             lines: Of all its steps, if it has ended with it and the observer `draws`.
         """
+        ...
+
+    def recorded(self, took_s: float) -> None:
+        """A turn of a durable execution was taken by the store within this time."""
         ...

@@ -45,3 +45,8 @@ class _Together:
                 one.turned(about, events, lines)
             except Exception:
                 logger.exception("an execution was not told of")
+
+    def recorded(self, took_s: float) -> None:
+        """See plait.ports.observer.Observer."""
+        for one in self._observers:
+            one.recorded(took_s)

@@ -18,17 +18,11 @@ from dataclasses import replace
 from hashlib import blake2b
 from typing import Final, TypeAlias
 
-from plait.kernel.events import (
-    Event,
-    ExecutionCancelled,
-    ExecutionCompensated,
-    ExecutionCompleted,
-    ExecutionFailed,
-)
+from plait.kernel.events import Event
 from plait.model.failure import Failure
 from plait.model.record import record
 from plait.ports.calls import Call, CallHandle, Calls, Done, lacks_of
-from plait.ports.observer import About, Answered, Headers, Line
+from plait.ports.observer import STATUSES, About, Answered, Headers, Line
 
 _SPAN_BYTES: Final = 8
 _TRACE_BYTES: Final = 16
@@ -36,12 +30,6 @@ _TRACE: Final = re.compile(r"(?!0{32})[0-9a-f]{32}")
 _PARENT: Final = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 # What stands behind a group's own name in the path of a step inside it.
 _INSIDE: Final = re.compile(r"(?:~\d+|\[[^\]]*\]|\.fallback)$")
-_STATUSES: Final[Mapping[type, str]] = {
-    ExecutionCompleted: "completed",
-    ExecutionFailed: "failed",
-    ExecutionCompensated: "compensated",
-    ExecutionCancelled: "cancelled",
-}
 _SERVER_ERROR: Final = 500
 
 SERVER: Final = "server"
@@ -198,11 +186,14 @@ class Spans:
         for line in lines:
             self._line(about, line, 0.0, events[-1].at_ms / 1000)
         for event in events:
-            status = _STATUSES.get(type(event))
+            status = STATUSES.get(type(event))
             if status is not None:
                 failure: Failure | None = getattr(event, "failure", None)
                 code = failure.code if failure is not None else None
                 self._execution(about, status, code, event.at_ms / 1000)
+
+    def recorded(self, took_s: float) -> None:
+        """See plait.ports.observer.Observer. A span each would hide all others."""
 
     def _execution(
         self, about: About, status: str, code: str | None, ended_s: float

@@ -227,6 +227,8 @@ class Live:
             pump.set_result(None)
 
     def _record(self, append: Append) -> Awaitable[None]:
+        if self.observed is not None:
+            self.observed.ask()
         return self.host.journal.append(append)
 
     def _go_on(self, append: Append, commands: list[Command]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Final, get_args
 
 from plait.drivers.inline import StepTrace, Trace
@@ -26,6 +27,7 @@ class Observed:
     Attributes:
         course: Its timeline until now; None: the observer does not draw.
         untold: The turns that are not known to be recorded.
+        asked_s: When the store was asked to keep what is untold; 0: it was not.
         ends: How often it has ended before it was resumed, and when it did last.
     """
 
@@ -35,13 +37,21 @@ class Observed:
     course: Trace | None = None
     untold: list[list[Event]] = field(default_factory=list)
     ends: tuple[int, float] = (0, 0.0)
+    asked_s: float = 0.0
 
     def hear(self, events: list[Event]) -> None:
         """Take in a turn that was decided."""
         self.untold.append([*events])
 
+    def ask(self) -> None:
+        """What was taken in is handed to the store."""
+        self.asked_s = monotonic()
+
     def tell(self) -> None:
         """What was taken in is recorded: tell it."""
+        if self.asked_s:
+            self.observer.recorded(monotonic() - self.asked_s)
+            self.asked_s = 0.0
         turns, self.untold = self.untold, []
         about = self._about()
         for events in turns:
