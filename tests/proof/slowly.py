@@ -1,8 +1,9 @@
 """Row 10: clients whose headers never end, beside others that are answered.
 
 Calm and attack take turns, so that both meet the same machine: what else runs there slows
-both. The attackers send a header letter by letter and come again when they are shown the
-door; half of them keep their first byte back as long as pays.
+both. What good clients ask for takes 50 ms, as a call of another service does. The
+attackers send a header letter by letter and come again when they are shown the door; half
+of them keep their first byte back as long as pays.
 """
 
 from __future__ import annotations
@@ -28,9 +29,12 @@ SLOWER_MAX: Final = 2.0
 PLANTED: Final = Path(__file__).parent / "planted_patient"
 _ROUNDS: Final = 3
 _CALM_S: Final = 8.0
-_ATTACK_S: Final = 13.0
+_ATTACK_S: Final = 17.0
+# They come one after the other: 500 connections at one moment keep the clients of this
+# process waiting for each other, whatever the gateway does.
+_COMING_S: Final = 5.0
 _PER_S: Final = 100.0
-_LETTER_EVERY_S: Final = 0.4
+_LETTER_EVERY_S: Final = 0.8
 # What one hiccup of the machine takes; less is not told from it.
 _NOISE_MS: Final = 5.0
 _LITTLE: Final = {"PLAIT_GATEWAY_HEAD_TIMEOUT": "2s"}
@@ -38,8 +42,8 @@ _PLAIN: Final = """\
 name: plain
 mode: express
 endpoint: {path: /plain}
-steps: [{id: said, type: set, value: hello}]
-output: ${said.response}
+steps: [{id: slept, type: wait, for: 50ms}]
+output: done
 """
 
 
@@ -59,8 +63,9 @@ class _Attack:
         self._address = address
         self._keeps_back_s = keeps_back_s
 
-    async def attacker(self, number: int) -> None:
+    async def attacker(self, number: int, comes_after_s: float) -> None:
         """Hold a connection, and another, until it is over."""
+        await asyncio.sleep(comes_after_s)
         while not self.is_over:
             with suppress(OSError):
                 await self._hold(self._keeps_back_s if number % 2 else 0.0)
@@ -106,7 +111,11 @@ async def _run(scale: Scale, *, is_whole: bool, planted: Path | None = None) -> 
         for _ in range(rounds):
             calm.append(await traffic.stream(_PER_S, _CALM_S if is_whole else 0.5))
             attack.is_over = False
-            tasks = [asyncio.create_task(attack.attacker(n)) for n in range(attackers)]
+            each_s = (_COMING_S if is_whole else 0.2) / attackers
+            tasks = [
+                asyncio.create_task(attack.attacker(number, number * each_s))
+                for number in range(attackers)
+            ]
             seconds = _ATTACK_S if is_whole else 4.5
             hot.append(await traffic.stream(_PER_S, seconds))
             attack.is_over = True

@@ -73,7 +73,6 @@ class Traffic:
         self._data = data
         self._idle: list[Client] = []
         self._open = 0
-        self._freed = asyncio.Event()
 
     async def rush(self, clients: int, seconds: float) -> Seen:
         """Ask with so many clients, each as fast as it is answered."""
@@ -95,8 +94,7 @@ class Traffic:
             if wait_s > 0:
                 await asyncio.sleep(wait_s)
             while self._open >= CONNECTIONS_MAX and not self._idle:
-                self._freed.clear()
-                await self._freed.wait()
+                await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
             task = asyncio.create_task(self._ask(seen, due_s))
             asking.add(task)
             task.add_done_callback(asking.discard)
@@ -121,7 +119,6 @@ class Traffic:
             await client.close()
         else:
             self._idle.append(client)
-        self._freed.set()
 
     async def _connected(self) -> Client:
         self._open += 1
@@ -129,7 +126,6 @@ class Traffic:
             return Client(*await asyncio.open_connection(*self._address))
         except OSError:
             self._open -= 1
-            self._freed.set()
             raise
 
     async def close(self) -> None:
