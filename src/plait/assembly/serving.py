@@ -20,7 +20,7 @@ from plait.assembly.settings import GatewaySection, Settings
 from plait.assembly.sources import Configured
 from plait.assembly.stores import is_there, open_store
 from plait.assembly.telemetry import Telemetry, telemetry
-from plait.assembly.vaults import vault, with_checked_keys
+from plait.assembly.vaults import audit_log, vault, with_checked_keys
 from plait.drivers.children import Workflows
 from plait.drivers.inline import InlineDriver
 from plait.gateway.app import Gateway, GatewaySettings
@@ -52,17 +52,15 @@ def gateway(
     """
     stored = deploying(configured.settings, connectors)
     own_vault = vault(configured, stored.records)
-    performer = compose.calls(
-        configured.settings, connectors, configured.secrets, own_vault
-    )
-    told = telemetry(configured)
+    settings, told = configured.settings, telemetry(configured)
+    performer = compose.calls(settings, connectors, configured.secrets, own_vault)
 
     def workflows(tenant: str, name: str) -> Plan | None:
         return made.plan_named(tenant, name)
 
     keeper = Keeper(
         partial(open_kept, configured, performer, workflows, told),
-        is_there=is_there(configured.settings.store.url),
+        is_there=is_there(settings.store.url),
         secrets=configured.secrets,
     )
 
@@ -79,8 +77,8 @@ def gateway(
 
     made = Gateway(
         driver,
-        settings=gateway_settings(configured.settings.gateway),
-        kernel_for=partial(compose.kernel, configured.settings),
+        settings=gateway_settings(settings.gateway),
+        kernel_for=partial(compose.kernel, settings),
         keeper=keeper,
         follower=stored.follower,
         on_close=all_closed(agent.close, performer.close, told.close),
@@ -96,6 +94,8 @@ def gateway(
                 now_s=time.time,
             ),
             agent=agent,
+            vault=own_vault,
+            audit=audit_log(stored.records),
         ),
         guards=guards,
         on_prepare=with_checked_keys(own_vault, first_start),

@@ -18,6 +18,7 @@ from plait.assembly.settings import IssuerKey, IssuerSection
 from plait.assembly.sources import Configured, SettingsInvalid
 from plait.model.record import record
 from plait.ports.records import Records
+from plait.security.audit import AuditLog
 from plait.security.claims import ClaimRules
 from plait.security.desk import TokenDesk
 from plait.security.jwks import FixedKeys, PublishedKeys
@@ -52,7 +53,8 @@ def tokens(configured: Configured, records: Records, keys: ApiKeys, fetch: Fetch
     signing = OwnTokens(records, _now_ms, own.token_ttl)
     user_records = users(records)
     refresh = RefreshTokens(records, user_records, _now_ms, own.session_ttl)
-    desk = TokenDesk(keys, user_records, signing, refresh, time.monotonic)
+    audit = AuditLog(records, _now_ms)
+    desk = TokenDesk(keys, user_records, signing, refresh, time.monotonic, audit)
     issuers = [signing.issuer(), *_issuers(configured, fetch)]
     return Tokens(TokenVerifier(issuers, time.time), desk)
 

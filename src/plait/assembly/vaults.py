@@ -11,6 +11,7 @@ from plait.assembly.sources import Configured, SettingsInvalid
 from plait.operations.deploying.authorised import Authorises, authorises
 from plait.ports.journal import StoreUnavailable
 from plait.ports.records import Records
+from plait.security.audit import AuditLog
 from plait.security.vault import KeyRing, StoredVault
 from plait.security.vault.ring import read_key
 
@@ -48,6 +49,11 @@ def vault(configured: Configured, records: Records) -> StoredVault:
         kept_ms=configured.settings.vault.memory,
         is_there=lambda: bool(getattr(records, "is_there", True)),
     )
+
+
+def audit_log(records: Records) -> AuditLog:
+    """Return what records changes in a store. Opens nothing yet."""
+    return AuditLog(records, _now_ms, lambda: bool(getattr(records, "is_there", True)))
 
 
 async def checked_keys(own: StoredVault) -> None:

@@ -35,10 +35,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "health": ("plait.cli.health", "Ask a gateway, or a service, whether it is ready."),
     "keys": ("plait.cli.keys", "Make, list and revoke API keys."),
     "users": ("plait.cli.users", "Add, list and remove users; change their passwords."),
-    "credentials": (
-        "plait.cli.credentials",
-        "Keep what workflows show others, encrypted in the store.",
-    ),
+    "credentials": ("plait.cli.credentials", "Keep what workflows show others, encrypted."),
+    "audit": ("plait.cli.audit", "See who changed what, and whether the log is whole."),
     "plugins": (
         "plait.cli.plugins",
         "List what installed packages bring; check that it can be used.",

@@ -19,6 +19,7 @@ from plait.cli.options import ConfigOption, ResolveOption, configured, connector
 from plait.cli.outcome import Manner, tell_ended
 from plait.cli.output import check_texts, stop
 from plait.cli.plans import load_one
+from plait.cli.recorded import recorded
 from plait.cli.stores import IdArgument, StoreOption, found, with_store
 from plait.drivers.journal import Store
 from plait.operations import Decision, Fork, Hand
@@ -39,6 +40,7 @@ QuietOption: TypeAlias = Annotated[
 ]
 
 
+@recorded("execution.decide", "execution")
 def decide(
     execution: IdArgument,
     action: Annotated[
@@ -85,6 +87,7 @@ def decide(
     with_store(store, config, change)
 
 
+@recorded("execution.resume", "executions")
 @spread
 def resume(
     filters: Filters,
@@ -120,6 +123,7 @@ def resume(
     _change_all(bench_of(config, resolve, store), wish, verb)
 
 
+@recorded("execution.rollback", "execution")
 def rollback(
     execution: IdArgument,
     reason: Annotated[
@@ -154,6 +158,7 @@ def rollback(
         tell_ended(shown, Manner(quiet=quiet, as_json=False), is_pretty=None)
 
 
+@recorded("execution.restart", "executions")
 @spread
 def restart(
     filters: Filters,
@@ -185,6 +190,7 @@ def restart(
     _change_all(bench_of(config, resolve, store), wish, verb)
 
 
+@recorded("execution.fork", "execution")
 def fork(
     execution: IdArgument,
     from_: Annotated[

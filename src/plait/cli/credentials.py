@@ -16,6 +16,7 @@ from plait.assembly.sources import Configured
 from plait.assembly.vaults import vault
 from plait.cli.options import ConfigOption, configured, pairs
 from plait.cli.output import check_texts, is_terminal, json_text, say, stop, write
+from plait.cli.recorded import recorded
 from plait.cli.scopes import JsonOption, TenantOption, print_rows, when, with_records
 from plait.cli.stores import StoreOption
 from plait.model.caller import DEFAULT_TENANT, Caller
@@ -79,7 +80,7 @@ group = typer.Typer(
 
 @group.callback()
 def _credentials() -> None:
-    """Keep what workflows show others, encrypted in the store."""
+    """Keep what workflows show others, encrypted."""
 
 
 @group.command()
@@ -97,6 +98,7 @@ def key() -> None:
 
 
 @group.command()
+@recorded("credential.add", "name")
 def add(
     name: NameArgument,
     type_: TypeOption,
@@ -204,6 +206,7 @@ def show(
 
 
 @group.command()
+@recorded("credential.remove", "name")
 def remove(
     name: NameArgument,
     tenant: TenantOption = DEFAULT_TENANT,
@@ -229,6 +232,7 @@ def remove(
 
 
 @group.command()
+@recorded("credential.rotate", "")
 def rotate(
     as_json: JsonOption = False, store: StoreOption = None, config: ConfigOption = None
 ) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeAlias
 
 import typer
 
@@ -16,6 +16,7 @@ from plait.assembly.documents import LoadedFile
 from plait.cli.options import ConfigOption
 from plait.cli.output import EXIT_INVALID, is_terminal, json_text, say, stop, write
 from plait.cli.plans import files_of
+from plait.cli.recorded import recorded
 from plait.cli.records import JsonOption, TenantOption, short, with_deployments
 from plait.cli.stores import StoreOption
 from plait.model.caller import DEFAULT_TENANT, Caller
@@ -58,6 +59,17 @@ class _Done:
         }
 
 
+PruneOption: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--prune",
+        help="Remove what is deployed and not among these documents. Its versions are "
+        "kept, and executions under way go on.",
+    ),
+]
+
+
+@recorded("deployment.deploy", "paths")
 def command(
     paths: Annotated[
         list[str],
@@ -67,14 +79,7 @@ def command(
         bool,
         typer.Option("--dry-run", help="Show what would change, and change nothing."),
     ] = False,
-    prune: Annotated[
-        bool,
-        typer.Option(
-            "--prune",
-            help="Remove what is deployed and not among these documents. Its versions are "
-            "kept, and executions under way go on.",
-        ),
-    ] = False,
+    prune: PruneOption = False,
     description: Annotated[
         str, typer.Option(metavar="TEXT", help="What to say of these deployments.")
     ] = "",

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from plait.cli.options import ConfigOption
 from plait.cli.output import is_terminal, json_text, say, stop, write
+from plait.cli.recorded import recorded
 from plait.cli.records import (
     JsonOption,
     NameArgument,
@@ -142,6 +143,7 @@ def diff(
 
 
 @group.command()
+@recorded("deployment.activate", "name")
 def activate(
     name: NameArgument,
     version: Annotated[
@@ -165,6 +167,7 @@ def activate(
 
 
 @group.command()
+@recorded("deployment.rollback", "name")
 def rollback(
     name: NameArgument,
     as_json: JsonOption = False,
@@ -187,6 +190,7 @@ def rollback(
 
 
 @group.command()
+@recorded("deployment.remove", "name")
 def remove(
     name: NameArgument,
     as_json: JsonOption = False,

@@ -9,6 +9,7 @@ import typer
 
 from plait.cli.options import ConfigOption
 from plait.cli.output import check_texts, is_terminal, json_text, say, write
+from plait.cli.recorded import recorded
 from plait.cli.scopes import (
     GrantOption,
     JsonOption,
@@ -42,6 +43,7 @@ def _keys() -> None:
 
 
 @group.command()
+@recorded("key.create", "name")
 def create(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="What it is for, for people.")
@@ -120,6 +122,7 @@ def list_(
 
 
 @group.command()
+@recorded("key.revoke", "key_id")
 def revoke(
     key_id: Annotated[
         str, typer.Argument(metavar="ID", help="A key's id, or the whole key.")

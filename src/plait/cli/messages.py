@@ -16,6 +16,7 @@ from plait.cli.groups import spread
 from plait.cli.inputs import read_input
 from plait.cli.options import ConfigOption
 from plait.cli.output import check_texts, stop
+from plait.cli.recorded import recorded
 from plait.cli.stores import IdArgument, StoreOption, found, with_store
 from plait.drivers.journal import Store
 from plait.operations import Hand, Signal, Verdict, judge
@@ -39,6 +40,7 @@ RoleOption: TypeAlias = Annotated[
 ]
 
 
+@recorded("execution.cancel", "executions")
 @spread
 def cancel(
     filters: Filters,
@@ -85,6 +87,7 @@ def cancel(
     change_many(bench_of(config, None, store), wish, verb)
 
 
+@recorded("execution.signal", "execution")
 def signal(
     execution: IdArgument,
     name: Annotated[
@@ -124,6 +127,7 @@ def signal(
     _tell(config, store, execution, change)
 
 
+@recorded("execution.approve", "execution")
 def approve(
     execution: IdArgument,
     by: ByOption,
@@ -145,6 +149,7 @@ def approve(
     _judge(config, store, execution, Verdict(True, by, comment, tuple(role or ()), step))
 
 
+@recorded("execution.reject", "execution")
 def reject(
     execution: IdArgument,
     by: ByOption,

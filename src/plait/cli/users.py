@@ -10,6 +10,7 @@ import typer
 from plait.assembly.tokens import users
 from plait.cli.options import ConfigOption
 from plait.cli.output import check_texts, is_terminal, json_text, say, stop, write
+from plait.cli.recorded import recorded
 from plait.cli.scopes import (
     GrantOption,
     JsonOption,
@@ -47,6 +48,7 @@ def _users() -> None:
 
 
 @group.command()
+@recorded("user.add", "name")
 def add(
     name: NameArgument,
     role: RoleOption = None,
@@ -119,6 +121,7 @@ def list_(
 
 
 @group.command()
+@recorded("user.remove", "name")
 def remove(
     name: NameArgument, store: StoreOption = None, config: ConfigOption = None
 ) -> None:
@@ -140,6 +143,7 @@ def remove(
 
 
 @group.command()
+@recorded("user.password", "name")
 def passwd(
     name: NameArgument, store: StoreOption = None, config: ConfigOption = None
 ) -> None:

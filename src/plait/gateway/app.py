@@ -27,6 +27,7 @@ from plait.gateway.cache import BYTES_MAX_DEFAULT, ReplyCache
 from plait.gateway.control.asked import Services
 from plait.gateway.control.events import Events
 from plait.gateway.control.plane import WEBHOOKS, ControlPlane, OpenToAll
+from plait.gateway.control.recorder import Recorder
 from plait.gateway.deadlines import Deadlines
 from plait.gateway.deployment import Deployment, Finding, Loaded, next_deployments
 from plait.gateway.durable import with_store_errors
@@ -195,6 +196,7 @@ class Gateway:
             Events(self._is_over, settings.heartbeat_ms / 1000),
             json_depth_max=settings.json_depth_max,
             count=self._guards.count,
+            recorder=_recorder(services, self._guards),
         )
 
     def _own_routes(self, settings: GatewaySettings) -> list[Route]:
@@ -470,3 +472,9 @@ def _allow(methods: Sequence[str]) -> tuple[bytes, bytes]:
     """Return the `Allow` header: GET stands for HEAD too, and OPTIONS always goes."""
     known = {*methods, "OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
     return b"allow", ", ".join(sorted(known)).encode()
+
+
+def _recorder(services: Services, guards: Guards) -> Recorder | None:
+    if services.audit is None:
+        return None
+    return Recorder(services.audit, guards.doors.proxies)

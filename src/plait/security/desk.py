@@ -14,10 +14,13 @@ from __future__ import annotations
 import binascii
 from base64 import b64decode
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import ClassVar, Final
 
+from plait.model.caller import DEFAULT_TENANT, Caller
 from plait.model.errors import Advice, PlaitError
 from plait.model.json import JsonObject
+from plait.ports.audit import DONE, REFUSED, Act, Audit
 from plait.ports.identity import Unauthenticated
 from plait.security.backoff import Backoff
 from plait.security.keys import ApiKeys
@@ -25,6 +28,9 @@ from plait.security.refresh import RefreshTokens
 from plait.security.signing import OwnTokens
 from plait.security.users import Users
 
+_ACTION: Final = "token.issue"
+# What is mistyped by programs is nobody's attempt to get in.
+_REFUSALS: Final = ("invalid_grant", "invalid_client")
 GRANTS: Final = ("password", "client_credentials", "refresh_token")
 _FIELD_LENGTH_MAX: Final = 2_000
 _NAME_LENGTH_MAX: Final = 128
@@ -51,6 +57,7 @@ class TokenDesk:
 
     Args:
         now_s: Monotonic seconds, for the back-off.
+        audit: Records who was given a token, before it is given, and who was refused.
     """
 
     def __init__(
@@ -60,7 +67,9 @@ class TokenDesk:
         tokens: OwnTokens,
         refresh: RefreshTokens,
         now_s: Callable[[], float],
+        audit: Audit | None = None,
     ) -> None:
+        self._audit = audit
         self._keys = keys
         self._users = users
         self._tokens = tokens
@@ -85,14 +94,39 @@ class TokenDesk:
         if any(len(text) > _FIELD_LENGTH_MAX for text in form.values()):
             raise TokenRefused("invalid_request", "a field is too long")
         grant = form.get("grant_type", "")
+        if grant not in GRANTS:
+            known = ", ".join(GRANTS)
+            raise TokenRefused("unsupported_grant_type", f"`grant_type` is one of {known}")
+        try:
+            return await self._by(grant, form, headers, client)
+        except TokenRefused as error:
+            if error.details["error"] in _REFUSALS:
+                await self._note_refusal(form, client)
+            raise
+
+    async def _by(
+        self, grant: str, form: Mapping[str, str], headers: Mapping[str, str], client: str
+    ) -> JsonObject:
         if grant == "password":
             return await self._by_password(form, client)
         if grant == "client_credentials":
-            return await self._by_key(_client_secret(form, headers))
-        if grant == "refresh_token":
-            return await self._by_refresh(form)
-        known = ", ".join(GRANTS)
-        raise TokenRefused("unsupported_grant_type", f"`grant_type` is one of {known}")
+            return await self._by_key(_client_secret(form, headers), client)
+        return await self._by_refresh(form, client)
+
+    async def _note_issue(self, caller: Caller, grant: str, client: str) -> None:
+        """Raise StoreUnavailable, and give no token, where that cannot be recorded."""
+        if self._audit is not None:
+            act = Act(caller.tenant, caller.subject, _ACTION, grant, peer=client)
+            await self._audit.note(act, DONE)
+
+    async def _note_refusal(self, form: Mapping[str, str], client: str) -> None:
+        name = form.get("username", "").lower()[:_NAME_LENGTH_MAX]
+        who = f"user:{name}" if name else "anybody"
+        # Whose a name would be is not known of one that nobody has.
+        act = Act(DEFAULT_TENANT, who, _ACTION, form["grant_type"], peer=client)
+        if self._audit is not None:
+            with suppress(PlaitError):  # it is refused, recorded or not
+                await self._audit.note(act, REFUSED, TokenRefused.code)
 
     async def revoke(self, token: str) -> None:
         """End the session of a refresh token (RFC 7009)."""
@@ -108,23 +142,26 @@ class TokenDesk:
         if user is None:
             raise TokenRefused("invalid_grant", "the name or the password is wrong")
         self._backoff.succeeded(client, known_as)
+        await self._note_issue(user.caller(), "password", client)
         token, seconds = await self._tokens.issue(user.caller())
         return _given(token, seconds, await self._refresh.begin(user))
 
-    async def _by_key(self, presented: str) -> JsonObject:
+    async def _by_key(self, presented: str, client: str) -> JsonObject:
         try:
             key = await self._keys.check(presented)
         except Unauthenticated:
             text = "this API key does not count here"
             raise TokenRefused("invalid_client", text) from None
+        await self._note_issue(key.caller(), "client_credentials", client)
         token, seconds = await self._tokens.issue(key.caller(), key.expires_at_ms)
         return _given(token, seconds, None)
 
-    async def _by_refresh(self, form: Mapping[str, str]) -> JsonObject:
+    async def _by_refresh(self, form: Mapping[str, str], client: str) -> JsonObject:
         renewed = await self._refresh.renew(form.get("refresh_token", ""))
         if renewed is None:
             raise TokenRefused("invalid_grant", "this refresh token does not count")
         following, user = renewed
+        await self._note_issue(user.caller(), "refresh_token", client)
         token, seconds = await self._tokens.issue(user.caller())
         return _given(token, seconds, following)
 

@@ -38,8 +38,14 @@ VERBS: Mapping[str, Any] = {
     "decide_execution": {"as": "fail"},
 }
 DEPLOYMENT: Mapping[str, Any] = {"workflow_definition": ORDER, "triggers": []}
+CREDENTIAL: Mapping[str, Any] = {
+    "type": "bearer",
+    "hosts": ["api.example.com"],
+    "fields": {"token": "s3cr3t"},
+}
 # What each operation is asked with; those that end something stand last.
 BODIES: Mapping[str, Any] = {
+    "list_audit": None,  # first: whoever asks sees what they themselves have tried
     "get_execution": None,
     "list_executions": None,
     "follow_execution": None,
@@ -57,13 +63,18 @@ BODIES: Mapping[str, Any] = {
     "create_session": {"action": "create"},
     "chat": None,
     "generate_workflow": None,
+    "list_credentials": None,
+    "add_credential": {"name": "shop", **CREDENTIAL},
+    "get_credential": None,
+    "replace_credential": CREDENTIAL,
     **VERBS,
     "undeploy_workflow": None,
+    "remove_credential": None,
 }
 # Whoever knows an execution's id may ask these: they are told how it ended, and no more.
 PUBLIC = {"get_execution", "follow_execution"}
 # These begin something of one's own; there is nothing of another tenant to see.
-BEGINS = {"deploy_workflow", "create_session"}
+BEGINS = {"deploy_workflow", "create_session", "add_credential"}
 
 
 class Known:
@@ -144,6 +155,7 @@ async def _filled(gateway: Gateway) -> Scene:
     version = deployed["version"]
     case.ids |= {"deployment_id": deployed["deployment_id"], "old": version, "new": version}
     case.ids["execution_id"] = (await done("execute_workflow"))["execution_id"]
+    case.ids["name"] = (await done("add_credential"))["name"]
     case.ids["session_id"] = (await done("create_session"))["session_id"]
     return case
 

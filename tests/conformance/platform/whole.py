@@ -12,6 +12,7 @@ from plait.assembly import agents, compose, serving
 from plait.assembly.deploying import deploying
 from plait.assembly.settings import Settings
 from plait.assembly.sources import Configured
+from plait.assembly.vaults import audit_log, vault
 from plait.gateway.app import Gateway, GatewaySettings
 from plait.gateway.control.asked import Services
 from plait.operations.executing import LocalExecutions
@@ -27,9 +28,10 @@ async def whole(
 ) -> AsyncIterator[Gateway]:
     """Serve from a store in `folder`; without an authenticator whoever asks may all."""
     settings = Settings.model_validate({"store": {"url": str(folder / "plait.db")}})
-    configured = Configured(settings, {})
-    performer = compose.calls(settings)
+    configured = Configured(settings, {}, {"key": "00" * 32})
     stored = deploying(settings)
+    own_vault = vault(configured, stored.records)
+    performer = compose.calls(settings, credentials=own_vault)
 
     async def find(tenant: str, name: str) -> Plan | None:
         return gateway.plan_named(tenant, name)
@@ -55,6 +57,8 @@ async def whole(
             agent=agents.agent(
                 configured, compose.catalog(), stored.records, stored.deployments
             ),
+            vault=own_vault,
+            audit=audit_log(stored.records),
         ),
         settings=GatewaySettings(has_open_api=authenticator is None),
         authenticator=authenticator,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from argon2 import PasswordHasher
 
+from plait.security.audit import AuditLog
 from plait.security.desk import TokenDesk
 from plait.security.keys import ApiKeys
 from plait.security.passwords import Passwords
@@ -39,7 +40,10 @@ class SecurityRoom:
         self.users = Users(self.records, Passwords(Cheap.OLD), self.ms)
         self.tokens = OwnTokens(self.records, self.ms, TOKEN_TTL_MS)
         self.refresh = RefreshTokens(self.records, self.users, self.ms, SESSION_TTL_MS)
-        self.desk = TokenDesk(self.keys, self.users, self.tokens, self.refresh, self.s)
+        self.audit = AuditLog(self.records, self.ms)
+        self.desk = TokenDesk(
+            self.keys, self.users, self.tokens, self.refresh, self.s, self.audit
+        )
         self.verifier = TokenVerifier([self.tokens.issuer()], self.s)
 
     def ms(self) -> int:

@@ -10,7 +10,9 @@ import orjson
 import pytest
 
 from plait.model.caller import Caller
+from plait.ports.audit import Search
 from plait.ports.identity import RateExceeded, Unauthenticated
+from plait.ports.journal import StoreUnavailable
 from plait.security.desk import TokenRefused
 from plait.security.signing import OwnTokens
 from plait.security.tokens import TokenVerifier
@@ -302,3 +304,37 @@ async def test_failures_are_forgotten_after_a_quarter_of_an_hour(
         await wrong(room)
     room.advance(901)
     assert [await wrong(room) for _ in range(5)] == [0.0] * 5
+
+
+async def test_who_was_given_a_token_is_recorded_and_who_was_refused() -> None:
+    room = SecurityRoom()
+    await room.users.add("ann", PASSWORD, tenant="acme", role="viewer", grants={})
+    form = {"grant_type": "password", "username": "ann", "password": PASSWORD}
+    await room.desk.give(form, {}, "10.0.0.1")
+    with pytest.raises(TokenRefused):
+        await room.desk.give({**form, "password": "wrong"}, {}, "10.0.0.2")
+    entries: list[tuple[str, ...]] = []
+    for tenant in ("acme", "default"):
+        found: Any = await room.audit.search(Caller("eve", tenant, "admin"), Search())
+        for one in found["entries"]:
+            names = ("tenant", "who", "action", "subject", "outcome", "peer")
+            entries.append(tuple(one[name] for name in names))
+    assert entries == [
+        ("acme", "user:ann", "token.issue", "password", "done", "10.0.0.1"),
+        ("default", "user:ann", "token.issue", "password", "refused", "10.0.0.2"),
+    ]
+
+
+async def test_a_token_that_cannot_be_recorded_is_not_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    room = SecurityRoom()
+    await room.users.add("ann", PASSWORD, tenant="acme", role="viewer", grants={})
+
+    async def gone(*_: object) -> None:
+        raise StoreUnavailable("gone")
+
+    monkeypatch.setattr(room.audit, "note", gone)
+    form = {"grant_type": "password", "username": "ann", "password": PASSWORD}
+    with pytest.raises(StoreUnavailable):
+        await room.desk.give(form, {}, "10.0.0.1")

@@ -15,13 +15,22 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from plait import __version__
-from plait.gateway.control import conversations, executions, models, workflows
+from plait.gateway.control import (
+    administration,
+    conversations,
+    executions,
+    models,
+    workflows,
+)
 from plait.gateway.control.bridge import Bridge
 from plait.gateway.control.operations import OPERATIONS, Operation, verb_operation
 from plait.gateway.control.route import ControlRoute
 
 _HANDLERS: Final[Mapping[str, Callable[..., Any]]] = (
-    executions.HANDLERS | workflows.HANDLERS | conversations.HANDLERS
+    executions.HANDLERS
+    | workflows.HANDLERS
+    | conversations.HANDLERS
+    | administration.HANDLERS
 )
 # What each replies: by status, its model; None is a stream of events.
 _Model: TypeAlias = type[BaseModel] | UnionType
@@ -46,6 +55,12 @@ _REPLIES: Final[Mapping[str, _Replies]] = {
     "create_session": {201: models.Session},
     "chat": {200: None},
     "generate_workflow": {200: None},
+    "list_credentials": {200: models.CredentialPage},
+    "add_credential": {201: models.Credential},
+    "get_credential": {200: models.Credential},
+    "replace_credential": {200: models.Credential},
+    "remove_credential": {200: models.Credential},
+    "list_audit": {200: models.AuditPage},
 }
 # They answer with events too, when they are asked to.
 _STREAMS_TOO: Final = frozenset({"execute_workflow"})

@@ -10,6 +10,8 @@ from plait.model.caller import Caller
 from plait.model.errors import PlaitError
 from plait.model.json import JsonObject
 from plait.model.record import record
+from plait.ports.audit import Audit
+from plait.ports.credentials import Vault
 from plait.ports.platform import Agent, Deployments, Engine, Executions, Triggers
 
 # Under which key of a request's scope it stands.
@@ -37,6 +39,8 @@ class Services:
     deployments: Deployments | None = None
     triggers: Triggers | None = None
     agent: Agent | None = None
+    vault: Vault | None = None
+    audit: Audit | None = None
 
     def the_executions(self) -> Executions:
         """Return what shows executions, or raise ServiceAbsent; so do the others."""
@@ -57,6 +61,14 @@ class Services:
     def the_agent(self) -> Agent:
         """Return what drafts workflows."""
         return _there(self.agent, "agent")
+
+    def the_vault(self) -> Vault:
+        """Return what keeps credentials."""
+        return _there(self.vault, "vault")
+
+    def the_audit(self) -> Audit:
+        """Return what records changes."""
+        return _there(self.audit, "audit")
 
 
 def _there(service: T | None, name: str) -> T:

@@ -392,6 +392,79 @@ class Session(Telling):
     created_at: Moment
 
 
+# -- administration ------------------------------------------------------------------
+
+
+class CredentialValue(Asking):
+    """What a credential shall be."""
+
+    type: Annotated[str, Field(max_length=40, examples=["bearer"])]
+    """`basic`, `bearer`, `api_key`, `oauth2`, `mtls`, `database`, `smtp`."""
+    hosts: Annotated[list[Text], Field(min_length=1, max_length=50)]
+    """Whom it may be shown to: `api.example.com`, `*.example.com`, `http://orders:8080`."""
+    workflows: Annotated[list[Name], Field(max_length=200)] = []
+    """Which workflows may show it; empty: all of the tenant."""
+    fields: dict[str, Any]
+    """What it holds, by its type. It is never told again."""
+
+
+class NewCredential(CredentialValue):
+    """A credential to be kept."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100, examples=["shop"])]
+
+
+class Credential(Telling):
+    """A credential, without what it holds. Moments in ms since the Unix epoch."""
+
+    name: str
+    type: str
+    hosts: list[str]
+    workflows: list[str]
+    number: int
+    """Grows whenever it is replaced."""
+    key: str
+    """The name of the vault's key that it is encrypted with."""
+    created_at_ms: int
+    changed_at_ms: int
+    rotated_at_ms: int | None
+
+
+class CredentialPage(Telling):
+    """Credentials, by name."""
+
+    credentials: list[Credential]
+    next: str | None = None
+    """What to ask the next page with, as `after`; null on the last one."""
+
+
+class AuditEntry(Telling):
+    """One change. Moments in ms since the Unix epoch."""
+
+    number: int
+    who: str
+    action: str
+    subject: str
+    outcome: str
+    """`done`, `refused`, `failed`; `unknown`: nobody told its end."""
+    code: str | None
+    at_ms: int
+    ended_at_ms: int
+    request_id: str
+    peer: str
+    previous: str
+    """The hash of the entry before."""
+    hash: str
+
+
+class AuditPage(Telling):
+    """Changes, the newest first."""
+
+    entries: list[AuditEntry]
+    next: int | None = None
+    """What to ask the next page with, as `before`; null on the last one."""
+
+
 # -- all -----------------------------------------------------------------------------
 
 

@@ -17,10 +17,12 @@ PREFIX: Final = "/api/v1"
 EXECUTIONS: Final = "executions"
 WORKFLOWS: Final = "workflows"
 AGENT: Final = "agent"
+ADMINISTRATION: Final = "administration"
 TAGS: Final = {
     WORKFLOWS: "Run workflows, and deploy them.",
     EXECUTIONS: "Look at executions, follow them, change their course.",
     AGENT: "Draft workflows in conversation.",
+    ADMINISTRATION: "Keep credentials, keys and users; see who changed what.",
 }
 
 
@@ -36,6 +38,7 @@ class Operation:
         is_public: Whether those may ask too who have shown nothing of themselves. They are
             told less.
         is_stream: Whether it always answers with a stream of events.
+        action: What it is called in the audit log; empty: it changes nothing.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Operation:
     tag: str
     is_public: bool = False
     is_stream: bool = False
+    action: str = ""
 
     @property
     def template(self) -> str:
@@ -77,6 +81,12 @@ def verb_operation(verb: str) -> str:
     return f"{verb.removesuffix('s')}_execution"
 
 
+def _administer(name: str, method: str, path: str, action: str = "") -> Operation:
+    return Operation(name, method, path, "admin", ADMINISTRATION, action=action)
+
+
+_CREDENTIAL: Final = "/credentials/{name}"
+
 OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("get_execution", "GET", _ONE, "viewer", EXECUTIONS, is_public=True),
     Operation("list_executions", "GET", "/executions", "viewer", EXECUTIONS),
@@ -91,23 +101,71 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     ),
     Operation("get_timeline", "GET", f"{_ONE}/timeline", "viewer", EXECUTIONS),
     *(
-        Operation(verb_operation(verb), "POST", f"{_ONE}/{verb}", "operator", EXECUTIONS)
+        Operation(
+            verb_operation(verb),
+            "POST",
+            f"{_ONE}/{verb}",
+            "operator",
+            EXECUTIONS,
+            action=f"execution.{verb.removesuffix('s')}",
+        )
         for verb in VERBS
     ),
     Operation("execute_workflow", "POST", "/workflow/execute", "operator", WORKFLOWS),
-    Operation("deploy_workflow", "POST", "/workflow/deployments", "editor", WORKFLOWS),
+    Operation(
+        "deploy_workflow",
+        "POST",
+        "/workflow/deployments",
+        "editor",
+        WORKFLOWS,
+        action="deployment.deploy",
+    ),
     Operation("list_deployments", "GET", "/workflow/deployments", "viewer", WORKFLOWS),
     Operation("get_deployment", "GET", _DEPLOYED, "viewer", WORKFLOWS),
-    Operation("update_deployment", "PUT", _DEPLOYED, "editor", WORKFLOWS),
-    Operation("undeploy_workflow", "DELETE", _DEPLOYED, "editor", WORKFLOWS),
+    Operation(
+        "update_deployment",
+        "PUT",
+        _DEPLOYED,
+        "editor",
+        WORKFLOWS,
+        action="deployment.update",
+    ),
+    Operation(
+        "undeploy_workflow",
+        "DELETE",
+        _DEPLOYED,
+        "editor",
+        WORKFLOWS,
+        action="deployment.remove",
+    ),
     Operation("list_versions", "GET", f"{_DEPLOYED}/versions", "viewer", WORKFLOWS),
     Operation("compare_versions", "GET", f"{_DEPLOYED}/diff", "viewer", WORKFLOWS),
-    Operation("activate_version", "POST", f"{_DEPLOYED}/activate", "editor", WORKFLOWS),
-    Operation("roll_back_deployment", "POST", f"{_DEPLOYED}/rollback", "editor", WORKFLOWS),
+    Operation(
+        "activate_version",
+        "POST",
+        f"{_DEPLOYED}/activate",
+        "editor",
+        WORKFLOWS,
+        action="deployment.activate",
+    ),
+    Operation(
+        "roll_back_deployment",
+        "POST",
+        f"{_DEPLOYED}/rollback",
+        "editor",
+        WORKFLOWS,
+        action="deployment.rollback",
+    ),
     Operation("list_triggers", "GET", "/triggers", "viewer", WORKFLOWS),
     Operation("create_session", "POST", "/session", "editor", AGENT),
     Operation("chat", "GET", "/chat/stream", "editor", AGENT, is_stream=True),
     Operation(
         "generate_workflow", "GET", "/workflow_generation", "editor", AGENT, is_stream=True
     ),
+    _administer("list_credentials", "GET", "/credentials"),
+    _administer("add_credential", "POST", "/credentials", "credential.add"),
+    _administer("get_credential", "GET", _CREDENTIAL),
+    _administer("replace_credential", "PUT", _CREDENTIAL, "credential.replace"),
+    _administer("remove_credential", "DELETE", _CREDENTIAL, "credential.remove"),
+    _administer("list_audit", "GET", "/audit"),
 )

@@ -15,7 +15,9 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
+from urllib.parse import parse_qs
 
 from plait.drivers.inputs import violation_at
 from plait.gateway.binding import METHODS_WITH_BODY
@@ -23,6 +25,7 @@ from plait.gateway.body import JSON_DEPTH_MAX, read_json, wide_integers
 from plait.gateway.control.asked import Asked, Services
 from plait.gateway.control.events import EVENT_HEADERS, Events
 from plait.gateway.control.operations import OPERATIONS, Operation
+from plait.gateway.control.recorder import Recorder
 from plait.gateway.layers import Exchange, Handler
 from plait.gateway.message import Reply, Request, json_reply
 from plait.gateway.refusal import BadInput, UnsupportedMediaType
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
 
 WEBHOOKS: Final = "/webhooks/"
 _CREDENTIALS: Final = (b"authorization", b"x-api-key")
+# As pydantic reads a parameter that is true.
+_YES: Final = ("true", "1", "yes", "on", "y", "t")
 
 
 # Counts a request of a caller; returns the headers that tell the limits, or refuses it.
@@ -81,6 +86,7 @@ class ControlPlane:
     Args:
         json_depth_max: How deep a body may be nested.
         count: Holds callers to their limits; None: they have none.
+        recorder: Records what is changed; None: nobody does.
     """
 
     def __init__(
@@ -91,8 +97,10 @@ class ControlPlane:
         *,
         json_depth_max: int = JSON_DEPTH_MAX,
         count: Count | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self._count = count
+        self._recorder = recorder
         self._services = services
         self._authenticator = authenticator
         self._events = events
@@ -128,7 +136,10 @@ class ControlPlane:
             body = _body_of(request, self._json_depth_max) if takes_body else {}
             app = self._app or await self._built()
             asked = Asked(exchange, caller, self._services, self._events, body)
-            return await app.bridges[operation.name].answer(asked)
+            does = partial(app.bridges[operation.name].answer, asked)
+            if self._recorder is None or not operation.action or _is_trial(request):
+                return await does()
+            return await self._recorder.record(operation, exchange, caller, body, does)
 
         return handle
 
@@ -161,6 +172,12 @@ class ControlPlane:
             if operation.is_public and not shows_something:
                 return ANYBODY
             raise
+
+
+def _is_trial(request: Request) -> bool:
+    """Tell whether a request says that nothing shall be changed."""
+    given = parse_qs(request.query).get("validate_only", ["false"])[-1]
+    return given.lower() in _YES
 
 
 def _build() -> App:
