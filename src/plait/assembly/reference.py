@@ -54,6 +54,10 @@ variable, unless the file has the same name in another case.
 A secret never stands in `plait.toml`. It comes from a file of its own, or from a variable
 `PLAIT_SECRET_NAME`, which requests read as `${secrets.name}`; the variable wins. A path is
 relative to the directory of `plait.toml`.
+
+`plait config show` lists every setting with its value and where that came from: a line of
+`plait.toml`, a variable, the command line, or the default. `--changed` leaves out the
+defaults; secrets are shown as `***`.
 """
 _TAIL: Final = """\
 ## Connectors of other packages
@@ -92,14 +96,15 @@ def _section(name: str, section: Section) -> Iterator[str]:
 
 def _default(field: FieldInfo) -> str:
     value: Any = field.default
-    if _is_duration(field):
+    if is_duration(field):
         return f'`"{format_ms(value)}"`'
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     return f'`"{value}"`' if isinstance(value, str) else f"`{value}`"
 
 
-def _is_duration(field: FieldInfo) -> bool:
+def is_duration(field: FieldInfo) -> bool:
+    """Tell whether a setting is a duration: milliseconds, written with a unit."""
     return any(getattr(one, "func", None) is read_duration for one in field.metadata)
 
 

@@ -41,6 +41,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "plait.cli.plugins",
         "List what installed packages bring; check that it can be used.",
     ),
+    "config": ("plait.cli.config", "Show every setting, and where it came from."),
     "schema": ("plait.cli.schema", "Print the JSON Schema of workflow documents."),
 }
 

@@ -58,13 +58,7 @@ def configured(
     Args:
         sections: What other options say, by section; None: was not given.
     """
-    overrides: dict[str, Any] = {
-        "resolve": _resolved(resolve or ()),
-        "env": pairs("--env", env or (), "region=eu"),
-    }
-    for name, given_ones in (sections or {}).items():
-        overrides[name] = {k: v for k, v in given_ones.items() if v is not None}
-    given = {name: value for name, value in overrides.items() if value}
+    given = overrides_of(resolve or (), env or (), sections)
     try:
         return read_settings(
             os.environ,
@@ -75,6 +69,21 @@ def configured(
         )
     except SettingsInvalid as error:
         stop(*error.problems)
+
+
+def overrides_of(
+    resolve: Iterable[str],
+    env: Iterable[str],
+    sections: Mapping[str, Mapping[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """Return what options say, as nested mappings; what was not given is not there."""
+    overrides: dict[str, Any] = {
+        "resolve": _resolved(resolve),
+        "env": pairs("--env", env, "region=eu"),
+    }
+    for name, given_ones in (sections or {}).items():
+        overrides[name] = {k: v for k, v in given_ones.items() if v is not None}
+    return {name: value for name, value in overrides.items() if value}
 
 
 def _resolved(texts: Iterable[str]) -> dict[str, str]:
