@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from base64 import b64encode
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,7 @@ from plait.testing.upstream import Upstream
 from plait.testing.upstream_scripts import reply
 from tests.acceptance.cli import plait
 from tests.acceptance.gateways import serving
+from tests.unit.gateway.wires import WAIT_S
 
 SECRET = "s3cr3t-0f-th3-sh0p"
 KEY = b64encode(b"k" * 32).decode()
@@ -131,3 +134,39 @@ async def test_a_secret_is_no_argument_and_comes_from_files_and_variables(
     assert (await plait("credentials", "show", "crm", cwd=tmp_path)).code == 2
     done = await plait("credentials", "key", cwd=tmp_path)
     assert len(done.out) == 45
+
+
+@pytest.mark.slow
+async def test_in_processes_of_their_own_the_engine_shows_what_the_gateway_was_given(
+    tmp_path: Path,
+) -> None:
+    own = settings_of(tmp_path)
+    (tmp_path / ".plait").mkdir()
+    # What comes over the API is trusted with no private host.
+    own["PLAIT_EGRESS_ALLOW_PRIVATE"] = "true"
+    listens = {**own, "PLAIT_SERVICES_LISTEN": "127.0.0.1:0"}
+    async with (
+        Upstream(reply(json={"seen": SECRET})) as upstream,
+        serving(settings=listens, arguments=["--role=engine"]) as engine,
+        serving(settings=listens, arguments=["--role=runtime"]) as runtime,
+    ):
+        for process, name in ((engine, "ENGINE"), (runtime, "RUNTIME")):
+            said = next(line for line in process.lines if "listening on" in line)
+            own[f"PLAIT_SERVICES_{name}"] = said.rpartition(" ")[2]
+        async with serving(settings=own, arguments=["--role=gateway"]) as gateway:
+            kept: dict[str, Any] = {"name": "shop", "type": "bearer"}
+            kept |= {"hosts": [upstream.url("")], "fields": {"token": SECRET}}
+            added_ = await gateway.ask("/api/v1/credentials", "POST", body=kept)
+            assert added_.status == 201, added_.body
+            wanted = {"name": "buy", "workflow_definition": document(upstream.url())}
+            deployed = await gateway.ask(
+                "/api/v1/workflow/deployments", "POST", body=wanted
+            )
+            assert deployed.status == 201, deployed.body
+            async with asyncio.timeout(WAIT_S):
+                while (await gateway.ask("/buy")).status == 404:
+                    pass  # it is served within a second
+            audit = (await gateway.ask("/api/v1/audit")).json["entries"]
+    assert upstream.requests[0].headers["authorization"] == f"Bearer {SECRET}"
+    assert [one["action"] for one in audit] == ["deployment.deploy", "credential.add"]
+    assert files_with(tmp_path, SECRET) == []
