@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,43 @@ steps:
   effect: read
   request: {host: prices, port: 7000, text: "PRICE ${input.sku}", decode: json}
 output: {price: "${asked.response}"}
+"""
+
+
+CACHED = """
+name: cached
+mode: express
+endpoint: {method: GET, path: "/cached/{sku}"}
+steps:
+- id: asked
+  type: line
+  effect: read
+  cache: {ttl: 1h}
+  request: {host: prices, port: 7000, text: "PRICE ${input.sku}", decode: json}
+output: {price: "${asked.response}"}
+"""
+MINE = """
+name: mine
+mode: express
+endpoint: {method: GET, path: /mine, auth: required}
+steps: [{id: said, type: set, value: hi}]
+output: {said: "${said.response}"}
+"""
+SETTINGS = """
+[gateway]
+middleware = ["maintenance"]
+[middleware.maintenance]
+file = "FOLDER/maintenance"
+[security]
+required = true
+strategies = ["proxied"]
+[authentication.proxied]
+proxies = ["127.0.0.1/32"]
+role = "operator"
+[resilience]
+cache = "files"
+[caches.files]
+folder = "FOLDER/kept"
 """
 
 
@@ -114,6 +152,64 @@ async def test_a_step_type_that_a_package_brings_is_validated_and_served(
         async with serving(document, settings=settings) as gateway:
             answer = await gateway.ask("/price/7")
     assert answer.json == {"price": {"sku": "7", "cents": 250}}
+
+
+@pytest.mark.slow
+async def test_middleware_strategies_and_caches_are_used_where_settings_name_them(
+    installed: Path, tmp_path: Path
+) -> None:
+    documents = tmp_path / "cached.yaml", tmp_path / "mine.yaml"
+    for path, text in zip(documents, (CACHED, MINE), strict=True):
+        path.write_text(text)
+    config = tmp_path / "plait.toml"
+    config.write_text(SETTINGS.replace("FOLDER", str(tmp_path)))
+    ann = {"X_Forwarded_User": "ann"}
+    async with prices() as port:
+        settings = {
+            **beside(installed),
+            "PLAIT_RESOLVE": orjson.dumps({"prices": f"127.0.0.1:{port}"}).decode(),
+        }
+        options = [f"--config={config}"]
+        serve = partial(serving, *documents, settings=settings, arguments=options)
+        async with serve() as gateway:
+            assert (await gateway.ask("/mine")).status == 401
+            assert (await gateway.ask("/mine", **ann)).json == {"said": "hi"}
+            assert (await gateway.ask("/api/v1/executions")).status == 401
+            assert (await gateway.ask("/api/v1/executions", **ann)).status == 200
+            first = await gateway.ask("/cached/7", **ann)
+            assert first.json == {"price": {"sku": "7", "cents": 250}}
+            (tmp_path / "maintenance").touch()
+            closed = await gateway.ask("/mine", **ann)
+            assert (closed.status, closed.headers["retry-after"]) == (503, "60")
+            assert (await gateway.ask("/health")).status == 200
+            (tmp_path / "maintenance").unlink()
+    # Another process, and nobody to ask: what was kept is in the files.
+    async with serve() as gateway:
+        again = await gateway.ask("/cached/7", **ann)
+    assert (again.status, again.body) == (200, first.body)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ('[gateway]\nmiddleware = ["maintenence"]', "plugin.missing: gateway.middleware"),
+        ('[security]\nstrategies = ["badge"]', "plugin.missing: security.strategies"),
+        ('[resilience]\ncache = "shelf"', "plugin.missing: resilience.cache"),
+        ("[middleware.maintenance]", "'maintenance' is not named in gateway.middleware"),
+        (
+            '[resilience]\ncache = "files"\n[caches.files]\nfolders = "x"',
+            "plugin.options: [caches.files] of the settings cannot be used: unknown",
+        ),
+    ],
+)
+async def test_what_settings_name_is_there_and_fits_or_nothing_starts(
+    installed: Path, tmp_path: Path, settings: str, said: str
+) -> None:
+    (tmp_path / "mine.yaml").write_text(MINE)
+    (tmp_path / "plait.toml").write_text(settings)
+    done = await plait("serve", "mine.yaml", cwd=tmp_path, env=beside(installed))
+    assert (done.code, said in done.err) == (2, True), done.err
 
 
 @pytest.mark.slow

@@ -14,20 +14,34 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final, Generic, TypeVar
 
 from plait.model.diagnostic import did_you_mean
+from plait.model.json import JsonObject
+from plait.ports.cache_backend import CachePlugin
 from plait.ports.connector import Connector
+from plait.ports.middleware import Middleware
 from plait.ports.plugins import (
+    AUTHENTICATION,
+    CACHES,
     CONNECTORS,
+    MIDDLEWARE,
     PORTS,
     PluginClash,
+    PluginContext,
     PluginMissing,
     PluginOfOtherPort,
+    PluginOptionsInvalid,
     PluginUnusable,
 )
+from plait.ports.strategy import AuthenticationStrategy
 
 T = TypeVar("T")
 
 # What the object is that an entry point of each group names.
-_SHAPES: Final[Mapping[str, type[Any]]] = {CONNECTORS: Connector}
+_SHAPES: Final[Mapping[str, type[Any]]] = {
+    CONNECTORS: Connector,
+    MIDDLEWARE: Middleware,
+    AUTHENTICATION: AuthenticationStrategy,
+    CACHES: CachePlugin,
+}
 
 
 class Plugin(Generic[T]):
@@ -125,3 +139,31 @@ def named(group: str, name: str, setting: str) -> Plugin[Any]:
     if plugin is None:
         raise PluginMissing(group, name, setting, did_you_mean(name, list(known)))
     return plugin
+
+
+def made(
+    group: str,
+    name: str,
+    setting: str,
+    options: Mapping[str, JsonObject],
+    secrets: Mapping[str, str],
+) -> tuple[Any, Any]:
+    """Return the plug-in that a setting names, and what it makes.
+
+    Args:
+        setting: Which setting: `gateway.middleware`.
+        options: The tables of the group, by name.
+
+    Raises:
+        PluginMissing: No installed package brings it.
+        PluginUnusable: It cannot be used.
+        PluginOptionsInvalid: It refuses its options.
+    """
+    plugin = named(group, name, setting)
+    brought = plugin.load()
+    try:
+        return brought, brought.make(PluginContext(options.get(name, {}), secrets))
+    except ValueError as error:
+        raise PluginOptionsInvalid(group, name, str(error)) from error
+    except Exception as error:  # another's code runs here, and may raise anything
+        raise plugin.unusable(f"{type(error).__name__}: {error}") from error

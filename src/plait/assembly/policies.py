@@ -5,10 +5,14 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 
+from plait.assembly.plugins import made
 from plait.assembly.settings import Settings
 from plait.drivers.policies import Answers, PolicedCalls, Shared
 from plait.drivers.policies.calls import UpstreamOf
+from plait.drivers.policies.resting import BackedStore, RestingStore
 from plait.ports.calls import Calls
+from plait.ports.plugins import CACHES
+from plait.resilience.cache import Store
 
 
 def policed(
@@ -23,11 +27,30 @@ def policed(
         secrets: What is masked in what is shared with other processes.
     """
     own = settings.resilience
+    brought = _brought(settings, secrets or {})
     if own.redis is None:
-        answers = Answers(bytes_max=own.cache_bytes_max)
-        return PolicedCalls(calls, upstream_of, Shared(), answers)
+        answers = Answers(brought, bytes_max=own.cache_bytes_max)
+        on_close = None if brought is None else brought.aclose
+        return PolicedCalls(calls, upstream_of, Shared(), answers, on_close)
     # Imported when it is asked for: the client takes a tenth of a second.
     room = importlib.import_module("plait.drivers.policies.redis")
     redis = room.SharedThroughRedis(own.redis, secrets or {})
     shared = Shared(kinds=redis.kinds)
-    return PolicedCalls(calls, upstream_of, shared, redis.answers, redis.close)
+    if brought is None:
+        return PolicedCalls(calls, upstream_of, shared, redis.answers, redis.close)
+
+    async def close() -> None:
+        await brought.aclose()
+        await redis.close()
+
+    return PolicedCalls(calls, upstream_of, shared, Answers(brought), close)
+
+
+def _brought(settings: Settings, secrets: Mapping[str, str]) -> Store | None:
+    """Return where another package keeps answers; None: the settings name none."""
+    name = settings.resilience.cache
+    if name is None:
+        return None
+    asked = CACHES, name, "resilience.cache"
+    _, backend = made(*asked, settings.caches, secrets)
+    return RestingStore(BackedStore(backend, secrets))

@@ -22,6 +22,7 @@ from functools import partial
 from typing import Final
 
 from plait.assembly import agents, compose
+from plait.assembly.brought import brought_to_gateway, closing
 from plait.assembly.connectors import Available
 from plait.assembly.deploying import Deploying, deploying
 from plait.assembly.security import guarded
@@ -156,7 +157,8 @@ def gateway(
     stored = deploying(settings, connectors)
     # It makes no calls of workflows; the keys of issuers are fetched through it.
     performer = compose.calls(settings, connectors, configured.secrets)
-    guards, first_start = guarded(configured, stored.records, performer, tell_key)
+    brought = brought_to_gateway(configured)
+    guards, first_start = guarded(configured, stored.records, performer, tell_key, brought)
 
     async def close() -> None:
         await performer.close()
@@ -175,11 +177,12 @@ def gateway(
         durable=RemoteRuns(links["runtime"]),
         follower=stored.follower,
         guards=guards,
+        middleware=brought.layers,
         on_prepare=first_start,
         watch=told.watch,
         is_drawn=told.is_drawn,
         registry=told.registry,
-        on_close=close,
+        on_close=closing(brought, close),
         services=Services(
             executions=RemoteExecutions(links["runtime"]),
             engine=RemoteEngine(links["engine"]),

@@ -24,10 +24,11 @@ from contextlib import suppress
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
+from plait.assembly.brought import BroughtToGateway
 from plait.assembly.deploying import LateRecords
 from plait.assembly.settings import SecuritySection, Settings
 from plait.assembly.sources import Configured, SettingsInvalid
-from plait.gateway.access import Doors
+from plait.gateway.access import CREDENTIALS, Doors
 from plait.gateway.clients import Proxies
 from plait.gateway.cors import Cors
 from plait.gateway.guards import Guards
@@ -67,7 +68,13 @@ class Security:
         SettingsInvalid: Two settings contradict each other.
     """
 
-    def __init__(self, configured: Configured, records: Records, performer: Calls) -> None:
+    def __init__(
+        self,
+        configured: Configured,
+        records: Records,
+        performer: Calls,
+        brought: BroughtToGateway | None = None,
+    ) -> None:
         settings = configured.settings
         own = settings.security
         self._configured = configured
@@ -82,8 +89,10 @@ class Security:
             chosen(is_required=not is_open(settings), is_open=_is_anybodys(settings)),
             kept_ms=own.key_memory,
         )
+        brought = brought or BroughtToGateway()
         self.doors = Doors(
-            authenticator=self.authenticator,
+            authenticator=brought.authenticator(self.authenticator),
+            shown_in=(*CREDENTIALS, *brought.headers),
             is_required=is_required(settings),
             proxies=Proxies(own.trusted_proxies),
             address=_limit("address", own.address_rate),
@@ -171,6 +180,7 @@ def guarded(
     records: LateRecords,
     performer: Calls,
     tell_key: Callable[[str], None] | None,
+    brought: BroughtToGateway | None = None,
 ) -> tuple[Guards, Callable[[], Awaitable[None]]]:
     """Return what protects a gateway, and what it awaits when it starts.
 
@@ -180,7 +190,7 @@ def guarded(
     Raises:
         SettingsInvalid: Two settings contradict each other, or a key is none.
     """
-    security = Security(configured, records, performer)
+    security = Security(configured, records, performer, brought)
 
     async def first_start() -> None:
         # Who needs no key here, and keeps nothing, needs no store either.

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 
 from plait.assembly import compose
+from plait.assembly.brought import brought_to_gateway, closing
 from plait.assembly.connectors import Available
 from plait.assembly.deployed import loaded
 from plait.assembly.deploying import deploying
@@ -73,7 +74,8 @@ def gateway(
             configured, compose.catalog(connectors), stored.records, stored.deployments
         )
     )
-    guards, first_start = guarded(configured, stored.records, performer, tell_key)
+    brought = brought_to_gateway(configured)
+    guards, first_start = guarded(configured, stored.records, performer, tell_key, brought)
 
     made = Gateway(
         driver,
@@ -81,7 +83,7 @@ def gateway(
         kernel_for=partial(compose.kernel, settings),
         keeper=keeper,
         follower=stored.follower,
-        on_close=all_closed(agent.close, performer.close, told.close),
+        on_close=closing(brought, all_closed(agent.close, performer.close, told.close)),
         policies=performer.snapshot,
         services=Services(
             executions=LocalExecutions(keeper),
@@ -98,6 +100,7 @@ def gateway(
             audit=audit_log(stored.records),
         ),
         guards=guards,
+        middleware=brought.layers,
         on_prepare=with_checked_keys(own_vault, first_start),
         watch=told.watch,
         is_drawn=told.is_drawn,

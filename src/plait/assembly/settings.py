@@ -19,6 +19,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -156,6 +157,9 @@ class GatewaySection(Section):
     """Answer /docs and /openapi.json."""
     metrics: bool = True
     """Answer /metrics."""
+    middleware: Words = []
+    """Middleware of other packages, the outermost first: docs/guides/plugins.md. In the
+    environment: words between commas."""
     open_api: bool | None = None
     """Let whoever reaches the gateway list and change executions. Default: only when it
     listens on the own machine."""
@@ -232,6 +236,8 @@ class ResilienceSection(Section):
     answer, calls go through and nothing is cached. Default: each process has its own."""
     cache_bytes_max: Bytes = CACHE_BYTES_MAX
     """All answers together that a process caches in its memory (`cache` of steps)."""
+    cache: str | None = None
+    """A cache of another package that keeps them instead: docs/guides/plugins.md."""
 
 
 def _rate(value: str | None) -> str | None:
@@ -346,6 +352,9 @@ class SecuritySection(Section):
     required: bool | None = None
     """Whether everybody has to show a key or a token. Default: unless the gateway listens
     on its own machine only, where programs of that machine need none."""
+    strategies: Words = []
+    """Ways of other packages to show who asks, the first asked first; then keys and tokens:
+    docs/guides/plugins.md. In the environment: words between commas."""
     token_ttl: Duration = 900_000
     """How long a token counts that `/api/v1/auth/token` gives."""
     session_ttl: Duration = 7 * 24 * 3_600_000
@@ -486,6 +495,14 @@ class TelemetrySection(Section):
     decided already."""
 
 
+# Which setting names the plug-ins that have a table.
+_NAMED_BY: Final = {
+    "middleware": ("gateway", "middleware"),
+    "authentication": ("security", "strategies"),
+    "caches": ("resilience", "cache"),
+}
+
+
 class Settings(BaseSettings):
     """All settings. Durations are milliseconds here, text such as `5s` where written."""
 
@@ -522,6 +539,25 @@ class Settings(BaseSettings):
     telemetry: TelemetrySection = TelemetrySection()
     connectors: dict[str, dict[str, Any]] = {}
     """Settings of connectors that other packages bring, by step type."""
+    middleware: dict[str, dict[str, Any]] = {}
+    """Settings of the middleware that `gateway.middleware` names."""
+    authentication: dict[str, dict[str, Any]] = {}
+    """Settings of the strategies that `security.strategies` names."""
+    caches: dict[str, dict[str, Any]] = {}
+    """Settings of the cache that `resilience.cache` names."""
+
+    @field_validator("middleware", "authentication", "caches")
+    @classmethod
+    def _used(cls, value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        """Refuse a table that nobody reads: its name is misspelled, or is to be named."""
+        section, key = _NAMED_BY[str(info.field_name)]
+        own = info.data.get(section)
+        named = [] if own is None else getattr(own, key) or []
+        named = [named] if isinstance(named, str) else named
+        for name in value if own is not None else ():
+            if name not in named:
+                raise ValueError(f"'{name}' is not named in {section}.{key}")
+        return value
 
     @field_validator("resolve")
     @classmethod

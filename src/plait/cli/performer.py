@@ -10,6 +10,7 @@ from plait.assembly.deploying import LateRecords
 from plait.assembly.sources import Configured, SettingsInvalid
 from plait.assembly.vaults import vault
 from plait.cli.output import stop
+from plait.model.errors import PlaitError
 from plait.ports.calls import Calls
 
 
@@ -28,3 +29,5 @@ def performer_of(configured: Configured, available: Sequence[Available]) -> Call
         stop(*error.problems)
     except FunctionsUnusable as error:
         stop(str(error))
+    except PlaitError as error:  # a plug-in that the settings name
+        stop(f"{error.code}: {error}")

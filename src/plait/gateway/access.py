@@ -27,7 +27,7 @@ from plait.plan import Endpoint, Plan
 from plait.ports.identity import Authenticator, RateExceeded, Unauthenticated
 
 OPEN: Final = "none"
-_CREDENTIALS: Final = (b"authorization", b"x-api-key")
+CREDENTIALS: Final = (b"authorization", b"x-api-key")
 _PRIVATE: Final = b"private"
 
 
@@ -62,6 +62,7 @@ class Doors:
         is_required: Whether routes that do not say otherwise are for known callers only.
         address: The limit of each address, over all routes; None: there is none.
         caller: The limit of each caller, over all routes that know them.
+        shown_in: The headers in which callers show who they are.
     """
 
     authenticator: Authenticator | None = None
@@ -69,6 +70,7 @@ class Doors:
     proxies: Proxies = field(default_factory=Proxies)
     address: Limit | None = None
     caller: Limit | None = None
+    shown_in: tuple[bytes, ...] = CREDENTIALS
 
 
 @record
@@ -109,7 +111,7 @@ class Access:
 
     def screen(self, request: Request) -> Refused | None:
         """Return what speaks against a request whose body has not come yet."""
-        shows = any(name in request.headers for name in _CREDENTIALS)
+        shows = any(name in request.headers for name in self._doors.shown_in)
         if self._needs_key and not shows:
             return _nobody()
         address = address_of(self._doors, request)

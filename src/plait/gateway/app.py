@@ -51,6 +51,7 @@ from plait.gateway.refusal import Malformed, MethodNotAllowed, NotFound, Refused
 from plait.gateway.routes import Found, Missing
 from plait.gateway.snapshot import Route, Snapshot, build_snapshot
 from plait.gateway.watching import with_watch
+from plait.gateway.within import within
 from plait.kernel import Kernel
 from plait.model.errors import PlaitError
 from plait.model.json import JsonObject
@@ -59,6 +60,7 @@ from plait.operations.keeper import Keeper
 from plait.operations.runs import Durable, Express, LocalRuns
 from plait.plan import Plan
 from plait.ports.identity import Authenticator
+from plait.ports.middleware import Layer
 from plait.ports.observer import Answered, Watch
 
 logger = logging.getLogger("plait.gateway")
@@ -112,6 +114,7 @@ class Gateway:
         authenticator: Finds out who asks it; None: as `doors` or `has_open_api` say.
         guards: Who may ask, and how often; None: everybody, at any rate.
         on_prepare: Awaited once, when the store is open that there is use for.
+        middleware: What stands around every request, the outermost first.
         watch: Hears of every request that was answered; None: nobody does.
         is_drawn: Tells of a trace that begins here whether it is; None: each is.
         registry: Has the metrics of others, which are answered with the gateway's own.
@@ -137,6 +140,7 @@ class Gateway:
         authenticator: Authenticator | None = None,
         guards: Guards | None = None,
         on_prepare: Callable[[], Awaitable[None]] | None = None,
+        middleware: Sequence[Layer] = (),
         watch: Watch | None = None,
         is_drawn: Callable[[str], bool] | None = None,
         registry: CollectorRegistry | None = None,
@@ -168,6 +172,7 @@ class Gateway:
             doors=guards.doors,
             watch=watch,
         )
+        self._entry = within(middleware, self._answer)
         self._on_close = on_close
         self._on_prepare = on_prepare
         self._keeper = keeper
@@ -310,8 +315,8 @@ class Gateway:
         """
         cors = self._guards.cors
         if cors is None:
-            return await self._answer(request)
-        reply = await self._answer(request)
+            return await self._entry(request)
+        reply = await self._entry(request)
         cors.tell(request, reply)
         return reply
 

@@ -16,7 +16,6 @@ from collections.abc import Awaitable, Coroutine, Mapping
 from typing import Any, ClassVar, Final
 from weakref import WeakSet
 
-import orjson
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -30,19 +29,16 @@ from plait.drivers.policies.gates import (
     breaker_settings,
     verdict_of,
 )
+from plait.drivers.policies.resting import REST_S, ReplyCodec, RestingStore
 from plait.drivers.policies.shared import Kinds, said_of
-from plait.drivers.redact import redacted_value
 from plait.model.json import JsonObject
 from plait.plan import BreakerPolicy, RateLimitPolicy
-from plait.ports.calls import CallReply
 from plait.resilience import RateLimited
 from plait.resilience.cache.redis import RedisStore
-from plait.resilience.cache.store import Found
 from plait.resilience.rate_limit.redis import RedisRateLimiter, redis_rate_limiter
 from plait.resilience.redis_breaker import UNCOUNTED, RedisCircuitBreaker
 
 _ANSWER_S_MAX: Final = 0.25
-_REST_S: Final = 1.0
 _CONNECTIONS_MAX: Final = 32
 # A question to Redis takes up to this long: that is no waiting in line.
 _ASKING_MS: Final = 10
@@ -78,8 +74,8 @@ class SharedThroughRedis:
             self._limit_gate,
             lambda name, _, given: BulkheadGate(name, given),
         )
-        store = RedisStore(self._client, codec=_ReplyCodec(secrets))
-        self.answers = Answers(_RestingStore(store))
+        store = RedisStore(self._client, codec=ReplyCodec(secrets))
+        self.answers = Answers(RestingStore(store))
 
     def _breaker_gate(self, name: str, _: str, given: BreakerPolicy) -> _BreakerGate:
         gate = _BreakerGate(self._client, name, given, self._settling)
@@ -144,7 +140,7 @@ class _BreakerGate:
             self._counts["refused"] += 1
             raise
         if self.breaker.unanswered != before:
-            self._silent_until = time.monotonic() + _REST_S
+            self._silent_until = time.monotonic() + REST_S
         return permit, time.monotonic()
 
     def leave(self, token: Token, end: End) -> None:
@@ -225,70 +221,6 @@ class _LimitGate:
 
     def snapshot(self) -> JsonObject:
         return {"admitted": self._admitted, "refused": self._refused}
-
-
-class _RestingStore:
-    """A store that is not asked for a while after it has not answered."""
-
-    def __init__(self, store: RedisStore) -> None:
-        self._store = store
-        self._silent_until = 0.0
-
-    async def get(self, key: str) -> Found | None:
-        if time.monotonic() < self._silent_until:
-            return None
-        with _Silence(self):
-            return await self._store.get(key)
-
-    async def put(self, key: str, value: Any, keep_s: float) -> bool:
-        if time.monotonic() < self._silent_until:
-            return False
-        with _Silence(self):
-            return await self._store.put(key, value, keep_s)
-
-    async def delete(self, key: str) -> None:
-        await self._store.delete(key)
-
-    async def clear(self) -> None:
-        await self._store.clear()
-
-    async def aclose(self) -> None:
-        await self._store.aclose()
-
-    def fall_silent(self) -> None:
-        """Leave the store alone for a while."""
-        self._silent_until = time.monotonic() + _REST_S
-
-
-class _Silence:
-    """Notes that a store has failed; what it raises passes through."""
-
-    def __init__(self, store: _RestingStore) -> None:
-        self._store = store
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None and issubclass(kind, Exception):
-            self._store.fall_silent()
-
-
-class _ReplyCodec:
-    """Replies as JSON, with the secrets masked: they may have been repeated in one."""
-
-    def __init__(self, secrets: Mapping[str, str]) -> None:
-        self._secrets = secrets
-
-    def encode(self, value: CallReply) -> bytes:
-        """Return a reply as bytes; its notes are of its own call."""
-        said = {"response": value.response, "facts": value.facts}
-        return orjson.dumps(redacted_value(said, self._secrets))
-
-    def decode(self, data: bytes) -> CallReply:
-        """Return the reply."""
-        said = orjson.loads(data)
-        return CallReply(said["response"], said["facts"])
 
 
 def _hash(parts: tuple[Any, ...]) -> str:
