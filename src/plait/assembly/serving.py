@@ -126,6 +126,7 @@ def gateway_settings(own: GatewaySection) -> GatewaySettings:
     return GatewaySettings(
         request_timeout_ms=own.request_timeout,
         in_flight_max=own.in_flight_max,
+        queue_timeout_ms=own.queue_timeout,
         json_depth_max=own.json_depth_max,
         cache_bytes_max=own.cache_bytes_max,
         has_docs=own.docs,

@@ -131,7 +131,11 @@ class GatewaySection(Section):
     body_bytes_max: Bytes = 1_000_000
     """The largest request body."""
     in_flight_max: Count = 1_000
-    """Requests under way at once; more are answered 503."""
+    """Requests under way at once; more are answered 503. Those to endpoints and those to
+    the API count apart."""
+    queue_timeout: Duration = 500
+    """How long a request may wait for its turn when the gateway has more to do than it can;
+    after that it is answered 503 with `Retry-After`. While that goes on, a fifth of it."""
     request_timeout: Duration = 60_000
     """How long a request may take whose workflow has no `timeout` of its own."""
     # Whoever stops a service tends to kill it after ten seconds.

@@ -42,6 +42,8 @@ from plait.gateway.layers import (
     with_error_reply,
     with_identity,
     with_metrics,
+    with_room,
+    with_turn,
 )
 from plait.gateway.message import Reply, Request
 from plait.gateway.metrics import Metrics
@@ -80,7 +82,10 @@ class GatewaySettings:
     Attributes:
         request_timeout_ms: For workflows that have no `timeout` of their own. Longer than
             the 30 s that a call has by default: so the step that hangs is named.
-        in_flight_max: Requests under way at once; more are answered 503.
+        in_flight_max: Requests under way at once; more are answered 503. Those to the
+            control plane count by themselves.
+        queue_timeout_ms: How long a request may wait for its turn, when the process has
+            more to do than it can; later ones are answered 503 (see `Room`).
         cache_bytes_max: All kept replies together.
         has_docs: Whether /docs and /openapi.json are answered.
         has_open_api: Whether whoever reaches the gateway may list and change executions,
@@ -90,6 +95,7 @@ class GatewaySettings:
 
     request_timeout_ms: int = 60_000
     in_flight_max: int = 1_000
+    queue_timeout_ms: int = 500
     json_depth_max: int = JSON_DEPTH_MAX
     cache_bytes_max: int = BYTES_MAX_DEFAULT
     has_docs: bool = True
@@ -147,7 +153,8 @@ class Gateway:
     ) -> None:
         self._guards = guards = guards or Guards()
         settings = settings or GatewaySettings()
-        room = Room(settings.in_flight_max)
+        room = Room(settings.in_flight_max, settings.queue_timeout_ms)
+        self._control_room = Room(settings.in_flight_max, settings.queue_timeout_ms)
         self.state = "starting"
         self.refused: tuple[str, ...] = ()
         self.metrics = Metrics(lambda: room.taken, registry)
@@ -232,7 +239,8 @@ class Gateway:
         self, method: str, template: str, handler: Handler, access: Access | None
     ) -> Route:
         """Return a route of the control plane: guarded, counted and told of."""
-        handler = self._layered(handler, access)
+        handler = with_room(handler, self._control_room)
+        handler = self._layered(with_turn(handler, self._control_room), access)
         handler = with_metrics(handler, self.metrics.for_route(method, template))
         handler = with_watch(handler, template, self._shared.watch)
         return Route(method, template, handler, access=access)

@@ -22,6 +22,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Final, Protocol, TypeAlias, cast
@@ -241,6 +242,9 @@ class Connection(asyncio.Protocol):
             self._linger()
             return
         self.due_s = _NEVER
+        # The one write to a request, before anybody else has it. The loop's own clock
+        # stands still while it works off what came at once.
+        item.due_s = time.monotonic()  # type: ignore[misc]
         self._task = self._host.loop.create_task(self._answer(item, keep_alive))
 
     async def _answer(self, request: Request, keep_alive: bool) -> None:

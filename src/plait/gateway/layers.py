@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -222,12 +223,37 @@ def _execution_id(identity: Identity) -> tuple[bytes, bytes]:
     return b"plait-execution-id", identity.execution_id.encode()
 
 
-class Room:
-    """How many requests may be under way at once, and how many are."""
+# Of the longest wait: what is late, when that has gone on for the longest wait.
+_LATE_SHARE: Final = 0.2
 
-    def __init__(self, places_max: int) -> None:
+
+class Room:
+    """How many requests may be under way at once, and how many are.
+
+    Args:
+        places_max: So many at most.
+        wait_ms_max: How long one may have waited for its turn. While some have waited for a
+            fifth of that again and again, for longer than that, a fifth is the most: what
+            comes at once may take its time, what is too much for good may not.
+    """
+
+    def __init__(self, places_max: int, wait_ms_max: int) -> None:
         self.places_max = places_max
         self.taken = 0
+        self._wait_s_max = wait_ms_max / 1000
+        self._late_s_min = self._wait_s_max * _LATE_SHARE
+        # Since when, and when last, one had waited for that fifth.
+        self._late_since_s = self._late_last_s = -math.inf
+
+    def is_too_late(self, due_s: float, now_s: float) -> bool:
+        """Tell whether a request whose turn it was at `due_s` is not to be begun now."""
+        waited_s = now_s - due_s
+        if waited_s <= self._late_s_min:
+            return False
+        if now_s - self._late_last_s > self._wait_s_max:
+            self._late_since_s = now_s
+        self._late_last_s = now_s
+        return waited_s > self._wait_s_max or now_s - self._late_since_s > self._wait_s_max
 
 
 def with_room(handler: Handler, room: Room) -> Handler:
@@ -242,6 +268,24 @@ def with_room(handler: Handler, room: Room) -> Handler:
             return await handler(exchange)
         finally:
             room.taken -= 1
+
+    return handle
+
+
+def with_turn(handler: Handler, room: Room) -> Handler:
+    """Refuse what has waited too long for its turn: the process has more to do than it can.
+
+    To refuse costs a fraction of an answer. So those that are taken in have theirs soon,
+    and the rest hears at once that it should come again; else all would wait, until their
+    clients have left and every answer is for nobody.
+    """
+
+    async def handle(exchange: Exchange) -> Reply:
+        due_s = exchange.request.due_s
+        if due_s and room.is_too_late(due_s, time.monotonic()):
+            text = "there is more to do than can be done: come again soon"
+            raise Overloaded(text, headers=((b"retry-after", b"1"),))
+        return await handler(exchange)
 
     return handle
 

@@ -6,6 +6,10 @@ Rule 2. Shutting down loses nothing that was accepted: requests under way are an
         with `Connection: close`; idle connections get a moment longer, because a request
         may be on its way.
 
+Rule 3. Whoever connects is taken in soon, also when there is much to do: uvloop takes in
+        one connection in each of its turns, which then last long, and hundreds would wait
+        for seconds.
+
 Not here: one connection (plait.gateway.http1), signals (plait.gateway.serving).
 """
 
@@ -38,6 +42,8 @@ _ACCEPT_GRACE_S: Final = 0.2
 _HANDSHAKE_S: Final = 0.3
 _ACCEPT_TURNS: Final = 5
 _BACKLOG: Final = 2048
+# How many more connections are taken in with one.
+_MORE_MAX: Final = 32
 
 
 class Listener:
@@ -69,6 +75,8 @@ class Listener:
         self.held = Held()
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
+        self._doors: list[socket.socket] = []
+        self._entering: set[asyncio.Task[object]] = set()
         self._sweep_s = self._sweep_interval_s()
         self._sweeper: asyncio.TimerHandle | None = None
         self._is_empty = asyncio.Event()
@@ -91,6 +99,10 @@ class Listener:
             backlog=_BACKLOG,
             reuse_address=True,
         )
+        for one in self._server.sockets:
+            door = socket.socket(fileno=os.dup(one.fileno()))
+            door.setblocking(False)
+            self._doors.append(door)
         self._sweep()
         address = self._server.sockets[0].getsockname()
         return address[0], address[1]
@@ -132,6 +144,9 @@ class Listener:
         server = self._server
         if server is None:
             return
+        for door in self._doors:
+            door.close()
+        self._doors.clear()
         spares = [socket.socket(fileno=os.dup(one.fileno())) for one in server.sockets]
         are_shut = [begin_no_more(spare) for spare in spares]
         if all(are_shut):
@@ -173,6 +188,23 @@ class Listener:
     def opened(self, connection: Connection) -> None:
         """A connection begins."""
         self._connections.add(connection)
+        for door in self._doors:
+            self._take_more(door)
+
+    def _take_more(self, door: socket.socket) -> None:
+        """Take in who waits behind one that was taken in."""
+        for _ in range(_MORE_MAX):
+            try:
+                accepted, _ = door.accept()
+            except OSError:  # mostly: nobody waits
+                return
+            accepted.setblocking(False)
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            entering = self.loop.create_task(
+                self.loop.connect_accepted_socket(lambda: Connection(self), accepted)
+            )
+            self._entering.add(entering)
+            entering.add_done_callback(self._entering.discard)
 
     def lost(self, connection: Connection) -> None:
         """A connection is no more."""

@@ -27,6 +27,7 @@ from plait.gateway.layers import (
     with_input,
     with_metrics,
     with_room,
+    with_turn,
 )
 from plait.gateway.metrics import Metrics
 from plait.gateway.reply import ReplyWriter
@@ -116,7 +117,7 @@ def build_pipeline(
     handler = with_room(handler, shared.room)
     if access is not None:
         handler = access.layer(handler)
-    handler = with_error_reply(handler)
+    handler = with_error_reply(with_turn(handler, shared.room))
     handler = with_identity(handler, shared.identities)
     handler = with_metrics(handler, metrics)
     return with_watch(handler, endpoint.path, shared.watch, tenant)

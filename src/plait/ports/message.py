@@ -28,6 +28,8 @@ class Request:
         headers: By lower-case name; repeated ones joined by `, `.
         peer: The address at the other end of the connection, without its port; empty when
             it is not known.
+        due_s: When it was its turn, of the monotonic clock; 0: nobody noted it. Between
+            that and its handling lies what the process had to do before.
     """
 
     method: str
@@ -36,6 +38,7 @@ class Request:
     headers: Mapping[bytes, bytes]
     body: bytes = b""
     peer: str = ""
+    due_s: float = 0.0
 
 
 @dataclass(slots=True)
