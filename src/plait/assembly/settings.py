@@ -134,8 +134,8 @@ class GatewaySection(Section):
     """Requests under way at once; more are answered 503. Those to endpoints and those to
     the API count apart."""
     queue_timeout: Duration = 500
-    """How long a request may wait for its turn when the gateway has more to do than it can;
-    after that it is answered 503 with `Retry-After`. While that goes on, a fifth of it."""
+    """When the gateway has had more to do than it can for so long, requests that waited a
+    fifth of it for their turn are answered 503 with `Retry-After`."""
     request_timeout: Duration = 60_000
     """How long a request may take whose workflow has no `timeout` of its own."""
     # Whoever stops a service tends to kill it after ten seconds.

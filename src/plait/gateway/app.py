@@ -84,8 +84,8 @@ class GatewaySettings:
             the 30 s that a call has by default: so the step that hangs is named.
         in_flight_max: Requests under way at once; more are answered 503. Those to the
             control plane count by themselves.
-        queue_timeout_ms: How long a request may wait for its turn, when the process has
-            more to do than it can; later ones are answered 503 (see `Room`).
+        queue_timeout_ms: When for so long the process has had more to do than it can, those
+            that wait for their turn are answered 503 (see `Room`).
         cache_bytes_max: All kept replies together.
         has_docs: Whether /docs and /openapi.json are answered.
         has_open_api: Whether whoever reaches the gateway may list and change executions,

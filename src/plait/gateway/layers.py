@@ -232,9 +232,10 @@ class Room:
 
     Args:
         places_max: So many at most.
-        wait_ms_max: How long one may have waited for its turn. While some have waited for a
-            fifth of that again and again, for longer than that, a fifth is the most: what
-            comes at once may take its time, what is too much for good may not.
+        wait_ms_max: When so long one after the other has waited for its turn for a fifth
+            of this, a fifth is the most that one may wait. So what comes at once may take
+            its time, and nobody is refused because the process stood still once; what is
+            too much for good may not.
     """
 
     def __init__(self, places_max: int, wait_ms_max: int) -> None:
@@ -253,7 +254,7 @@ class Room:
         if now_s - self._late_last_s > self._wait_s_max:
             self._late_since_s = now_s
         self._late_last_s = now_s
-        return waited_s > self._wait_s_max or now_s - self._late_since_s > self._wait_s_max
+        return now_s - self._late_since_s > self._wait_s_max
 
 
 def with_room(handler: Handler, room: Room) -> Handler:

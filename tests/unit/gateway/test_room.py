@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from plait.gateway.identity import Identity
@@ -10,10 +12,10 @@ from plait.gateway.message import Reply, Request
 from plait.gateway.refusal import Overloaded
 
 
-def test_what_comes_at_once_may_wait_and_not_for_ever() -> None:
+def test_what_comes_at_once_may_wait_also_when_the_process_stood_still() -> None:
     room = Room(1, 500)
-    assert not room.is_too_late(10.0, 10.4)
-    assert room.is_too_late(10.0, 10.6)
+    assert not any(room.is_too_late(10.0, at) for at in (10.4, 13.0, 13.2, 13.4))
+    assert room.is_too_late(10.0, 13.6)
 
 
 def test_while_much_waits_for_long_a_fifth_of_the_wait_is_too_much() -> None:
@@ -35,7 +37,10 @@ async def test_a_request_that_came_too_late_is_told_when_to_come_again() -> None
         del exchange
         return Reply(200)
 
-    handler = with_turn(answer, Room(1, 500))
+    room = Room(1, 500)
+    room.is_too_late(1e-9, time.monotonic() - 0.6)
+    room.is_too_late(1e-9, time.monotonic() - 0.3)
+    handler = with_turn(answer, room)
     now = Exchange(Request("GET", "/", "", {}), (), Identity("", "", ()))
     assert (await handler(now)).status == 200
     late = Exchange(Request("GET", "/", "", {}, due_s=1e-9), (), Identity("", "", ()))
