@@ -4,6 +4,8 @@ Rule 1. A child has its own history; its parent's has only what it came to.
 Rule 2. A parent that was resumed lets a child go on that had failed, or was cancelled,
         before that; what the child had completed stays.
         One that was undone is not taken back: another does its work, under new keys.
+        A child goes on as it began, whatever has become of its document: that decides
+        of new ones only.
 Rule 3. Cancelling the step cancels the child. That the step is cancelled is recorded first,
         and the parent does not end, nor leave the memory, before its children have been
         told: whoever takes it up after a crash tells them.
@@ -104,13 +106,13 @@ class Children:
         self,
         parent: Parent,
         workflows: Workflows,
-        spawn: Callable[[Coroutine[Any, Any, str]], asyncio.Task[str]],
+        spawn: Callable[[Coroutine[Any, Any, str | Failure]], asyncio.Task[str | Failure]],
     ) -> None:
         self._parent = parent
         self._workflows = workflows
         self._spawn = spawn
         # By the child's name, and when its parent had been resumed last by then.
-        self._starting: dict[tuple[str, int], asyncio.Task[str]] = {}
+        self._starting: dict[tuple[str, int], asyncio.Task[str | Failure]] = {}
 
     def start(self, call: Call, done: Done, resumed_at_ms: int) -> Child:
         """Start the child that `call` asks for; `done` hears what it came to.
@@ -134,12 +136,9 @@ class Children:
             await self._cancel(child_id)
 
     async def _outcome(self, call: Call, resumed_at_ms: int) -> Outcome:
-        wanted = wanted_of(call, self._workflows)
-        if isinstance(wanted, Failure):
-            return wanted
         try:
             async with asyncio.timeout(call.timeout_ms / 1000):
-                return await _surely(lambda: self._outcome_of(call, wanted, resumed_at_ms))
+                return await _surely(lambda: self._outcome_of(call, resumed_at_ms))
         except TimeoutError:
             # Before the failure is recorded: after that nobody would think of the child.
             await _surely(lambda: self.end([call]))
@@ -149,15 +148,17 @@ class Children:
             await _surely(lambda: self.end([call]))
             raise
 
-    async def _outcome_of(self, call: Call, wanted: Wanted, resumed_at_ms: int) -> Outcome:
+    async def _outcome_of(self, call: Call, resumed_at_ms: int) -> Outcome:
         name = child_of(call), resumed_at_ms
         starting = self._starting.get(name)
         if starting is None:
-            starting = self._spawn(self._started(call, wanted, resumed_at_ms))
+            starting = self._spawn(self._started(call, resumed_at_ms))
             self._starting[name] = starting
             starting.add_done_callback(partial(self._note_start, name))
         # Who begins to start a child brings that to its end, or nobody knew of the child.
         child_id = await asyncio.shield(starting)
+        if isinstance(child_id, Failure):
+            return child_id
         if call.request.get("wait") is False:
             return CallReply({"execution_id": child_id}, {})
         await self._parent.ended(child_id)
@@ -166,25 +167,37 @@ class Children:
             return failure_of(result.failure, child_id)
         return reply_of(result.output, result.passed_over, child_id)
 
-    def _note_start(self, name: tuple[str, int], starting: asyncio.Task[str]) -> None:
+    def _note_start(
+        self, name: tuple[str, int], starting: asyncio.Task[str | Failure]
+    ) -> None:
         del self._starting[name]
         if not starting.cancelled():
             starting.exception()  # nobody may be left to hear of it
 
-    async def _started(self, call: Call, wanted: Wanted, resumed_at_ms: int) -> str:
+    async def _started(self, call: Call, resumed_at_ms: int) -> str | Failure:
         """Return the id of the child, which runs, or has run, by then."""
-        number = 0
-        while await self._is_used_up(child_of(call, number), call, wanted, resumed_at_ms):
+        number, wanted = 0, wanted_of(call, self._workflows)
+        while True:
+            child_id = child_of(call, number)
+            if isinstance(wanted, Failure) and not await self._is_there(child_id):
+                return wanted
+            if not await self._is_used_up(child_id, call, wanted, resumed_at_ms):
+                break
             number += 1
-        child_id = child_of(call, number)
         if not await self._is_awaited(call):
             await self._cancel(child_id)
         return child_id
 
     async def _is_used_up(
-        self, child_id: str, call: Call, wanted: Wanted, resumed_at_ms: int
+        self, child_id: str, call: Call, wanted: Wanted | Failure, resumed_at_ms: int
     ) -> bool:
-        """Start a child, or let it go on; tell whether there has to be another one."""
+        """Start a child, or let it go on; tell whether there has to be another one.
+
+        Args:
+            wanted: Why none could be started: then there is that one.
+        """
+        if isinstance(wanted, Failure):
+            return await self._is_undone(child_id, resumed_at_ms)
         trigger, parent = trigger_of(call), call.execution_id
         start = Start(
             child_id,
@@ -197,10 +210,18 @@ class Children:
         try:
             await self._parent.start(wanted.plan, start)
         except LostRace:  # it was started before: before a crash, or before a resume
-            is_undone = await resume_child(*self._parent.ours(), child_id, resumed_at_ms)
-            self._parent.stir()
-            return is_undone
+            return await self._is_undone(child_id, resumed_at_ms)
         return False
+
+    async def _is_there(self, child_id: str) -> bool:
+        store = self._parent.ours()[0]
+        return bool(await store.find(Search(execution_ids=(child_id,))))
+
+    async def _is_undone(self, child_id: str, resumed_at_ms: int) -> bool:
+        """Let a child go on; tell whether it cannot, because it was undone."""
+        is_undone = await resume_child(*self._parent.ours(), child_id, resumed_at_ms)
+        self._parent.stir()
+        return is_undone
 
     async def _is_awaited(self, call: Call) -> bool:
         """Tell whether the parent still wants a child that has just begun.
