@@ -31,7 +31,7 @@ from plait.assembly.settings import ServicesSection
 from plait.assembly.sources import Configured, SettingsInvalid
 from plait.assembly.stores import is_there
 from plait.assembly.telemetry import telemetry
-from plait.assembly.vaults import audit_log, checked_keys, vault
+from plait.assembly.vaults import accounts, audit_log, checked_keys, vault
 from plait.drivers.inline import Result, Start
 from plait.gateway.app import Gateway
 from plait.gateway.control.asked import Services
@@ -191,6 +191,7 @@ def gateway(
             agent=RemoteAgent(links["agent"]),
             vault=vault(configured, stored.records),
             audit=audit_log(stored.records),
+            accounts=accounts(stored.records),
         ),
     )
     made.metrics.registry.register(LinkMetrics([*links.values()]))

@@ -21,7 +21,7 @@ from plait.assembly.settings import GatewaySection, Settings
 from plait.assembly.sources import Configured
 from plait.assembly.stores import is_there, open_store
 from plait.assembly.telemetry import Telemetry, telemetry
-from plait.assembly.vaults import audit_log, vault, with_checked_keys
+from plait.assembly.vaults import accounts, audit_log, vault, with_checked_keys
 from plait.drivers.children import Workflows
 from plait.drivers.inline import InlineDriver
 from plait.gateway.app import Gateway, GatewaySettings
@@ -98,6 +98,7 @@ def gateway(
             agent=agent,
             vault=own_vault,
             audit=audit_log(stored.records),
+            accounts=accounts(stored.records),
         ),
         guards=guards,
         middleware=brought.layers,

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING
 
 from plait.assembly.connectors import Available, installed_connectors, ways
 from plait.assembly.sources import Configured, SettingsInvalid
+from plait.gateway.threads import in_thread
 from plait.operations.deploying.authorised import Authorises, authorises
 from plait.ports.journal import StoreUnavailable
 from plait.ports.records import Records
+from plait.security.accounts import StoredAccounts
 from plait.security.audit import AuditLog
+from plait.security.keys import ApiKeys
 from plait.security.vault import KeyRing, StoredVault
 from plait.security.vault.ring import read_key
+
+if TYPE_CHECKING:
+    from plait.security.users import Users
 
 logger = logging.getLogger("plait.security")
 
@@ -54,6 +62,23 @@ def vault(configured: Configured, records: Records) -> StoredVault:
 def audit_log(records: Records) -> AuditLog:
     """Return what records changes in a store. Opens nothing yet."""
     return AuditLog(records, _now_ms, lambda: bool(getattr(records, "is_there", True)))
+
+
+def accounts(records: Records) -> StoredAccounts:
+    """Return what keeps keys and users in a store. Opens nothing yet."""
+
+    async def made() -> Users:
+        # It brings what hashes passwords, which takes a third of a second.
+        tokens = await in_thread(lambda: importlib.import_module("plait.assembly.tokens"))
+        found: Users = tokens.users(records)
+        return found
+
+    return StoredAccounts(
+        ApiKeys(records, _now_ms),
+        made,
+        _now_ms,
+        lambda: bool(getattr(records, "is_there", True)),
+    )
 
 
 async def checked_keys(own: StoredVault) -> None:

@@ -129,33 +129,45 @@ class Users:
         found = [_unpacked(one)[0] async for one in every(self._records, KIND)]
         return [one for one in found if tenant in (None, one.scope.tenant)]
 
-    async def remove(self, name: str) -> None:
+    async def remove(self, name: str, tenant: str | None = None) -> User:
         """Forget a user; their tokens end within minutes (`security.token_ttl`).
 
-        Raises:
-            UnknownUser: There is none.
-        """
-        kept = await self._kept(name)
-        if kept is None:
-            raise UnknownUser(name)
-        await self._records.change(
-            [Change(KIND, EVERYWHERE, kept.key, None)], self._now_ms()
-        )
+        Args:
+            tenant: Whose user it must be; None: anybody's.
 
-    async def set_password(self, name: str, password: str) -> None:
+        Raises:
+            UnknownUser: There is none, or it is another tenant's.
+            Conflict: Somebody else changed the user meanwhile.
+        """
+        kept, user = await self._own(name, tenant)
+        gone = Change(KIND, EVERYWHERE, kept.key, None, kept.version)
+        await self._records.change([gone], self._now_ms())
+        return user
+
+    async def set_password(
+        self, name: str, password: str, tenant: str | None = None
+    ) -> User:
         """Give a user another password; refresh tokens of the former one end.
 
+        Args:
+            tenant: Whose user it must be; None: anybody's.
+
         Raises:
-            UnknownUser: There is none.
+            UnknownUser: There is none, or it is another tenant's.
             BadScope: The password is too short or too long.
             Conflict: Somebody else changed the user meanwhile.
         """
-        kept = await self._kept(name)
-        if kept is None:
-            raise UnknownUser(name)
-        user, _ = _unpacked(kept)
+        kept, user = await self._own(name, tenant)
         changed = replace(user, password_number=user.password_number + 1)
         await self._put(kept, changed, await self._passwords.hash(password))
+        return changed
+
+    async def _own(self, name: str, tenant: str | None) -> tuple[Record, User]:
+        kept = await self._kept(name)
+        user = None if kept is None else _unpacked(kept)[0]
+        if kept is None or user is None or tenant not in (None, user.scope.tenant):
+            raise UnknownUser(name)
+        return kept, user
 
     async def get(self, name: str) -> User | None:
         """Return a user; None when there is none."""

@@ -43,6 +43,7 @@ CREDENTIAL: Mapping[str, Any] = {
     "hosts": ["api.example.com"],
     "fields": {"token": "s3cr3t"},
 }
+PASSWORD = "correct horse battery"
 # What each operation is asked with; those that end something stand last.
 BODIES: Mapping[str, Any] = {
     "list_audit": None,  # first: whoever asks sees what they themselves have tried
@@ -67,14 +68,23 @@ BODIES: Mapping[str, Any] = {
     "add_credential": {"name": "shop", **CREDENTIAL},
     "get_credential": None,
     "replace_credential": CREDENTIAL,
+    "list_keys": None,
+    "create_key": {"name": "ci", "role": "viewer", "expires_in": "1h"},
+    "list_users": None,
+    "add_user": {"name": "ann", "role": "viewer", "password": PASSWORD},
+    "set_password": {"password": PASSWORD},
     **VERBS,
     "undeploy_workflow": None,
     "remove_credential": None,
+    "revoke_key": None,
+    "remove_user": None,
 }
 # Whoever knows an execution's id may ask these: they are told how it ended, and no more.
 PUBLIC = {"get_execution", "follow_execution"}
 # These begin something of one's own; there is nothing of another tenant to see.
-BEGINS = {"deploy_workflow", "create_session", "add_credential"}
+BEGINS = {
+    *("deploy_workflow", "create_session", "add_credential", "create_key", "add_user"),
+}
 
 
 class Known:
@@ -156,6 +166,8 @@ async def _filled(gateway: Gateway) -> Scene:
     case.ids |= {"deployment_id": deployed["deployment_id"], "old": version, "new": version}
     case.ids["execution_id"] = (await done("execute_workflow"))["execution_id"]
     case.ids["name"] = (await done("add_credential"))["name"]
+    case.ids["key_id"] = (await done("create_key"))["id"]
+    case.ids["user"] = (await done("add_user"))["name"]
     case.ids["session_id"] = (await done("create_session"))["session_id"]
     return case
 

@@ -12,7 +12,7 @@ from plait.assembly import agents, compose, serving
 from plait.assembly.deploying import deploying
 from plait.assembly.settings import Settings
 from plait.assembly.sources import Configured
-from plait.assembly.vaults import audit_log, vault
+from plait.assembly.vaults import accounts, audit_log, vault
 from plait.gateway.app import Gateway, GatewaySettings
 from plait.gateway.control.asked import Services
 from plait.operations.executing import LocalExecutions
@@ -59,6 +59,7 @@ async def whole(
             ),
             vault=own_vault,
             audit=audit_log(stored.records),
+            accounts=accounts(stored.records),
         ),
         settings=GatewaySettings(has_open_api=authenticator is None),
         authenticator=authenticator,

@@ -60,6 +60,13 @@ _REPLIES: Final[Mapping[str, _Replies]] = {
     "get_credential": {200: models.Credential},
     "replace_credential": {200: models.Credential},
     "remove_credential": {200: models.Credential},
+    "list_keys": {200: models.KeyList},
+    "create_key": {201: models.MadeKey},
+    "revoke_key": {200: models.Key},
+    "list_users": {200: models.UserList},
+    "add_user": {201: models.User},
+    "set_password": {200: models.User},
+    "remove_user": {200: models.User},
     "list_audit": {200: models.AuditPage},
 }
 # They answer with events too, when they are asked to.

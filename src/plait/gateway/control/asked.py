@@ -10,6 +10,7 @@ from plait.model.caller import Caller
 from plait.model.errors import PlaitError
 from plait.model.json import JsonObject
 from plait.model.record import record
+from plait.ports.accounts import Accounts
 from plait.ports.audit import Audit
 from plait.ports.credentials import Vault
 from plait.ports.platform import Agent, Deployments, Engine, Executions, Triggers
@@ -41,6 +42,7 @@ class Services:
     agent: Agent | None = None
     vault: Vault | None = None
     audit: Audit | None = None
+    accounts: Accounts | None = None
 
     def the_executions(self) -> Executions:
         """Return what shows executions, or raise ServiceAbsent; so do the others."""
@@ -65,6 +67,10 @@ class Services:
     def the_vault(self) -> Vault:
         """Return what keeps credentials."""
         return _there(self.vault, "vault")
+
+    def the_accounts(self) -> Accounts:
+        """Return what keeps keys and users."""
+        return _there(self.accounts, "accounts")
 
     def the_audit(self) -> Audit:
         """Return what records changes."""

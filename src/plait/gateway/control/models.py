@@ -438,6 +438,83 @@ class CredentialPage(Telling):
     """What to ask the next page with, as `after`; null on the last one."""
 
 
+class Scoped(Asking):
+    """What a key or a user may, in the caller's tenant."""
+
+    role: Annotated[str | None, Field(max_length=40, examples=["operator"])] = None
+    """On all workflows: `viewer`, `operator`, `editor`, `admin`. Null: only the grants."""
+    grants: Annotated[dict[str, str], Field(max_length=1_000)] = {}
+    """Roles on single workflows, by name."""
+
+
+class NewKey(Scoped):
+    """A key to be made."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200, examples=["ci"])]
+    """For people."""
+    expires_in: Duration | None = None
+    """For how long it counts; null: for ever."""
+
+
+class Key(Telling):
+    """An API key. Moments in ms since the Unix epoch."""
+
+    id: str
+    name: str
+    tenant: str
+    role: str | None
+    grants: dict[str, str]
+    created_at_ms: int
+    expires_at_ms: int | None
+    revoked_at_ms: int | None
+    used_at_ms: int | None
+    """When it was used last, to the hour."""
+
+
+class MadeKey(Key):
+    """A key that was made just now."""
+
+    key: str
+    """The key itself, which nobody can be told again."""
+
+
+class KeyList(Telling):
+    """Keys, the oldest first."""
+
+    keys: list[Key]
+
+
+class NewPassword(Asking):
+    """Another password."""
+
+    password: Annotated[str, Field(max_length=1_024)]
+    """12 characters or more."""
+
+
+class NewUser(Scoped, NewPassword):
+    """A user to be added."""
+
+    name: Annotated[str, Field(min_length=1, max_length=128, examples=["ann"])]
+
+
+class User(Telling):
+    """A user."""
+
+    name: str
+    tenant: str
+    role: str | None
+    grants: dict[str, str]
+    created_at_ms: int
+    password_number: int
+    """Grows with each new password."""
+
+
+class UserList(Telling):
+    """Users, by name."""
+
+    users: list[User]
+
+
 class AuditEntry(Telling):
     """One change. Moments in ms since the Unix epoch."""
 

@@ -167,5 +167,12 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     _administer("get_credential", "GET", _CREDENTIAL),
     _administer("replace_credential", "PUT", _CREDENTIAL, "credential.replace"),
     _administer("remove_credential", "DELETE", _CREDENTIAL, "credential.remove"),
+    _administer("list_keys", "GET", "/keys"),
+    _administer("create_key", "POST", "/keys", "key.create"),
+    _administer("revoke_key", "DELETE", "/keys/{key_id}", "key.revoke"),
+    _administer("list_users", "GET", "/users"),
+    _administer("add_user", "POST", "/users", "user.add"),
+    _administer("set_password", "PUT", "/users/{user}/password", "user.password"),
+    _administer("remove_user", "DELETE", "/users/{user}", "user.remove"),
     _administer("list_audit", "GET", "/audit"),
 )
