@@ -26,7 +26,7 @@ from plait.drivers.children import Workflows
 from plait.drivers.inline import InlineDriver
 from plait.gateway.app import Gateway, GatewaySettings
 from plait.gateway.control.asked import Services
-from plait.gateway.deployment import Loaded
+from plait.gateway.deployment import Deployment, Loaded
 from plait.gateway.http1 import HttpLimits
 from plait.operations.definitions import compiles
 from plait.operations.engine import LocalEngine
@@ -68,6 +68,9 @@ def gateway(
     async def find(tenant: str, name: str) -> Plan | None:
         return workflows(tenant, name)
 
+    def served() -> Sequence[Deployment]:
+        return made.snapshot.deployments
+
     driver = compose.driver(configured, performer, workflows, told)
     agent = LateAgent(
         lambda agents: agents.agent(
@@ -89,12 +92,7 @@ def gateway(
             executions=LocalExecutions(keeper),
             engine=local_engine(configured, connectors, driver, keeper, find),
             deployments=stored.deployments,
-            triggers=LocalTriggers(
-                keeper,
-                lambda: made.snapshot.deployments,
-                configured.secrets,
-                now_s=time.time,
-            ),
+            triggers=LocalTriggers(keeper, served, configured.secrets, now_s=time.time),
             agent=agent,
             vault=own_vault,
             audit=audit_log(stored.records),

@@ -6,17 +6,14 @@ Rule. What is another tenant's does not exist, and nothing is made for another t
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from plait.model.caller import Caller, require
 from plait.model.json import JsonObject
-from plait.security.kept import BadScope
 from plait.security.keys import ApiKeys
 
 if TYPE_CHECKING:
     from plait.security.users import Users
-
-_LASTS_MS_MAX: Final = 100 * 365 * 86_400_000
 
 
 class StoredAccounts:
@@ -57,8 +54,6 @@ class StoredAccounts:
     ) -> JsonObject:
         """See plait.ports.accounts.Accounts."""
         require(caller, "admin")
-        if lasts_ms is not None and lasts_ms > _LASTS_MS_MAX:
-            raise BadScope("a key counts for 100 years at most, or for ever")
         ends_ms = None if lasts_ms is None else self._now_ms() + lasts_ms
         key, kept = await self._keys.create(
             name, tenant=caller.tenant, role=role, grants=grants, expires_at_ms=ends_ms

@@ -8,6 +8,7 @@ from fastapi import Path, Query, Request
 
 from plait.gateway.control import models
 from plait.gateway.control.route import Answer, asked, by_name, told
+from plait.gateway.refusal import BadInput
 from plait.model.duration import parse_duration_ms
 from plait.ports.audit import Search
 
@@ -69,7 +70,10 @@ async def list_keys(request: Request) -> Answer:
 async def create_key(request: Request, wish: models.NewKey) -> Answer:
     """Make an API key; the reply shows it, once: it is kept nowhere."""
     ask = asked(request)
-    lasts_ms = None if wish.expires_in is None else parse_duration_ms(wish.expires_in)
+    try:
+        lasts_ms = None if wish.expires_in is None else parse_duration_ms(wish.expires_in)
+    except ValueError as error:
+        raise BadInput(f"expires_in: {error}") from error
     made = await ask.services.the_accounts().create_key(
         ask.caller, wish.name, role=wish.role, grants=wish.grants, lasts_ms=lasts_ms
     )
