@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from plait.model.caller import Caller, Forbidden
 from plait.ports.audit import DONE, FAILED, REFUSED, Act, Search
 from plait.ports.journal import StoreUnavailable
-from plait.ports.records import Change
+from plait.ports.records import Change, Record
 from plait.security.audit import AuditLog, Entry, Head, fault_in
 from plait.security.audit.chain import AuditBroken, entry_in
 from plait.security.audit.log import ENTRY, HEAD, OPEN
@@ -108,8 +108,17 @@ async def test_what_cannot_be_recorded_is_not_begun() -> None:
         await log(Gone()).begin(act())
 
 
+class Slow(MemoryRecords):
+    """A store behind a network: others get on between a look and a change."""
+
+    async def get(self, kind: str, tenant: str, key: str) -> Record | None:
+        found = await super().get(kind, tenant, key)
+        await asyncio.sleep(0)
+        return found
+
+
 async def test_many_processes_write_one_chain() -> None:
-    records = MemoryRecords()
+    records = Slow()
     logs = [log(records) for _ in range(4)]
 
     async def work(own: AuditLog, name: str) -> None:
