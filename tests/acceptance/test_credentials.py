@@ -168,5 +168,9 @@ async def test_in_processes_of_their_own_the_engine_shows_what_the_gateway_was_g
                     pass  # it is served within a second
             audit = (await gateway.ask("/api/v1/audit")).json["entries"]
     assert upstream.requests[0].headers["authorization"] == f"Bearer {SECRET}"
-    assert [one["action"] for one in audit] == ["deployment.deploy", "credential.add"]
+    assert [(one["action"], one["who"]) for one in audit] == [
+        ("deployment.deploy", "local"),
+        ("credential.add", "local"),
+        ("key.create", "system"),
+    ]
     assert files_with(tmp_path, SECRET) == []

@@ -34,12 +34,15 @@ from plait.gateway.cors import Cors
 from plait.gateway.guards import Guards
 from plait.gateway.limits import Limit
 from plait.gateway.threads import in_thread
+from plait.model.caller import DEFAULT_TENANT
 from plait.model.errors import PlaitError
 from plait.model.json import JsonObject
 from plait.model.rate import parse_rate
+from plait.ports.audit import DONE, Act
 from plait.ports.calls import Call, CallReply, Calls, Outcome
 from plait.ports.records import Records
 from plait.security.anonymous import chosen
+from plait.security.audit import AuditLog
 from plait.security.authenticator import HeaderAuthenticator
 from plait.security.claims import Verified
 from plait.security.first_key import first_admin_key
@@ -122,6 +125,9 @@ class Security:
             return
         if key is not None:
             tell(key)
+            made = Act(DEFAULT_TENANT, "system", "key.create", "first admin key")
+            with suppress(PlaitError):  # it is told, and would be told to nobody again
+                await AuditLog(self._records, _now_ms).note(made, DONE)
 
     async def give_token(
         self, form: Mapping[str, str], headers: Mapping[str, str], client: str
