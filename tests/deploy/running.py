@@ -67,6 +67,12 @@ class Server:
             while self.status(path, key=key) == http.client.NOT_FOUND:
                 await asyncio.sleep(0)
 
+    async def until(self, path: str, status: int) -> None:
+        """Return when a path is answered with this status."""
+        async with asyncio.timeout(WAIT_S):
+            while self.status(path) != status:
+                await asyncio.sleep(0)
+
     def stopped(self) -> int:
         """Stop it as engines do; return its exit code."""
         self.process.send_signal(signal.SIGTERM)
