@@ -19,7 +19,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.tidy.tree import ROOT, paths
+
 DEPLOY = ROOT / "deploy"
 DOCKERFILE = DEPLOY / "Dockerfile"
 # Folders that the image makes at its root.
@@ -70,18 +71,12 @@ def in_context(text: str) -> list[str]:
         text: That of .dockerignore: what is left out, and by `!` what is not, the last that
             fits counts.
     """
+    return [path for path in paths() if is_given(path, text)]
+
+
+def is_given(path: str, text: str) -> bool:
+    """Tell whether a build is given a file, by the text of .dockerignore."""
     rules = [line for line in text.split("\n") if line and not line.startswith("#")]
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return [path for path in listed.stdout.splitlines() if not _is_ignored(path, rules)]
-
-
-def _is_ignored(path: str, rules: list[str]) -> bool:
     parts = path.split("/")
     beginnings = ["/".join(parts[: count + 1]) for count in range(len(parts))]
     is_ignored = False
@@ -90,7 +85,7 @@ def _is_ignored(path: str, rules: list[str]) -> bool:
         shapes = [pattern, pattern.removeprefix("**/")]
         if any(fnmatch.fnmatch(one, shape) for one in beginnings for shape in shapes):
             is_ignored = not rule.startswith("!")
-    return is_ignored
+    return not is_ignored
 
 
 def base_python() -> Path:
@@ -166,6 +161,15 @@ def build(root: Path, text: str) -> Image:
     return image
 
 
+def built(root: Path, text: str) -> Image:
+    """Return what `build` has made in a folder, perhaps in another process."""
+    image = Image(root)
+    for one in stages(text)[-1][1:]:
+        if one.word not in ("COPY", "RUN"):
+            _do(image, one, {}, [])
+    return image
+
+
 def stage_name(stage: list[Instruction]) -> str:
     """Return the name after `AS`; empty: it has none."""
     return stage[0].rest.partition(" AS ")[2]
@@ -203,7 +207,7 @@ def _do(
 def _run(image: Image, text: str) -> None:
     text = image.moved(text)
     if os.geteuid() != 0:  # who is not root can give nothing away
-        text = text.replace(_UID, str(os.geteuid()))
+        text = text.replace(f"{_UID}:{_UID}", f"{os.geteuid()}:{os.getegid()}")
     folder = image.moved(image.folder)
     path = f"{_base_tools(image.root.parent / 'base')}:{os.environ['PATH']}"
     env = {**os.environ, "PATH": path}

@@ -17,9 +17,10 @@ from tests.conformance.journal.servers import (
     postgres_address,
     redis,
 )
-from tests.deploy.image import DEPLOY, DOCKERFILE, ROOT, Image
+from tests.deploy.image import DEPLOY, DOCKERFILE, Image
 from tests.deploy.running import in_image, started
 from tests.deploy.yaml_files import documents, faults, yaml_files
+from tests.tidy.tree import ROOT
 
 COMPOSE = DEPLOY / "compose.yaml"
 SERVICES: dict[str, Any] = documents(COMPOSE)[0]["services"]

@@ -10,15 +10,16 @@ import pytest
 
 from tests.deploy.image import (
     DOCKERFILE,
-    ROOT,
     Image,
     build,
     in_context,
     instructions,
+    is_given,
     stage_name,
     stages,
 )
 from tests.deploy.running import in_image, started
+from tests.tidy.tree import ROOT
 
 TEXT = DOCKERFILE.read_text()
 FINAL = stages(TEXT)[-1]
@@ -69,7 +70,9 @@ def test_a_build_is_given_the_source_and_the_locks_and_no_secret() -> None:
     assert "requirements/runtime.txt" in given
     ours = re.compile(r"src/|requirements/(build|runtime)\.txt$|pyproject|README|LICENSE")
     assert [path for path in given if not ours.match(path)] == []
-    assert [path for path in given if "__pycache__" in path] == []
+    rules = (ROOT / ".dockerignore").read_text()
+    for path in ("src/plait/__pycache__/a.pyc", ".env", ".plait/plait.db", "deploy/.env"):
+        assert not is_given(path, rules), path
 
 
 @pytest.mark.slow

@@ -42,7 +42,8 @@ class Layer(Protocol):
     async def handle(self, request: Request, then: Then) -> Reply:
         """Return the reply to a request: that of `then`, changed or not, or one of its own.
 
-        It calls `then` once, or not at all, with the request as it is or with another. The
+        It calls `then` once, or not at all, with the request as it is or with a changed
+        one (`dataclasses.replace`, so that what it does not know of stays). The
         headers of a reply may be added to; its `stream` is passed on, never read to its
         end. What it raises is answered 500 and logged; CancelledError, when the client has
         left, it lets through.
