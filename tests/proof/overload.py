@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,7 @@ _CLIENTS: Final = 32
 _LOOK_EVERY_S: Final = 1.0
 # In an interpreter memory is handed back in lumps.
 _LUMP_KB: Final = 30_000
-# About 5 ms of the processor: far more than it costs to say no, as workflows do.
+# About 6 ms of the processor: far more than it costs to say no, as workflows do.
 _COSTLY: Final = f"""\
 name: costly
 mode: express
@@ -41,14 +41,14 @@ endpoint: {{path: /costly}}
 steps:
   - id: a
     type: foreach
-    items: {[*range(100)]}
+    items: {[*range(200)]}
     steps: [{{id: b, type: set, value: "${{item * 2}}"}}]
 output: done
 """
 _KEPT: Final = """\
 name: kept
 mode: durable
-endpoint: {method: POST, path: /kept, wait: 0s}
+endpoint: {method: POST, path: /kept, wait: 9s}
 steps: [{id: a, type: set, value: 1}]
 output: done
 """
@@ -59,18 +59,19 @@ class _Load:
     """One kind of work.
 
     Attributes:
-        p99_ms_max: What it is to keep to; None: it is only told. A durable start goes
-            through several turns of the loop, and then waits for the store.
+        settings: Of the gateway. What waits for the store does not keep the processor busy:
+            only the number of requests under way shows that there are too many.
     """
 
     name: str
     request: bytes
-    p99_ms_max: float | None = None
+    settings: Mapping[str, str]
 
 
+_DURABLE: Final = request_bytes("/kept", "POST", body={"pad": "x" * 20_000})
 _LOADS: Final = (
-    _Load("express", request_bytes("/costly"), P99_MS_MAX),
-    _Load("durable", request_bytes("/kept", "POST", body={"pad": "x" * 100_000})),
+    _Load("express", request_bytes("/costly"), {}),
+    _Load("durable", _DURABLE, {"PLAIT_GATEWAY_IN_FLIGHT_MAX": "32"}),
 )
 
 
@@ -93,17 +94,19 @@ def run(scale: Scale) -> Outcome:
 async def _overload(
     load: _Load, outcome: Outcome, *, is_whole: bool, planted: Path | None = None
 ) -> None:
-    async with _served(planted) as gateway:
+    async with _served(load, planted) as gateway:
         traffic = Traffic(gateway.address, load.request)
         await traffic.rush(_CLIENTS, 1.0)
-        easy = await traffic.rush(_CLIENTS, _CAPACITY_S[is_whole])
-        capacity = easy.good / _CAPACITY_S[is_whole]
+        rush_s = _CAPACITY_S[is_whole]
+        capacity = (await traffic.rush(_CLIENTS, rush_s)).good / rush_s
         seconds = _WHOLE_S if is_whole else _LITTLE_S
         sizes: list[int] = []
         looking = asyncio.create_task(_look(gateway, sizes))
         seen = await traffic.stream(TIMES * capacity, seconds)
         looking.cancel()
-        after = await traffic.rush(1, 0.2)
+        after = await traffic.rush(_CLIENTS, rush_s)
+        # What else runs on the machine may have come or gone meanwhile.
+        capacity = (capacity + after.good / rush_s) / 2
         await traffic.close()
     figures = outcome.figures
     figures |= {
@@ -115,23 +118,20 @@ async def _overload(
         f"{load.name}: p99 of what was done, ms": round(seen.quantile_ms(0.99)),
         f"{load.name}: memory, MB": f"{sizes[0] // 1024} … {sizes[-1] // 1024}",
     }
-    _judge(load, seen, after, outcome)
+    _judge(load.name, seen, after, outcome)
     if is_whole:
         _judge_memory(load.name, sizes, outcome)
-        if load.p99_ms_max is not None:
-            _judge_figures(load, seen, seconds * capacity, outcome)
+        _judge_figures(load.name, seen, seconds * capacity, outcome)
 
 
-def _judge(load: _Load, seen: Seen, after: Seen, outcome: Outcome) -> None:
+def _judge(name: str, seen: Seen, after: Seen, outcome: Outcome) -> None:
     """Judge answers: what holds on every machine."""
-    name = load.name
     if seen.others():
         outcome.broken.append(f"{name}: answers were {seen.others()}")
     if seen.without_advice:
         text = f"{seen.without_advice} refusals do not say when to come again"
         outcome.broken.append(f"{name}: {text}")
-    # One process of clients may not be able to ask for too many durable starts.
-    if not seen.refused and load.p99_ms_max is not None:
+    if not seen.refused:
         outcome.broken.append(f"{name}: nothing was refused: nothing is proved")
     if not seen.good:
         outcome.broken.append(f"{name}: nothing was done")
@@ -139,13 +139,12 @@ def _judge(load: _Load, seen: Seen, after: Seen, outcome: Outcome) -> None:
         outcome.broken.append(f"{name}: nothing is done when the rush is over")
 
 
-def _judge_figures(load: _Load, seen: Seen, could_be: float, outcome: Outcome) -> None:
+def _judge_figures(name: str, seen: Seen, could_be: float, outcome: Outcome) -> None:
     if seen.good < GOODPUT_MIN * could_be:
-        share = seen.good / could_be
-        outcome.broken.append(f"{load.name}: goodput is {share:.2f} of capacity")
+        outcome.broken.append(f"{name}: goodput is {seen.good / could_be:.2f} of capacity")
     p99_ms = seen.quantile_ms(0.99)
-    if load.p99_ms_max is not None and p99_ms > load.p99_ms_max:
-        outcome.broken.append(f"{load.name}: p99 of what was done is {p99_ms:.0f} ms")
+    if p99_ms > P99_MS_MAX:
+        outcome.broken.append(f"{name}: p99 of what was done is {p99_ms:.0f} ms")
 
 
 def _judge_memory(name: str, sizes: list[int], outcome: Outcome) -> None:
@@ -165,9 +164,10 @@ async def _look(gateway: GatewayProcess, sizes: list[int]) -> None:
 
 
 @asynccontextmanager
-async def _served(planted: Path | None) -> AsyncIterator[GatewayProcess]:
+async def _served(load: _Load, planted: Path | None) -> AsyncIterator[GatewayProcess]:
     first = [] if planted is None else [planted]
-    settings = {"PYTHONPATH": os.pathsep.join(map(str, (*first, ROOT / "src")))}
+    path = os.pathsep.join(map(str, (*first, ROOT / "src")))
+    settings = {"PYTHONPATH": path, **load.settings}
     with tempfile.TemporaryDirectory(prefix="proof-") as name:
         for word, text in (("costly", _COSTLY), ("kept", _KEPT)):
             (Path(name) / f"{word}.yaml").write_text(text)

@@ -49,6 +49,7 @@ from plait.model.record import record
 _SLOT: Final = re.compile(r"\{([^{}]*)\}")
 _GIVES: Final = re.compile(r"\W*\w+\s*(?:=|:|is\b|\ue000|-?\d)")
 _NAME_WORDS_MAX: Final = 4
+_ANSWERS_MAX: Final = 60
 _DECISION: Final[JsonObject] = {
     "type": "object",
     "properties": {
@@ -560,9 +561,9 @@ class _Drafter:
 
     def _output(self, scope: Scope) -> JsonValue:
         made: JsonObject = {}
-        for text in self.answers:
-            for piece in re.split(r"(?i)\s*,\s*(?:and\s+)?|\s+and\s+", text):
-                self._answer(piece, scope, made)
+        found = re.split(r"(?i)\s*,\s*(?:and\s+)?|\s+and\s+", ", ".join(self.answers))
+        for piece in [*dict.fromkeys(found)][:_ANSWERS_MAX]:
+            self._answer(piece, scope, made)
         return made or None
 
     def _answer(self, text: str, scope: Scope, made: JsonObject) -> None:

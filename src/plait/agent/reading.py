@@ -354,7 +354,10 @@ class Reader:
             return self._special(text) or []
         made: list[Part] = []
         verb = ""
-        for piece in self._pieces(text):
+        # The text was counted as one; each of its pieces may become a step.
+        found = self._pieces(text)[: _CLAUSES_MAX + 1 - self._count]
+        self._count += max(len(found) - 1, 0)
+        for piece in found:
             own = self._special(piece)
             if own is not None:
                 made.extend(own)

@@ -56,6 +56,21 @@ def test_the_corpus_has_at_least_twenty_five_descriptions() -> None:
     assert len(CORPUS) >= 25
 
 
+@pytest.mark.parametrize(
+    "repeated",
+    ["get the order and ", "get the order whose status is paid and ", "ship the order. "],
+)
+def test_what_is_said_a_thousand_times_makes_a_hundred_steps(repeated: str) -> None:
+    made = draft_now((repeated * 1_000)[:16_000])
+    assert 50 < len(made["steps"]) <= 100
+
+
+def test_what_a_thousand_answers_name_is_looked_for_once() -> None:
+    said = "Get the order. Get the customer. Return "
+    made = draft_now(said + "the order and the customer and " * 400)
+    assert set(made["output"]) == {"order", "customer"}
+
+
 def test_parameters_are_bound_to_earlier_answers_by_name_and_schema() -> None:
     steps = steps_of(draft_now("Get the customer, create an order, then charge the card."))
     body = steps["create_order"]["request"]["body"]

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from plait.gateway.app import Gateway, GatewaySettings
+from plait.gateway.control.events import AGENT_FIRST_S, Events
 from plait.model.caller import LOCAL
 from plait.ports.journal import StoreUnavailable
 from plait.ports.platform import Order, Told
@@ -75,6 +76,35 @@ async def test_silence_is_broken_by_comments() -> None:
         client.send(request_bytes(EVENTS))
         assert b"200 OK" in await client.until(b": still here\n\n")
         assert await client.until(b": still here\n\n") == b": still here\n\n"
+
+
+async def test_an_agent_that_is_slow_to_refuse_refuses_all_the_same() -> None:
+    begun, over = asyncio.Event(), asyncio.Event()
+
+    async def refused() -> AsyncIterator[Told]:
+        await begun.wait()
+        if begun.is_set():
+            raise StoreUnavailable("it is gone")
+        yield FIRST
+
+    # Later than other streams wait for their first event.
+    asyncio.get_running_loop().call_later(0.4, begun.set)
+    with pytest.raises(StoreUnavailable):
+        await Events(over).reply(refused(), AGENT_FIRST_S)
+
+
+async def test_a_drain_does_not_wait_for_an_agent_s_first_event() -> None:
+    never, over = asyncio.Event(), asyncio.Event()
+
+    async def silent() -> AsyncIterator[Told]:
+        await never.wait()
+        yield FIRST
+
+    over.set()
+    async with asyncio.timeout(WAIT_S / 2):
+        reply = await Events(over).reply(silent(), WAIT_S * 10)
+    assert reply.stream is not None
+    assert [part async for part in reply.stream] == []
 
 
 async def test_a_drain_ends_streams_in_good_order() -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 from fastapi import Query, Request
 
 from plait.gateway.control import models
+from plait.gateway.control.events import AGENT_FIRST_S
 from plait.gateway.control.executions import LastEventId
 from plait.gateway.control.route import Answer, asked, by_name, told
 
@@ -34,7 +35,7 @@ async def chat(
     """
     ask = asked(request)
     chatting = ask.services.the_agent().chat(ask.caller, session_id, user_message)
-    return Answer(await ask.events.reply(chatting))
+    return Answer(await ask.events.reply(chatting, AGENT_FIRST_S))
 
 
 async def generate_workflow(
@@ -48,7 +49,7 @@ async def generate_workflow(
     ask = asked(request)
     agent = ask.services.the_agent()
     drafting = agent.generate(ask.caller, session_id, last_event_id)
-    return Answer(await ask.events.reply(drafting))
+    return Answer(await ask.events.reply(drafting, AGENT_FIRST_S))
 
 
 HANDLERS: Final = by_name(

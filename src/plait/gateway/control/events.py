@@ -28,6 +28,9 @@ HEARTBEAT_S: Final = 15.0
 # What is wrong with a request shows at once, or over the network nearly so; a stream with
 # nothing to tell yet begins when this is over.
 _FIRST_S: Final = 0.25
+# Of an agent that is first imported and reads its OpenAPI documents, or asks a model, the
+# client would wait for something to read anyway.
+AGENT_FIRST_S: Final = 10.0
 _UNFORESEEN: Final = "something went wrong inside; the server's log says what"
 _BEAT: Final = b": still here\n\n"
 EVENT_HEADERS: Final = (
@@ -49,20 +52,29 @@ class Events:
         self._is_over = is_over
         self._heartbeat_s = heartbeat_s
 
-    async def reply(self, told: AsyncIterator[Told]) -> Reply:
+    async def reply(self, told: AsyncIterator[Told], first_s: float = _FIRST_S) -> Reply:
         """Return the reply that tells of `told`, as it comes.
+
+        Args:
+            first_s: How long the reply waits for the first event, or for an error.
 
         Raises:
             PlaitError: What the service has against the request.
         """
         first = asyncio.ensure_future(_next(told))
+        ending = asyncio.ensure_future(self._is_over.wait())
+        wait_s = min(first_s, self._heartbeat_s)
         try:
-            await asyncio.wait((first,), timeout=_FIRST_S)
+            await asyncio.wait(
+                (first, ending), timeout=wait_s, return_when=asyncio.FIRST_COMPLETED
+            )
             if first.done() and first.exception() is not None:
                 await first
         except BaseException:
             await _close(told, first)
             raise
+        finally:
+            ending.cancel()
         return Reply(200, list(EVENT_HEADERS), stream=self._parts(told, first))
 
     async def _parts(
