@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.proof import hostile
+from tests.proof import fuzz, hostile
 from tests.proof.scorecard import Scale
 
 
@@ -11,3 +11,11 @@ def test_no_input_is_answered_with_what_the_document_does_not_tell() -> None:
     assert outcome.broken == []
     assert outcome.figures["operations"] > 30
     assert outcome.figures["inputs"] > 100
+
+
+def test_nothing_that_no_schema_would_make_breaks_anything() -> None:
+    outcome = fuzz.run(Scale(share=0.0))
+    assert outcome.broken == []
+    sent = [n for name, n in outcome.figures.items() if name.startswith("fuzzed: ")]
+    assert len(sent) == 6
+    assert min(sent) >= 12
