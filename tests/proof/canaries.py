@@ -21,15 +21,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import quote, urlencode
 
 import jwt
 
 from plait.assembly.stores import open_records
 from plait.assembly.tokens import users
+from plait.model.caller import LOCAL
 from plait.model.json import JsonObject
 from plait.security.keys import ApiKeys
+from plait.security.vault import KeyRing, StoredVault
 from plait.testing.upstream import Peer, Request, Upstream
 from plait.testing.upstream_scripts import reply
 from tests.acceptance.cli import plait
@@ -37,7 +39,7 @@ from tests.acceptance.gateways import ROOT, GatewayProcess, request_bytes, servi
 from tests.acceptance.test_webhooks import signed
 from tests.proof.deaths import read_histories
 from tests.proof.scorecard import Outcome, Scale
-from tests.proof.searching import Heard
+from tests.proof.searching import Heard, forms_of
 from tests.unit.gateway.wires import Answer
 
 CANARIES_MIN: Final = 50
@@ -242,11 +244,15 @@ class _Bait:
         """Note which canaries came, and answer as the request's path says."""
         said = request.head + request.body
         for name, core in self.house.canaries.items():
-            if core.encode() in said:
+            if any(form in said for form in forms_of(core)):
                 self.house.used(name)
         text = said.decode("utf-8", "replace")
         fate = request.target.split("/")[1].partition("?")[0]
-        if fate == "drop":
+        if fate == "token":
+            core = self.house.canary(f"fetched token {len(self.house.canaries)}")
+            token: JsonObject = {"access_token": core, "token_type": "Bearer"}
+            await reply(200, json=token)(peer, request)
+        elif fate == "drop":
             peer.reset()
         elif fate == "text":
             await reply(400, text.encode(), headers={"Content-Type": "text/plain"})(
@@ -436,6 +442,47 @@ class _Issuer(Kind):
                 house.used("issuer's token")
 
 
+class _Vault(Kind):
+    """Credentials of the vault, and the key that they are encrypted with."""
+
+    _FIELDS: ClassVar[dict[str, tuple[str, dict[str, str]]]] = {
+        "bearer": ("token", {}),
+        "basic": ("password", {"username": "ann"}),
+        "api_key": ("value", {"name": "X-Key", "in": "header"}),
+        "oauth2": ("client_secret", {"token_url": "http://bait/token", "client_id": "c"}),
+    }
+
+    async def prepare(self, house: House) -> None:
+        """Keep one of each type, with a workflow that shows it."""
+        core = house.canary("vault's key", "c4n4ry" + secrets.token_hex(13))
+        text = base64.b64encode(core.encode()).decode()
+        house.settings["PLAIT_VAULT_KEY"] = text
+        records = await open_records(house.place)
+        vault = StoredVault(records, KeyRing({"key": core.encode()}), _now_ms)
+        for kind, (secret, others) in self._FIELDS.items():
+            fields = {**others, secret: house.canary(f"credential {kind}")}
+            told = {"name": kind, "type": kind, "hosts": ["http://bait"], "fields": fields}
+            await vault.add(LOCAL, told)
+            request = {"method": "POST", "url": "http://bait/coded"}
+            step = {"id": "a", "type": "http", "credential": kind, "request": request}
+            document = {
+                "name": f"shows_{kind}",
+                "endpoint": {"method": "POST", "path": f"/shows/{kind}", "wait": "9s"},
+                "steps": [step],
+            }
+            file = house.folder / "documents" / f"shows_{kind}.json"
+            file.write_text(json.dumps(document))
+        await records.close()
+
+    async def use(self, house: House) -> None:
+        """Have each shown to the other side, which repeats it."""
+        for kind in self._FIELDS:
+            await house.ask(f"/shows/{kind}", "POST", body={})
+        shown = [f"credential {kind}" for kind in self._FIELDS]
+        if not house.unused.intersection(shown):
+            house.used("vault's key")
+
+
 class _Webhooks(Kind):
     """Secrets that sign webhooks."""
 
@@ -523,12 +570,12 @@ def _now_ms() -> int:
     return int(time.time() * 1000)
 
 
-# The vault of credentials belongs here as well, as one more class.
 KINDS: Final[tuple[type[Kind], ...]] = (
     _OfRequests,
     _Keys,
     _Users,
     _Issuer,
+    _Vault,
     _Webhooks,
     _Model,
     _Clients,
