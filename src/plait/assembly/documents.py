@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from plait.compile import Compiled, CompileErrors, compile_text
+from plait.compile import Alert, Compiled, CompileErrors, compile_alert, compile_text
 from plait.document import Catalog
+from plait.document.alert import is_alert
 from plait.document.limits import DEFAULT_LIMITS, SourceLimits
 from plait.model.caller import DEFAULT_TENANT
 from plait.model.diagnostic import Diagnostic, Severity
@@ -34,18 +35,20 @@ class LoadedFile:
 
     Attributes:
         name: Its path, as the user would write it.
-        compiled: What it holds; None when something is wrong with it.
+        compiled: The workflow in it; None when something is wrong with it.
+        alert: The alert in it, where it is none of a workflow.
         diagnostics: What is wrong; beside `compiled`, only warnings.
     """
 
     name: str
     compiled: Compiled | None
     diagnostics: tuple[Diagnostic, ...]
+    alert: Alert | None = None
 
     @property
     def has_errors(self) -> bool:
-        """True when it cannot be run."""
-        return self.compiled is None
+        """True when it cannot be run, or watched."""
+        return self.compiled is None and self.alert is None
 
     def findings(self) -> list[str]:
         """Return a line per diagnostic: `file:line:col: code message (hint)`."""
@@ -117,6 +120,8 @@ def load_document(
     except ValueError as error:
         return _unusable(name, UNREADABLE, f"cannot be read: {error}")
     try:
+        if is_alert(data):
+            return LoadedFile(name, None, (), compile_alert(data, name=name, limits=limits))
         compiled = compile_text(data, name=name, catalog=catalog, limits=limits)
     except CompileErrors as error:
         return LoadedFile(name, None, error.diagnostics)

@@ -216,4 +216,4 @@ def connection_limits(settings: Settings) -> HttpLimits:
 
 def deployments(files: Sequence[LoadedFile]) -> list[Loaded]:
     """Return what the gateway takes for each of `files`."""
-    return [loaded(file) for file in files]
+    return [loaded(file) for file in files if file.alert is None]

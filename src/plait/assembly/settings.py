@@ -487,6 +487,8 @@ class TelemetrySection(Section):
     JSON elsewhere."""
     access_log: bool = False
     """Write a line for every request, health and metrics left out."""
+    alerts_every: Duration = 10_000
+    """How often alert documents are looked at."""
     service_name: str = "plait"
     """What this process is called in traces."""
     traces_endpoint: Annotated[str, AfterValidator(_http_url)] | None = None

@@ -151,6 +151,7 @@ def _good(paths: Sequence[str], config: Path | None) -> list[LoadedFile]:
     broken = sum(file.has_errors for file in files)
     if broken:
         stop(f"{broken} of {len(files)} documents have errors; nothing was deployed")
+    files = [file for file in files if file.alert is None]  # `plait serve` watches those
     first: dict[str, str] = {}
     for file in files:
         name = _name(file)

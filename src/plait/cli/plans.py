@@ -45,6 +45,8 @@ def the_one(files: list[LoadedFile], path: str) -> tuple[LoadedFile, Compiled]:
     if len(files) != 1:
         stop(f"{path}: is a directory of {len(files)} documents; name one of them")
     loaded = files[0]
+    if loaded.alert is not None:
+        stop(f"{path}: is an alert, no workflow; `plait serve {path} …` watches it")
     if loaded.compiled is None:
         stop(*loaded.findings())
     return loaded, loaded.compiled

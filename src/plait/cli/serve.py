@@ -190,6 +190,11 @@ class _Service:
         build = serving.gateway if chosen.role is None else _roles().gateway
         self._gateway = gateway = build(self.settings, chosen.available, tell_key)
         report(gateway.deploy(serving.deployments(self._files)))
+        watched = [file.alert for file in self._files if file.alert is not None]
+        if watched:
+            importlib.import_module("plait.assembly.alerts").watch_alerts(
+                self.settings, chosen.available, gateway, watched
+            )
         return gateway
 
     def announce(self, listening: str) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -32,6 +32,8 @@ from plait.model.diagnostic import Diagnostic
 from plait.model.errors import PlaitError
 from plait.model.json import JsonObject
 from plait.model.place import pointer_to
+
+M = TypeVar("M", bound=BaseModel)
 
 _PYDANTIC_SUBJECT = re.compile(r"^(?:Input|String|List|Dictionary|Value) should")
 # Pydantic's kinds of errors, in words of the document.
@@ -58,6 +60,13 @@ def parse_document(source: Source, catalog: Catalog) -> Document:
         DocumentErrors: More is wrong than is worth listing.
     """
     return _Parser(source, catalog).document()
+
+
+def validated_as(model: type[M], source: Source) -> tuple[M | None, Found]:
+    """Return what `source` holds as a `model`, and what is wrong with its shape."""
+    parser = _Parser(source, Catalog(()))
+    made: M | None = parser.validated(model, source.value, ())
+    return made, parser.found
 
 
 class _Parser:

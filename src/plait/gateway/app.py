@@ -14,11 +14,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from prometheus_client import CollectorRegistry
 
+from plait.drivers.inputs import fitted
+from plait.drivers.journal import Start
 from plait.gateway.access import Access
 from plait.gateway.binding import METHODS_WITH_BODY
 from plait.gateway.body import JSON_DEPTH_MAX, body_type
@@ -58,6 +61,7 @@ from plait.kernel import Kernel
 from plait.model.errors import PlaitError
 from plait.model.json import JsonObject
 from plait.model.record import record
+from plait.operations.engine import UnknownWorkflow
 from plait.operations.keeper import Keeper
 from plait.operations.runs import Durable, Express, LocalRuns
 from plait.plan import Plan
@@ -71,6 +75,7 @@ logger = logging.getLogger("plait.gateway")
 FILES: Final = "files"
 STORED: Final = "store"
 
+_Act: TypeAlias = Callable[[], Awaitable[None]]
 _NOBODY = Identity("", "", ())
 _SHOWN_LENGTH_MAX = 200
 
@@ -182,6 +187,7 @@ class Gateway:
         self._entry = within(middleware, self._answer)
         self._on_close = on_close
         self._on_prepare = on_prepare
+        self._beside: list[tuple[_Act, _Act]] = []
         self._keeper = keeper
         self._follower = follower
         self._is_over = asyncio.Event()
@@ -425,6 +431,8 @@ class Gateway:
             await self._open_kept(keeper)
         if self._on_prepare is not None:
             await self._on_prepare()
+        for begin, _ in self._beside:
+            await begin()
 
     async def _open_kept(self, keeper: Keeper) -> None:
         if self._keeps:
@@ -450,6 +458,26 @@ class Gateway:
                 return one.trouble
         return None
 
+    def accompany(
+        self, begin: Callable[[], Awaitable[None]], close: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Await `begin` when it is prepared, and `close` before anything else closes."""
+        self._beside.append((begin, close))
+
+    async def start_workflow(self, name: str, start: Start) -> None:
+        """Start a durable execution of a workflow that is served, once for its key.
+
+        Raises:
+            UnknownWorkflow: None of that name is served.
+            StoreUnavailable: Nothing was begun, or nothing is known of it.
+            PlaitError: What else speaks against it.
+        """
+        plan, durable = self.plan_named(start.tenant, name), self._shared.durable
+        if plan is None or durable is None:
+            raise UnknownWorkflow(name)
+        fitting = replace(start, input=fitted(plan, start.input))
+        await durable.start(plan, fitting, 0, is_promotable=False)
+
     def begin(self) -> None:
         """Be ready: what /health/ready answers with 200."""
         self.state = "ready"
@@ -463,6 +491,8 @@ class Gateway:
 
     async def close(self) -> None:
         """Cancel what is done in the background, and let go of connections."""
+        for _, close in self._beside:
+            await close()
         await self._cache.close()
         if self._follower is not None:
             await self._follower.close()

@@ -121,6 +121,13 @@ METRICS: Final = (
     ),
     Metric("plait_store_up", GAUGE, (), "1 when the store answered when it was asked last"),
     Metric(
+        "plait_alerts",
+        GAUGE,
+        ("alert", "state"),
+        "1 for the state in which an alert is: `inactive`, `pending`, `firing`",
+        "where alert documents are served",
+    ),
+    Metric(
         "plait_policy_calls_total",
         COUNTER,
         ("policy", "name", "outcome"),

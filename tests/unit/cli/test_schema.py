@@ -22,11 +22,12 @@ from hypothesis import strategies as st
 from plait.assembly.connectors import built_in_connectors
 from plait.cli.schema import schema_text
 from plait.document import Catalog, DocumentErrors, parse_document
-from plait.document.schema import workflow_schema
+from plait.document.schema import alert_schema, workflow_schema
 from plait.document.source import read_source
 
 ROOT = Path(__file__).resolve().parents[3]
 PUBLISHED = ROOT / "schema" / "workflow.schema.json"
+PUBLISHED_ALERT = ROOT / "schema" / "alert.schema.json"
 CATALOG = Catalog(connector.step for connector in built_in_connectors())
 SCHEMA = workflow_schema(CATALOG)
 VALIDATOR = jsonschema_rs.Draft202012Validator(SCHEMA)
@@ -341,6 +342,16 @@ def findings(document: dict[str, Any]) -> list[str]:
     except DocumentErrors as error:
         return [finding.message for finding in error.diagnostics]
     return [finding.message for finding in found.in_order()]
+
+
+def test_the_published_schema_of_alerts_is_the_one_of_the_models() -> None:
+    assert PUBLISHED_ALERT.read_text("utf-8") == schema_text(alert_schema())
+    check = jsonschema_rs.Draft202012Validator(alert_schema())
+    examples = sorted((ROOT / "examples" / "alerts").glob("*.yaml"))
+    told = [read_source(path.read_bytes(), name=path.name).value for path in examples]
+    alerts = [one for one in told if isinstance(one, dict) and "alert" in one]
+    assert len(alerts) == 3
+    assert [one["alert"] for one in alerts if not check.is_valid(one)] == []
 
 
 def test_the_published_file_is_what_the_command_prints() -> None:

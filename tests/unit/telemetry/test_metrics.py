@@ -32,7 +32,9 @@ from plait.ports.journal import (
 )
 from plait.ports.observer import DURABLE, EXPRESS, About
 from plait.services.links import LinkMetrics
+from plait.stores.memory import MemoryRecords
 from plait.telemetry import catalogue
+from plait.telemetry.alerts import AlertBoard
 from plait.telemetry.metrics import OTHERS, ExecutionMetrics
 from plait.telemetry.store_metrics import StoreMetrics
 
@@ -142,12 +144,17 @@ async def test_what_is_stuck_in_the_store_is_told_from_what_waits_in_peace() -> 
     assert "plait_store_up 0.0" in generate_latest(registry).decode()
 
 
+async def never(*_: object) -> None:
+    """Nobody is told."""
+
+
 def families() -> dict[str, tuple[str, tuple[str, ...]]]:
     """Return what a gateway registers, by the names of the table: kind and labels."""
     registry = CollectorRegistry()
     ExecutionMetrics(registry)
     StoreMetrics(registry)
     Metrics(lambda: 0, registry)
+    AlertBoard([], MemoryRecords(), never, lambda: 0, "p1", registry)
     policies: Collector = PolicyMetrics(dict)
     links: Collector = LinkMetrics([])
     found: dict[str, tuple[str, tuple[str, ...]]] = {}
