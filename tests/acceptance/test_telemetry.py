@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.acceptance.cli import plait
 from tests.acceptance.gateways import GatewayProcess, serving
 from tests.acceptance.test_roles import role
 
@@ -110,3 +111,15 @@ async def test_a_served_platform_counts_and_logs_what_it_runs(
     assert (line["level"], line["code"]) == ("warning", "card.refused")
     assert (line["workflow"], line["trace_id"]) == ("pay", "a" * 32)
     assert not any("4242" in one for one in gateway.lines)
+
+
+async def test_a_project_that_cannot_be_told_is_refused_at_the_start(hello: Path) -> None:
+    settings = {"PLAIT_TELEMETRY_SENTRY": "nowhere", "PLAIT_SECRET_ODD": "no address"}
+    done = await plait("serve", str(hello), env=settings)
+    assert done.code == 2
+    assert "telemetry.sentry: there is no secret 'nowhere'" in done.err
+    settings["PLAIT_TELEMETRY_SENTRY"] = "odd"
+    done = await plait("serve", str(hello), env=settings)
+    assert done.code == 2
+    assert "'odd' is no address (DSN)" in done.err
+    assert "no address" not in done.err.replace("is no address", "")

@@ -21,6 +21,7 @@ _INSIDE = {
     "opentelemetry": "opentelemetry-sdk",
 }
 _TESTING = "src/plait/testing/"
+_SENTRY = "src/plait/telemetry/sentry.py"
 
 
 def packages_imported(modules: Iterable[Module]) -> dict[str, str]:
@@ -43,17 +44,19 @@ def packages_imported(modules: Iterable[Module]) -> dict[str, str]:
 
 
 def packages_asked_for() -> tuple[set[str], set[str]]:
-    """Return what Plait needs, and what its `testing` extra adds."""
+    """Return what Plait needs, and what its extras add."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extra = project["optional-dependencies"]["testing"]
+    extras = project["optional-dependencies"]
+    extra = [*extras["testing"], *extras["sentry"]]
     return set(map(_plain, project["dependencies"])), set(map(_plain, extra))
 
 
 def test_the_source_imports_what_the_project_asks_for_and_nothing_else() -> None:
     needed, extra = packages_asked_for()
     source = [m for m in modules() if in_src(m.path)]
-    shipped = packages_imported(m for m in source if not m.path.startswith(_TESTING))
-    testing = packages_imported(m for m in source if m.path.startswith(_TESTING))
+    optional = [m for m in source if m.path.startswith((_TESTING, _SENTRY))]
+    shipped = packages_imported(m for m in source if m not in optional)
+    testing = packages_imported(optional)
     assert {name: at for name, at in shipped.items() if name not in needed} == {}
     assert {name: at for name, at in testing.items() if name not in needed | extra} == {}
     assert needed - set(shipped) == set()

@@ -489,8 +489,11 @@ class TelemetrySection(Section):
     """Write a line for every request, health and metrics left out."""
     alerts_every: Duration = 10_000
     """How often alert documents are looked at."""
+    sentry: str = ""
+    """The name of the secret that holds the address (DSN) of a Sentry project, which is
+    told of errors of Plait's own. Needs `pip install plait[sentry]`. Default: nobody is."""
     service_name: str = "plait"
-    """What this process is called in traces."""
+    """What this process is called in traces, and by Sentry."""
     traces_endpoint: Annotated[str, AfterValidator(_http_url)] | None = None
     """Where spans are sent to, OTLP over HTTP: `http://collector:4318/v1/traces`. Default:
     nowhere, and none are made."""

@@ -45,6 +45,30 @@ def begin_logs(configured: Configured, stream: TextIO) -> None:
     )
 
 
+def begin_errors(configured: Configured) -> None:
+    """Tell Sentry what this process logs as an error, if the settings name a project.
+
+    Raises:
+        SettingsInvalid: The secret is not there, is no address, or the package is not.
+    """
+    own = configured.settings.telemetry
+    if not own.sentry:
+        return
+    address = configured.secrets.get(own.sentry)
+    if address is None:
+        raise SettingsInvalid([f"telemetry.sentry: there is no secret '{own.sentry}'"])
+    try:
+        sentry = importlib.import_module("plait.telemetry.sentry")
+    except ModuleNotFoundError as error:
+        reason = "telemetry.sentry: install it with `pip install plait[sentry]`"
+        raise SettingsInvalid([reason]) from error
+    try:
+        sentry.begin(address, own.service_name, partial(_masked, configured))
+    except ValueError as error:
+        text = f"telemetry.sentry: the secret '{own.sentry}' is no address (DSN)"
+        raise SettingsInvalid([text]) from error
+
+
 @record
 class Telemetry:
     """What hears of a process's requests and executions.

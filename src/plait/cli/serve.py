@@ -108,6 +108,10 @@ def command(
     if reload and not chosen.paths:
         stop("--reload: name the files or directories that it shall watch")
     telemetry.begin_logs(settings, sys.stderr)
+    try:
+        telemetry.begin_errors(settings)
+    except PlaitError as error:
+        give_up(error)
     if role in (None, "gateway"):
         _serve_gateway(chosen, reload=reload)
     elif role in _OTHERS:
