@@ -107,17 +107,21 @@ def command(
     chosen = _Chosen(settings, connectors(), paths or [], role)
     if reload and not chosen.paths:
         stop("--reload: name the files or directories that it shall watch")
-    telemetry.begin_logs(settings, sys.stderr)
-    try:
-        telemetry.begin_errors(settings)
-    except PlaitError as error:
-        give_up(error)
+    _begin_telemetry(settings)
     if role in (None, "gateway"):
         _serve_gateway(chosen, reload=reload)
     elif role in _OTHERS:
         _serve_role(chosen)
     else:
         stop(f"--role: unknown role '{role}'; known: gateway, {', '.join(_OTHERS)}")
+
+
+def _begin_telemetry(settings: Configured) -> None:
+    telemetry.begin_logs(settings, sys.stderr)
+    try:
+        telemetry.begin_errors(settings)
+    except PlaitError as error:
+        give_up(error)
 
 
 @record
