@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
 from plait.assembly.archives import archive_of_today
 from plait.assembly.connectors import (
@@ -24,7 +25,6 @@ from plait.assembly.policies import policed
 from plait.assembly.routing import CallsByKind
 from plait.assembly.settings import Settings
 from plait.assembly.sources import Configured
-from plait.assembly.telemetry import Telemetry
 from plait.connectors.egress import Egress, EgressPolicy, ResolveMap
 from plait.connectors.egress.resolver import Resolver
 from plait.document import Catalog
@@ -39,6 +39,9 @@ from plait.operations import Keeping, Sweeper
 from plait.plan import Plan
 from plait.ports.calls import Call, Calls
 from plait.ports.credentials import Credentials
+
+if TYPE_CHECKING:  # commands that run nothing need no metrics: 0.05 s to import
+    from plait.assembly.telemetry import Telemetry
 
 
 def catalog(connectors: Iterable[Available] | None = None) -> Catalog:
