@@ -1,4 +1,4 @@
-"""The payment in Python: one step, its key made of the order."""
+"""The payment in Python: one step behind a guard, its key made of the order."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from examples.patterns.calling import call
 from plait.patterns import Pipeline, Retry
+from plait.resilience import IdempotencyGuard
 
 
 @dataclass
@@ -26,11 +27,22 @@ class Paid:
     amount_cents: int
 
 
+# What failed is no answer: the next attempt asks the bank again.
+GUARD = IdempotencyGuard(
+    key=lambda key, _: key, ttl_s=24 * 3600, retry_on=Exception, name="payments"
+)
+
+
+@GUARD
+async def ask_bank(key: str, body: dict[str, Any]) -> Any:
+    """Ask for the money, once for each key."""
+    return await call("POST", "http://bank/payments", body, {"Idempotency-Key": key})
+
+
 async def pay(payment: Payment) -> Paid:
     """Take the money; every attempt, and every second click, has the same key."""
     body = {"card": payment.card, "amount_cents": payment.amount_cents}
-    key = {"Idempotency-Key": f"payment-of-{payment.order}"}
-    paid = await call("POST", "http://bank/payments", body, key)
+    paid = await ask_bank(f"payment-of-{payment.order}", body)
     return Paid(paid["id"], paid["amount_cents"])
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from plait.assembly.plugins import made
 from plait.assembly.settings import Settings
-from plait.drivers.policies import Answers, PolicedCalls, Shared
+from plait.drivers.policies import Answers, Onces, PolicedCalls, Shared
 from plait.drivers.policies.calls import UpstreamOf
 from plait.drivers.policies.resting import BackedStore, RestingStore
 from plait.ports.calls import Calls
@@ -31,19 +31,20 @@ def policed(
     if own.redis is None:
         answers = Answers(brought, bytes_max=own.cache_bytes_max)
         on_close = None if brought is None else brought.aclose
-        return PolicedCalls(calls, upstream_of, Shared(), answers, on_close)
+        return PolicedCalls(calls, upstream_of, Shared(), answers, Onces(), on_close)
     # Imported when it is asked for: the client takes a tenth of a second.
     room = importlib.import_module("plait.drivers.policies.redis")
     redis = room.SharedThroughRedis(own.redis, secrets or {})
     shared = Shared(kinds=redis.kinds)
+    answers, onces = redis.answers, redis.onces
     if brought is None:
-        return PolicedCalls(calls, upstream_of, shared, redis.answers, redis.close)
+        return PolicedCalls(calls, upstream_of, shared, answers, onces, redis.close)
 
     async def close() -> None:
         await brought.aclose()
         await redis.close()
 
-    return PolicedCalls(calls, upstream_of, shared, Answers(brought), close)
+    return PolicedCalls(calls, upstream_of, shared, Answers(brought), onces, close)
 
 
 def _brought(settings: Settings, secrets: Mapping[str, str]) -> Store | None:

@@ -233,11 +233,13 @@ def _redis_url(value: str) -> str:
 
 
 class ResilienceSection(Section):
-    """Policies around calls: circuit breakers, rate limits, cached answers."""
+    """Policies around calls: circuit breakers, rate limits, cached answers, calls that are
+    made once."""
 
     redis: Annotated[str, AfterValidator(_redis_url)] | None = None
     """A Redis through which processes share them: `redis://host:6379/0`. While it does not
-    answer, calls go through and nothing is cached. Default: each process has its own."""
+    answer, calls go through and nothing is cached, but calls that are to be made once are
+    refused. Default: each process has its own."""
     cache_bytes_max: Bytes = CACHE_BYTES_MAX
     """All answers together that a process caches in its memory (`cache` of steps)."""
     cache: str | None = None

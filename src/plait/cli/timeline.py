@@ -31,6 +31,11 @@ _CACHED: Final = {
     "stale": "cached, stale",
     "failed_over": "cached, as the call failed",
 }
+_ONCE: Final = {
+    "replayed": "called before under its key",
+    "shared": "called by another under its key",
+    "unkept": "its reply could not be kept under its key",
+}
 _BAR_CELLS_MIN: Final = 12
 _BAR_CELLS_MAX: Final = 60
 _NAME_CELLS_MAX: Final = 36
@@ -111,6 +116,9 @@ def _said(note: dict[str, Any]) -> str:
         return f"{note['calls']} calls, {end}"
     if note["policy"] == "batch":
         return f"one of {note['lookups']} lookups in one call"
+    if note["policy"] == "idempotency_key":
+        age = f", {format_ms(note['age_ms'])} ago" if "age_ms" in note else ""
+        return _ONCE[note["did"]] + age
     if note["policy"] != "cache":
         return f"waited {note['waited_ms']} ms for {note['policy']}"
     said = _CACHED[note["did"]]

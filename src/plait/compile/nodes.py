@@ -14,7 +14,7 @@ from plait.compile.hedges import hedge_of
 from plait.compile.jumps import targets_in
 from plait.compile.names import merged_headers
 from plait.compile.order import reversed_edges
-from plait.compile.policies import budget_of, policies_of
+from plait.compile.policies import Scopes, budget_of, policies_of
 from plait.compile.states import with_places
 from plait.compile.templates import StepTemplates, inherits
 from plait.document.retry import Retry
@@ -101,8 +101,19 @@ class NodeBuilder:
             options=with_places(self._document, step.parts.options or {}),
         )
 
-    def _scope_of(self, step: StepTree) -> str:
-        return f"{self._document.model.name}{pointer_to(*step.path)}"
+    def _scope_of(self, step: StepTree) -> Scopes:
+        """Name a step by its place, and by the ids that lead to it.
+
+        By ids it is the same one in a version where others stand before it.
+        """
+        value: Any = self._document.raw
+        ids: list[str | int] = []
+        for key in step.path:
+            value = value[key]
+            own = value.get("id") if isinstance(value, dict) else None
+            ids.append(own if isinstance(key, int) and isinstance(own, str) else key)
+        name = self._document.model.name
+        return Scopes(name + pointer_to(*step.path), name + pointer_to(*ids))
 
     def _headers_read(self, model: Step, ids: frozenset[str]) -> tuple[str, ...]:
         read = chain.from_iterable(self._headers.get(step_id, ()) for step_id in ids)

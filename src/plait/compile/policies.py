@@ -8,16 +8,25 @@ from plait.compile.effects import effect_of
 from plait.compile.findings import Findings
 from plait.compile.hedges import check_hedge
 from plait.compile.templates import POLICIES, StepTemplates, inherits
-from plait.document.policies import Batch, Bulkhead, Cache, CircuitBreaker, RateLimit
+from plait.document.policies import (
+    Batch,
+    Bulkhead,
+    Cache,
+    CircuitBreaker,
+    Once,
+    RateLimit,
+)
 from plait.document.retry import Retry
 from plait.document.step import StepSettings
 from plait.document.tree import Path, StepTree
 from plait.expression import Template
+from plait.model.record import record
 from plait.plan import (
     BatchPolicy,
     BreakerPolicy,
     BulkheadPolicy,
     CachePolicy,
+    OncePolicy,
     Policies,
     RateLimitPolicy,
     RetryBudget,
@@ -81,6 +90,11 @@ class PolicyChecker:
                 text = f"'{key}' protects an upstream, and '{kind}' steps call none"
                 hint = "give it to the calls inside, or to all under `defaults`"
                 self._findings.error("P023", text, hint, (*step.path, key), key=True)
+        if isinstance(step.raw.get("idempotency_key"), dict):
+            text = f"nothing is called once here: '{kind}' steps call no upstream"
+            hint = "give `once_for` to the calls inside"
+            path = (*step.path, "idempotency_key")
+            self._findings.error("P023", text, hint, path, key=True)
         for key in ("retry", "item_retry"):
             retry = getattr(step.model, key, None)
             if isinstance(retry, Retry) and "budget" in retry.model_fields_set:
@@ -101,13 +115,26 @@ class PolicyChecker:
         self._findings.error("P024", text, hint, path)
 
 
+@record
+class Scopes:
+    """Two names of one step, among all of all workflows.
+
+    Attributes:
+        place: For what may be forgotten when another version is deployed.
+        ids: For what must not.
+    """
+
+    place: str
+    ids: str
+
+
 def policies_of(
-    step: StepTree, defaults: StepSettings | None, templates: StepTemplates, scope: str
+    step: StepTree, defaults: StepSettings | None, templates: StepTemplates, scope: Scopes
 ) -> Policies | None:
     """Return what stands around the attempts of a call; None: nothing.
 
     Args:
-        scope: Names the step, among all of all workflows.
+        scope: Names the step.
     """
     model = step.model
 
@@ -117,11 +144,13 @@ def policies_of(
     cache, breaker, limit, bulkhead = (own(name) for name in POLICIES)
     if effect_of(step) != "read":
         cache = None  # a default, which is for those that it fits
-    if not any((cache, model.batch, breaker, limit, bulkhead)):
+    once = model.idempotency_key if isinstance(model.idempotency_key, Once) else None
+    if not any((cache, once, model.batch, breaker, limit, bulkhead)):
         return None
     keys = templates.policy_keys
     return Policies(
-        cache=None if cache is None else _cache(cache, keys, scope),
+        cache=None if cache is None else _cache(cache, keys, scope.place),
+        once=None if once is None else OncePolicy(once.once_for, scope.ids),
         batch=None if model.batch is None else _batch(model.batch),
         circuit_breaker=None if breaker is None else _breaker(breaker),
         rate_limit=None if limit is None else _limit(limit, keys),

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 
 from plait.compile.findings import Findings
 from plait.compile.names import NameChecker, View, visible
+from plait.document.policies import Once
 from plait.document.step import Step, StepSettings, TemplatePart
 from plait.document.tree import Path, StepTree
 from plait.expression import (
@@ -110,8 +111,12 @@ class StepTemplateCompiler:
         raw = step.raw
         if step.model.condition is not None:
             found.condition = self._setting("condition", view, check=_as_bool)
-        if step.model.idempotency_key is not None:
-            found.idempotency_key = self._setting("idempotency_key", view)
+        if step.model.key_template is not None:
+            inside = ("key",) if isinstance(step.model.idempotency_key, Once) else ()
+            path = (*step.path, "idempotency_key", *inside)
+            found.idempotency_key = self._checked(
+                step.model.key_template, path, view, check=_as_key
+            )
         if "output" in raw:
             found.output = self._setting("output", replace(view, own=visible(step)))
         if "fallback" in raw and step.fallback is None:
@@ -203,6 +208,12 @@ class StepTemplateCompiler:
 
 def _as_bool(template: Template) -> bool:
     return template.render_bool({})
+
+
+def _as_key(template: Template) -> None:
+    value = template.render({})
+    if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
+        raise ValueError("a key is text that is not empty, or a whole number")
 
 
 def _checked_value(check: Callable[[JsonValue], object], template: Template) -> object:

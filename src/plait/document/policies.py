@@ -1,5 +1,6 @@
-"""The settings of what stands around each attempt of a call: `cache`, `batch`, `hedge`,
-`circuit_breaker`, `rate_limit`, `bulkhead`, and the `budget` of `retry`.
+"""The settings of what stands around each attempt of a call: `cache`,
+`idempotency_key`, `batch`, `hedge`, `circuit_breaker`, `rate_limit`, `bulkhead`, and the
+`budget` of `retry`.
 
 Not here: where they may stand (plait.compile.policies), what they do
 (plait.drivers.policies).
@@ -10,7 +11,14 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
 
 from plait.document.error_words import WordMatch
 from plait.document.fields import DURATION_PATTERN, DurationMs, Span, Strict, Templated
@@ -140,6 +148,27 @@ class Batch(Strict):
     """Lookups in one call."""
     max_delay: Span = 2
     """How long the first one waits for others."""
+
+
+class Once(Strict):
+    """An idempotency key under which a call is made once, whoever asks."""
+
+    key: Annotated[str, Field(min_length=1)]
+    """The key: a template that yields text, or a whole number."""
+    once_for: Span = 86_400_000
+    """For so long who comes with the key is given the reply to the first call. Default
+    24h."""
+
+
+def _form(value: Any) -> str:
+    return "once" if isinstance(value, dict | Once) else "text"
+
+
+# Told apart, so that what is wrong with one is not reported of the other as well.
+IdempotencyKey: TypeAlias = Annotated[
+    Annotated[str, Field(min_length=1), Tag("text")] | Annotated[Once, Tag("once")],
+    Discriminator(_form),
+]
 
 
 class CircuitBreaker(Strict):

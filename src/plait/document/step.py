@@ -18,6 +18,8 @@ from plait.document.policies import (
     Cache,
     CircuitBreaker,
     Hedge,
+    IdempotencyKey,
+    Once,
     RateLimit,
 )
 from plait.document.retry import Retry
@@ -172,8 +174,9 @@ class Step(StepSettings):
     on_unknown: Literal["pause", "retry", "fail"] | None = None
     """When a worker died during an `unsafe` call: `pause` (default) until a person decides,
     `retry` it all the same, or `fail`."""
-    idempotency_key: str | None = None
-    """Sent with every attempt. Default for `keyed` calls: made from execution and step."""
+    idempotency_key: IdempotencyKey | None = None
+    """Sent with every attempt. Default for `keyed` calls: made from execution and step. As
+    `key` with `once_for`: the call is made once for all that ask under the key."""
     output: Templated = None
     """Reshapes the response; reads the step's own id."""
     disabled: bool = False
@@ -190,6 +193,12 @@ class Step(StepSettings):
     def problems(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
         """Yield what is wrong between keys: where, from the step, and in words."""
         yield from ()
+
+    @property
+    def key_template(self) -> str | None:
+        """The template of its idempotency key, however it is written."""
+        key = self.idempotency_key
+        return key.key if isinstance(key, Once) else key
 
     @property
     def jumps_to(self) -> str:

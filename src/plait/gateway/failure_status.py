@@ -4,7 +4,8 @@
 |---|---|
 | class `timeout` (`connector.timeout`, `step.timeout`, `execution.timeout`) | 504 |
 | `reply.invalid_header` of what the caller alone said | 400 |
-| `resilience.…` (circuit open, rate limited, bulkhead full), `limit.overload` | 503 |
+| `resilience.idempotency_conflict` | 409 |
+| other `resilience.…` (circuit open, rate limited, bulkhead full), `limit.overload` | 503 |
 | `connector.invalid_request` and its like, nothing sent: the input is at fault | 400 |
 | the same, of a request that reads neither the input nor another step | 500 |
 | the same after something was sent: an upstream's redirect is at fault | 502 |
@@ -39,6 +40,7 @@ _BY_CODE: Final = {
     "execution.cancelled": 503,
     "limit.overload": 503,
     "request.timeout": 504,
+    "resilience.idempotency_conflict": 409,
 }
 _BY_PREFIX: Final = {
     "connector": 502,

@@ -23,6 +23,7 @@ _UNSENDABLE = frozenset(
         "step.policy_key",
         "wait.duration",
         "foreach.items",
+        "resilience.idempotency_conflict",
     }
 )
 _STATUS = "connector.http."

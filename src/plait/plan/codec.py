@@ -25,6 +25,7 @@ from plait.plan.policies import (
     BulkheadPolicy,
     CachePolicy,
     HedgePolicy,
+    OncePolicy,
     Policies,
     RateLimitPolicy,
     RetryBudget,
@@ -186,6 +187,7 @@ _DEFAULTS: Final = {
         RateLimitPolicy,
         BulkheadPolicy,
         HedgePolicy,
+        OncePolicy,
     )
 }
 
@@ -211,6 +213,7 @@ _READERS: Final[dict[type, dict[str, Callable[[Any], Any]]]] = {
         "rate_limit": _part(RateLimitPolicy),
         "bulkhead": _part(BulkheadPolicy),
         "hedge": _part(HedgePolicy),
+        "once": _part(OncePolicy),
     },
     BatchPolicy: {},
     CachePolicy: {"key": _template, "user": _template},
@@ -218,6 +221,7 @@ _READERS: Final[dict[type, dict[str, Callable[[Any], Any]]]] = {
     RateLimitPolicy: {"key": _template},
     BulkheadPolicy: {"key": _template},
     HedgePolicy: {},
+    OncePolicy: {},
     Node: {
         "place": lambda c: Place(*c),
         "condition": _template,

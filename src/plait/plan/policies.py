@@ -116,6 +116,19 @@ class CachePolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class OncePolicy:
+    """How long what is asked for under one idempotency key is done once.
+
+    Attributes:
+        keep_ms: The reply is given again for so long.
+        scope: The step whose key it is, among all of all workflows.
+    """
+
+    keep_ms: int
+    scope: str
+
+
+@dataclass(frozen=True, slots=True)
 class HedgePolicy:
     """When another call is made because the one before is slow; one of the first two.
 
@@ -161,3 +174,4 @@ class Policies:
     rate_limit: RateLimitPolicy | None = None
     bulkhead: BulkheadPolicy | None = None
     hedge: HedgePolicy | None = None
+    once: OncePolicy | None = None

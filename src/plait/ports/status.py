@@ -155,6 +155,7 @@ _ROWS: Final[Mapping[str, Status]] = {
     "request.unauthenticated": _status("UNAUTHENTICATED"),
     "request.unsupported_media_type": _status("INVALID_ARGUMENT", 415),
     "resilience": _status("UNAVAILABLE", 503),
+    "resilience.idempotency_conflict": _status("ABORTED", 409),
     "service": _status("INTERNAL", 502),
     "service.absent": _status("UNIMPLEMENTED", 501),
     "service.timeout": _status("DEADLINE_EXCEEDED"),

@@ -62,6 +62,12 @@ class IdempotencyConflict(ResilienceError):
     code: ClassVar[str] = "resilience.idempotency_conflict"
 
 
+class IdempotencyUnavailable(ResilienceError):
+    """Nobody can tell whether the key's call was made; nothing was called."""
+
+    code: ClassVar[str] = "resilience.idempotency_unavailable"
+
+
 class EarlierCallFailed(ResilienceError):
     """The key's call was made before and has failed; nothing was called now.
 

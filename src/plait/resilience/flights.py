@@ -47,6 +47,10 @@ class Flights:
     def __len__(self) -> int:
         return len(self._under_way)
 
+    def __contains__(self, key: str) -> bool:
+        """Tell whether a call with this key is under way."""
+        return key in self._under_way
+
     async def call(
         self, key: str, function: Callable[..., Awaitable[Any]], /, *args: Any
     ) -> Any:

@@ -111,6 +111,14 @@ def test_it_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
         ([{"policy": "rate_limit", "waited_ms": 12}], "waited 12 ms for rate_limit"),
         ([{"policy": "cache", "did": "hit", "age_ms": 1500}], "cached, 1.5s old"),
         ([{"policy": "cache", "did": "hit"}], "cached"),
+        (
+            [{"policy": "idempotency_key", "did": "replayed", "age_ms": 1500}],
+            "called before under its key, 1.5s ago",
+        ),
+        (
+            [{"policy": "idempotency_key", "did": "shared"}],
+            "called by another under its key",
+        ),
         ([{"policy": "batch", "lookups": 9}], "one of 9 lookups in one call"),
         (
             [{"policy": "cache", "did": "stale", "age_ms": 70}],

@@ -95,6 +95,16 @@ def test_condition_and_settings_are_noted_in_few_words() -> None:
     assert node["notes"] == ["3 attempts", "500ms each", "2s", "fallback value", "optional"]
 
 
+def test_a_call_that_is_made_once_says_so() -> None:
+    step = call(
+        "a",
+        idempotency_key={"key": "a", "once_for": "24h"},
+        bulkhead={"max_concurrency": 4},
+    )
+    assert drawn(step)["nodes"][0]["notes"] == ["once in 1d", "4 at once"]
+    assert "once in 1d, 4 at once" in draw_mermaid(graph_of(plan_of(step)))
+
+
 def test_policies_are_noted_behind_the_rest_and_drawn_on_a_line_of_their_own() -> None:
     settings: dict[str, Any] = {
         "timeout": "2s",

@@ -10,6 +10,7 @@ from plait.plan import (
     BreakerPolicy,
     BulkheadPolicy,
     CachePolicy,
+    OncePolicy,
     Plan,
     Policies,
     RateLimitPolicy,
@@ -60,6 +61,16 @@ def lines(policy: str) -> list[str]:
         ("cache: {ttl: 0s}", "a millisecond or more"),
         ("cache: {ttl: 5}", "a duration is text"),
         ("cache: {ttl: 5s, stale_if_error: -1s}", "'stale_if_error': "),
+        ("idempotency_key: {}", "missing key 'key'"),
+        ("idempotency_key: {key: ''}", "'key': should have at least 1 character"),
+        ("idempotency_key: {key: 5}", "'key': should be text"),
+        ("idempotency_key: {key: '${[1]}'}", "P017 'key' reads nothing"),
+        ("idempotency_key: {key: '${nobody.x}'}", "P001"),
+        ("idempotency_key: {key: a, once_for: -1s}", "'once_for': '-1s' is not a duration"),
+        ("idempotency_key: {key: a, once_for: 0s}", "a millisecond or more"),
+        ("idempotency_key: {key: a, ttl: 1h}", "D101 unknown key 'ttl'"),
+        ("idempotency_key: ''", "should have at least 1 character"),
+        ("idempotency_key: [a]", "'idempotency_key': should be text"),
         ("batch: {}", "missing key 'over'"),
         ("batch: {over: ids}", "P028 there is no list at 'ids' in the request"),
         ("batch: {over: ids, max_size: 0}", "'max_size': should be greater"),
@@ -98,6 +109,34 @@ def test_p023_only_calls_have_an_upstream(key: str) -> None:
     ]
     child = f"- {{id: s, type: workflow, request: {{name: x}}, {key}: {settings}}}"
     assert "P023" in lines_of_steps(child)[0]
+
+
+@pytest.mark.parametrize("kind", ["set, value: 1", "workflow, request: {name: x}"])
+def test_p023_only_calls_are_made_once(kind: str) -> None:
+    (line, *_) = lines_of_steps(f"- {{id: s, type: {kind}, idempotency_key: {{key: a}}}}")
+    name = kind.split(",")[0]
+    text = f"P023 nothing is called once here: '{name}' steps call no upstream"
+    assert text in line
+    assert lines_of_steps("- {id: s, type: set, value: 1, idempotency_key: a}") == []
+
+
+def test_a_key_that_is_used_once_names_its_step_by_ids() -> None:
+    text = """\
+name: w
+steps:
+  - id: both
+    type: parallel
+    branches:
+      left:
+        steps:
+          - {id: pay, type: http, request: {url: http://h/x}, idempotency_key: {key: a}}
+"""
+    plan = plan_of(text)
+    assert load_plan(dump_plan(plan)) == plan
+    (node,) = plan.scope.nodes[0].scopes["left"].nodes
+    assert node.idempotency_key is not None
+    said = Policies(once=OncePolicy(86_400_000, "w/steps/both/branches/left/steps/pay"))
+    assert node.policies == said
 
 
 def test_p023_a_budget_is_of_an_upstream() -> None:

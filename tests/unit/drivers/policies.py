@@ -15,6 +15,7 @@ from plait.compile.compiler import compile_text
 from plait.drivers.inline import InlineDriver, Result, Start
 from plait.drivers.policies import PolicedCalls
 from plait.kernel import Kernel
+from plait.model.caller import DEFAULT_TENANT
 from plait.plan import Plan
 from plait.testing.upstream import Upstream
 
@@ -31,10 +32,10 @@ class Bench:
         self._driver = driver
         self._count = 0
 
-    async def run(self, text: str, **given: Any) -> Result:
+    async def run(self, text: str, *, tenant: str = DEFAULT_TENANT, **given: Any) -> Result:
         """Run a document once, in express mode."""
         self._count += 1
-        start = Start(f"e{self._count}", given)
+        start = Start(f"e{self._count}of{id(self)}", given, tenant=tenant)
         return await self._driver.run(Kernel(plan_of(text)), start)
 
     def told(self, policy: str, name: str = "http://service:80") -> dict[str, Any]:

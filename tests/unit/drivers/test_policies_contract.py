@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
+from itertools import count
 
 import pytest
 
@@ -17,6 +18,7 @@ from plait.plan import (
     BreakerPolicy,
     BulkheadPolicy,
     CachePolicy,
+    OncePolicy,
     Policies,
     RateLimitPolicy,
     RetryBudget,
@@ -43,6 +45,7 @@ class PolicedStage(HttpStage):
     def __init__(self, upstream: Upstream, policies: Policies) -> None:
         super().__init__(upstream)
         self._policies = policies
+        self._numbers = count()
         self.calls = PolicedCalls(HttpCalls(), lambda call: upstream_of(call.request))  # type: ignore[assignment]
 
     def answered(self, value: JsonValue) -> Call:
@@ -55,7 +58,11 @@ class PolicedStage(HttpStage):
         return self._policed(super().unanswered(timeout_ms=timeout_ms))
 
     def _policed(self, call: Call) -> Call:
-        return replace(call, policies=CallPolicies(self._policies, {}, RETRY, None))
+        asked = CallPolicies(self._policies, {}, RETRY, None)
+        key = call.idempotency_key
+        if self._policies.once is not None:
+            key = f"key-{next(self._numbers)}"
+        return replace(call, policies=asked, idempotency_key=key)
 
 
 @asynccontextmanager
@@ -81,6 +88,12 @@ class TestCallsThroughGates(CallsSuite):
 
 class TestCachedCalls(TestCallsThroughGates):
     policies = replace(GATES, cache=CachePolicy(1))
+
+
+class TestCallsMadeOnce(TestCallsThroughGates):
+    """Each call has a key of its own."""
+
+    policies = replace(GATES, once=OncePolicy(60_000, "w/step"))
 
 
 class TestCallsInLine(TestCallsThroughGates):

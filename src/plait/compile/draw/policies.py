@@ -15,6 +15,8 @@ def policy_notes(node: Node) -> Iterator[str]:
         return
     if policies.cache is not None:
         yield f"cached {format_ms(policies.cache.ttl_ms)}"
+    if policies.once is not None:
+        yield f"once in {format_ms(policies.once.keep_ms)}"
     if policies.batch is not None:
         yield f"batches of {policies.batch.size_max}"
     if policies.hedge is not None:

@@ -34,8 +34,8 @@ class HttpStep(Step):
 
     @model_validator(mode="after")
     def _sendable(self) -> HttpStep:
-        if self.idempotency_key is not None:
-            check_key(self.idempotency_key)
+        if self.key_template is not None:
+            check_key(self.key_template)
         return self
 
     def parts(self, raw: JsonObject) -> Parts:

@@ -7,6 +7,7 @@ retries are paid from. docs/patterns/README.md has the order.
 
 from plait.drivers.policies.cached import Answers
 from plait.drivers.policies.calls import PolicedCalls
+from plait.drivers.policies.once import Onces
 from plait.drivers.policies.shared import Shared
 
-__all__ = ["Answers", "PolicedCalls", "Shared"]
+__all__ = ["Answers", "Onces", "PolicedCalls", "Shared"]

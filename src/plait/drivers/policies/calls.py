@@ -25,6 +25,7 @@ from plait.drivers.policies.batched import Batches
 from plait.drivers.policies.cached import Answers, CachedCall, key_of
 from plait.drivers.policies.gates import End, Gate, Given, Token
 from plait.drivers.policies.hedged import HedgedCall
+from plait.drivers.policies.once import Onces
 from plait.drivers.policies.shared import Shared
 from plait.drivers.policies.verdicts import (
     is_uncalled,
@@ -57,6 +58,7 @@ class PolicedCalls:
         upstream_of: Tells whose policies a call is under.
         shared: The policies of the process.
         answers: Its cached answers.
+        onces: Its calls that are made once.
         on_close: Awaited last: closes what the policies are shared through.
     """
 
@@ -66,6 +68,7 @@ class PolicedCalls:
         upstream_of: UpstreamOf,
         shared: Shared | None = None,
         answers: Answers | None = None,
+        onces: Onces | None = None,
         on_close: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._calls = calls
@@ -75,6 +78,7 @@ class PolicedCalls:
         self._batches = Batches()
         self._in_line: set[_Attempt] = set()
         self._answers = answers if answers is not None else Answers()
+        self._onces = onces if onces is not None else Onces()
         self.shared = shared if shared is not None else Shared()
 
     def start(self, call: Call, done: Done) -> CallHandle:
@@ -95,7 +99,15 @@ class PolicedCalls:
         return cached
 
     def _inside(self, upstream: str, call: Call, done: Done) -> CallHandle:
-        """Make a call that no cache answers: with others, or by itself."""
+        """Make a call that no cache answers: once, where it is to be made once."""
+        asked = call.policies
+        once = asked.policies.once if asked is not None and asked.policies else None
+        if once is None or call.idempotency_key is None:
+            return self._together(upstream, call, done)
+        return self._onces.start(once, call, done, partial(self._together, upstream))
+
+    def _together(self, upstream: str, call: Call, done: Done) -> CallHandle:
+        """Make a call with others, or by itself."""
         asked = call.policies
         batch = asked.policies.batch if asked is not None and asked.policies else None
         if batch is None:
@@ -134,7 +146,11 @@ class PolicedCalls:
 
     def snapshot(self) -> JsonObject:
         """Return what the policies hold now and did so far, for metrics."""
-        others = {"cache": self._answers.snapshot(), "batch": self._batches.snapshot()}
+        others = {
+            "cache": self._answers.snapshot(),
+            "idempotency_key": self._onces.snapshot(),
+            "batch": self._batches.snapshot(),
+        }
         return {
             **self.shared.snapshot(),
             **{policy: told for policy, told in others.items() if told},
@@ -144,6 +160,7 @@ class PolicedCalls:
         """See plait.ports.calls.Calls."""
         for attempt in list(self._in_line):
             attempt.cancel()
+        await self._onces.close()
         await self._answers.close()
         await self._calls.close()
         if self._on_close is not None:

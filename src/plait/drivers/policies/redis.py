@@ -1,7 +1,8 @@
-"""Policies that all processes on one Redis share: breakers, limits, cached answers.
+"""Policies that all processes on one Redis share: breakers, limits, replies.
 
 Rule 1. While Redis does not answer calls go through, and nothing is cached: an outage of
-        Redis is none of the upstream's. After a question without an answer nobody asks for
+        Redis is none of the upstream's. Calls that are to be made once are refused: nobody
+        could tell whether they were. After a question without an answer nobody asks for
         a second, so that calls do not wait for it one by one.
 Rule 2. What is kept there holds no secret, and no name of a key: keys are hashed.
 Rule 3. Bulkheads are each process's own: they bound what it holds itself.
@@ -29,12 +30,14 @@ from plait.drivers.policies.gates import (
     breaker_settings,
     verdict_of,
 )
+from plait.drivers.policies.once import Onces
 from plait.drivers.policies.resting import REST_S, ReplyCodec, RestingStore
 from plait.drivers.policies.shared import Kinds, said_of
 from plait.model.json import JsonObject
 from plait.plan import BreakerPolicy, RateLimitPolicy
 from plait.resilience import RateLimited
 from plait.resilience.cache.redis import RedisStore
+from plait.resilience.idempotency.redis import RedisIdempotencyStore
 from plait.resilience.rate_limit.redis import RedisRateLimiter, redis_rate_limiter
 from plait.resilience.redis_breaker import UNCOUNTED, RedisCircuitBreaker
 
@@ -54,6 +57,7 @@ class SharedThroughRedis:
     Attributes:
         kinds: Makes gates.
         answers: The cached answers.
+        onces: The calls that are made once.
     """
 
     def __init__(self, url: str, secrets: Mapping[str, str]) -> None:
@@ -76,6 +80,7 @@ class SharedThroughRedis:
         )
         store = RedisStore(self._client, codec=ReplyCodec(secrets))
         self.answers = Answers(RestingStore(store))
+        self.onces = Onces(RedisIdempotencyStore(self._client), secrets)
 
     def _breaker_gate(self, name: str, _: str, given: BreakerPolicy) -> _BreakerGate:
         gate = _BreakerGate(self._client, name, given, self._settling)

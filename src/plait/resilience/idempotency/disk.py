@@ -47,9 +47,10 @@ class SqliteIdempotencyStore:
 
         def step(connection: sqlite3.Connection) -> Record:
             now = self._now()
-            find = "SELECT state, request, data, ends_at FROM records WHERE key = ?"
+            find = "SELECT state, request, data, ends_at, owner FROM records WHERE key = ?"
             row = connection.execute(find, (name,)).fetchone()
-            if row is not None and now < row[3]:
+            is_own = row is not None and (row[0], row[4]) == (State.PENDING, owner)
+            if row is not None and now < row[3] and not is_own:
                 return Record(State(row[0]), row[1], row[2], row[3] - now)
             _sweep(connection, now)
             new = (name, State.PENDING.value, owner, request, b"", now + pending_s)

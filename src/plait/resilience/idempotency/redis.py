@@ -16,8 +16,10 @@ from plait.resilience.idempotency.store import Record, State
 _BEGIN: Final = """
 local left_ms = redis.call('PTTL', KEYS[1])
 if left_ms > 0 then
-  local kept = redis.call('HMGET', KEYS[1], 'state', 'request', 'data')
-  return {kept[1], kept[2], kept[3], left_ms}
+  local kept = redis.call('HMGET', KEYS[1], 'state', 'request', 'data', 'owner')
+  if kept[1] ~= 'pending' or kept[4] ~= ARGV[1] then
+    return {kept[1], kept[2], kept[3], left_ms}
+  end
 end
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'state', 'pending', 'owner', ARGV[1], 'request', ARGV[2],

@@ -41,7 +41,10 @@ class IdempotencyStore(Protocol):
     """Records by key."""
 
     async def begin(self, key: str, owner: str, request: str, pending_s: float) -> Record:
-        """Write `pending` for `owner`, and answer BEGUN; or answer what stands there."""
+        """Write `pending` for `owner`, and answer BEGUN; or answer what stands there.
+
+        A claim of the same `owner` is taken again: who it was died, and is back.
+        """
         ...
 
     async def finish(
