@@ -9,7 +9,7 @@ from typing import Any
 
 from plait.model.json import JsonValue
 from plait.testing.upstream import Peer, Request, Upstream
-from plait.testing.upstream_scripts import in_turn, reply
+from plait.testing.upstream_scripts import after, in_turn, reply
 from tests.conformance.journal.servers import PrivateServer
 from tests.unit.drivers.policies import Bench, bench, plan_of, said_by, step
 
@@ -117,6 +117,56 @@ async def test_answers_are_shared_with_the_secrets_masked(
         assert said_by(result)[0]["did"] == "hit"
         for key in await client.keys("plait:cache:*"):
             assert b"s3cr3t-token" not in await client.get(key)
+
+
+ONCE = 'idempotency_key: {key: "pay-${input.order}"}'
+
+
+async def test_processes_make_one_call_under_a_key(
+    client: Any, shared_redis: PrivateServer
+) -> None:
+    answered = asyncio.Event()
+    said: JsonValue = {"you": "Bearer s3cr3t-token"}
+    async with (
+        Upstream(after(answered, reply(json=said))) as service,
+        two(shared_redis, service) as (one, other),
+    ):
+        both = [process.run(step(ONCE), order="o-1") for process in (one, other)]
+        running = [asyncio.create_task(run) for run in both]
+        await service.until_requests(1)
+        answered.set()
+        results = await asyncio.gather(*running)
+        later = await other.run(step(ONCE), order="o-1")
+        assert [code_of(result) for result in (*results, later)] == [None] * 3
+        assert len(service.requests) == 1
+        dids = [note["did"] for result in results for note in said_by(result)]
+        assert dids == ["replayed"]
+        kept = await client.keys("plait:idempotency:*")
+        assert len(kept) == 1
+        assert b"o-1" not in kept[0]
+        assert b"s3cr3t-token" not in await client.hget(kept[0], "data")
+
+
+async def test_a_process_whose_call_failed_leaves_the_key_to_others(
+    client: Any, shared_redis: PrivateServer
+) -> None:
+    async with (
+        Upstream(in_turn(DOWN, OK)) as service,
+        two(shared_redis, service) as (one, other),
+    ):
+        assert code_of(await one.run(step(ONCE), order=1)) == "connector.http.503"
+        assert not await client.keys("plait:idempotency:*")
+        assert code_of(await other.run(step(ONCE), order=1)) is None
+
+
+async def test_without_redis_nothing_is_made_that_is_to_be_made_once() -> None:
+    nobody = {"resilience": {"redis": "redis://127.0.0.1:1/0"}}
+    async with Upstream(OK) as service, bench(service, **nobody) as process:
+        result = await process.run(step(ONCE), order=1)
+        assert code_of(result) == "resilience.idempotency_unavailable"
+        assert result.failure is not None
+        assert not result.failure.sent
+        assert not service.requests
 
 
 async def test_without_redis_calls_go_through() -> None:
