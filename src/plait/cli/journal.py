@@ -50,7 +50,8 @@ def verify(
         typer.Option(
             "--repair",
             help="Make anew what the store derives from executions that are whole: lists, "
-            "tags, keys, places in lanes. Never changes a row's facts or a history.",
+            "tags, keys, places in lanes, SQLite's indexes. Never changes a row's facts or "
+            "a history.",
         ),
     ] = False,
     as_json: JsonOption = False,

@@ -21,7 +21,7 @@ from plait.model.record import record
 from plait.operations.archive import line_of
 from plait.operations.checking import Checker
 from plait.operations.course import Hand
-from plait.ports.derived import Derived, StoreInconsistent
+from plait.ports.derived import Derived, Difference, Indexed, StoreInconsistent
 from plait.ports.journal import Search, StoreUnavailable, Summary, UnknownExecution
 from plait.ports.upkeep import Upkeep
 
@@ -119,6 +119,10 @@ async def verify_all(
         repairs: Make anew what the store derives from the executions that are whole.
     """
     checker, damaged = Checker(hand), set[str]()
+    # First: executions are found, and all that is derived compared, by means of indexes.
+    if repairs and not ids and isinstance(hand.store, Indexed):
+        for one in await hand.store.rebuild():
+            yield _of(one)
     async for execution_id in _each(ids) if ids else _all_ids(hand.store):
         checked = await _checked(hand.store, checker, execution_id)
         if checked.code not in (None, MessageUnreadable.code):
@@ -140,10 +144,14 @@ async def _problems(
             yield Checked(None, "store.damaged", problem)
     if isinstance(store, Derived):
         for one in await store.differences(mends=repairs, unsure=damaged):
-            found = StoreInconsistent(one)
-            reason = one.reason if one.is_mended else str(found)
-            whose = (one.lane, one.is_mended)
-            yield Checked(one.execution_id, found.code, reason, *whose)
+            yield _of(one)
+
+
+def _of(difference: Difference) -> Checked:
+    found = StoreInconsistent(difference)
+    reason = difference.reason if difference.is_mended else str(found)
+    whose = (difference.lane, difference.is_mended)
+    return Checked(difference.execution_id, found.code, reason, *whose)
 
 
 async def _checked(store: Store, checker: Checker, execution_id: str) -> Checked:

@@ -63,3 +63,19 @@ class Derived(Protocol):
             StoreUnavailable: What was not mended by then is as it was.
         """
         ...
+
+
+@runtime_checkable
+class Indexed(Protocol):
+    """Keeps indexes of its own over its tables, and can make them anew."""
+
+    async def rebuild(self) -> list[Difference]:
+        """Rebuild the indexes that are not what their tables say; return which those were.
+
+        No table is changed. Where a table is damaged, or an index may tell of rows that its
+        table has lost, all stays as it is.
+
+        Raises:
+            StoreUnavailable: What was not rebuilt by then is as it was.
+        """
+        ...

@@ -35,7 +35,7 @@ from plait.ports.leases import Claimed
 from plait.stores.damaged import filled
 from plait.stores.derived import compared
 from plait.stores.faults import StoreDamaged
-from plait.stores.sqlite import derived, jobs, searches, upkeep
+from plait.stores.sqlite import derived, indexes, jobs, searches, upkeep
 from plait.stores.sqlite.backup import backup
 from plait.stores.sqlite.database import opened
 from plait.stores.sqlite.payloads import Payloads
@@ -199,6 +199,10 @@ class SqliteStore:
     async def check(self) -> list[str]:
         """See plait.ports.upkeep.Upkeep."""
         return await asyncio.to_thread(upkeep.check, self._path)
+
+    async def rebuild(self) -> list[Difference]:
+        """See plait.ports.derived.Indexed."""
+        return await asyncio.to_thread(indexes.rebuild, self._path)
 
     async def differences(
         self, *, mends: bool = False, unsure: Collection[str] = ()

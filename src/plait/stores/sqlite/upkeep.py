@@ -17,6 +17,7 @@ from typing import Any, Final
 from plait.ports.journal import Summary
 from plait.stores.damaged import whole_of
 from plait.stores.parents import DEPTH_MAX
+from plait.stores.sqlite import indexes
 from plait.stores.sqlite.database import connect
 from plait.stores.sqlite.faults import fault
 from plait.stores.sqlite.records import damaged_records
@@ -58,10 +59,7 @@ def check(path: Path) -> list[str]:
     """See plait.ports.upkeep.Upkeep.check."""
     connection = connect(path)
     try:
-        # The quick check does not compare tables with their indexes: a page of zeros in the
-        # place of an index would hide every execution from it.
-        rows = connection.execute(f"PRAGMA integrity_check({_PROBLEMS_MAX})").fetchall()
-        problems = [row[0] for row in rows if row[0] != "ok"]
+        problems = [_with_remedy(one) for one in indexes.problems(connection)]
         if not problems:
             damaged = islice(damaged_records(connection), _PROBLEMS_MAX)
             problems = [*_disagreements(connection), *damaged]
@@ -70,6 +68,13 @@ def check(path: Path) -> list[str]:
         return [str(fault(path, error))]
     finally:
         connection.close()
+
+
+def _with_remedy(problem: str) -> str:
+    is_index = indexes.index_of(problem) is not None
+    return (
+        f"{problem}; `plait journal verify --repair` rebuilds it" if is_index else problem
+    )
 
 
 def _disagreements(connection: Connection) -> list[str]:
