@@ -30,6 +30,8 @@ from plait.testing.journal_suite import JournalSuite
 from plait.testing.store_suite import (
     ANN,
     AT_ONCE,
+    BOB,
+    LATER_MS,
     NOW_MS,
     OpenStore,
     append_to,
@@ -135,6 +137,58 @@ async def test_a_lost_page_of_large_values_stops_only_whose_they_are() -> None:
         with pytest.raises(StoreDamaged):
             await store.read("x2")
         await store.close()
+
+
+@pytest.mark.parametrize("table", ["standings", "executions"])
+async def test_a_page_that_cannot_be_read_stops_only_who_stands_in_it(
+    table: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = [f"x{number}" for number in range(200)]
+    with postgres(fsync="off") as server:
+        store = await PostgresStore.open(postgres_url(server))
+        await store.join(ANN)
+        for name in names:
+            await store.create(new(name), [entry()], AT_ONCE, ANN)
+        await store.beat(ANN, NOW_MS, LATER_MS)
+        await store.post(Message("m1", "x0", b"{}"))
+        await store.close()
+        lost = await without_block(server, table, 1)
+        assert 0 < len(lost) < 150
+        store = await PostgresStore.open(postgres_url(server))
+        await store.join(BOB)
+        now_ms = LATER_MS + 1
+        assert await store.beat(BOB, now_ms, 2 * now_ms) == []
+        claimed = await store.claim(BOB, now_ms, 1_000)
+        assert {one.new.execution_id for one in claimed.executions} == {*names} - lost
+        await store.append(append_to(claimed.executions[-1], "on"))
+        again = await store.claim(BOB, now_ms, 1_000)
+        assert (again.executions, again.next_wake_at_ms) == ([], None)
+        (heard,) = await store.beat(BOB, now_ms, 2 * now_ms)
+        assert heard.execution_id == "x0"
+        logged = [one for one in caplog.messages if "cannot be read" in one]
+        assert len(logged) == (table == "standings")
+        assert await store.check() == [f"block 1 of the table {table} cannot be read"]
+        assert (None, "store.damaged") in await damages(store)
+        await store.close()
+
+
+async def without_block(server: PrivateServer, table: str, block: int) -> set[str]:
+    """Overwrite a block with what is no page; return the ids of whose rows stood in it."""
+    connection = await asyncpg.connect(postgres_address(server))
+    file = await connection.fetchval(f"SELECT pg_relation_filepath('plait.{table}')")
+    folder = Path(await connection.fetchval("SHOW data_directory"))
+    number = "number" if table == "executions" else "execution"
+    rows = await connection.fetch(
+        f"SELECT id FROM plait.executions WHERE number IN (SELECT {number}"
+        f" FROM plait.{table} WHERE ctid >= '({block},0)' AND ctid < '({block + 1},0)')"
+    )
+    await connection.close()
+    server.stop()
+    with open(folder / file, "r+b") as data:
+        data.seek(block * 8_192)
+        data.write(b"\xff" * 8_192)
+    server.start()
+    return {row[0] for row in rows}
 
 
 class TestDerived(DerivedSuite):

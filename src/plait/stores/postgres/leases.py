@@ -9,6 +9,7 @@ from typing import Any, Final
 from plait.ports.journal import LostRace, Message, Summary, UnknownExecution
 from plait.ports.leases import Claimed
 from plait.stores.damaged import whole_of
+from plait.stores.postgres.pages import Pages
 from plait.stores.postgres.rows import COLUMNS, SELECT, one_by_one, summary_of
 from plait.stores.postgres.server import DAMAGED, fetch
 from plait.stores.postgres.session import lock_of
@@ -43,7 +44,7 @@ UPDATE standings SET owner = NULL WHERE owner = ANY (ARRAY(
 """
 _MESSAGES: Final = """
 WITH told AS (
-    SELECT s.execution FROM standings s WHERE s.owner = $1 AND s.execution = ANY (ARRAY(
+    SELECT s.execution FROM {pages} s WHERE s.owner = $1 AND s.execution = ANY (ARRAY(
         SELECT DISTINCT execution FROM messages WHERE NOT is_heard
     ))
 )
@@ -51,6 +52,15 @@ SELECT m.id, (SELECT e.id FROM executions e WHERE e.number = m.execution), m.bod
 FROM messages m
 WHERE NOT m.is_heard AND m.execution = ANY (ARRAY(SELECT execution FROM told))
 ORDER BY m.number
+"""
+# The same by the pages that can be read: see plait.stores.postgres.pages.
+_DEAD: Final = """
+SELECT s.execution, s.owner FROM {pages} s WHERE s.owner IS NOT NULL
+AND NOT EXISTS (SELECT FROM workers w WHERE w.id = s.owner)
+"""
+_FREE_THESE: Final = """
+UPDATE standings s SET owner = NULL FROM unnest($1::bigint[], $2::text[]) d (number, owner)
+WHERE s.execution = ANY ($1) AND s.execution = d.number AND coalesce(s.owner, '') = d.owner
 """
 
 _IS_FREE: Final = "s.status = 'running' AND s.owner IS NULL AND s.lane_state < 2"
@@ -106,6 +116,24 @@ SELECT {COLUMNS} FROM held s JOIN executions e ON e.number = s.execution
     AND e.number = ANY (ARRAY(SELECT execution FROM held))
 ORDER BY coalesce(s.wake_at_ms, 0), s.execution
 """
+# Whose turn it is among workflows does not count here.
+_DUE_BY_PAGES: Final = f"""
+SELECT s.execution FROM {{pages}} s WHERE {_IS_FREE} AND (
+    s.wake_at_ms <= $1 OR s.execution = ANY (ARRAY(
+        SELECT DISTINCT execution FROM messages WHERE NOT is_heard
+    ))
+) ORDER BY s.priority DESC, coalesce(s.wake_at_ms, 0), s.execution LIMIT $2
+"""
+# Somebody may have it by now. The owner is asked for in words that no index knows.
+_HOLD_THESE: Final = """
+UPDATE standings s SET owner = $1, epoch = s.epoch + 1, token = $2
+WHERE s.execution = ANY (ARRAY(
+    SELECT s.execution FROM standings s WHERE s.execution = ANY ($3)
+    AND coalesce(s.status, '') = 'running' AND coalesce(s.owner, '') = ''
+    AND s.lane_state < 2 FOR UPDATE SKIP LOCKED
+)) RETURNING s.execution
+"""
+_NEXT_BY_PAGES: Final = f"SELECT min(s.wake_at_ms) FROM {{pages}} s WHERE {_IS_FREE}"
 _NEXT: Final = f"""
 {_GROUPS}
 SELECT min(first.wake_at_ms) FROM groups g CROSS JOIN LATERAL (
@@ -137,7 +165,12 @@ async def join(connection: Any, worker_id: str, started: str | None) -> None:
 
 
 async def beat(
-    connection: Any, worker_id: str, now_ms: int, until_ms: int, server: str | None
+    connection: Any,
+    worker_id: str,
+    now_ms: int,
+    until_ms: int,
+    server: str | None,
+    pages: Pages,
 ) -> list[Message]:
     """See plait.ports.leases.Leases.beat. `server`: see `Session.server_of`.
 
@@ -145,8 +178,17 @@ async def beat(
     """
     await fetch(connection, _BEAT, worker_id, until_ms, lock_of(worker_id), server)
     await fetch(connection, _BURY, now_ms, server, worker_id)
-    await fetch(connection, _FREE)
-    return [Message(*row) for row in await connection.fetch(_MESSAGES, worker_id)]
+    try:
+        await fetch(connection, _FREE)
+    except DAMAGED:
+        dead = await pages.fetch(connection, _DEAD)
+        columns = [row[0] for row in dead], [row[1] for row in dead]
+        await fetch(connection, _FREE_THESE, *columns)
+    try:
+        rows = await connection.fetch(_MESSAGES.format(pages="standings"), worker_id)
+    except DAMAGED:
+        rows = await pages.fetch(connection, _MESSAGES, worker_id)
+    return [Message(*row) for row in rows]
 
 
 async def give_back(connection: Any, worker_id: str, tokens: list[str]) -> None:
@@ -156,12 +198,19 @@ async def give_back(connection: Any, worker_id: str, tokens: list[str]) -> None:
 
 
 async def claim(
-    connection: Any, worker_id: str, now_ms: int, limit: int, token: str, after: str
+    connection: Any,
+    worker_id: str,
+    now_ms: int,
+    limit: int,
+    token: str,
+    after: str,
+    pages: Pages,
 ) -> tuple[Claimed, str]:
     """See plait.ports.leases.Leases.claim.
 
     Args:
         after: The workflow that the claim before ended with.
+        pages: What is known of pages that cannot be read.
 
     Returns:
         What was claimed, and the workflow that the next claim goes on behind.
@@ -170,23 +219,42 @@ async def claim(
     try:
         rows = await fetch(connection, _CLAIM, *wanted)
     except DAMAGED:
-        rows = await _claim_and_read(connection, wanted)
+        rows = await _claim_and_read(connection, wanted, pages)
     due: dict[int, dict[str, list[Summary]]] = defaultdict(lambda: defaultdict(list))
     for one in whole_of(rows, summary_of, itemgetter(0)):
         due[one.new.priority][one.new.workflow].append(one)
     held = [*in_turn(due, after)]
     executions = [one for _, one in held]
-    next_wake_at_ms = await connection.fetchval(_NEXT)
+    try:
+        next_wake_at_ms = await connection.fetchval(_NEXT)
+    except DAMAGED:
+        ((next_wake_at_ms,),) = await pages.fetch(connection, _NEXT_BY_PAGES)
     return Claimed(executions, next_wake_at_ms), held[-1][0] if held else after
 
 
-async def _claim_and_read(connection: Any, wanted: tuple[Any, ...]) -> list[Any]:
+async def _claim_and_read(
+    connection: Any, wanted: tuple[Any, ...], pages: Pages
+) -> list[Any]:
     """Claim without a look at what may be damaged, then read row by row.
 
     As any damaged row, one that cannot be read is held and nobody runs it.
     """
-    held = await fetch(connection, f"{_HELD} SELECT execution FROM held", *wanted)
-    return await one_by_one(connection.fetch, [number for (number,) in held])
+    try:
+        held = await fetch(connection, f"{_HELD} SELECT execution FROM held", *wanted)
+        numbers = [row[0] for row in held]
+    except DAMAGED:
+        numbers = await _claim_by_pages(connection, wanted, pages)
+    return await one_by_one(connection.fetch, numbers)
+
+
+async def _claim_by_pages(
+    connection: Any, wanted: tuple[Any, ...], pages: Pages
+) -> list[int]:
+    """Claim what stands in pages that can be read; return its numbers in their order."""
+    worker_id, now_ms, limit, token, _ = wanted
+    due = [row[0] for row in await pages.fetch(connection, _DUE_BY_PAGES, now_ms, limit)]
+    held = {row[0] for row in await fetch(connection, _HOLD_THESE, worker_id, token, due)}
+    return [number for number in due if number in held]
 
 
 async def take(

@@ -35,6 +35,7 @@ from plait.stores.doubts import Doubts
 from plait.stores.postgres import leases
 from plait.stores.postgres.appends import Refusal, append_all
 from plait.stores.postgres.creates import Start, create_all
+from plait.stores.postgres.pages import Pages
 from plait.stores.postgres.rows import COLUMNS, SELECT, summary_of
 from plait.stores.postgres.searches import count, find
 from plait.stores.postgres.server import Server, fetch
@@ -64,6 +65,7 @@ class PostgresStore(PostgresUpkeep):
         name = secrets.token_hex(8)
         self._session = Session(server, name)
         self._doubts = Doubts(name)
+        self._pages = Pages()
         # The workflow that the latest claim ended with.
         self._came_last = ""
         self._news = News(lambda: self._publish(name))
@@ -214,7 +216,8 @@ class PostgresStore(PostgresUpkeep):
         """See plait.ports.leases.Leases."""
         async with self._session.use() as connection:
             server = self._session.server_of(worker_id)
-            return await leases.beat(connection, worker_id, now_ms, until_ms, server)
+            wanted = (worker_id, now_ms, until_ms, server, self._pages)
+            return await leases.beat(connection, *wanted)
 
     async def claim(self, worker_id: str, now_ms: int, limit: int) -> Claimed:
         """See plait.ports.leases.Leases."""
@@ -224,7 +227,9 @@ class PostgresStore(PostgresUpkeep):
                 if doubtful:
                     await leases.give_back(connection, worker_id, doubtful)
                 wanted = (worker_id, now_ms, limit, token, self._came_last)
-                claimed, self._came_last = await leases.claim(connection, *wanted)
+                claimed, self._came_last = await leases.claim(
+                    connection, *wanted, self._pages
+                )
                 return claimed
 
     async def take(self, worker_id: str, now_ms: int, execution_id: str) -> Summary:

@@ -16,10 +16,12 @@ from plait.ports.derived import Difference
 from plait.ports.journal import Summary
 from plait.ports.upkeep import BackupElsewhere
 from plait.stores.damaged import filled, whole_of
-from plait.stores.derived import compared
+from plait.stores.derived import Found, compared
+from plait.stores.faults import StoreDamaged
 from plait.stores.parents import DEPTH_MAX
 from plait.stores.postgres import derived
 from plait.stores.postgres.appends import columns
+from plait.stores.postgres.pages import rows_of, unreadable
 from plait.stores.postgres.rows import SELECT, readable, summary_of
 from plait.stores.postgres.server import Server, fetch
 
@@ -113,13 +115,22 @@ class PostgresUpkeep:
 
     async def ids(self) -> list[str]:
         """See plait.ports.upkeep.Upkeep."""
-        rows = await self._long('SELECT id FROM executions ORDER BY id COLLATE "C"')
+        try:
+            rows = await self._long('SELECT id FROM executions ORDER BY id COLLATE "C"')
+        except StoreDamaged:
+            bad = await self._unreadable("executions")
+            readable = rows_of("executions", bad, "id")
+            rows = await self._long(f'SELECT id FROM {readable} e ORDER BY id COLLATE "C"')
         return [row[0] for row in rows]
 
     async def check(self) -> list[str]:
         """See plait.ports.upkeep.Upkeep."""
-        found = []
-        for query, text in _CHECKS.items():
+        found = [
+            f"block {block} of the table {table} cannot be read"
+            for table in _TABLES
+            for block in await self._unreadable(table)
+        ]
+        for query, text in _CHECKS.items() if not found else ():
             rows = await self._long(f"{query} LIMIT {_PROBLEMS_MAX}")
             found += [f"{row[0]}: {text}" for row in rows]
         return found
@@ -129,11 +140,20 @@ class PostgresUpkeep:
     ) -> list[Difference]:
         """See plait.ports.derived.Derived."""
         return await compared(
-            lambda: derived.tell(self._long),
+            self._told,
             lambda found: derived.mend(self._server, found),
             mends=mends,
             unsure=unsure,
         )
+
+    async def _told(self) -> list[Found]:
+        """Return what differs, if all can be read that is compared."""
+        try:
+            return await derived.tell(self._long)
+        except StoreDamaged:
+            if await self._unreadable(*_TABLES):
+                return []  # the check of the store says which pages
+            raise
 
     async def backup(self, target: Path) -> None:
         """See plait.ports.upkeep.Upkeep."""
@@ -189,6 +209,11 @@ class PostgresUpkeep:
             await self._long(f"VACUUM {name}")
         after: int = (await self._long(_SIZE, names))[0][0]
         return max(before - after, 0)
+
+    async def _unreadable(self, *tables: str) -> list[int]:
+        async with self._server.connection() as connection:
+            run = partial(connection.fetch, timeout=_LONG_S)
+            return [block for table in tables for block in await unreadable(run, table)]
 
     async def _long(self, statement: str, *values: object) -> list[Any]:
         async with self._server.connection() as connection:
