@@ -37,7 +37,7 @@ steps:
   - id: upstream
     type: http
     request: {url: "http://upstream/x", max_bytes: 10000}
-    attempt_timeout: 300ms
+    attempt_timeout: 1s
 output: ${upstream.response}
 """
 ECHO = """
@@ -366,7 +366,7 @@ async def extra(
     folder = tmp_path_factory.mktemp("extra")
     for name, text in EXTRA.items():
         (folder / f"{name}.yaml").write_text(text)
-    settings = {"PLAIT_GATEWAY_REQUEST_TIMEOUT": "200ms"}
+    settings = {"PLAIT_GATEWAY_REQUEST_TIMEOUT": "2s"}
     async with serving(
         folder, upstreams={"upstream": upstream}, settings=settings
     ) as process:
@@ -384,7 +384,7 @@ async def test_the_gateway_s_own_time_limit_has_the_headers_of_every_reply(
     assert re.fullmatch("[0-9a-f]{32}", answer.headers["plait-execution-id"])
     timing = re.fullmatch(r"total;dur=([\d.]+)", answer.headers["server-timing"])
     assert timing is not None
-    assert 150 < float(timing[1]) < 5_000
+    assert 1_500 < float(timing[1]) < 100_000
     asked = upstream.requests[-1].headers["traceparent"].split("-")[1]
     assert asked == answer.headers["plait-execution-id"]
 

@@ -122,7 +122,7 @@ class WorkersSuite:
         await _until_it_listens(other, one)
         summary = await begin(one, "x1")
         standing = Standing("running", NOW_MS, wake_at_ms)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             hearing = asyncio.ensure_future(other.changed())
             await one.append(append_to(summary, "two", standing=standing, is_released=True))
             await hearing

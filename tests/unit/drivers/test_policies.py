@@ -188,7 +188,7 @@ async def test_calls_of_different_weight_share_a_limit() -> None:
 
 
 async def test_waiting_ends_with_the_time_of_all_attempts() -> None:
-    limit = "rate_limit: {limit: 1, per: 1h, burst: 1, queue_timeout: 2h}\ntimeout: 50ms"
+    limit = "rate_limit: {limit: 1, per: 1h, burst: 1, queue_timeout: 2h}\ntimeout: 1s"
     async with Upstream(OK) as service, bench(service) as process:
         first, second = [await process.run(step(limit)) for _ in range(2)]
         assert (code_of(first), code_of(second)) == (None, "step.timeout")
@@ -197,17 +197,18 @@ async def test_waiting_ends_with_the_time_of_all_attempts() -> None:
 
 
 async def test_a_wait_is_taken_off_the_time_of_the_call() -> None:
-    limit = "rate_limit: {limit: 1, per: 300ms}\ntimeout: 400ms"
+    limit = "rate_limit: {limit: 1, per: 1s}\ntimeout: 2s"
     never = asyncio.Event()
     async with (
         Upstream(in_turn(OK, after(never, OK))) as service,
         bench(service) as process,
     ):
-        loop = asyncio.get_running_loop()
         await process.run(step(limit))
-        begun_at = loop.time()
-        assert code_of(await process.run(step(limit))) == "connector.timeout"
-        assert loop.time() - begun_at < 0.6
+        failure = (await process.run(step(limit))).failure
+        assert failure is not None
+        assert failure.code == "connector.timeout"
+        assert " within " in failure.message
+        assert "within 2s" not in failure.message
 
 
 # -- bulkhead ----------------------------------------------------------------------------
