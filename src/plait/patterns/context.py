@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from plait.connectors.python.functions import Function, function_of
+from plait.connectors.python.functions import Function, called_by, function_of
 from plait.model.record import record
 
 C = TypeVar("C")
@@ -118,8 +118,7 @@ def callee_of(
 
 
 def _is_generator(function: Any) -> bool:
-    while hasattr(function, "func"):  # functools.partial
-        function = function.func
+    function = called_by(function)
     own = getattr(function, "__call__", None)  # noqa: B004  # the method, not whether
     return any(
         inspect.isgeneratorfunction(one) or inspect.isasyncgenfunction(one)

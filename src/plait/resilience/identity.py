@@ -1,8 +1,8 @@
 """Which function a key means: the one of its name, or this very object.
 
 Rule 1. A function that holds what was given to it where it was made (variables of the one
-    around it, defaults, what it wraps) shares its name with others that hold something
-    else. In one process such functions are told apart as objects.
+    around it, defaults, what it wraps, arguments of a partial) shares its name with others
+    that hold something else. In one process such functions are told apart as objects.
 Rule 2. Another process has other objects: there only names tell functions apart, and
     those that a name does not tell apart are refused.
 """
@@ -28,14 +28,13 @@ def has_own_name(function: Any, name: str) -> bool:
     """Tell at a glance whether `name` can mean no other function than this one."""
     if getattr(function, "__closure__", None) is not None or "<" in name:
         return False
-    return _is_first(function, name)
+    # An object that is called (a partial, a decorator's) may bear the name of another.
+    return hasattr(function, "__code__") and _is_first(function, name)
 
 
 def _is_first(function: Any, name: str) -> bool:
     """Tell whether no other function was known by this name before this one."""
-    code = getattr(function, "__code__", None)
-    if code is None:
-        return True
+    code = function.__code__
     known = _FIRST.get((function.__module__, name))
     if known is None:
         known = _FIRST[function.__module__, name] = _made_of(function)
@@ -83,12 +82,13 @@ def check_named(function: Any) -> None:
     if name is None:
         return
     wrapped = tuple(_wrapped(function))
-    held = [one for one in wrapped if _holds(one, wrapped)]
+    held = [one for one in wrapped if not hasattr(one, "__code__") or _holds(one, wrapped)]
     if held or "<lambda>" in name:
         raise TypeError(
             f"{name} may be the name of several functions: it holds variables of the one "
-            "around it, or is a lambda; other processes could not tell their answers "
-            "apart: give `key`, a function of the arguments that names what it holds"
+            "around it, or is a lambda, a partial or another object; other processes could "
+            "not tell their answers apart: give `key`, a function of the arguments that "
+            "names what it holds"
         )
 
 
@@ -102,9 +102,7 @@ def check_alone(function: Any, name: str) -> None:
     owner = list(_wrapped(held))[-1] if held is not None else None
     if getattr(owner, "__qualname__", None) == name and hasattr(owner, "__code__"):
         inner = list(_wrapped(function))[-1]
-        is_alone = owner is inner or (
-            hasattr(inner, "__code__") and _is_equal(_made_of(owner), _made_of(inner))
-        )
+        is_alone = owner is inner or _is_equal(_made_of(owner), _made_of(inner))
     else:
         is_alone = _is_first(function, name)
     if not is_alone:

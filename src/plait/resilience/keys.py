@@ -89,13 +89,15 @@ def call_key(
             check_alone(function, name)
         elif not has_own_name(function, name):
             name = numbered(function, name)
-        made: Any = args if not kwargs else (*args, *sorted(kwargs.items()))
+        made: Any = args
+        # A list is no argument that makes a key: no call without names has this text.
+        named = f"[{text_of(tuple(sorted(kwargs.items())))}]" if kwargs else ""
     else:
         made = key(*args, **kwargs)
         if made is None:
             return None
-        name = name or type(function).__qualname__
-    return f"{function.__module__}.{name}{text_of(made)}"
+        name, named = name or type(function).__qualname__, ""
+    return f"{function.__module__}.{name}{text_of(made)}{named}"
 
 
 def text_of(value: Any) -> str:

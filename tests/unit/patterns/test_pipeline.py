@@ -9,6 +9,7 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, assert_type
+from unittest.mock import AsyncMock
 
 import pytest
 from mypy import api
@@ -275,6 +276,23 @@ def test_a_generator_is_refused_when_the_pipeline_is_made(
         Pipeline.begin("p", function, name="a")
     with pytest.raises(ValueError, match=r"parse\.after: a function with `yield`"):
         Pipeline.begin("p", parse, after=function)
+
+
+class Listed:
+    """A wrapper that returns a list of what a generator yields."""
+
+    def __init__(self) -> None:
+        self.func = lines
+
+    def __call__(self, text: str) -> list[str]:
+        return list(self.func(text))
+
+
+async def test_an_object_around_a_generator_is_a_stage_and_so_is_a_mock() -> None:
+    counted = AsyncMock(side_effect=len)
+    pipeline = Pipeline.begin("p", Listed(), name="a").then(counted, name="b")
+    assert (await pipeline.run("one\ntwo")).output == 2
+    counted.assert_awaited_once_with(["one", "two"])
 
 
 ROOT = Path(__file__).parents[3]

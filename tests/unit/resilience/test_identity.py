@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib
 import sys
 from asyncio.subprocess import PIPE
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from plait.resilience import Cache
+from plait.resilience import Cache, Collapse, PipelineBuilder
 from plait.resilience.cache.disk import DiskStore
 
 PRICES = """
@@ -59,7 +60,7 @@ async def test_functions_of_a_module_that_have_one_name_get_their_own_answers(
 
 CHILD = """
 import asyncio, sys
-from plait.resilience import Cache
+from plait.resilience import Cache, Collapse, PipelineBuilder
 from plait.resilience.cache.disk import DiskStore
 import prices
 
@@ -87,3 +88,80 @@ async def test_in_a_store_of_processes_a_name_means_what_its_module_holds_now(
         await cache.call(prices.old, "A-1")
     named = Cache(10, store=store, name="old", key=lambda sku: sku)
     assert await named.call(prices.old, "A-1") == "old A-1 EUR"
+
+
+class Priced:
+    """What a decorator of others makes: an object that goes by the function's name."""
+
+    def __init__(self, function: Any, currency: str) -> None:
+        self.function, self.currency = function, currency
+        functools.update_wrapper(self, function)
+
+    async def __call__(self, sku: str) -> str:
+        return f"{await self.function(sku)} in {self.currency}"
+
+
+async def cost(sku: str, tariff: str = "list") -> str:
+    return f"{tariff} {sku}"
+
+
+def partials() -> list[Any]:
+    """Return objects that all go by the name of `cost`."""
+    bound = [functools.partial(cost, tariff=one) for one in ("low", "high")]
+    for one in bound:
+        functools.update_wrapper(one, cost)
+    return [cost, *bound, Priced(cost, "EUR"), Priced(cost, "USD")]
+
+
+COSTS = ["list A", "low A", "high A", "list A in EUR", "list A in USD"]
+
+
+@pytest.mark.parametrize("policy", [Cache(10), PipelineBuilder().cache(Cache(10)).build()])
+async def test_partials_and_objects_that_bear_a_functions_name_get_their_own_answers(
+    policy: Any,
+) -> None:
+    functions = partials()
+    for _ in range(2):
+        assert [await policy.call(one, "A") for one in functions] == COSTS
+
+
+async def test_partials_that_bear_a_functions_name_do_not_share_its_call() -> None:
+    collapse = Collapse()
+    calls = [collapse.call(one, "A") for one in partials()]
+    assert await asyncio.gather(*calls) == COSTS
+    assert collapse.snapshot().shared == 0
+
+
+async def test_a_store_of_processes_refuses_objects_that_bear_a_functions_name(
+    tmp_path: Path,
+) -> None:
+    cache = Cache(10, store=DiskStore(tmp_path / "answers.db"))
+    assert await cache.call(cost, "A") == "list A"
+    for one in partials()[1:]:
+        with pytest.raises(TypeError, match="a partial or another object; other processes"):
+            await cache.call(one, "A")
+        with pytest.raises(TypeError, match="a partial or another object; other processes"):
+            cache(one)
+
+
+async def told(*args: Any, **named: Any) -> str:
+    return f"{args} {named}"
+
+
+async def test_named_arguments_and_pairs_by_position_are_different_calls() -> None:
+    cache, collapse = Cache(10), Collapse()
+    calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
+        ((("limit", 5),), {}),
+        ((), {"limit": 5}),
+        (((("limit", 5),),), {}),
+        ((("a", 1),), {"limit": 5}),
+        ((), {"a": 1, "limit": 5}),
+        ((), {}),
+        ((1,), {"b": 2}),
+        ((1, ("b", 2)), {}),
+    ]
+    expected = [await told(*args, **named) for args, named in calls]
+    assert [await cache.call(told, *args, **named) for args, named in calls] == expected
+    together = [collapse.call(told, *args, **named) for args, named in calls]
+    assert await asyncio.gather(*together) == expected
+    assert await cache.call(told, limit=5, a=1) == expected[4], "in whatever order"

@@ -6,6 +6,7 @@ step calls it: that it is callable, and what each annotation means.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -254,9 +255,16 @@ def _awaited(annotation: Any) -> Any:
     return annotation.__args__[-1] if is_awaitable else annotation
 
 
-def _is_async(function: Callable[..., Any]) -> bool:
-    while hasattr(function, "func"):  # functools.partial
+def called_by(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what a partial calls, and any other function as it is."""
+    # Not whatever has a `func`: a mock has one at each depth, without end.
+    while isinstance(function, functools.partial):
         function = function.func
+    return function
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    function = called_by(function)
     own = getattr(function, "__call__", None)  # noqa: B004  # the method, not whether
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(own)
 

@@ -12,6 +12,7 @@ from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 from pydantic import BaseModel
@@ -347,6 +348,27 @@ async def test_coroutine_functions_are_known_through_partials_objects_and_lambda
             return a + 1
 
     for function in (functools.partial(add, b=1), Adder(), lambda a: add(a, 1)):
+        assert reply_of(await called(function, (2,))).response == 3
+
+
+async def test_objects_that_have_a_func_are_called_as_what_they_are_themselves(
+    called: Calling,
+) -> None:
+    async def fetch(a: int) -> int:
+        return a
+
+    class Waiting:
+        """A wrapper that answers at once, around a function that does not."""
+
+        def __init__(self) -> None:
+            self.func = fetch
+
+        def __call__(self, a: int) -> int:
+            return a + 1
+
+    # Of whatever a mock is asked it has one, and that has one, too.
+    mocks = (Mock(return_value=3), AsyncMock(return_value=3))
+    for function in (Waiting(), *mocks, functools.partial(Waiting())):
         assert reply_of(await called(function, (2,))).response == 3
 
 
