@@ -417,3 +417,25 @@ async def test_a_tenants_workflows_run_its_own_as_steps_and_no_others(
         await until(process, "/~acme/parent", "theirs")
         lacking = await process.ask("/~poor/parent")
         assert "workflow.unknown" in lacking.body.decode()
+
+
+@pytest.mark.parametrize("tenant", ["default", "acme"])
+async def test_a_command_that_resumes_an_execution_finds_what_is_deployed(
+    tmp_path: Path, tenant: str
+) -> None:
+    (tmp_path / "wf").mkdir()
+    (tmp_path / "wf" / "parent.yaml").write_text(PARENT.format(mode="durable"))
+    assert (await deploy(tmp_path, "--tenant", tenant)).code == 0
+    path = "/parent" if tenant == "default" else f"/~{tenant}/parent"
+    async with gateway(tmp_path) as process:
+        told = await process.ask(path)
+        assert "workflow.unknown" in told.body.decode()
+    write(tmp_path / "wf", "hello", "deployed")
+    assert (await deploy(tmp_path, "--tenant", tenant)).code == 0
+    # Drafts at hand are not what it goes on with.
+    folder = write(tmp_path / "elsewhere", "hello", "a draft").parent
+    store = ["--store", str(tmp_path / ".plait" / "plait.db")]
+    listed = await plait("executions", "list", "--json", *store, cwd=folder)
+    (parent,) = json.loads(listed.out)
+    resumed = await plait("executions", "resume", parent["id"], *store, cwd=folder)
+    assert (resumed.code, resumed.out.strip()) == (0, '"deployed"'), resumed.err

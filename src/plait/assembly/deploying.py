@@ -33,6 +33,7 @@ from plait.operations.deploying import (
     Compiles,
     StoredDeployments,
 )
+from plait.plan import Plan
 from plait.ports.records import Change, Record, Records
 
 # What findings call a document that has no file.
@@ -156,6 +157,19 @@ def deployments(
         is_operators=True,
         authorises=authorised(records, connectors),
     )
+
+
+async def active_plans(
+    settings: Settings, records: Records, connectors: Iterable[Available] | None = None
+) -> dict[tuple[str, str], Plan]:
+    """Return the plans of all that is active in a store now, by tenant and name."""
+    active = ActiveDeployments(records, compiler(settings, connectors))
+    await active.look()
+    return {
+        (one.tenant, one.name): one.compiled.plan
+        for one in active.all
+        if one.compiled is not None
+    }
 
 
 def compiler(settings: Settings, connectors: Iterable[Available] | None = None) -> Compiles:

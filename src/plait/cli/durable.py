@@ -15,12 +15,14 @@ from typing import NoReturn
 
 from plait.assembly import compose
 from plait.assembly.connectors import Available
+from plait.assembly.deploying import active_plans
 from plait.assembly.documents import Neighbours
 from plait.assembly.sources import Configured
-from plait.assembly.stores import open_store
+from plait.assembly.stores import open_records, open_store
 from plait.cli.output import EXIT_FAILED, say, stop
 from plait.cli.performer import performer_of
 from plait.cli.stores import give_up, now_ms
+from plait.drivers.children import Workflows
 from plait.drivers.journal import (
     JournalDriver,
     Quarantined,
@@ -70,6 +72,30 @@ def neighbours(bench: Bench) -> Neighbours:
     return Neighbours(bench.folder, compose.catalog(bench.available), limits)
 
 
+async def _workflows(bench: Bench, *, files_first: bool) -> Workflows:
+    """Return what finds workflows in files, and among what is deployed in the store.
+
+    Args:
+        files_first: Of two with one name, a file's; else what is deployed: executions that
+            were begun before have little to do with the files that are at hand.
+    """
+    settings = bench.settings.settings
+    records = await open_records(bench.place or settings.store.url)
+    try:
+        plans = await active_plans(settings, records, bench.available)
+    finally:
+        await records.close()
+    files = neighbours(bench)
+
+    def found(tenant: str, name: str) -> Plan | None:
+        deployed = plans.get((tenant, name))
+        if files_first or deployed is None:
+            return files(tenant, name) or deployed
+        return deployed
+
+    return found
+
+
 def new_id() -> str:
     """Return an id that no other execution or worker has."""
     return secrets.token_hex(_ID_BYTES)
@@ -96,7 +122,7 @@ def start_and_finish(bench: Bench, plan: Plan, start: Start) -> Shown:
             say(f"execution {execution_id} was started with this key before")
         return summary
 
-    return _run(bench, begin)
+    return _run(bench, begin, files_first=True)
 
 
 def change_and_finish(
@@ -117,9 +143,10 @@ def _run(
     begin: Callable[[JournalDriver, Store], Awaitable[Summary]],
     *,
     is_left: bool = False,
+    files_first: bool = False,
 ) -> Shown:
     async def main() -> Shown:
-        async with worker(bench) as (driver, store):
+        async with worker(bench, files_first=files_first) as (driver, store):
             execution_id = (await begin(driver, store)).new.execution_id
             say(f"execution {execution_id}")
             await _tell_queue(store, execution_id)
@@ -195,16 +222,23 @@ async def store_of(bench: Bench) -> AsyncIterator[Store]:
 
 
 @asynccontextmanager
-async def worker(bench: Bench) -> AsyncIterator[tuple[JournalDriver, Store]]:
-    """Open the store, and run whatever is due in it, until the end of the block."""
+async def worker(
+    bench: Bench, *, files_first: bool = False
+) -> AsyncIterator[tuple[JournalDriver, Store]]:
+    """Open the store, and run whatever is due in it, until the end of the block.
+
+    Args:
+        files_first: See `_workflows`.
+    """
     async with store_of(bench) as store:
+        workflows = await _workflows(bench, files_first=files_first)
         performer = performer_of(bench.settings, bench.available)
         driver = compose.journal_driver(
             bench.settings,
             store,
             performer,
             worker_id=new_id(),
-            workflows=neighbours(bench),
+            workflows=workflows,
         )
         try:
             await driver.open()

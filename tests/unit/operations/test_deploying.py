@@ -162,17 +162,6 @@ async def test_another_tenants_endpoints_do_not_count_and_are_not_seen() -> None
     assert [one["name"] for one in listed["deployments"]] == ["hello"]
 
 
-async def test_another_tenants_document_cannot_run_those_of_the_default_one() -> None:
-    made = service(MemoryRecords())
-    parent = (
-        "name: parent\nsteps: [{id: fan, type: parallel, branches: {b: {steps: "
-        "[{id: child, type: workflow, request: {name: hello}}]}}}]\n"
-    )
-    await deploy(made, parent)
-    with pytest.raises(DeploymentRefused, match="step 'child'"):
-        await deploy(made, parent, Caller("key:1", "acme", "admin"))
-
-
 async def test_endpoints_change_hands_within_one_deployment_of_several() -> None:
     made = service(MemoryRecords())
     await deploy(made, text("a", path="/one"))
