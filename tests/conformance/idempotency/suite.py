@@ -84,6 +84,17 @@ class IdempotencySuite:
         assert not await store.finish("a", "two", State.FAILED, b"3", 100)
         assert (await store.begin("a", "one", "r", 100)).data == b"2"
 
+    async def test_who_comes_back_takes_its_own_claim_again_and_no_end(
+        self, store: IdempotencyStore
+    ) -> None:
+        for _ in range(2):
+            record = await store.begin("key", "one", "request", 60)
+            assert record.state is State.BEGUN
+            assert (await store.begin("key", "two", "request", 60)).state is State.PENDING
+        assert await store.finish("key", "one", State.COMPLETED, b"end", 60)
+        record = await store.begin("key", "one", "request", 60)
+        assert (record.state, record.data) == (State.COMPLETED, b"end")
+
     async def test_a_released_claim_is_anybodys(self, store: IdempotencyStore) -> None:
         await store.begin("a", "one", "r", 100)
         await store.release("a", "two")
