@@ -152,3 +152,33 @@ output: ${get.response}
     (note,) = step["attempts"][0]["policies"]
     assert (note["policy"], note["did"]) == ("cache", "hit")
     assert step["response"] == {"eur": 9}
+
+
+async def test_two_durable_executions_make_one_call_under_a_key(tmp_path: Path) -> None:
+    text = """\
+name: pay
+endpoint: {method: POST, path: /pay, wait: 20s}
+steps:
+  - id: charge
+    type: http
+    request: {method: POST, url: http://service/charge}
+    idempotency_key: {key: order-1, once_for: 1h}
+output: ${charge.response}
+"""
+    (tmp_path / "pay.yaml").write_text(text)
+    store = f"--store={tmp_path / 'plait.db'}"
+    async with (
+        Upstream(in_turn(reply(json={"id": 1}), DOWN)) as service,
+        serving(
+            tmp_path / "pay.yaml", upstreams={"service": service}, arguments=[store]
+        ) as process,
+    ):
+        answers = [await process.ask("/pay", "POST") for _ in range(2)]
+        assert [json.loads(one.body) for one in answers] == [{"id": 1}] * 2
+        assert [one.headers["idempotency-key"] for one in service.requests] == ["order-1"]
+        execution = answers[1].headers["plait-execution-id"]
+        metrics = (await process.ask("/metrics")).body.decode()
+    told = 'name="replies",outcome="replayed",policy="idempotency_key"} 1.0'
+    assert f"plait_policy_calls_total{{{told}" in metrics
+    shown = await plait("executions", "show", execution, store, cwd=tmp_path)
+    assert "called before under its key" in shown.out + shown.err
