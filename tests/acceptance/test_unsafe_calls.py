@@ -90,6 +90,8 @@ async def test_a_person_decides(
         answered.set()
         await run(tmp_path, service, *RUN)
         decide = ("executions", "decide", execution_id, *decision, "--by", "ada")
+        other = await plait(*decide, "--step", "nope", cwd=tmp_path)
+        assert "no step 'nope' waits for a decision; those that do: pay" in other.err
         assert (await plait(*decide, cwd=tmp_path)).code == 0
         done = await run(tmp_path, service, *RUN)
         assert (done.code, done.out.strip()) == (code, output)

@@ -75,12 +75,14 @@ class NoIncident(PlaitError):
     advice: ClassVar[Advice] = Advice.FIX_REQUEST
 
     def __init__(self, execution_id: str, step: str, open_ones: list[str]) -> None:
-        known = ", ".join(open_ones) or "none does"
-        named = f"step '{step}'" if step else "no single step"
-        super().__init__(
-            f"execution {execution_id}: {named} waits for a decision; "
-            f"those that do: {known}"
-        )
+        known = ", ".join(open_ones)
+        if not known:
+            reason = "no step waits for a decision"
+        elif step:
+            reason = f"no step '{step}' waits for a decision; those that do: {known}"
+        else:
+            reason = f"several steps wait for a decision, name one: {known}"
+        super().__init__(f"execution {execution_id}: {reason}")
         self.execution_id = execution_id
 
 
