@@ -31,6 +31,16 @@ class BackupRefused(PlaitError):
         self.target = target
 
 
+def check_target(target: Path) -> None:
+    """Refuse what names no file: the empty path, say, which is this directory.
+
+    Raises:
+        BackupRefused: It names none.
+    """
+    if not target.name:
+        raise BackupRefused(target, "this names no file")
+
+
 class BackupElsewhere(PlaitError):
     """The store's server copies itself, and better: as of one moment, and what is near."""
 

@@ -207,6 +207,18 @@ async def test_a_backup_overwrites_nothing(store: SqliteStore, tmp_path: Path) -
         await store.backup(tmp_path / "nowhere" / "backup.db")
 
 
+@pytest.mark.parametrize("name", ["", ".", "/", "..", "x" * 250, "x" * 300, "file/x"])
+async def test_what_can_be_no_file_is_refused_and_leaves_nothing(
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.chdir(tmp_path)
+    kept = sorted(tmp_path.iterdir())
+    with pytest.raises(BackupRefused):
+        await store.backup(Path(name))
+    assert sorted(tmp_path.iterdir()) == kept
+
+
 # -- the log ---------------------------------------------------------------------------
 
 

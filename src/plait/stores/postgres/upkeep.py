@@ -10,11 +10,12 @@ from collections.abc import Collection, Sequence
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
+from shlex import quote
 from typing import Any, Final
 
 from plait.ports.derived import Difference
 from plait.ports.journal import Summary
-from plait.ports.upkeep import BackupElsewhere
+from plait.ports.upkeep import BackupElsewhere, check_target
 from plait.stores.damaged import filled, whole_of
 from plait.stores.derived import Found, compared
 from plait.stores.faults import StoreDamaged
@@ -157,7 +158,10 @@ class PostgresUpkeep:
 
     async def backup(self, target: Path) -> None:
         """See plait.ports.upkeep.Upkeep."""
-        command = f"pg_dump --schema=plait --format=custom --file={target} ADDRESS"
+        check_target(target)
+        command = (
+            f"pg_dump --schema=plait --format=custom --file={quote(str(target))} ADDRESS"
+        )
         where = f"PostgreSQL at {self._server.place}"
         raise BackupElsewhere(where, f"its own means: `{command}`")
 

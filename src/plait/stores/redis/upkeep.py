@@ -10,11 +10,12 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
 from itertools import count
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
 from plait.ports.derived import Difference
 from plait.ports.journal import Summary
-from plait.ports.upkeep import BackupElsewhere
+from plait.ports.upkeep import BackupElsewhere, check_target
 from plait.stores.parents import may_go, parents_may_go
 from plait.stores.redis.derived import Comparer
 from plait.stores.redis.rows import PREFIX, key_field
@@ -61,7 +62,8 @@ class RedisUpkeep:
 
     async def backup(self, target: Path) -> None:
         """See plait.ports.upkeep.Upkeep."""
-        command = f"redis-cli -u ADDRESS --rdb {target}"
+        check_target(target)
+        command = f"redis-cli -u ADDRESS --rdb {quote(str(target))}"
         where = f"Redis at {self._server.place}"
         raise BackupElsewhere(where, f"its own means: `{command}`")
 

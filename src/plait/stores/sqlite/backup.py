@@ -15,7 +15,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from plait.ports.blobs import BlobDamaged
-from plait.ports.upkeep import BackupRefused
+from plait.ports.upkeep import BackupRefused, check_target
 from plait.stores.files import FileBlobs, sync
 from plait.stores.sqlite.database import connect
 from plait.stores.sqlite.faults import fault
@@ -27,15 +27,14 @@ def backup(path: Path, target: Path, blobs: FileBlobs) -> None:
 
     The blobs that the copy names are copied into a folder beside it.
     """
+    check_target(target)
     copies = blobs_of(target)
-    for one in (target, copies.folder):
-        if one.exists():
-            raise BackupRefused(one, "it is there already, and stays as it is")
-    if not target.parent.is_dir():
-        raise BackupRefused(target, "there is no such folder")
     part = target.with_name(f".{target.name}.part-{os.getpid()}")
     try:
-        part.unlink(missing_ok=True)
+        _check_free(target, copies.folder, part)
+    except OSError as error:  # its name is too long, say
+        raise BackupRefused(target, f"{error.strerror}") from error
+    try:
         with blobs.kept():
             _copy(path, part)
             _copy_blobs(part, blobs, copies)
@@ -51,6 +50,15 @@ def backup(path: Path, target: Path, blobs: FileBlobs) -> None:
         raise
     finally:
         part.unlink(missing_ok=True)
+
+
+def _check_free(target: Path, folder: Path, part: Path) -> None:
+    for one in (target, folder):
+        if one.exists():
+            raise BackupRefused(one, "it is there already, and stays as it is")
+    if not target.parent.is_dir():
+        raise BackupRefused(target, "there is no such folder")
+    part.unlink(missing_ok=True)
 
 
 def _copy_blobs(part: Path, blobs: FileBlobs, copies: FileBlobs) -> None:
