@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeAlias, TypeVar
 
@@ -17,14 +18,23 @@ from plait.drivers.journal import Store
 from plait.model.duration import parse_duration_ms
 from plait.model.errors import Advice, PlaitError
 from plait.ports.journal import Search, Summary, UnknownExecution
+from plait.ports.upkeep import Upkeep
 
 T = TypeVar("T")
+
+
+def _checked_place(place: str | None) -> str | None:
+    if place == "":  # a variable that is not set: nobody means the usual store by it
+        stop("--store is empty: write a place, or leave it out")
+    return place
+
 
 StoreOption: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--store",
         metavar="PLACE",
+        callback=_checked_place,
         help="Where executions are kept: a file for SQLite, postgresql://… or redis://… "
         "Default: .plait/plait.db, or what the settings say.",
     ),
@@ -74,6 +84,7 @@ async def found(opened: Store, execution: str) -> Summary:
 
     Raises:
         UnknownExecution: There is none.
+        PlaitError: Its row is damaged.
     """
     check_texts({"the execution's id": execution})
     if not execution:
@@ -81,13 +92,27 @@ async def found(opened: Store, execution: str) -> Summary:
     exact = await opened.find(Search(execution_ids=(execution,)))
     if exact:
         return exact[0]
+    with suppress(UnknownExecution):  # a search passes over rows that are damaged
+        return (await opened.read(execution)).summary
     latest = await opened.find(Search(limit=_LOOK_BACK_MAX))
     alike = [one for one in latest if one.new.execution_id.startswith(execution)]
     if not alike:
-        raise UnknownExecution(execution)
+        return await _unsearched(opened, execution)
     if len(alike) > 1:
         stop(f"{len(alike)} executions begin with '{execution}': write more of the id")
     return alike[0]
+
+
+async def _unsearched(opened: Store, begin: str) -> Summary:
+    """Return the only execution whose id begins so, though no search has found it.
+
+    Raises:
+        UnknownExecution: There is none, or there are several.
+        PlaitError: Its row is damaged.
+    """
+    ids = await opened.ids() if isinstance(opened, Upkeep) else []
+    alike = [one for one in ids if one.startswith(begin)]
+    return (await opened.read(alike[0] if len(alike) == 1 else begin)).summary
 
 
 def duration_ms(option: str, text: str) -> int:

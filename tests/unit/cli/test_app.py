@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -24,6 +26,31 @@ def test_the_list_of_commands_says_what_each_command_says_itself(name: str) -> N
     assert text.splitlines()[0] == summary
     inner = getattr(load_command(name), "commands", {name: load_command(name)})
     assert all("Examples:" in command.help for command in inner.values())
+
+
+def stores(command: Any, *names: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield each command with its names, and its `--store`."""
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from stores(inner, *names, name)
+    for option in command.params:
+        if "--store" in option.opts:
+            yield names, command
+
+
+def test_an_empty_store_is_none_and_not_the_usual_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = [one for name in COMMANDS for one in stores(load_command(name), name)]
+    assert {"run", "serve", "deploy", "executions", "keys"} <= {
+        names[0] for names, _ in found
+    }
+    for names, command in found:
+        needed = ["x" for one in command.params if one.required]
+        with pytest.raises(SystemExit) as ended:
+            command.main([*needed, "--store", ""], prog_name="plait")
+        told = capsys.readouterr()
+        assert (ended.value.code, told.out) == (2, ""), names
+        assert "--store is empty" in told.err, names
 
 
 def test_starting_imports_nothing_that_a_command_needs() -> None:
