@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -87,8 +88,9 @@ async def test_a_backup_is_a_store_and_overwrites_nothing(tmp_path: Path) -> Non
     done = await plait("journal", "backup", "copy.db", cwd=tmp_path)
     assert (done.code, done.err) == (0, "")
     assert await listed(tmp_path, "--store", "copy.db") == await listed(tmp_path)
-    again = await plait("journal", "backup", "copy.db", cwd=tmp_path)
-    assert (again.code, "backup.refused" in again.err) == (2, True)
+    for file in ("copy.db", ""):
+        again = await plait("journal", "backup", file, cwd=tmp_path)
+        assert (again.code, "backup.refused" in again.err) == (2, True), file
 
 
 async def test_compact_archives_what_ended_and_leaves_what_runs(tmp_path: Path) -> None:
@@ -109,6 +111,22 @@ async def test_compact_archives_what_ended_and_leaves_what_runs(tmp_path: Path) 
     assert len((tmp_path / "old.jsonl").read_bytes().splitlines()) == 2
     napping.kill()
     await finish(napping)
+
+
+async def test_an_archive_that_is_the_store_or_no_archive_is_refused(
+    tmp_path: Path,
+) -> None:
+    await ran(tmp_path)
+    shutil.copy(tmp_path / ".plait/plait.db", tmp_path / "other.db")
+    other = (tmp_path / "other.db").read_bytes()
+    compact = ("journal", "compact", "--older-than", "1ms", "--archive")
+    for file in (".plait/plait.db-wal", "other.db"):
+        refused = await plait(*compact, file, cwd=tmp_path)
+        assert (refused.code, "archive.refused" in refused.err) == (2, True)
+        assert "nothing was removed" in refused.err
+    assert (tmp_path / "other.db").read_bytes() == other
+    assert len(await listed(tmp_path)) == 1
+    assert (await plait("journal", "verify", cwd=tmp_path)).code == 0
 
 
 async def test_what_compact_cannot_do_it_says_and_leaves(tmp_path: Path) -> None:
@@ -147,6 +165,20 @@ async def test_one_whose_row_is_damaged_can_be_verified_by_its_id(tmp_path: Path
     assert (done.code, "store.damaged" in done.out) == (1, True)
     unknown = await plait("journal", "verify", "nobody", cwd=tmp_path)
     assert (unknown.code, "execution.unknown" in unknown.err) == (2, True)
+
+
+async def test_of_one_whose_row_is_damaged_that_is_told_and_not_that_there_is_none(
+    tmp_path: Path,
+) -> None:
+    await ran(tmp_path, 2)
+    damaged, _ = await listed(tmp_path)
+    with closing(sqlite3.connect(tmp_path / ".plait/plait.db")) as db, db:
+        db.execute("UPDATE executions SET tags = '{}' WHERE id = ?", (damaged,))
+    for words in (("show", damaged), ("cancel", damaged[:12])):
+        told = await plait("executions", *words, cwd=tmp_path)
+        assert (told.code, "store.damaged" in told.err) == (1, True), told.err
+    nobody = await plait("executions", "show", "nobody", cwd=tmp_path)
+    assert (nobody.code, "execution.unknown" in nobody.err) == (2, True)
 
 
 async def test_executions_move_to_another_store_and_one_bad_line_loses_no_other(

@@ -25,6 +25,7 @@ from plait.assembly.policies import policed
 from plait.assembly.routing import CallsByKind
 from plait.assembly.settings import Settings
 from plait.assembly.sources import Configured
+from plait.assembly.stores import paths_of
 from plait.connectors.egress import Egress, EgressPolicy, ResolveMap
 from plait.connectors.egress.resolver import Resolver
 from plait.document import Catalog
@@ -160,7 +161,9 @@ def sweeper(settings: Settings, store: Store, worker_id: str) -> Sweeper | None:
     own = settings.store
     if own.retention is None:
         return None
-    archive = None if own.archive is None else partial(archive_of_today, own.archive)
+    archive = None
+    if own.archive is not None:
+        archive = partial(archive_of_today, own.archive, paths_of(own.url))
     return Sweeper(
         store,
         worker_id,

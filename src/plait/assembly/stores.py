@@ -57,6 +57,21 @@ def is_there(place: str) -> bool:
     return path is None or path.exists()
 
 
+def paths_of(place: str) -> list[Path]:
+    """Return where the store at `place` has its files; a server has none here.
+
+    >>> [path.name for path in paths_of("sqlite:plait.db")][:3]
+    ['plait.db', 'plait.db-wal', 'plait.db-shm']
+    """
+    path = _path_of(place)
+    if path is None:
+        return []
+    # SQLite follows links, and puts its logs beside the file itself.
+    own, logs = path.resolve(), ("", "-wal", "-shm", "-journal")
+    blobs = own.with_name(f"{path.name}.blobs"), Path(f"{path}.blobs")
+    return [*(Path(f"{own}{one}") for one in logs), *blobs]
+
+
 def _path_of(place: str) -> Path | None:
     """Return the file that `place` names; None when it names a server."""
     scheme, separator, rest = place.partition(":")

@@ -9,7 +9,8 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from plait.assembly.archives import opened_archive
+from plait.assembly.archives import ArchiveRefused, opened_archive
+from plait.assembly.stores import paths_of
 from plait.cli.durable import Bench, hand_of
 from plait.cli.options import ConfigOption, configured, connectors
 from plait.cli.output import EXIT_FAILED, is_terminal, json_text, say, stop, write
@@ -170,13 +171,16 @@ def compact(
     for one in statuses:
         if one not in TERMINAL:
             stop(f"--status {one}: write one of {', '.join(TERMINAL)}")
-    retention_ms = configured(config, None, None).settings.store.retention
+    own = configured(config, None, None).settings.store
+    retention_ms = own.retention
     if older_than is not None:
         retention_ms = duration_ms("--older-than", older_than)
     rule = Retention(0 if retention_ms is None else now_ms() - retention_ms, statuses)
 
     removed, freed_bytes, failure = with_store(
-        store, config, lambda opened: _compacted(opened, rule, archive)
+        store,
+        config,
+        lambda opened: _compacted(opened, rule, archive, paths_of(store or own.url)),
     )
     for kept_one in removed.kept:
         _tell(kept_one, as_json)
@@ -193,16 +197,19 @@ def compact(
 
 
 async def _compacted(
-    opened: Store, rule: Retention, archive: Path | None
+    opened: Store, rule: Retention, archive: Path | None, store_paths: list[Path]
 ) -> tuple[Removed, int, PlaitError | None]:
     """Remove and tidy; return what was removed, bytes given back, what ended it early."""
     upkeep, pages = upkeep_of(opened, "compact"), list[Removed]()
     freed_bytes, failure = 0, None
     try:
-        with nullcontext() if archive is None else opened_archive(archive) as file:
+        archiving = archive and opened_archive(archive, store_paths)
+        with archiving or nullcontext() as file:
             async for page in removals(upkeep, opened, rule, file):
                 pages.append(page)
         freed_bytes = await upkeep.tidy()
+    except ArchiveRefused:
+        raise
     except PlaitError as error:
         failure = error
     except OSError as error:
@@ -216,24 +223,9 @@ async def _id(opened: Store, execution: str) -> str:
     try:
         return (await found(opened, execution)).new.execution_id
     except UnknownExecution:
-        await _is_damaged(opened, execution)
-        return execution
-    except PlaitError:
-        return execution
-
-
-async def _is_damaged(opened: Store, execution: str) -> None:
-    """Return if there is such an execution: a search passes over what is damaged.
-
-    Raises:
-        UnknownExecution: There is none.
-    """
-    try:
-        await opened.read(execution)
-    except UnknownExecution:
         raise
     except PlaitError:
-        return
+        return execution
 
 
 def _tell(checked: Checked, as_json: bool) -> None:

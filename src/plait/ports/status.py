@@ -106,6 +106,7 @@ _ROWS: Final[Mapping[str, Status]] = {
     "approval.ambiguous": _status("FAILED_PRECONDITION", 409),
     "approval.not_an_approver": _status("PERMISSION_DENIED"),
     "approval.not_asked": _status("FAILED_PRECONDITION", 409),
+    "archive.refused": _status("INVALID_ARGUMENT"),
     "connector": _status("INTERNAL", 502),
     "connector.timeout": _status("DEADLINE_EXCEEDED"),
     "credential.exists": _status("ALREADY_EXISTS"),

@@ -13,7 +13,8 @@ from typing import cast
 import orjson
 import pytest
 
-from plait.assembly.archives import opened_archive
+from plait.assembly.archives import ArchiveRefused, opened_archive
+from plait.assembly.stores import paths_of
 from plait.drivers.journal import HistoryDamaged, Start, Store, entry_of
 from plait.kernel.codec import load_turn
 from plait.operations import (
@@ -295,6 +296,39 @@ async def test_a_line_that_a_crash_cut_off_spoils_no_other(tmp_path: Path) -> No
         file.write(b'{"c": 3}\n')
         file.sync()
     assert archive.read_bytes() == b'{"a": 1}\n{"b"\n{"c": 3}\n'
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "plait.db",
+        "plait.db-wal",
+        "plait.db-shm",
+        "plait.db-journal",
+        "plait.db.blobs/old.jsonl",
+        "linked",
+        "symbolic",
+        "copy",
+        "notes",
+    ],
+)
+async def test_what_belongs_to_the_store_or_is_no_archive_is_not_added_to(
+    store: SqliteStore, path: Path, tmp_path: Path, name: str
+) -> None:
+    os.link(path, tmp_path / "linked")
+    (tmp_path / "symbolic").symlink_to(f"{path}-wal")
+    (tmp_path / "copy").write_bytes(path.read_bytes())
+    (tmp_path / "notes").write_text("[]\n")
+    (tmp_path / "plait.db.blobs").mkdir(exist_ok=True)
+    file = tmp_path / name
+    before = file.read_bytes() if file.exists() else None
+    with (
+        pytest.raises(ArchiveRefused, match="nothing was removed"),
+        opened_archive(file, paths_of(f"sqlite:{path}")) as archive,
+    ):
+        await remove(store, Retention(FOREVER, TERMINAL), archive)
+    assert (file.read_bytes() if file.exists() else None) == before
+    assert len(await store.find(Search())) == 3
 
 
 async def test_a_store_without_upkeep_says_so() -> None:

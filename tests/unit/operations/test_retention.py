@@ -13,7 +13,9 @@ from typing import Any
 import orjson
 import pytest
 
-from plait.assembly.archives import ArchiveFile, archive_of_today
+from plait.assembly import compose
+from plait.assembly.archives import ArchiveFile, ArchiveRefused, archive_of_today
+from plait.assembly.settings import Settings, StoreSection
 from plait.drivers.journal import Start, Store
 from plait.operations import Intake, Keeping, Sweeper
 from plait.operations.retention import CHARGE_MS
@@ -125,6 +127,18 @@ async def test_where_nothing_can_be_archived_nothing_goes(store: SqliteStore) ->
 
     with pytest.raises(OSError, match="Not a directory"):
         await sweeper(store, clock, archive=full).sweep()
+    assert await names(store) == set(IDS)
+
+
+async def test_what_is_the_stores_own_is_no_archive_and_nothing_goes(
+    store: SqliteStore, path: Path
+) -> None:
+    await long_ago(store, *IDS)
+    own = {"url": str(path), "retention": "1ms", "archive": f"{path}.blobs"}
+    kept = compose.sweeper(Settings(store=StoreSection.model_validate(own)), store, "w")
+    assert kept is not None
+    with pytest.raises(ArchiveRefused, match="belongs to the store"):
+        await kept.sweep()
     assert await names(store) == set(IDS)
 
 
