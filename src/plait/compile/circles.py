@@ -8,7 +8,7 @@ Rule. Only what is certain counts: a state that an `after` of no time leaves wha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 from plait.compile.constants import is_surely, may_end_scope
 from plait.compile.drafts import Draft
@@ -40,8 +40,17 @@ def steps_of(node: Draft, state: str) -> Iterator[Draft]:
             yield from scope.nodes
 
 
-def check_circles(machine: StatesStep, node: Draft, findings: Findings) -> None:
-    """Report states that lead to each other at once, for ever, each circle once."""
+def check_circles(
+    machine: StatesStep, node: Draft, reached: Container[str], findings: Findings
+) -> set[str]:
+    """Report states that lead to each other at once, for ever, each circle once.
+
+    Args:
+        reached: States that an execution may come to; the others circle for nobody.
+
+    Returns:
+        The states of the circles that were reported.
+    """
     busy = {name.partition(" ")[0] for name, one in node.scopes.items() if one.nodes}
     at_once: dict[str, list[Way]] = {name: [] for name in machine.states}
     events: dict[str, list[Way]] = {name: [] for name in machine.states}
@@ -60,17 +69,27 @@ def check_circles(machine: StatesStep, node: Draft, findings: Findings) -> None:
         }
     )
     seen: set[str] = set()
+    told: set[str] = set()
     for name in leaving:
         walk: list[str] = []
         while name not in seen:
             seen.add(name)
             walk.append(name)
             name = leaving[name].targets[0]
-        if name in walk:
+        if name in walk and name in reached:
             circle = walk[walk.index(name) :]
             outward = (way for one in leaving for way in events[one])
             is_left = any(_leads_out(node, way, leaving) for way in outward)
-            _report(circle, leaving, is_left, findings)
+            when = _when(node, circle)
+            _report(circle, leaving[circle[0]].way, when, is_left, findings)
+            told |= {*circle}
+    return told
+
+
+def _when(node: Draft, circle: list[str]) -> str:
+    """Return when each state of a circle follows the one before."""
+    is_busy = any(True for state in circle for _ in steps_of(node, state))
+    return "as soon as their actions have ended" if is_busy else "at once"
 
 
 def _leaving(node: Draft, ways: list[Way]) -> Leaving | None:
@@ -105,15 +124,14 @@ def _leads_out(node: Draft, way: Way, kept: Mapping[str, Leaving]) -> bool:
 
 
 def _report(
-    circle: list[str], leaving: Mapping[str, Leaving], is_left: bool, findings: Findings
+    circle: list[str], way: Way, when: str, is_left: bool, findings: Findings
 ) -> None:
-    told = " → ".join([*circle, circle[0]])
-    path = leaving[circle[0]].way.path
+    told = f"{' → '.join([*circle, circle[0]])} follow each other {when}"
     if is_left:
-        text = f"{told} follow each other at once, until an event or a failure leads out"
+        text = f"{told}, until an event or a failure leads out"
         hint = "let an `after` take some time, or guard it"
-        findings.warning("P021", text, hint, path)
+        findings.warning("P021", text, hint, way.path)
     else:
-        text = f"{told} follow each other at once, for ever"
+        text = f"{told}, for ever"
         hint = "let an `after` take some time, or guard a transition that leads out"
-        findings.error("P021", text, hint, path)
+        findings.error("P021", text, hint, way.path)

@@ -54,6 +54,11 @@ def never_runs(node: Draft) -> bool:
     return node.tree.model.disabled or is_surely(node.templates.condition, False)
 
 
+def passes_over_all(node: Draft) -> bool:
+    """Tell whether a loop's `continue` lets none of its steps ever run."""
+    return is_surely(node.templates.own.get("continue"), True)
+
+
 def may_end_scope(node: Draft) -> bool:
     """Tell whether a step, or one inside it or beside it, may end the scopes around."""
     return any(one.tree.model.ends_scope for one in _running(node))
@@ -68,6 +73,7 @@ def _running(node: Draft) -> Iterator[Draft]:
         scope
         for name, scope in node.scopes.items()
         if not is_surely(node.templates.own.get(f"{_WHEN}{name}"), False)
+        and not passes_over_all(node)
     ]
     inside += [one for one in (node.fallback, node.compensate) if one is not None]
     for scope in inside:

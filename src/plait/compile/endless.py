@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from plait.compile.constants import Told, is_surely, may_end_scope
+from plait.compile.constants import Told, is_surely, may_end_scope, passes_over_all
 from plait.compile.drafts import Draft, ScopeDraft
 from plait.compile.findings import Findings
 from plait.compile.jumps import check_ways_out
@@ -89,11 +89,16 @@ def _check_loop(node: Draft, findings: Findings, is_ended: Told) -> None:
     if node.tree.is_broken or not (is_certain or _never_changes(node)):
         return
     inner = [one for scope in node.scopes.values() for one in scope.nodes]
-    if any(map(may_end_scope, inner)) or is_ended():
+    is_idle = passes_over_all(node)
+    if (not is_idle and any(map(may_end_scope, inner))) or is_ended():
         return
     if isinstance(model, LoopStep):
         hint = "let it read `previous` or a step inside, or give the loop a `break`"
-        if is_certain:
+        if is_certain and is_idle:
+            text = f"the loop '{model.id}' cannot end: `continue` passes over all of it"
+            hint = "let `continue` read `iteration`, or drop it"
+            findings.error("P021", text, hint, (*node.tree.path, "continue"))
+        elif is_certain:
             text = f"the loop '{model.id}' cannot end: its condition never changes"
             findings.error("P021", text, hint, node.tree.path)
         else:
@@ -116,7 +121,7 @@ def _never_changes(node: Draft) -> bool:
     within = {one.tree.model.id for scope in node.scopes.values() for one in scope.nodes}
     changing: set[str | int] = {*NAMES, "execution", *within}
     conditions = {model.ended_by: own.get(model.ended_by[0])}
-    if model.break_ is not None:
+    if model.break_ is not None and not passes_over_all(node):
         conditions["break", True] = own.get("break")
     return all(
         one is not None

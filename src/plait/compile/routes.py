@@ -21,13 +21,15 @@ def check_route(node: Draft, findings: Findings, is_ended: Told) -> None:
     if not isinstance(model, RouteStep) or node.tree.is_broken:
         return
     ways, surely = _handovers(node, model, findings)
-    circle = _circle(surely)
+    reached = _reached(model, ways)
+    # A circle that nobody is led into ends nothing: `P031` tells of its handlers.
+    circle = _circle({name: to for name, to in surely.items() if name in reached})
     if circle and not is_ended():
         text = f"{' → '.join([*circle, circle[0]])} hand over to each other for ever"
         path = (*node.tree.path, "handlers", circle[0], "next")
         findings.error("P021", text, "give one of them a `when`", path)
     else:
-        _check_reached(node, model, ways, findings)
+        _check_reached(node, model, reached, findings)
 
 
 def hands_over_for_ever(node: Draft) -> bool:
@@ -100,15 +102,20 @@ def _circle(surely: dict[str, str]) -> list[str]:
     return []
 
 
-def _check_reached(
-    node: Draft, model: RouteStep, ways: dict[str, list[str]], findings: Findings
-) -> None:
+def _reached(model: RouteStep, ways: dict[str, list[str]]) -> set[str]:
+    """Return the handlers that may have their turn."""
     start = _first_of(model)
     reached, left = {start}, [start]
     while left:
         new = set(ways[left.pop()]) - reached
         reached |= new
         left.extend(new)
+    return reached
+
+
+def _check_reached(
+    node: Draft, model: RouteStep, reached: set[str], findings: Findings
+) -> None:
     for name in model.handlers:
         if name not in reached:
             path = (*node.tree.path, "handlers", name)

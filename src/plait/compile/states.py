@@ -96,9 +96,10 @@ def check_states(document: Document, draft: ScopeDraft, findings: Findings) -> N
         _check_ids(scope, findings)
     # What is known of half a table only adds to the noise.
     if is_whole:
-        _check_reached(machine, targets, findings)
-        _check_dead_ends(machine, node, targets, findings)
-        check_circles(machine, node, findings)
+        reached = _reached(machine, targets)
+        _check_reached(machine, reached, findings)
+        circling = check_circles(machine, node, reached, findings)
+        _check_dead_ends(machine, node, targets, circling, findings)
 
 
 def _report_target(target: str, way: Way, known: JsonObject, findings: Findings) -> None:
@@ -136,14 +137,17 @@ def _check_ids(scope: ScopeTree, findings: Findings) -> None:
             findings.error("P005", text, "choose another id", (*step.path, "id"))
 
 
-def _check_reached(
-    machine: StatesStep, targets: dict[str, set[str]], findings: Findings
-) -> None:
+def _reached(machine: StatesStep, targets: dict[str, set[str]]) -> set[str]:
+    """Return the states that an execution may come to."""
     reached, left = {machine.initial}, [machine.initial]
     while left:
         new = targets[left.pop()] - reached
         reached |= new
         left.extend(new)
+    return reached
+
+
+def _check_reached(machine: StatesStep, reached: set[str], findings: Findings) -> None:
     for name in machine.states:
         if name not in reached:
             text = f"no transition leads to state '{name}'"
@@ -154,10 +158,12 @@ def _check_dead_ends(
     machine: StatesStep,
     node: Draft,
     targets: dict[str, set[str]],
+    circling: set[str],
     findings: Findings,
 ) -> None:
     for name, state in machine.states.items():
-        if state.final or targets[name] - {name}:
+        # What goes in circles does not wait.
+        if state.final or targets[name] - {name} or name in circling:
             continue
         if any(may_end_scope(step) for step in steps_of(node, name)):
             continue

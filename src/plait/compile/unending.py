@@ -6,7 +6,13 @@ Rule. Only what is certain counts: a step that has a condition may be skipped, a
 
 from __future__ import annotations
 
-from plait.compile.constants import always_runs, constant_of, is_surely, may_end_scope
+from plait.compile.constants import (
+    always_runs,
+    constant_of,
+    is_surely,
+    may_end_scope,
+    passes_over_all,
+)
 from plait.compile.drafts import Draft, ScopeDraft
 from plait.compile.jumps import is_circle
 from plait.compile.routes import hands_over_for_ever
@@ -22,6 +28,10 @@ def goes_on(node: Draft) -> bool:
     """Tell whether what says that a loop goes on never says anything else, and that the
     loop has no `break`."""
     model, own = node.tree.model, node.templates.own
+    if isinstance(model, LoopStep) and passes_over_all(node):
+        # What is tested after an iteration is never tested.
+        name, ends_at = model.ended_by
+        return ends_at or is_surely(own.get(name), True)
     if "break" in own and not is_surely(own["break"], False):
         return False
     if isinstance(model, LoopStep):

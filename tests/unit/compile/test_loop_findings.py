@@ -42,6 +42,29 @@ def test_p021_a_loop_that_only_a_failure_ends(loop: str, is_endless: bool) -> No
 
 
 @pytest.mark.parametrize(
+    ("loop", "is_idle"),
+    [
+        ('type: repeat, until: "${x.response == 1}", continue: true', True),
+        ("type: repeat, until: true, continue: true", True),
+        ('type: repeat, until: true, continue: "${1 < 2}", break: true', True),
+        ("type: while, while: true, continue: true, break: true", True),
+        ('type: while, while: "${iteration < 3}", continue: true', False),
+        ("type: while, while: false, continue: true", False),
+        ("type: repeat, until: true, continue: false", False),
+        ('type: repeat, until: true, continue: "${iteration < 3}"', False),
+    ],
+)
+@pytest.mark.parametrize("inner", ["{id: x, type: set, value: 1}", "{id: x, type: return}"])
+def test_p021_a_loop_that_passes_over_all_its_iterations(
+    loop: str, is_idle: bool, inner: str
+) -> None:
+    found = lines_of_steps(f"- {{id: l, {loop}, steps: [{inner}]}}")
+    assert bool(found) == is_idle, found
+    what = "P021 the loop 'l' cannot end: `continue` passes over all of it (let `continue`"
+    assert all(what in line for line in found)
+
+
+@pytest.mark.parametrize(
     ("loop", "is_stuck"),
     [
         ('type: while, while: "${input.more}"', True),

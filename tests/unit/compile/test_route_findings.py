@@ -68,6 +68,17 @@ def test_a_handler_to_whom_nobody_hands_over_is_told() -> None:
     ]
 
 
+def test_handlers_in_a_circle_to_which_nobody_hands_over_are_told_and_no_error() -> None:
+    circle = f"b: {{{STEPS}, next: [{{to: c}}]}}, c: {{{STEPS}, next: [{{to: b}}]}}"
+    found = lines(f"a: {{{STEPS}, next: [{{to: b, when: false}}]}}, {circle}")
+    assert [line.partition(": ")[2] for line in found] == [
+        "warning P031 no way leads to handler 'b'",
+        "warning P031 no way leads to handler 'c'",
+    ]
+    (line,) = lines(f"a: {{{STEPS}, next: [{{to: b, {SOME}}}]}}, {circle}")
+    assert "P021 b → c → b hand over to each other for ever" in line
+
+
 def test_handlers_do_not_see_each_others_steps() -> None:
     read = 'steps: [{id: w, type: set, value: "${v.response}"}]'
     found = lines(f"a: {{{STEPS}, next: [{{to: b}}]}}, b: {{{read}}}")

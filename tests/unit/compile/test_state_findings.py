@@ -163,6 +163,29 @@ def test_states_that_something_may_lead_out_of_are_no_circle(states: str) -> Non
     assert not [line for line in found(states) if AT_ONCE in line]
 
 
+def test_a_circle_that_nothing_leads_into_is_told_as_that_and_is_no_error() -> None:
+    circle = "\n  b: {after: {0s: c}}\n  c: {after: {0s: b}}\n  d: {final: true}"
+    assert found("  a: {on: {go: d}}" + circle) == [
+        "5:6: warning P031 no transition leads to state 'b'",
+        "6:6: warning P031 no transition leads to state 'c'",
+    ]
+    (line,) = found("  a: {on: {go: d, back: b}}" + circle)
+    assert "P021 b → c → b follow each other at once, for ever" in line
+
+
+def test_a_state_that_follows_itself_at_once_does_not_wait_for_ever() -> None:
+    (line,) = found("  a: {after: {0s: a}}")
+    assert line.startswith("4:19: P021 a → a follow each other at once, for ever")
+
+
+@pytest.mark.parametrize("where", ["entry: [{}]", "exit: [{}]"])
+def test_states_whose_actions_take_time_follow_each_other_after_them(where: str) -> None:
+    wait = where.format("{id: w, type: wait, for: 1h}")
+    (line,) = found(f"  a: {{after: {{0s: b}}}}\n  b: {{{wait}, after: {{0s: a}}}}")
+    told = "P021 a → b → a follow each other as soon as their actions have ended, for ever"
+    assert told in line
+
+
 def test_p012_names_the_action_that_a_step_is_inside() -> None:
     lines = found(
         "  a:\n"
