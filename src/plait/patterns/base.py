@@ -81,11 +81,19 @@ class Pattern(Generic[In_contra, Out_co]):
         *,
         values: int = 1,
         first: type | None = None,
+        is_condition: bool = False,
     ) -> Callee:
         """Register one of the pattern's functions; see `callee_of`."""
         what = f"{self.kind} '{self.name}': {part}"
         name = f"{self.name}.{part}"
-        callee = callee_of(name, function, what=what, parameters_max=values, first=first)
+        callee = callee_of(
+            name,
+            function,
+            what=what,
+            parameters_max=values,
+            first=first,
+            is_condition=is_condition,
+        )
         self.functions.put(callee.function)
         return callee
 

@@ -72,6 +72,7 @@ def callee_of(
     what: str,
     parameters_max: int = 1,
     first: type | None = None,
+    is_condition: bool = False,
 ) -> Callee:
     """Return how a pattern calls `function`.
 
@@ -81,6 +82,7 @@ def callee_of(
         parameters_max: How many values there are for it.
         first: What the first value is made into when its parameter is not annotated, as
             none of a lambda is. None: it is JSON.
+        is_condition: True when it must return true or false.
 
     Raises:
         ValueError: It cannot be called, or not with so many values, or it is a generator.
@@ -97,6 +99,7 @@ def callee_of(
         known = function_of(name, function)
     except ValueError as error:
         raise ValueError(f"{what}: {error}") from error
+    known = replace(known, is_condition=is_condition)
     signature = known.signature
     if signature is None:
         return Callee(known, (False,))

@@ -83,7 +83,7 @@ class _Loop(Pattern[S, S]):
         self._compile({"order": "sequence", "steps": steps, "output": output})
 
     def _test(self, step: str, condition: Callable[[S], Any], state: str) -> JsonObject:
-        callee = self._callee("condition", condition)
+        callee = self._callee("condition", condition, is_condition=True)
         return {**call(step, callee, state), "effect": "read"}
 
     def _around(self, loop: JsonObject, condition: Callable[[S], Any]) -> list[JsonValue]:

@@ -15,7 +15,6 @@ from typing import Any, ClassVar, Final, Generic, TypedDict, TypeVar, Unpack, ov
 from plait.connectors.python.functions import Adapter
 from plait.drivers.inline import Result
 from plait.model.json import JsonObject, JsonValue
-from plait.model.record import record
 from plait.patterns.base import Made, Pattern, Where
 from plait.patterns.build import call, context, either, limits
 from plait.patterns.checks import Retry, check_name, check_names
@@ -83,14 +82,6 @@ class Stage:
     base: int = 0
 
 
-@record
-class Value:
-    """What a stage is given: an expression, and the stages that it reads."""
-
-    text: str
-    reads: tuple[str, ...]
-
-
 @dataclass(frozen=True)
 class PipelineOutcome(Outcome[Out], Generic[Out]):
     """How a pipeline ended.
@@ -132,8 +123,9 @@ class Pipeline(Pattern[In, Out]):
         self._adapters: dict[str, Adapter | None] = {}
         self._callees: dict[str, Callee] = {} if before is None else dict(before._callees)
         names = [stage.name for stage in stages]
-        skips = [_skip_of(one.name) for one in stages if _has(one, "skip_when")]
-        check_names(f"pipeline '{name}'", [*names, *skips], _OWN)
+        skipped = [one.name for one in stages if _has(one, "skip_when")]
+        own = [made(one) for one in skipped for made in (_skip_of, _value_of)]
+        check_names(f"pipeline '{name}'", [*names, *own], _OWN)
         for callee in self._callees.values():
             self.functions.put(callee.function)
         self._made: Made | None = None
@@ -145,27 +137,20 @@ class Pipeline(Pattern[In, Out]):
         values = self._values()
         parts = zip(self.pipeline_stages, values, values[1:], strict=False)
         for stage, value, following in islice(parts, first, None):
-            # What the stages before it yield does not matter: anything is put there.
-            there: list[JsonValue] = [
-                {"id": one, "type": "set", "value": None} for one in value.reads
-            ]
-            steps = self._steps(stage, value.text, context("${input}", ()))
-            output = f"${{{following.text}}}"
+            # What the stage before it yields does not matter: anything is put there.
+            step, _, _ = value.rpartition(".")
+            there: list[JsonValue] = (
+                [{"id": step, "type": "set", "value": None}] if step else []
+            )
+            steps = self._steps(stage, value, context("${input}", ()))
+            output = f"${{{following}}}"
             self._compiled(
                 {"order": "sequence", "steps": [*there, *steps], "output": output}
             )
 
-    def _values(self) -> list[Value]:
-        """Return what each stage is given, and as the last what the pipeline yields."""
-        values = [Value("input", ())]
-        for stage in self.pipeline_stages:
-            before, own = values[-1], f"{stage.name}.response"
-            if _has(stage, "skip_when"):
-                own = f"({stage.name}.status == 'skipped' ? {before.text} : {own})"
-                values.append(Value(own, (*before.reads, stage.name)))
-            else:
-                values.append(Value(own, (stage.name,)))
-        return values
+    def _values(self) -> list[str]:
+        """Return what each stage reads, and as the last what the pipeline yields."""
+        return ["input", *(f"{_kept_in(one)}.response" for one in self.pipeline_stages)]
 
     def _current(self) -> Made:
         if self._made is None:
@@ -173,9 +158,9 @@ class Pipeline(Pattern[In, Out]):
             names = [stage.name for stage in stages]
             steps: list[JsonValue] = []
             for index, stage in enumerate(stages):
-                seen = context(f"${{{values[stage.base].text}}}", names[:index])
-                steps += self._steps(stage, values[index].text, seen)
-            output = f"${{{values[-1].text}}}"
+                seen = context(f"${{{values[stage.base]}}}", names[:index])
+                steps += self._steps(stage, values[index], seen)
+            output = f"${{{values[-1]}}}"
             self._made = self._compiled(
                 {"order": "sequence", "steps": steps, "output": output}
             )
@@ -272,15 +257,21 @@ class Pipeline(Pattern[In, Out]):
         return known
 
     def _steps(self, stage: Stage, value: str, seen: JsonObject) -> list[JsonValue]:
-        """Return the steps of a stage: whether it is skipped, and itself."""
+        """Return the steps of a stage: whether it is skipped, itself, and what goes on."""
         skip = stage.settings.get("skip_when")
         own = self._stage(stage, f"${{{value}}}", seen)
         if skip is None:
             return [own]
         name = _skip_of(stage.name)
         given = either(f"${{{value}}}", seen)
-        test = call(name, self._callee(name, skip), given)
-        return [test, {**own, "condition": f"${{!{name}.response}}"}]
+        test = call(name, self._callee(name, skip, is_condition=True), given)
+        # A step of its own: in one expression, stages in a row would nest without end.
+        kept = f"{stage.name}.status == 'skipped' ? {value} : {stage.name}.response"
+        return [
+            test,
+            {**own, "condition": f"${{!{name}.response}}"},
+            {"id": _value_of(stage.name), "type": "set", "value": f"${{{kept}}}"},
+        ]
 
     def _stage(self, stage: Stage, value: str, seen: JsonObject) -> JsonObject:
         settings = stage.settings
@@ -380,3 +371,13 @@ def _has(stage: Stage, name: str) -> bool:
 
 def _skip_of(name: str) -> str:
     return f"skip_{name}"
+
+
+def _kept_in(stage: Stage) -> str:
+    """Return the step that has the value behind a stage."""
+    return _value_of(stage.name) if _has(stage, "skip_when") else stage.name
+
+
+def _value_of(name: str) -> str:
+    """Return the step that has the value behind a stage that may be skipped."""
+    return f"value_{name}"

@@ -147,7 +147,7 @@ class StatefulFanOutFanIn(Pattern[S, S]):
             call(_REDUCE, callee, _STATE, f"${{{_RESULTS}.response}}"),
         ]
         if until is not None:
-            test = self._callee(_UNTIL, until)
+            test = self._callee(_UNTIL, until, is_condition=True)
             steps.append(call(_UNTIL, test, f"${{{_REDUCE}.response}}"))
         return steps
 

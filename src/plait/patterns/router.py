@@ -222,7 +222,8 @@ class Router(Pattern[In, Out]):
             if route.when is None:
                 continue
             test = _test_of(route.name)
-            step = call(test, self._callee(f"{route.name}.when", route.when), "${input}")
+            callee = self._callee(f"{route.name}.when", route.when, is_condition=True)
+            step = call(test, callee, "${input}")
             step["effect"] = "read"
             if self.strategy == "first_match" and before:
                 step["condition"] = (

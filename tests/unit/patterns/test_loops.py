@@ -58,7 +58,22 @@ async def test_a_loop_that_does_not_end_fails_at_its_limit(kind: Any) -> None:
 @pytest.mark.parametrize("kind", [WhileLoop, DoWhileLoop])
 async def test_a_condition_that_is_neither_true_nor_false_fails_the_run(kind: Any) -> None:
     outcome = await kind("odd", lambda n: "yes", lambda n: n + 1).run(0)
-    assert outcome.failure.code.startswith("expression.")
+    told = "condition 'odd.condition' returned 'yes', not true or false"
+    assert (outcome.failure.code, outcome.failure.message) == ("connector.decode", told)
+
+
+async def test_rounds_whose_end_is_neither_true_nor_false_fail_the_run() -> None:
+    async def until(state: int) -> Any:
+        return None
+
+    def state_of(state: int, found: dict[str, Any]) -> int:
+        return state
+
+    tasks = {"a": lambda state: state}
+    fan = StatefulFanOutFanIn[int]("odd", tasks, state_of, until=until)
+    failure = (await fan.run(0)).failure
+    assert failure is not None
+    assert failure.message == "condition 'odd.until' returned None, not true or false"
 
 
 async def test_a_body_is_told_the_number_of_the_iteration() -> None:

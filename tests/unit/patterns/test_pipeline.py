@@ -210,6 +210,20 @@ async def test_what_a_skipped_last_stage_lets_through_is_not_made_into_its_kind(
     assert (await telling.run("Tea: is")).output == Article("Tea", " is")
 
 
+@pytest.mark.parametrize(
+    ("returned", "told"), [(None, "None"), (3, "3"), ([], "[]"), ("x" * 10_000, "'xxx")]
+)
+async def test_a_skip_rule_that_is_neither_true_nor_false_fails_the_run(
+    returned: Any, told: str
+) -> None:
+    rule = AsyncMock(return_value=returned)
+    failure = (await Pipeline.begin("p", parse, skip_when=rule).run("Tea: a")).failure
+    assert failure is not None
+    assert failure.message.startswith(f"condition 'p.skip_parse' returned {told}")
+    assert failure.message.endswith("not true or false")
+    assert len(failure.message) < 120
+
+
 async def test_stages_that_are_skipped_one_after_the_other_let_the_value_through() -> None:
     def add(n: int) -> int:
         return n + 1
@@ -390,16 +404,18 @@ async def test_a_stage_is_compiled_once_by_itself_and_once_with_all_others(
     assert counts == [40]
 
 
-def test_too_many_stages_in_a_row_that_may_be_skipped_are_refused_when_added() -> None:
-    def chain(count: int) -> Pipeline[int, int]:
-        whole = Pipeline.begin("p", plus_one, name="s0", skip_when=bool)
-        for number in range(1, count):
-            whole = whole.then(plus_one, name=f"s{number}", skip_when=bool)
-        return whole
+async def test_any_number_of_stages_in_a_row_may_be_skipped() -> None:
+    def is_above(limit: int, value: int) -> bool:
+        return value > limit
 
-    assert chain(25).plan
-    with pytest.raises(ValueError, match="too deeply nested"):
-        chain(100)
+    whole = Pipeline.begin("p", plus_one, name="s0", skip_when=partial(is_above, 0))
+    for number in range(1, 150):
+        rule = partial(is_above, 149 - number)
+        whole = whole.then(plus_one, name=f"s{number}", skip_when=rule)
+    outcome = await whole.run(0)
+    ran = [name for name, one in outcome.stages.items() if one.status == "completed"]
+    assert (outcome.output, len(ran), len(outcome.stages)) == (75, 75, 150)
+    assert (await whole.run(500)).output == 500
 
 
 def test_parts_of_all_other_patterns_are_compiled_once(

@@ -165,7 +165,9 @@ async def test_a_condition_that_is_neither_true_nor_false_fails_the_run() -> Non
     router = Router("odd", [Route("odd", plus_one, remainder)])
     outcome = await router.run(3)
     assert outcome.failure is not None
-    assert outcome.failure.code.startswith("expression.")
+    assert outcome.failure.code == "connector.decode"
+    told = "condition 'odd.odd.when' returned 1, not true or false"
+    assert outcome.failure.message == told
 
 
 async def test_what_was_decided_stays_decided_in_a_journal(tmp_path: Any) -> None:

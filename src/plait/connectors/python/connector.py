@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from plait.connectors.egress import ConnectorError, InvalidRequest
 from plait.connectors.python.call import CURRENT, FunctionCall
-from plait.connectors.python.errors import NotJson, ShutDown, TimedOut, failure_of
+from plait.connectors.python.errors import NotBool, NotJson, ShutDown, TimedOut, failure_of
 from plait.connectors.python.functions import Arguments, Function, Functions
 from plait.connectors.python.values import NoJson, as_json
 from plait.ports.calls import Call, CallHandle, CallReply, Done, Outcome
@@ -119,9 +119,12 @@ class PythonCalls:
                 return late.as_failure(sent=True)
             return failure_of(error.error if isinstance(error, _Raised) else error)
         try:
-            return CallReply(as_json(value), {})
+            told = as_json(value)
         except NoJson as error:
             return NotJson(function=function.name, reason=str(error)).as_failure(sent=True)
+        if function.is_condition and not isinstance(told, bool):
+            return NotBool(function=function.name, returned=told).as_failure(sent=True)
+        return CallReply(told, {})
 
     async def _returned(
         self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -9,6 +9,7 @@ is known to whoever wrote the function. A StepError may say otherwise.
 from __future__ import annotations
 
 import re
+import reprlib
 from typing import Any, Final
 
 from plait.connectors.egress.errors import ConnectorError
@@ -76,6 +77,16 @@ class NotJson(ConnectorError):
 
     def __init__(self, *, function: str, reason: str) -> None:
         super().__init__(f"function '{function}' returned {reason}", function=function)
+
+
+class NotBool(ConnectorError):
+    """A condition returned something else than true or false."""
+
+    code = "connector.decode"
+
+    def __init__(self, *, function: str, returned: JsonValue) -> None:
+        text = f"condition '{function}' returned {reprlib.repr(returned)}"
+        super().__init__(f"{text}, not true or false", function=function)
 
 
 class ShutDown(ConnectorError):

@@ -45,6 +45,7 @@ class Function:
         returns: What it says that it returns; None: it does not say.
         plain: Its parameters, if each can be given by place and by name: arguments for
             all of them need no `inspect`, which takes longer than a small function.
+        is_condition: True when anything but true or false is a failure of the call.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Function:
     parameters: Mapping[str, Adapter]
     returns: Adapter | None
     plain: tuple[str, ...] | None = None
+    is_condition: bool = False
 
     def bound(self, arguments: Arguments) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return what to call it with: copies, made into what it is annotated with.
