@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from plait.assembly.connectors import Available, installed_connectors, ways
 from plait.assembly.sources import Configured, SettingsInvalid
 from plait.gateway.threads import in_thread
+from plait.model.errors import PlaitError
 from plait.operations.deploying.authorised import Authorises, authorises
-from plait.ports.journal import StoreUnavailable
+from plait.ports.credentials import VaultKeyMissing
 from plait.ports.records import Records
 from plait.security.accounts import StoredAccounts
 from plait.security.audit import AuditLog
@@ -91,7 +92,9 @@ async def checked_keys(own: StoredVault) -> None:
     """
     try:
         await own.check_keys()
-    except StoreUnavailable as error:
+    except VaultKeyMissing:
+        raise
+    except PlaitError as error:  # it is away, full, or no database at all
         logger.warning("the vault's keys could not be checked: %s", error)
 
 
