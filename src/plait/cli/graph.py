@@ -41,7 +41,7 @@ def command(
     Nobody draws an edge in a document: a step waits for the steps it reads. A dashed line
     is a wait that only `depends_on` asks for; a dashed box has a condition.
 
-    Between the handlers of a `route` a line stands for each handover.
+    Between the handlers of a `route` a line stands for each handover, in JSON an edge.
 
     Of a state machine it draws the states, and a line for each transition between them.
 

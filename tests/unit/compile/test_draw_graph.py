@@ -14,7 +14,7 @@ from plait.compile.draw import (
     graph_json,
     graph_of,
 )
-from tests.unit.compile.plans import call, parallel, plan_of, sequence, wait
+from tests.unit.compile.plans import call, parallel, plan_of, route, sequence, wait
 
 
 def drawn(*steps: dict[str, Any], **document: Any) -> Any:
@@ -146,3 +146,23 @@ def test_the_title_tells_where_the_workflow_answers() -> None:
 def test_the_text_is_the_json_of_the_graph() -> None:
     graph = graph_of(plan_of(call("a"), call("b", "a")))
     assert orjson.loads(draw_json(graph)) == graph_json(graph)
+
+
+def test_handovers_of_a_route_are_edges_between_the_groups_of_its_handlers() -> None:
+    following = {
+        "triage": ["billing", "sales"],
+        "billing": ["triage", "sales"],
+        "sales": [],
+    }
+    found = drawn(route("case", following))
+    edges = [one for one in found["edges"] if one["kind"] == "handover"]
+    assert [(one["from"], one["to"]) for one in edges] == [
+        ("case[triage]", "case[billing]"),
+        ("case[triage]", "case[sales]"),
+        ("case[billing]", "case[triage]"),
+        ("case[billing]", "case[sales]"),
+    ]
+    groups = {one["id"] for one in found["groups"]}
+    assert all({one["from"], one["to"]} <= groups for one in edges)
+    assert all(reason["why"] == "handover" for one in edges for reason in one["reasons"])
+    assert [bool(one["reasons"][0].get("where")) for one in edges] == [True, False] * 2

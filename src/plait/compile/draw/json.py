@@ -8,9 +8,10 @@ Shape, all keys always there:
      "groups": [{"id", "label", "step", "is_fallback"}]}
 
 `group` names the group that a node stands in, null at the top; `step` is the node that a
-group is inside of; an edge's `kind` is `reads`, `depends_on`, `order` or `goto`: those
-may lead back. A reason that
-reads says what (`read`), in which key (`where`), and in which inner step (`by`).
+group is inside of; an edge's `kind` is `reads`, `depends_on`, `order`, `goto` or
+`handover`: those two may lead back. A `handover` stands between two groups, the handlers
+of a `route`, and each of its reasons has its condition (`where`). A reason that reads says
+what (`read`), in which key (`where`), and in which inner step (`by`).
 
 Of a state machine the nodes are its states (`kind`: `initial`, `state`, `final`) and the
 edges its transitions (`event`), each with its event (`read`), guard (`where`) and actions
@@ -31,7 +32,10 @@ def graph_json(graph: Graph) -> JsonObject:
         "name": graph.name,
         "title": graph.title,
         "nodes": [_node(node, group) for node, group in graph.nodes()],
-        "edges": [_edge(edge) for edge in (*graph.edges(), *graph.jumps())],
+        "edges": [
+            *map(_edge, (*graph.edges(), *graph.jumps())),
+            *(_edge(edge) for node, _ in graph.nodes() for edge in node.handovers),
+        ],
         "groups": [
             {
                 "id": group.id,
