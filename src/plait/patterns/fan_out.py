@@ -184,7 +184,11 @@ class FanOutFanIn(Pattern[In, Out]):
         """Return a loop over the tasks' names, so many at a time."""
         names: list[JsonValue] = [task.name for task in self.tasks]
         cases: list[JsonValue] = [
-            {"name": task.name, "when": f"${{item == '{task.name}'}}", **self._task(task)}
+            {
+                "name": _case_of(task.name),
+                "when": f"${{item == '{task.name}'}}",
+                **self._task(task),
+            }
             for task in self.tasks
         ]
         results = f"{_FAN}.response.results"
@@ -264,11 +268,15 @@ def tasks_of(
     return listed
 
 
+def _case_of(name: str) -> str:
+    """Return what the case of a task is called: `default` is the word for no case."""
+    return f"{name}_" if name.rstrip("_") == "default" else name
+
+
 def _report(name: str, told: Any, steps: Mapping[str, StepReport]) -> TaskReport:
     """Return what a task came to, by the fan's output, or if there is none by its step."""
-    step = next(
-        (one for path, one in steps.items() if path.endswith(f"[{name}]/{name}")), None
-    )
+    ends = tuple(f"[{one}]/{name}" for one in (name, _case_of(name)))
+    step = next((one for path, one in steps.items() if path.endswith(ends)), None)
     seconds = 0.0 if step is None else step.duration_s
     if told is not None:
         facts = (told["status"], told["response"], told["error"], told["attempts"])

@@ -139,11 +139,12 @@ class StateMachine(Pattern[In, dict[str, Any]], Generic[In, S, E]):
         timeout_s: float | None = None,
     ) -> None:
         super().__init__(name)
+        what = f"{self.kind} '{name}'"
+        _check_mapping(f"{what}: states: a mapping from name to State", states)
         self.states = {word_of(one): state for one, state in states.items()}
         self._names = {word_of(one): one for one in states}
         self._actions: dict[str, tuple[Action, Callee]] = {}
         self._guards: dict[str, list[Guard]] = {}
-        what = f"{self.kind} '{name}'"
         if not self.states:
             raise ValueError(f"{what}: it has no states")
         # All actions see each other, so they are known before any is written down.
@@ -168,6 +169,9 @@ class StateMachine(Pattern[In, dict[str, Any]], Generic[In, S, E]):
             raise ValueError(
                 f"{self.kind} '{self.name}': {state}: a State is needed, this is a {kind}"
             )
+        for key in ("on", "after"):
+            told = f"{self.kind} '{self.name}': {state}: {key}: a mapping"
+            _check_mapping(told, getattr(given, key))
         found = {"entry": self._ids(given.entry), "exit": self._ids(given.exit)}
         for key, table in (("on", given.on), ("after", given.after)):
             for word, ways in table.items():
@@ -311,6 +315,11 @@ def word_of(name: str) -> str:
     ('red', 'green')
     """
     return str(name.value) if isinstance(name, Enum) else name
+
+
+def _check_mapping(what: str, given: object) -> None:
+    if not isinstance(given, Mapping):
+        raise ValueError(f"{what} is needed; not a {type(given).__name__}")
 
 
 def _key(word: str | float) -> str:

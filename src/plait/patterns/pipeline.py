@@ -239,6 +239,8 @@ class Pipeline(Pattern[In, Out]):
 
         The input that a `Context` of the other's stages has is what this one yields.
         """
+        if not isinstance(other, Pipeline):
+            return NotImplemented
         first = len(self.pipeline_stages)
         later = [replace(one, base=one.base + first) for one in other.pipeline_stages]
         return Pipeline(self.name, (*self.pipeline_stages, *later), before=self)

@@ -177,7 +177,7 @@ class Router(Pattern[In, Out]):
         default: Callable[[In], Any] | None = None,
     ) -> None:
         super().__init__(name)
-        self.routes = tuple(routes)
+        self.routes = _listed(f"{self.kind} '{name}'", routes)
         self.strategy = strategy
         self._adapters: dict[str, Adapter | None] = {}
         self._check()
@@ -321,6 +321,15 @@ class Branch(Router[In, Out]):
         otherwise: Callable[[In], Any] | None = None,
     ) -> None:
         super().__init__(name, [Route("then", then, when)], default=otherwise)
+
+
+def _listed(what: str, routes: Any) -> tuple[Route[Any, Any], ...]:
+    """Return routes however they were given."""
+    listed = tuple(routes) if isinstance(routes, Iterable) else (routes,)
+    for one in listed:
+        if not isinstance(one, Route):
+            raise ValueError(f"{what}: Routes are needed; not a {type(one).__name__}")
+    return listed
 
 
 def _test_of(route: str) -> str:

@@ -89,8 +89,11 @@ class Batch(Generic[K, V]):
             name: For messages and metrics.
 
         Raises:
+            TypeError: `function` is none.
             ValueError: A number is out of its range.
         """
+        if not callable(function):
+            raise TypeError(f"Batch calls a coroutine function; {function!r} is none")
         check_count("max_size", max_size)
         check_seconds("max_delay_s", max_delay_s, zero=True)
         self.max_size = max_size

@@ -218,3 +218,13 @@ def test_a_retry_on_a_single_error_asks_for_a_tuple(on: Any) -> None:
 def test_the_jitter_of_a_retry_is_a_number() -> None:
     with pytest.raises(ValueError, match="jitter: a number from 0 to 1"):
         Retry(3, jitter=True)
+
+
+@pytest.mark.parametrize("max_concurrency", [None, 1])
+async def test_a_task_may_be_called_default(max_concurrency: int | None) -> None:
+    tasks = {"default": lambda n: n + 1, "default_": lambda n: n + 2, "b": lambda n: n}
+    fan = FanOutFanIn[int, dict[str, int]]("f", tasks, max_concurrency=max_concurrency)
+    outcome = await fan.run(1)
+    assert outcome.output == {"default": 2, "default_": 3, "b": 1}
+    assert [one.result for one in outcome.tasks.values()] == [2, 3, 1]
+    assert all(one.duration_s > 0 for one in outcome.tasks.values())

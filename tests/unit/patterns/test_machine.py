@@ -298,6 +298,8 @@ def made(states: Any, initial: Any = "a") -> Any:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
+        (lambda: made(["a"]), "states: a mapping from name to State is needed; not a list"),
+        (lambda: made({"a": State(["x"])}), "a: on: a mapping is needed; not a list"),  # type: ignore[arg-type]
         (lambda: made({}), "state machine 'm': it has no states"),
         (lambda: made({"a": State({"x": "bb"}), "b": State(final=True)}), "'bb'"),
         (lambda: made({"a": State(final=True)}, "c"), "'c'"),

@@ -269,6 +269,11 @@ def test_misuse_fails_when_the_pipeline_is_made(make: Callable[[], Any], said: s
         make()
 
 
+def test_only_a_pipeline_goes_on_with_a_pipeline() -> None:
+    with pytest.raises(TypeError, match=r"unsupported .* for \|: 'Pipeline' and 'int'"):
+        Pipeline.begin("p", parse) | 5  # type: ignore[operator]
+
+
 def lines(text: str) -> Any:
     yield from text.splitlines()
 

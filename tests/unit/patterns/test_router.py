@@ -198,6 +198,9 @@ def yes(value: Any) -> bool:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
+        (lambda: Router("r", None), "Routes are needed; not a NoneType"),  # type: ignore[call-overload]
+        (lambda: Router("r", "ab"), "router 'r': Routes are needed; not a str"),  # type: ignore[arg-type]
+        (lambda: Router("r", {"a": 1}), "router 'r': Routes are needed; not a str"),  # type: ignore[arg-type]
         (lambda: Router("r", []), "router 'r': it has no routes"),
         (lambda: Router("r", [Route("a", yes)]), "route 'a' has no condition (`when`)"),
         (

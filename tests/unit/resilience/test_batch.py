@@ -170,3 +170,8 @@ def test_an_argument_out_of_its_range_is_named(
 ) -> None:
     with pytest.raises(ValueError, match=complaint):
         Batch(Bulk(), **wrong)
+
+
+def test_a_batch_of_what_cannot_be_called_is_refused() -> None:
+    with pytest.raises(TypeError, match="5 is none"):
+        Batch(5)  # type: ignore[arg-type]
