@@ -182,4 +182,4 @@ async def test_version_and_help_are_printed() -> None:
 async def test_an_unknown_command_is_told_with_the_nearest_one() -> None:
     done = await plait("valdiate", "x.yaml")
     assert done.code == 2
-    assert "Did you mean 'validate'?" in done.err
+    assert "Did you mean 'validate'" in done.err
