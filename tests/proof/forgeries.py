@@ -241,11 +241,12 @@ class _Attack:
         return (await self._stream(f"/workflow_generation?session_id={session}"))[-1]
 
     async def _stream(self, path: str) -> list[Any]:
-        """Return the data of a stream's events; its connection ends with it."""
+        """Return the data of a stream's events; of a refusal, an event that says so."""
         async with client_of(*self.address) as client:
-            client.send(request_bytes(f"{_API}{path}"))
+            client.send(request_bytes(f"{_API}{path}", Connection="close"))
             lines = (await client.closed()).decode().splitlines()
-        return [json.loads(line[6:]) for line in lines if line.startswith("data: ")]
+        told = [json.loads(line[6:]) for line in lines if line.startswith("data: ")]
+        return told or [{"type": "error", "data": json.loads(lines[-1])}]
 
 
 class _Calls(_Attack):
