@@ -54,6 +54,9 @@ from plait.ports.journal import (
 T = TypeVar("T")
 
 _AWAY_S: Final = 1.0
+_NOT_WANTED: Final = Failure(
+    "execution.cancelled", "nobody waits for the workflow any more"
+)
 
 
 class Parent(Protocol):
@@ -181,6 +184,10 @@ class Children:
             child_id = child_of(call, number)
             if isinstance(wanted, Failure) and not await self._is_there(child_id):
                 return wanted
+            # Afterwards is too late for a worker that was stopped for a while, and that
+            # dies before it has told the child: nobody else would think of it.
+            if not number and not await self._is_awaited(call):
+                return _NOT_WANTED
             if not await self._is_used_up(child_id, call, wanted, resumed_at_ms):
                 break
             number += 1

@@ -277,12 +277,15 @@ class Ledger:
         if account is None:
             self.breach(f"{name}: it called '{call.step}' before its start was recorded")
             return
-        self._check_key(call)
+        is_late = (
+            account.holder != worker_id or account.shown.get(worker_id) != account.epoch
+        )
+        self._check_key(call, is_late=is_late)
         if attempt not in account.begun:
             self.breach(f"{name}: it called '{call.step}' before that was recorded")
         is_repeated = account.made[attempt] > 0
         account.made[attempt] += 1
-        if account.holder != worker_id or account.shown.get(worker_id) != account.epoch:
+        if is_late:
             # A worker that hangs between reading, recording and acting does this, and
             # nobody can keep it from it; the key is what makes it harmless.
             self._fired[Fault.CALL_OUT_OF_DATE] += 1
@@ -331,7 +334,7 @@ class Ledger:
         if call.effect == "unsafe" and account.made[attempt] > 1:
             self.breach(f"{name}: the unsafe call '{call.step}' was repeated")
 
-    def _check_key(self, call: Call) -> None:
+    def _check_key(self, call: Call, *, is_late: bool) -> None:
         key, name = call.idempotency_key, call.execution_id
         if key is None:
             return
@@ -339,7 +342,9 @@ class Ledger:
         # A step that was undone and is done again makes another call.
         times = sum(count for one, count in undone.items() if is_within(place, one))
         step = (name, place, times)
-        if self._keys.setdefault(key, step) != step:
+        known = self._keys.setdefault(key, step)
+        # What was undone since a late call was decided, its worker does not know of.
+        if known != step and not (is_late and known[:2] == step[:2]):
             self.breach(f"{name}: '{call.step}' has the key of another step: {key}")
         if self._key_of.setdefault(step, key) != key:
             self.breach(f"{name}: '{call.step}' was called with another key: {key}")
