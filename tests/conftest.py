@@ -27,7 +27,7 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 # Importing it plants a bug: it is for processes of their own.
-collect_ignore = ["proof/planted"]
+collect_ignore_glob = ["proof/planted*"]
 
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
