@@ -20,6 +20,7 @@ from plait.ports.journal import (
     Append,
     Created,
     Entry,
+    Hold,
     LostRace,
     NewExecution,
     Search,
@@ -52,10 +53,15 @@ class TracedStore:
         return getattr(self._store, name)
 
     async def create(
-        self, new: NewExecution, entries: Sequence[Entry], standing: Standing, owner: str
+        self,
+        new: NewExecution,
+        entries: Sequence[Entry],
+        standing: Standing,
+        owner: str,
+        under: Hold | None = None,
     ) -> Created:
         """See plait.ports.journal.Journal."""
-        created = await self._store.create(new, entries, standing, owner)
+        created = await self._store.create(new, entries, standing, owner, under)
         if created.is_new:
             self._leave(new.execution_id, 0, 1, entries, "done")
         return created

@@ -28,6 +28,7 @@ from plait.ports.journal import (
     Created,
     Entry,
     History,
+    Hold,
     LostRace,
     Message,
     NewExecution,
@@ -65,10 +66,15 @@ class MortalStore(MemoryStore):
         await self._written(lambda: write(message))
 
     async def create(
-        self, new: NewExecution, entries: Sequence[Entry], standing: Standing, owner: str
+        self,
+        new: NewExecution,
+        entries: Sequence[Entry],
+        standing: Standing,
+        owner: str,
+        under: Hold | None = None,
     ) -> Created:
         write = super().create
-        return await self._written(lambda: write(new, entries, standing, owner))
+        return await self._written(lambda: write(new, entries, standing, owner, under))
 
     async def append(self, append: Append) -> None:
         self.begun_count += append.begins_history

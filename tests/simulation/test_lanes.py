@@ -23,6 +23,7 @@ from plait.ports.journal import (
     Append,
     Created,
     Entry,
+    Hold,
     NewExecution,
     Search,
     Standing,
@@ -65,9 +66,14 @@ class WatchedStore(MemoryStore):
             self.most[new.lane] = max(self.most[new.lane], len(self.inside[new.lane]))
 
     async def create(
-        self, new: NewExecution, entries: Sequence[Entry], standing: Standing, owner: str
+        self,
+        new: NewExecution,
+        entries: Sequence[Entry],
+        standing: Standing,
+        owner: str,
+        under: Hold | None = None,
     ) -> Created:
-        created = await super().create(new, entries, standing, owner)
+        created = await super().create(new, entries, standing, owner, under)
         self.queued += created.summary.lane_state == QUEUED
         return created
 

@@ -150,6 +150,17 @@ class Created:
 
 
 @record
+class Hold:
+    """That somebody holds an execution in an epoch: a condition of a write to another.
+
+    One that is nowhere written is held by whoever says so.
+    """
+
+    execution_id: str
+    epoch: int
+
+
+@record
 class Append:
     """Entries to be added to one execution.
 
@@ -165,6 +176,7 @@ class Append:
             `Summary.length`.
         put_aside: Ids of messages that nobody could read: told to nobody any more, and
             kept in `History.aside` for as long as the execution is.
+        under: What has to hold still when this is written.
     """
 
     execution_id: str
@@ -177,6 +189,7 @@ class Append:
     is_begun: bool = False
     begins_history: bool = False
     put_aside: tuple[str, ...] = ()
+    under: Hold | None = None
 
 
 @record
@@ -217,6 +230,19 @@ class LostRace(PlaitError):
 
     def __init__(self, execution_id: str) -> None:
         super().__init__(f"execution {execution_id} is in other hands: nothing was written")
+        self.execution_id = execution_id
+
+
+class HoldLost(PlaitError):
+    """Somebody else holds the execution under whose hold something was to be written."""
+
+    code: ClassVar[str] = "journal.hold_lost"
+    advice: ClassVar[Advice] = Advice.RETRY
+
+    def __init__(self, execution_id: str) -> None:
+        super().__init__(
+            f"execution {execution_id} is in other hands: nothing was written for it"
+        )
         self.execution_id = execution_id
 
 
@@ -277,7 +303,12 @@ class Journal(Protocol):
     """Keeps histories. Contract: plait.testing.journal_suite."""
 
     async def create(
-        self, new: NewExecution, entries: Sequence[Entry], standing: Standing, owner: str
+        self,
+        new: NewExecution,
+        entries: Sequence[Entry],
+        standing: Standing,
+        owner: str,
+        under: Hold | None = None,
     ) -> Created:
         """Begin an execution, held by `owner` in epoch 1; return its row.
 
@@ -288,7 +319,11 @@ class Journal(Protocol):
         When the workflow has an execution of the same tenant and key already, nothing is
         written and the row of that one is returned.
 
+        Args:
+            under: What has to hold still when this is written.
+
         Raises:
+            HoldLost: `under` holds no more.
             LostRace: The id is taken.
             StoreUnavailable: Nothing is acknowledged.
         """
@@ -303,6 +338,7 @@ class Journal(Protocol):
         What it had not heard when it ended, or was told since, it never hears.
 
         Raises:
+            HoldLost: `append.under` holds no more; nothing else is looked at then.
             LostRace: The history has another length, or another holder.
             UnknownExecution: There is none of that id.
             StoreUnavailable: Nothing is acknowledged.

@@ -137,6 +137,7 @@ _ROWS: Final[Mapping[str, Status]] = {
     "execution.was_undone": _status("FAILED_PRECONDITION", 409),
     "internal": _status("INTERNAL"),
     "journal.lost_race": _status("ABORTED", 503),
+    "journal.hold_lost": _status("ABORTED", 503),
     "key.unknown": _status("NOT_FOUND"),
     "limit.overload": _status("UNAVAILABLE", 503),
     "limit.payload": _status("INVALID_ARGUMENT", 413),

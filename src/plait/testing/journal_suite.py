@@ -31,6 +31,7 @@ from plait.ports.journal import (
 )
 from plait.testing.anew_suite import AnewSuite
 from plait.testing.finding_suite import FindingSuite
+from plait.testing.holds_suite import HoldsSuite
 from plait.testing.lanes_suite import LanesSuite
 from plait.testing.store_suite import (
     ANN,
@@ -47,7 +48,7 @@ from plait.testing.store_suite import (
 from plait.testing.upkeep_suite import KeptStore, UpkeepSuite
 
 
-class JournalSuite(FindingSuite, AnewSuite, LanesSuite, UpkeepSuite):
+class JournalSuite(FindingSuite, AnewSuite, HoldsSuite, LanesSuite, UpkeepSuite):
     """Inherit, and give the fixture `stores`: it opens one and the same store."""
 
     # -- create ------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from plait.ports.journal import (
     Created,
     Entry,
     History,
+    Hold,
     NewExecution,
     Standing,
     StoreUnavailable,
@@ -40,9 +41,16 @@ class ForgetfulStore(MemoryStore):
         self.after_append: Callable[[], Awaitable[None]] | None = None
 
     async def create(
-        self, new: NewExecution, entries: Sequence[Entry], standing: Standing, owner: str
+        self,
+        new: NewExecution,
+        entries: Sequence[Entry],
+        standing: Standing,
+        owner: str,
+        under: Hold | None = None,
     ) -> Created:
-        return self._answer("create", await super().create(new, entries, standing, owner))
+        return self._answer(
+            "create", await super().create(new, entries, standing, owner, under)
+        )
 
     async def append(self, append: Append) -> None:
         await super().append(append)

@@ -10,7 +10,14 @@ import pytest
 from plait.drivers.journal import JournalDriver, Start, Unkept
 from plait.kernel import Kernel
 from plait.operations import Hand, cancel
-from plait.ports.journal import Created, Entry, NewExecution, Standing, StoreUnavailable
+from plait.ports.journal import (
+    Created,
+    Entry,
+    Hold,
+    NewExecution,
+    Standing,
+    StoreUnavailable,
+)
 from plait.ports.leases import Claimed
 from plait.stores.memory import MemoryStore
 from plait.testing.virtual_time import run_virtually
@@ -29,12 +36,17 @@ class SlowStore(MemoryStore):
     is_away = False
 
     async def create(
-        self, new: NewExecution, entries: Sequence[Entry], standing: Standing, owner: str
+        self,
+        new: NewExecution,
+        entries: Sequence[Entry],
+        standing: Standing,
+        owner: str,
+        under: Hold | None = None,
     ) -> Created:
         await asyncio.sleep(WRITE_S / 2)
         if self.is_away:
             raise StoreUnavailable("away")
-        created = await super().create(new, entries, standing, owner)
+        created = await super().create(new, entries, standing, owner, under)
         await asyncio.sleep(WRITE_S / 2)
         return created
 

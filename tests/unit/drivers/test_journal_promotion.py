@@ -14,6 +14,7 @@ from plait.ports.journal import (
     Created,
     Entry,
     History,
+    Hold,
     LostRace,
     NewExecution,
     Search,
@@ -51,12 +52,19 @@ class LostAnswer(MemoryStore):
         self.kind = kind
         self.is_lost = False
         self.away_count = 0
-        self.late: tuple[NewExecution, Sequence[Entry], Standing, str] | None = None
+        self.late: (
+            tuple[NewExecution, Sequence[Entry], Standing, str, Hold | None] | None
+        ) = None
 
     async def create(
-        self, new: NewExecution, entries: Sequence[Entry], standing: Standing, owner: str
+        self,
+        new: NewExecution,
+        entries: Sequence[Entry],
+        standing: Standing,
+        owner: str,
+        under: Hold | None = None,
     ) -> Created:
-        asked = new, list(entries), standing, owner
+        asked = new, list(entries), standing, owner, under
         if self.late is not None:
             late, self.late = self.late, None
             await super().create(*late)
@@ -120,12 +128,19 @@ class Refusing(MemoryStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked: list[tuple[NewExecution, Sequence[Entry], Standing, str]] = []
+        self.asked: list[
+            tuple[NewExecution, Sequence[Entry], Standing, str, Hold | None]
+        ] = []
 
     async def create(
-        self, new: NewExecution, entries: Sequence[Entry], standing: Standing, owner: str
+        self,
+        new: NewExecution,
+        entries: Sequence[Entry],
+        standing: Standing,
+        owner: str,
+        under: Hold | None = None,
     ) -> Created:
-        self.asked.append((new, list(entries), standing, owner))
+        self.asked.append((new, list(entries), standing, owner, under))
         if len(self.asked) <= 2:
             raise StoreUnavailable("the connection was lost")
         await super().create(*self.asked[0])

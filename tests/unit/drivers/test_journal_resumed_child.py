@@ -11,9 +11,9 @@ from plait.drivers.journal.messages import given_up_message
 from plait.kernel import Kernel
 from plait.kernel.events import ExecutionResumed
 from plait.model.failure import Failure
-from plait.operations import Hand, resume
+from plait.operations import Hand, cancel, resume
 from plait.ports.calls import Call, CallHandle, CallReply, Done
-from plait.ports.journal import Append, History, Search, StoreUnavailable
+from plait.ports.journal import Append, History, Search, StoreUnavailable, Summary
 from plait.stores.memory import MemoryStore
 from plait.testing.virtual_time import run_virtually
 from tests.simulation.asking import ask, plan_with
@@ -102,3 +102,33 @@ def test_a_wish_to_cancel_that_came_after_the_end_ends_no_child_that_goes_on() -
         return status, shop.count
 
     assert run_virtually(main()) == ("completed", 2)
+
+
+class SlowToTake(MemoryStore):
+    """A second goes by between the look at a child and its taking."""
+
+    async def take(self, worker_id: str, now_ms: int, execution_id: str) -> Summary:
+        if execution_id != "x":
+            await a_while(1)
+        return await super().take(worker_id, now_ms, execution_id)
+
+
+def test_a_child_is_not_let_go_on_by_a_worker_that_has_lost_its_parent() -> None:
+    async def main() -> tuple[str, str | None, int]:
+        store, shop = SlowToTake(), Shop()
+        driver = driver_on(store, "w", shop, workflows=lambda *_: CHILD)
+        await driver.open()
+        await driver.start(PARENT, Start("x", None))
+        await driver.ended("x")
+        hand = Hand(store, Kernel, "hand", driver.now_ms(), {})
+        await resume(hand, "x")
+        driver.stir()
+        await a_while(0.5)
+        await store.leave("w")  # as when its lease has run out
+        await cancel(hand, "x", "enough")
+        await a_while(1)
+        await driver.perish()
+        (child,) = await store.find(Search(workflow="child"))
+        return child.standing.status, child.owner, shop.count
+
+    assert run_virtually(main()) == ("failed", None, 1)

@@ -11,6 +11,8 @@ Rule 3. Cancelling the step cancels the child. That the step is cancelled is rec
         told: whoever takes it up after a crash tells them.
 Rule 4. A worker that lets go of the parent cancels nothing: the child goes on, and the
         parent's next worker waits for the same one.
+Rule 5. A child begins, or goes on, under the hold of its parent: a worker that was stopped
+        for a while begins none that others have given up, and told in vain.
 
 Not here: what a child is called (plait.drivers.children).
 """
@@ -41,10 +43,13 @@ from plait.drivers.journal.resuming import resume_child
 from plait.drivers.journal.terms import Start, Store
 from plait.model.errors import PlaitError
 from plait.model.failure import Failure
+from plait.model.record import record
 from plait.plan import Plan
 from plait.ports.calls import Call, CallReply, Done, Outcome
 from plait.ports.journal import (
     RUNNING,
+    Hold,
+    HoldLost,
     LostRace,
     Search,
     StoreUnavailable,
@@ -87,6 +92,15 @@ class Parent(Protocol):
         ...
 
 
+@record
+class _Asked:
+    """What a step asks for, and how its execution stands that asks."""
+
+    call: Call
+    resumed_at_ms: int
+    hold: Callable[[], Hold]
+
+
 class Child:
     """A child that a step waits for."""
 
@@ -114,16 +128,20 @@ class Children:
         self._parent = parent
         self._workflows = workflows
         self._spawn = spawn
-        # By the child's name, and when its parent had been resumed last by then.
-        self._starting: dict[tuple[str, int], asyncio.Task[str | Failure]] = {}
+        # By the child's name, when its parent was resumed last, and the parent's epoch.
+        self._starting: dict[tuple[str, int, int], asyncio.Task[str | Failure]] = {}
 
-    def start(self, call: Call, done: Done, resumed_at_ms: int) -> Child:
+    def start(
+        self, call: Call, done: Done, resumed_at_ms: int, hold: Callable[[], Hold]
+    ) -> Child:
         """Start the child that `call` asks for; `done` hears what it came to.
 
         Args:
             resumed_at_ms: When the parent went on last after a pause; -1: never.
+            hold: Returns this worker's latest hold of the parent.
         """
-        return Child(told_of(call, partial(self._outcome, call, resumed_at_ms), done))
+        asked = _Asked(call, resumed_at_ms, hold)
+        return Child(told_of(call, partial(self._outcome, asked), done))
 
     async def end(self, calls: Sequence[Call]) -> None:
         """Cancel the children that `calls` asked for, as far as there are any that run.
@@ -132,16 +150,17 @@ class Children:
             StoreUnavailable: Some may not have been told.
         """
         names = {child_of(call) for call in calls}
-        begun = [task for (name, _), task in self._starting.items() if name in names]
+        begun = [task for (name, *_), task in self._starting.items() if name in names]
         if begun:
             await asyncio.wait(begun)
         async for child_id in running_of(calls, self._parent.ours()[0]):
             await self._cancel(child_id)
 
-    async def _outcome(self, call: Call, resumed_at_ms: int) -> Outcome:
+    async def _outcome(self, asked: _Asked) -> Outcome:
+        call = asked.call
         try:
             async with asyncio.timeout(call.timeout_ms / 1000):
-                return await _surely(lambda: self._outcome_of(call, resumed_at_ms))
+                return await _surely(lambda: self._outcome_of(asked))
         except TimeoutError:
             # Before the failure is recorded: after that nobody would think of the child.
             await _surely(lambda: self.end([call]))
@@ -151,11 +170,12 @@ class Children:
             await _surely(lambda: self.end([call]))
             raise
 
-    async def _outcome_of(self, call: Call, resumed_at_ms: int) -> Outcome:
-        name = child_of(call), resumed_at_ms
+    async def _outcome_of(self, asked: _Asked) -> Outcome:
+        call = asked.call
+        name = child_of(call), asked.resumed_at_ms, asked.hold().epoch
         starting = self._starting.get(name)
         if starting is None:
-            starting = self._spawn(self._started(call, resumed_at_ms))
+            starting = self._spawn(self._started(asked))
             self._starting[name] = starting
             starting.add_done_callback(partial(self._note_start, name))
         # Who begins to start a child brings that to its end, or nobody knew of the child.
@@ -171,80 +191,66 @@ class Children:
         return reply_of(result.output, result.passed_over, child_id)
 
     def _note_start(
-        self, name: tuple[str, int], starting: asyncio.Task[str | Failure]
+        self, name: tuple[str, int, int], starting: asyncio.Task[str | Failure]
     ) -> None:
         del self._starting[name]
         if not starting.cancelled():
             starting.exception()  # nobody may be left to hear of it
 
-    async def _started(self, call: Call, resumed_at_ms: int) -> str | Failure:
+    async def _started(self, asked: _Asked) -> str | Failure:
         """Return the id of the child, which runs, or has run, by then."""
-        number, wanted = 0, wanted_of(call, self._workflows)
+        call, number = asked.call, 0
+        wanted = wanted_of(call, self._workflows)
         while True:
-            child_id = child_of(call, number)
+            child_id, under = child_of(call, number), asked.hold()
             if isinstance(wanted, Failure) and not await self._is_there(child_id):
                 return wanted
-            # Afterwards is too late for a worker that was stopped for a while, and that
-            # dies before it has told the child: nobody else would think of it.
-            if not number and not await self._is_awaited(call):
-                return _NOT_WANTED
-            if not await self._is_used_up(child_id, call, wanted, resumed_at_ms):
-                break
+            try:
+                if not await self._is_used_up(child_id, asked, wanted, under):
+                    return child_id
+            except HoldLost:
+                # Unless this worker has taken the parent again, nobody hears of this.
+                if asked.hold() == under:
+                    return _NOT_WANTED
+                continue
             number += 1
-        if not await self._is_awaited(call):
-            await self._cancel(child_id)
-        return child_id
 
     async def _is_used_up(
-        self, child_id: str, call: Call, wanted: Wanted | Failure, resumed_at_ms: int
+        self, child_id: str, asked: _Asked, wanted: Wanted | Failure, under: Hold
     ) -> bool:
         """Start a child, or let it go on; tell whether there has to be another one.
 
         Args:
             wanted: Why none could be started: then there is that one.
+
+        Raises:
+            HoldLost: Nothing was done: `under` holds no more.
         """
-        if isinstance(wanted, Failure):
-            return await self._is_undone(child_id, resumed_at_ms)
-        trigger, parent = trigger_of(call), call.execution_id
+        if not isinstance(wanted, Failure):
+            # If it was started before: before a crash, or before a resume.
+            with suppress(LostRace):
+                await self._begin(child_id, asked.call, wanted, under)
+                return False
+        ours, resumed_at_ms = self._parent.ours(), asked.resumed_at_ms
+        is_undone = await resume_child(*ours, child_id, resumed_at_ms, under)
+        self._parent.stir()
+        return is_undone
+
+    async def _begin(self, child_id: str, call: Call, wanted: Wanted, under: Hold) -> None:
         start = Start(
             child_id,
             wanted.input,
-            trigger,
+            trigger_of(call),
             trace=call.trace,
-            parent=parent,
+            parent=call.execution_id,
             tenant=call.tenant,
+            under=under,
         )
-        try:
-            await self._parent.start(wanted.plan, start)
-        except LostRace:  # it was started before: before a crash, or before a resume
-            return await self._is_undone(child_id, resumed_at_ms)
-        return False
+        await self._parent.start(wanted.plan, start)
 
     async def _is_there(self, child_id: str) -> bool:
         store = self._parent.ours()[0]
         return bool(await store.find(Search(execution_ids=(child_id,))))
-
-    async def _is_undone(self, child_id: str, resumed_at_ms: int) -> bool:
-        """Let a child go on; tell whether it cannot, because it was undone."""
-        is_undone = await resume_child(*self._parent.ours(), child_id, resumed_at_ms)
-        self._parent.stir()
-        return is_undone
-
-    async def _is_awaited(self, call: Call) -> bool:
-        """Tell whether the parent still wants a child that has just begun.
-
-        If not, another worker has the parent by now, and has told the child in vain: it
-        was not there yet.
-        """
-        store, kernels, worker_id, _ = self._parent.ours()
-        search = Search(execution_ids=(call.execution_id,))
-        owners = {one.owner for one in await store.find(search)}
-        # A parent that nobody has written down is in this worker's memory.
-        if owners <= {worker_id}:
-            return True
-        told = await kernels.told(await store.read(call.execution_id))
-        wanted = told.outstanding.calls.get(call.step)
-        return wanted is not None and wanted.attempt == call.attempt
 
     async def _cancel(self, child_id: str) -> None:
         wish = given_up_message(child_id)

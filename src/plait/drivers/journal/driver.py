@@ -181,6 +181,7 @@ class JournalDriver:
             PayloadTooLarge: Its input is larger than a history takes in.
             Unplaceable: Its lane or priority cannot be told from its input.
             LostRace: The execution's id is taken.
+            HoldLost: `start.under` holds no more.
             StoreUnavailable: Nothing was begun, or nothing is known of it.
         """
         kernel = await self._worker.kernels.of(plan)
@@ -202,7 +203,8 @@ class JournalDriver:
         async def begin() -> Summary:
             worker, holding = self._worker, self._holding
             async with holding.alone_with(start.execution_id):
-                wanted = worker.store.create(new, entries, standing, worker.name)
+                row = new, entries, standing
+                wanted = worker.store.create(*row, worker.name, start.under)
                 created = await worker.sure(wanted)
                 if created.is_new:
                     begun(told, turn.events)

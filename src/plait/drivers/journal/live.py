@@ -62,7 +62,7 @@ from plait.kernel.events import (
 from plait.model.errors import Advice, PlaitError
 from plait.model.failure import Failure
 from plait.ports.calls import CallHandle, CallReply, Calls, Outcome
-from plait.ports.journal import RUNNING, Append, Entry, Message, Standing, Summary
+from plait.ports.journal import RUNNING, Append, Entry, Hold, Message, Standing, Summary
 
 logger = logging.getLogger("plait.journal")
 
@@ -498,12 +498,16 @@ class Live:
         handle: CallHandle
         own = owned(call, self.summary.new.tenant)
         if call.kind == KIND:
-            handle = self.host.children.start(own, hear, self.state.resumed_at_ms)
+            resumed_at_ms = self.state.resumed_at_ms
+            handle = self.host.children.start(own, hear, resumed_at_ms, self._hold)
         else:
             handle = self.host.calls.start(own, hear)
         # A call that failed at once has been heard already; its handle is of no use.
         if not is_heard:
             self.handles[step] = attempt, handle
+
+    def _hold(self) -> Hold:
+        return Hold(self.summary.new.execution_id, self.summary.epoch)
 
     def _event_of(self, step: str, attempt: int, outcome: Outcome) -> OutsideEvent:
         now_ms, secrets = self.host.now_ms(), self.host.secrets

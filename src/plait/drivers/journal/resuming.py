@@ -21,7 +21,7 @@ from plait.kernel.events import (
     ExecutionResumed,
 )
 from plait.model.errors import Advice, PlaitError
-from plait.ports.journal import RUNNING, Append, History, LostRace
+from plait.ports.journal import RUNNING, Append, History, Hold, HoldLost, LostRace
 
 
 class NotResumable(PlaitError):
@@ -82,6 +82,7 @@ async def resume_child(
     now_ms: int,
     child_id: str,
     resumed_at_ms: int,
+    under: Hold,
 ) -> bool:
     """Let a child go on that ended before its parent was last resumed, if it can.
 
@@ -89,9 +90,13 @@ async def resume_child(
 
     Args:
         resumed_at_ms: When its parent was, as whoever holds that knows; -1: never.
+        under: The hold of its parent.
 
     Returns:
         True when it had been undone by then: another has to do its work.
+
+    Raises:
+        HoldLost: The parent is in other hands; the child stays as it was.
     """
     standing = (await row_in(store, child_id)).standing
     if standing.status in (RUNNING, "completed"):
@@ -101,12 +106,17 @@ async def resume_child(
             return True
         child = await store.read(child_id)
         with suppress(NotResumable, WasUndone, LostRace):
-            await _resume(store, kernels, worker_id, now_ms, child)
+            await _resume(store, kernels, worker_id, now_ms, child, under)
     return False
 
 
 async def _resume(
-    store: Store, kernels: Kernels, worker_id: str, now_ms: int, history: History
+    store: Store,
+    kernels: Kernels,
+    worker_id: str,
+    now_ms: int,
+    history: History,
+    under: Hold,
 ) -> None:
     summary, execution_id = history.summary, history.summary.new.execution_id
     told, epoch = await kernels.told(history), summary.epoch + 1
@@ -117,9 +127,12 @@ async def _resume(
         raise LostRace(execution_id)
     standing = replace(standing_of(onward.state, onward.outstanding), wake_at_ms=0)
     entries = [entry_of([resumed], summary.head)]
-    await store.append(
-        Append(execution_id, entries, standing, taken.length, epoch, is_released=True)
-    )
+    wanted = (execution_id, entries, standing, taken.length, epoch)
+    try:
+        await store.append(Append(*wanted, is_released=True, under=under))
+    except HoldLost:
+        await store.release(worker_id, [execution_id])
+        raise
 
 
 def refuse_undone(source: Telling, onward: Telling, execution_id: str) -> None:

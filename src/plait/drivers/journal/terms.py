@@ -12,7 +12,7 @@ from plait.model.caller import DEFAULT_TENANT
 from plait.model.json import JsonObject, JsonValue
 from plait.model.record import record
 from plait.plan import Plan
-from plait.ports.journal import Journal, NewExecution
+from plait.ports.journal import Hold, Journal, NewExecution
 from plait.ports.leases import Leases
 
 
@@ -34,6 +34,7 @@ class Start:
         parent: The execution that this one belongs to.
         tenant: Whose it is; a child's is its parent's.
         trace: Headers that its calls pass on: `traceparent` and the like.
+        under: What has to hold still when it is written.
     """
 
     execution_id: str
@@ -45,6 +46,7 @@ class Start:
     trace: tuple[tuple[str, str], ...] = ()
     parent: str | None = None
     tenant: str = DEFAULT_TENANT
+    under: Hold | None = None
 
 
 @record

@@ -21,6 +21,8 @@ from plait.ports.journal import (
     Created,
     Entry,
     History,
+    Hold,
+    HoldLost,
     LostRace,
     Message,
     NewExecution,
@@ -61,9 +63,15 @@ class MemoryStore(MemoryUpkeep):
     # -- Journal -----------------------------------------------------------------------
 
     async def create(
-        self, new: NewExecution, entries: Sequence[Entry], standing: Standing, owner: str
+        self,
+        new: NewExecution,
+        entries: Sequence[Entry],
+        standing: Standing,
+        owner: str,
+        under: Hold | None = None,
     ) -> Created:
         """See plait.ports.journal.Journal."""
+        self._check(under)
         if new.key is not None and (first := self._keys.get(_key_of(new))) is not None:
             return Created(self._histories[first].summary, is_new=False)
         if new.execution_id in self._histories:
@@ -82,6 +90,7 @@ class MemoryStore(MemoryUpkeep):
 
     async def append(self, append: Append) -> None:
         """See plait.ports.journal.Journal."""
+        self._check(append.under)
         history = self._known(append.execution_id)
         known = history.summary
         is_held = known.owner is not None and known.epoch == append.epoch
@@ -226,6 +235,12 @@ class MemoryStore(MemoryUpkeep):
         if execution_id not in self._histories:
             raise UnknownExecution(execution_id)
         return self._histories[execution_id]
+
+    def _check(self, under: Hold | None) -> None:
+        if under is not None:
+            history = self._histories.get(under.execution_id)
+            if history is not None and history.summary.epoch != under.epoch:
+                raise HoldLost(under.execution_id)
 
     def _free(self) -> list[Summary]:
         running = (one for one in self._running() if one.lane_state != QUEUED)

@@ -8,20 +8,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
-from plait.ports.journal import Append, LostRace, UnknownExecution
-from plait.stores.postgres.server import fetch
+from plait.ports.journal import Append, HoldLost, LostRace, UnknownExecution
+from plait.stores.postgres.holds import LOST, arguments_of, locks_of
+from plait.stores.postgres.server import fetch_all
 
 # Whatever runs again queues behind the others; a trigger lets in (migrations/0002).
 # `reopened` sees rows as they were before; what came after its end nobody shall hear.
 # `heard` and `cleared` never touch the same row, which one statement must not do twice.
 # Each table is asked for rows of given numbers, not joined: a plan that was made when the
 # tables were small could read all of one, and would be kept as they grow.
-_APPEND: Final = """
-WITH wanted AS (
+_APPEND: Final = f"""
+WITH {LOST}, wanted AS (
     SELECT w.*, (SELECT e.number FROM executions e WHERE e.id = w.id) AS number FROM unnest(
-        $1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[],
-        $7::text[], $8::bigint[], $9::bytea[], $10::boolean[], $11::boolean[],
-        $18::boolean[]
+        $4::text[], $5::bigint[], $6::bigint[], $7::text[], $8::bigint[], $9::bigint[],
+        $10::text[], $11::bigint[], $12::bytea[], $13::boolean[], $14::boolean[],
+        $21::boolean[]
     ) WITH ORDINALITY AS w (
         id, expected, epoch, status, at_ms, wake_at_ms, error_code, added, head,
         is_released, is_begun, begins_history, place
@@ -37,6 +38,7 @@ WITH wanted AS (
     FROM wanted w
     WHERE s.execution = ANY (ARRAY(SELECT number FROM wanted)) AND s.execution = w.number
         AND s.length = w.expected AND s.epoch = w.epoch AND s.owner IS NOT NULL
+        AND w.place NOT IN (SELECT place FROM lost)
     RETURNING w.place, w.number, w.status, w.begins_history
 ), dropped AS (
     DELETE FROM entries n
@@ -44,12 +46,12 @@ WITH wanted AS (
 ), added AS (
     INSERT INTO entries (execution, number, body, digest)
     SELECT d.number, n.number, n.body, n.digest
-    FROM unnest($12::bigint[], $13::bigint[], $14::bytea[], $15::bytea[])
+    FROM unnest($15::bigint[], $16::bigint[], $17::bytea[], $18::bytea[])
         AS n (place, number, body, digest)
     JOIN done d ON d.place = n.place
 ), told AS (
     SELECT d.number, d.status, h.id, h.is_aside
-    FROM unnest($16::bigint[], $17::text[], $19::boolean[]) AS h (place, id, is_aside)
+    FROM unnest($19::bigint[], $20::text[], $22::boolean[]) AS h (place, id, is_aside)
     JOIN done d ON d.place = h.place
 ), heard AS (
     UPDATE messages m SET is_heard = true, is_aside = t.is_aside,
@@ -69,20 +71,22 @@ WITH wanted AS (
                 AND t.number = m.execution AND t.id = m.id
         )
 )
-SELECT w.number IS NOT NULL AS is_known, d.place IS NOT NULL AS is_done
+SELECT w.number IS NOT NULL AS is_known, d.place IS NOT NULL AS is_done,
+    EXISTS (SELECT FROM lost l WHERE l.place = w.place) AS is_hold_lost
 FROM wanted w LEFT JOIN done d ON d.place = w.place ORDER BY w.place
 """
 
 
-Refusal: TypeAlias = LostRace | UnknownExecution
+Refusal: TypeAlias = HoldLost | LostRace | UnknownExecution
 
 
 async def append_all(connection: Any, appends: Sequence[Append]) -> list[Refusal | None]:
     """Do the appends, each to another execution; return what each is refused with."""
     places, heard, are_aside = _heard(appends)
-    values = [*_standings(appends), *_entries(appends), places, heard]
-    values += [[one.begins_history for one in appends], are_aside]
-    rows = await fetch(connection, _APPEND, *values)
+    holds = [one.under for one in appends]
+    values = [*arguments_of(holds), *_standings(appends), *_entries(appends)]
+    values += [places, heard, [one.begins_history for one in appends], are_aside]
+    rows = await fetch_all(connection, [*locks_of(holds), (_APPEND, values)])
     return [_answer(one, *row) for one, row in zip(appends, rows, strict=True)]
 
 
@@ -125,9 +129,14 @@ def _heard(appends: Sequence[Append]) -> list[list[Any]]:
     return columns(rows, 3)
 
 
-def _answer(append: Append, is_known: bool, is_done: bool) -> Refusal | None:
+def _answer(
+    append: Append, is_known: bool, is_done: bool, is_hold_lost: bool
+) -> Refusal | None:
     if is_done:
         return None
+    if is_hold_lost:
+        assert append.under is not None
+        return HoldLost(append.under.execution_id)
     error = LostRace if is_known else UnknownExecution
     return error(append.execution_id)
 

@@ -6,18 +6,19 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from plait.model.record import record
-from plait.ports.journal import Entry, NewExecution, Standing
+from plait.ports.journal import Entry, Hold, HoldLost, NewExecution, Standing
 from plait.stores.postgres.appends import columns
+from plait.stores.postgres.holds import LOST, arguments_of, locks_of
 from plait.stores.postgres.server import fetch_all
 from plait.stores.unstorable import tags_json
 
-_CREATE: Final = """
-WITH wanted AS (
+_CREATE: Final = f"""
+WITH {LOST}, wanted AS (
     SELECT * FROM unnest(
-        $1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[],
-        $7::text[], $8::bigint[], $9::text[], $10::text[], $11::bigint[], $12::bigint[],
-        $13::text[], $14::bigint[], $15::bytea[], $16::text[], $17::text[], $18::text[],
-        $19::bigint[], $20::text[]
+        $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::text[],
+        $10::text[], $11::bigint[], $12::text[], $13::text[], $14::bigint[], $15::bigint[],
+        $16::text[], $17::bigint[], $18::bytea[], $19::text[], $20::text[], $21::text[],
+        $22::bigint[], $23::text[]
     ) WITH ORDINALITY AS w (
         id, workflow, plan_hash, created_at_ms, input, key, tags, priority, parent, status,
         at_ms, wake_at_ms, error_code, length, head, owner, token, lane, lane_max,
@@ -27,7 +28,7 @@ WITH wanted AS (
     INSERT INTO executions
         (id, workflow, plan_hash, created_at_ms, input, key, tags, parent, tenant)
     SELECT id, workflow, plan_hash, created_at_ms, input, key, tags::jsonb, parent, tenant
-    FROM wanted ORDER BY place
+    FROM wanted WHERE place NOT IN (SELECT place FROM lost) ORDER BY place
     ON CONFLICT DO NOTHING RETURNING number, id
 ), placed AS (
     SELECT w.*, m.number, CASE WHEN w.status = 'running' AND w.lane IS NOT NULL
@@ -48,14 +49,15 @@ WITH wanted AS (
 ), added AS (
     INSERT INTO entries (execution, number, body, digest)
     SELECT m.number, n.number, n.body, n.digest
-    FROM unnest($21::text[], $22::bigint[], $23::bytea[], $24::bytea[])
+    FROM unnest($24::text[], $25::bigint[], $26::bytea[], $27::bytea[])
         AS n (id, number, body, digest)
     JOIN made m ON m.id = n.id
 ), tagged AS (
     INSERT INTO tags (tag, execution) SELECT DISTINCT t.tag, p.number
     FROM placed p, jsonb_array_elements_text(p.tags::jsonb) AS t (tag)
 )
-SELECT p.lane_state FROM wanted w LEFT JOIN placed p ON p.place = w.place ORDER BY w.place
+SELECT p.lane_state, EXISTS (SELECT FROM lost l WHERE l.place = w.place)
+FROM wanted w LEFT JOIN placed p ON p.place = w.place ORDER BY w.place
 """
 # In the order in which the trigger locks them (migrations/0002).
 _LOCK: Final = """
@@ -75,27 +77,39 @@ class Start:
     standing: Standing
     owner: str
     token: str
+    under: Hold | None
 
 
-async def create_all(connection: Any, starts: Sequence[Start]) -> list[int | None]:
+async def create_all(
+    connection: Any, starts: Sequence[Start]
+) -> list[int | HoldLost | None]:
     """Begin the executions, each of another id.
 
     Returns:
-        How each stands to its lane; None: it was not begun.
+        How each stands to its lane; None: it was not begun, its id or key is taken.
     """
     # All processes go through the keys in one order: each waits for whoever is before it
     # with a key, so that none waits for one who waits for it.
     order = sorted(range(len(starts)), key=lambda index: _key(starts[index]))
     ordered = [starts[index] for index in order]
-    values = [*_rows(ordered), *_entries(ordered)]
+    holds = [one.under for one in ordered]
+    values = [*arguments_of(holds), *_rows(ordered), *_entries(ordered)]
     lanes = [one.new.lane for one in starts if one.new.lane is not None]
-    statements: list[tuple[str, Sequence[object]]] = [(_CREATE, values)]
-    if lanes:
-        # Two statements: the second sees what others did before the first had the locks.
-        statements.insert(0, (_LOCK, [lanes]))
-    rows = await fetch_all(connection, statements)
-    made = {index: row[0] for index, row in zip(order, rows, strict=True)}
+    # Statements of their own: the last sees what others did before these had the locks. The
+    # holds first: an append has its execution's row when it asks for the lane.
+    statements = [*locks_of(holds), *([(_LOCK, [lanes])] if lanes else [])]
+    rows = await fetch_all(connection, [*statements, (_CREATE, values)])
+    made = {
+        index: _answer(starts[index], *row) for index, row in zip(order, rows, strict=True)
+    }
     return [made[index] for index in range(len(starts))]
+
+
+def _answer(start: Start, lane_state: int | None, is_lost: bool) -> int | HoldLost | None:
+    if is_lost:
+        assert start.under is not None
+        return HoldLost(start.under.execution_id)
+    return lane_state
 
 
 def _key(start: Start) -> tuple[str, str, str]:

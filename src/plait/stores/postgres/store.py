@@ -7,6 +7,7 @@ between transactions: workers are known by a lock of their session.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ from plait.ports.journal import (
     Created,
     Entry,
     History,
+    Hold,
     LostRace,
     Message,
     NewExecution,
@@ -69,13 +71,16 @@ class PostgresStore(PostgresUpkeep):
         # The workflow that the latest claim ended with.
         self._came_last = ""
         self._news = News(lambda: self._publish(name))
+        # Two that lock the rows of the same executions in another order would block each
+        # other, and the server lets them do that for a second.
+        self._locks_rows = asyncio.Lock()
         self._appends: Batches[Append, Refusal | None] = Batches(
-            lambda jobs: self._all(append_all, jobs),
+            self._append_all,
             lambda job: _bytes_of(job.entries),
             lambda job: job.execution_id,
         )
         self._creates: Batches[Start, int | None] = Batches(
-            lambda jobs: self._all(create_all, jobs),
+            self._create_all,
             lambda job: len(job.new.input) + _bytes_of(job.entries),
             lambda job: job.new.execution_id,
         )
@@ -104,12 +109,17 @@ class PostgresStore(PostgresUpkeep):
     # -- Journal -----------------------------------------------------------------------
 
     async def create(
-        self, new: NewExecution, entries: Sequence[Entry], standing: Standing, owner: str
+        self,
+        new: NewExecution,
+        entries: Sequence[Entry],
+        standing: Standing,
+        owner: str,
+        under: Hold | None = None,
     ) -> Created:
         """See plait.ports.journal.Journal."""
         for _ in range(KEY_LOOKS_MAX):
             with self._doubts.about(owner) as token:
-                start = Start(new, entries, standing, owner, token)
+                start = Start(new, entries, standing, owner, token, under)
                 lane_state = await self._creates.submit(start)
             if lane_state is not None:
                 head = entries[-1].digest
@@ -258,6 +268,16 @@ class PostgresStore(PostgresUpkeep):
         await self._session.heard()
 
     # -- batches -----------------------------------------------------------------------
+
+    async def _append_all(self, jobs: list[Append]) -> list[Refusal | Exception | None]:
+        async with self._locks_rows:
+            return await self._all(append_all, jobs)
+
+    async def _create_all(self, jobs: list[Start]) -> list[int | Exception | None]:
+        if all(job.under is None for job in jobs):
+            return await self._all(create_all, jobs)
+        async with self._locks_rows:
+            return await self._all(create_all, jobs)
 
     async def _all(
         self, do: Callable[[Any, Sequence[J]], Awaitable[list[R]]], jobs: list[J]

@@ -15,12 +15,16 @@ from typing import Any, Final, TypeAlias
 from redis import exceptions
 
 from plait.model.record import record
-from plait.ports.journal import LostRace, UnknownExecution
+from plait.ports.journal import HoldLost, LostRace, UnknownExecution
 from plait.stores.batches import Batches
 from plait.stores.redis.server import Server, fault
 from plait.stores.unstorable import Unstorable
 
-_REFUSALS: Final = {"PLAIT lost": LostRace, "PLAIT unknown": UnknownExecution}
+_REFUSALS: Final = {
+    "lost": LostRace,
+    "unknown": UnknownExecution,
+    "hold": HoldLost,
+}
 
 Argument: TypeAlias = str | bytes | int
 
@@ -55,7 +59,7 @@ class Scripts:
         """Run a script; return its answer once that is on the disk.
 
         Raises:
-            LostRace, UnknownExecution: The script refused, and wrote nothing.
+            LostRace, HoldLost, UnknownExecution: The script refused, and wrote nothing.
             Unstorable: A text of the arguments is none.
             StoreUnavailable: Whether it has run is unknown.
         """
@@ -96,9 +100,10 @@ class Scripts:
     def _outcome(self, job: Job, answer: Any) -> Any | Exception:
         if not isinstance(answer, Exception):
             return answer
-        refusal = _REFUSALS.get(str(answer))
+        name, _, about = str(answer).removeprefix("PLAIT ").partition(" ")
+        refusal = _REFUSALS.get(name)
         if refusal is not None:
-            return refusal(job.execution_id)
+            return refusal(about or job.execution_id)
         return fault(self._server.place, answer)
 
 

@@ -19,6 +19,7 @@ from plait.ports.journal import (
     Created,
     Entry,
     History,
+    Hold,
     Message,
     NewExecution,
     Search,
@@ -91,17 +92,27 @@ class RedisStore(RedisUpkeep):
     # -- Journal -----------------------------------------------------------------------
 
     async def create(
-        self, new: NewExecution, entries: Sequence[Entry], standing: Standing, owner: str
+        self,
+        new: NewExecution,
+        entries: Sequence[Entry],
+        standing: Standing,
+        owner: str,
+        under: Hold | None = None,
     ) -> Created:
         """See plait.ports.journal.Journal."""
         for _ in range(KEY_LOOKS_MAX):
-            created = await self._created(new, entries, standing, owner)
+            created = await self._created(new, entries, standing, owner, under)
             if created is not None:
                 return created
         raise key_of_nobody(f"Redis at {self._server.place}", new)
 
     async def _created(
-        self, new: NewExecution, entries: Sequence[Entry], standing: Standing, owner: str
+        self,
+        new: NewExecution,
+        entries: Sequence[Entry],
+        standing: Standing,
+        owner: str,
+        under: Hold | None,
     ) -> Created | None:
         """Begin an execution; None: it has a key of one that has gone meanwhile."""
         length, head = len(entries), entries[-1].digest
@@ -122,6 +133,7 @@ class RedisStore(RedisUpkeep):
                 standing.at_ms,
                 standing.error_code or "",
                 "" if new.tenant == DEFAULT_TENANT else new.tenant,
+                *_condition(under),
                 len(new.tags),
                 length,
                 *new.tags,
@@ -152,6 +164,7 @@ class RedisStore(RedisUpkeep):
             int(append.begins_history),
             len(entries),
             len(append.put_aside),
+            *_condition(append.under),
             *map(packed, entries),
             *append.put_aside,
             *append.heard,
@@ -265,3 +278,8 @@ class RedisStore(RedisUpkeep):
     async def _publish(self, name: str) -> None:
         with self._server.errors():
             await self._server.client.publish(CHANNEL, name)
+
+
+def _condition(under: Hold | None) -> tuple[str, int]:
+    """Return the arguments of a script that say what has to hold still."""
+    return ("", 0) if under is None else (under.execution_id, under.epoch)

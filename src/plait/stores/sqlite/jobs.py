@@ -18,6 +18,8 @@ from plait.ports.journal import (
     RUNNING,
     Append,
     Created,
+    Hold,
+    HoldLost,
     LostRace,
     Message,
     NewExecution,
@@ -80,8 +82,10 @@ def create(
     new: NewExecution,
     standing: Standing,
     owner: str,
+    under: Hold | None,
 ) -> Created:
     """See plait.ports.journal.Journal.create."""
+    _check(connection, under)
     if new.key is not None:
         where = f"{SELECT} WHERE e.workflow = ? AND e.key = ? AND e.tenant = ?"
         name = (new.workflow, new.key, new.tenant)
@@ -152,6 +156,7 @@ def _stand(cursor: Cursor, number: int, summary: Summary) -> None:
 
 def append(connection: Connection, entries: Sequence[Stored], wanted: Append) -> None:
     """See plait.ports.journal.Journal.append."""
+    _check(connection, wanted.under)
     # One cursor for all: the connection would make one for each statement.
     cursor = connection.cursor()
     row = cursor.execute(_HELD, (wanted.execution_id,)).fetchone()
@@ -184,6 +189,13 @@ def append(connection: Connection, entries: Sequence[Stored], wanted: Append) ->
         _forget_messages(cursor, number)
     if lane is not None and (is_over or lane_state == QUEUED):
         lanes.let_in(connection, lane)
+
+
+def _check(connection: Connection, under: Hold | None) -> None:
+    if under is not None:
+        row = connection.execute(_HELD, (under.execution_id,)).fetchone()
+        if row is not None and row[2] != under.epoch:
+            raise HoldLost(under.execution_id)
 
 
 def _hear(cursor: Cursor, number: int, wanted: Append) -> None:

@@ -22,6 +22,7 @@ from plait.ports.journal import (
     Created,
     Entry,
     History,
+    Hold,
     Message,
     NewExecution,
     Search,
@@ -88,10 +89,15 @@ class SqliteStore:
     # -- Journal -----------------------------------------------------------------------
 
     async def create(
-        self, new: NewExecution, entries: Sequence[Entry], standing: Standing, owner: str
+        self,
+        new: NewExecution,
+        entries: Sequence[Entry],
+        standing: Standing,
+        owner: str,
+        under: Hold | None = None,
     ) -> Created:
         """See plait.ports.journal.Journal."""
-        job = partial(jobs.create, new=new, standing=standing, owner=owner)
+        job = partial(jobs.create, new=new, standing=standing, owner=owner, under=under)
         return await self._payloads.submit(entries, job)
 
     def append(self, append: Append) -> Awaitable[None]:

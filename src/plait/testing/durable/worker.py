@@ -26,6 +26,7 @@ from plait.ports.journal import (
     Created,
     Entry,
     History,
+    Hold,
     LostRace,
     Message,
     NewExecution,
@@ -222,12 +223,17 @@ class WorkerStore:
     # -- Journal -----------------------------------------------------------------------
 
     async def create(
-        self, new: NewExecution, entries: Sequence[Entry], standing: Standing, owner: str
+        self,
+        new: NewExecution,
+        entries: Sequence[Entry],
+        standing: Standing,
+        owner: str,
+        under: Hold | None = None,
     ) -> Created:
         """See plait.ports.journal.Journal."""
 
         async def write() -> Created:
-            created = await self._store.create(new, entries, standing, owner)
+            created = await self._store.create(new, entries, standing, owner, under)
             self._ledger.created(owner, new, entries, created)
             return created
 

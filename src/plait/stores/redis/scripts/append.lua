@@ -1,7 +1,11 @@
 -- id, expected length, epoch, '1' when released, status, at_ms, wake_at_ms, error_code,
 -- head or '', '1' when begun, '1' when the history begins anew, count of entries, count of
--- messages put aside, entries..., ids of messages put aside..., of messages heard...
+-- messages put aside, held execution or '', its epoch, entries..., ids of messages put
+-- aside..., of messages heard...
 local id, count = ARGV[1], tonumber(ARGV[12])
+if is_hold_lost(ARGV[14], ARGV[15]) then
+  return redis.error_reply('PLAIT hold ' .. ARGV[14])
+end
 local x = P .. 'x:' .. id
 local row = call('HMGET', x, 'length', 'epoch', 'owner', 'status', 'number', 'lane',
   'priority', 'lane_state', 'error_code')
@@ -18,7 +22,7 @@ if ARGV[11] == '1' then
   call('DEL', P .. 'h:' .. id)
 end
 if count > 0 then
-  add_entries(id, 14, 13 + count)
+  add_entries(id, 16, 15 + count)
   call('HSET', x, 'head', ARGV[9])
   call('HINCRBY', x, 'length', count)
 end
@@ -29,8 +33,8 @@ end
 if status ~= 'running' or ARGV[5] ~= 'running' or row[9] ~= ARGV[8] then
   classify(id, row[5], ARGV[5], ARGV[6], row[9], ARGV[8])
 end
-for at = 14 + count, #ARGV do
-  local body = at < 14 + count + tonumber(ARGV[13]) and call('HGET', P .. 'm:' .. id, ARGV[at])
+for at = 16 + count, #ARGV do
+  local body = at < 16 + count + tonumber(ARGV[13]) and call('HGET', P .. 'm:' .. id, ARGV[at])
   if body then
     call('HSET', P .. 'a:' .. id, ARGV[at], body)
   end

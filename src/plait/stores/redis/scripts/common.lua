@@ -35,6 +35,12 @@ local call = redis.call
 -- As in plait.ports.journal.
 local IN_LANE, LET_IN, QUEUED = '0', '1', '2'
 
+-- Whether somebody else holds `id` by now than who held it in `epoch`; '' is never lost.
+local function is_hold_lost(id, epoch)
+  local now = id ~= '' and call('HGET', P .. 'x:' .. id, 'epoch')
+  return now and now ~= epoch
+end
+
 -- Keeps what ended by its end, and what failed by its error; `old` and `new` may be ''.
 local function classify(id, number, status, at_ms, old, new)
   if status == 'running' then

@@ -1,11 +1,14 @@
 -- id, workflow, key's field or '', parent or '', status, priority, owner, lane or '',
--- lane_max, at_ms, error_code or '', tenant or '', count of tags, count of entries, tags...,
--- entries..., fields of the row...
+-- lane_max, at_ms, error_code or '', tenant or '', held execution or '', its epoch,
+-- count of tags, count of entries, tags..., entries..., fields of the row...
 -- Returns the id that the key has, or whether it is queued: 1 or 0.
 local id, workflow, key, parent = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local status, owner, lane = ARGV[5], ARGV[7], ARGV[8]
-local last_tag = 14 + tonumber(ARGV[13])
-local last_entry = last_tag + tonumber(ARGV[14])
+local last_tag = 16 + tonumber(ARGV[15])
+local last_entry = last_tag + tonumber(ARGV[16])
+if is_hold_lost(ARGV[13], ARGV[14]) then
+  return redis.error_reply('PLAIT hold ' .. ARGV[13])
+end
 if key ~= '' then
   local first = call('HGET', P .. 'keys', key)
   if first then
@@ -25,7 +28,7 @@ call('ZADD', P .. 'all', number, id)
 call('ZADD', P .. 'w:' .. workflow, number, id)
 call('SADD', P .. 'workflows', workflow)
 call('ZADD', P .. 's:' .. status, number, id)
-for at = 15, last_tag do
+for at = 17, last_tag do
   call('ZADD', P .. 't:' .. ARGV[at], number, id)
 end
 if ARGV[12] ~= '' then
