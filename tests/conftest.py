@@ -2,12 +2,14 @@
 
 Rule 1. A run is repeatable: hypothesis draws the same examples each time.
     `HYPOTHESIS_PROFILE=explore` draws new ones, and ten times as many.
-Rule 2. Settings of the person who runs the tests do not reach them.
+Rule 2. Settings of the person who runs the tests do not reach them, nor does it matter
+        whether a terminal does.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -30,6 +32,10 @@ settings.register_profile(
 collect_ignore_glob = ["proof/planted*"]
 
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+# Whatever a shell runs in the background ignores it, and so do the commands under test.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
