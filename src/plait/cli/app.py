@@ -18,6 +18,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from plait import __version__
 from plait.cli import streams
+from plait.cli.typers import new_typer
 
 # Name → module, and what `plait --help` says of it: the first line of its own help.
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
@@ -66,7 +67,7 @@ def load_command(name: str) -> Any:
         module = importlib.import_module(COMMANDS[name][0])
     if hasattr(module, "group"):
         return typer.main.get_command(module.group)
-    single = _typer(add_completion=False)
+    single = new_typer(add_completion=False)
     single.command(name)(module.command)
     return typer.main.get_command(single)
 
@@ -86,16 +87,7 @@ def _uncollected() -> Iterator[None]:
         gc.enable()
 
 
-def _typer(**settings: Any) -> typer.Typer:
-    return typer.Typer(
-        pretty_exceptions_enable=False,
-        rich_markup_mode="markdown",
-        context_settings={"help_option_names": ["-h", "--help"]},
-        **settings,
-    )
-
-
-app = _typer(cls=LazyGroup, no_args_is_help=True)
+app = new_typer(cls=LazyGroup, no_args_is_help=True)
 
 
 def _print_version(wanted: bool) -> None:

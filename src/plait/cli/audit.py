@@ -22,6 +22,7 @@ from plait.cli.output import (
 )
 from plait.cli.scopes import JsonOption, TenantOption, print_rows, when, with_records
 from plait.cli.stores import StoreOption, duration_ms, now_ms
+from plait.cli.typers import new_group
 from plait.model.caller import DEFAULT_TENANT, Caller
 from plait.model.errors import PlaitError
 from plait.ports.audit import OUTCOMES, Search
@@ -29,13 +30,7 @@ from plait.ports.records import Records
 from plait.security.audit import Fault, Head, fault_in
 from plait.security.audit.chain import entry_in
 
-group = typer.Typer(
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+group = new_group()
 _HASH_LENGTH = 64
 
 

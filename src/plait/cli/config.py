@@ -22,14 +22,9 @@ from plait.cli.options import (
 from plait.cli.output import EXIT_INVALID, is_terminal, json_text, say, stop, write
 from plait.cli.scopes import JsonOption, print_rows
 from plait.cli.stores import StoreOption
+from plait.cli.typers import new_group
 
-group = typer.Typer(
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+group = new_group()
 
 
 @group.callback()

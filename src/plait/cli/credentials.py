@@ -19,6 +19,7 @@ from plait.cli.output import check_texts, is_terminal, json_text, say, stop, wri
 from plait.cli.recorded import recorded
 from plait.cli.scopes import JsonOption, TenantOption, print_rows, when, with_records
 from plait.cli.stores import StoreOption
+from plait.cli.typers import new_group
 from plait.model.caller import DEFAULT_TENANT, Caller
 from plait.model.json import JsonObject
 from plait.ports.records import Records
@@ -69,13 +70,7 @@ ReplaceOption: TypeAlias = Annotated[
 ]
 _TEXT_BYTES_MAX = 100_000
 
-group = typer.Typer(
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+group = new_group()
 
 
 @group.callback()

@@ -23,17 +23,12 @@ from plait.cli.records import (
 )
 from plait.cli.stores import StoreOption
 from plait.cli.table import TABLE_CELLS
+from plait.cli.typers import new_group
 from plait.model.caller import DEFAULT_TENANT, Caller
 from plait.model.json import JsonObject
 from plait.operations.deploying import StoredDeployments
 
-group = typer.Typer(
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+group = new_group()
 
 
 @group.callback()

@@ -25,6 +25,7 @@ from plait.cli.stores import IdArgument, StoreOption, found, now_ms, with_store
 from plait.cli.table import print_table
 from plait.cli.timeline import print_timeline
 from plait.cli.transfer import export, import_
+from plait.cli.typers import new_group
 from plait.cli.watching import watch
 from plait.drivers.journal import Store
 from plait.kernel.views import moment_text
@@ -49,13 +50,7 @@ JsonOption: TypeAlias = Annotated[
 _BEHIND_SHOWN: Final = 3
 _STATES_SHOWN: Final = 20
 
-group = typer.Typer(
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+group = new_group()
 
 
 @group.callback()

@@ -15,6 +15,7 @@ from plait.cli.durable import Bench, hand_of
 from plait.cli.options import ConfigOption, configured, connectors
 from plait.cli.output import EXIT_FAILED, is_terminal, json_text, say, stop, write
 from plait.cli.stores import StoreOption, duration_ms, found, now_ms, with_store
+from plait.cli.typers import new_group
 from plait.drivers.journal import MessageUnreadable, Store
 from plait.model.errors import PlaitError
 from plait.model.json import JsonObject
@@ -26,13 +27,7 @@ JsonOption: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Write JSON, for programs.")
 ]
 
-group = typer.Typer(
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+group = new_group()
 
 
 @group.callback()

@@ -23,18 +23,13 @@ from plait.cli.scopes import (
     with_records,
 )
 from plait.cli.stores import StoreOption, duration_ms, now_ms
+from plait.cli.typers import new_group
 from plait.model.caller import DEFAULT_TENANT
 from plait.model.json import JsonObject
 from plait.ports.records import Records
 from plait.security.keys import ApiKey, ApiKeys
 
-group = typer.Typer(
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+group = new_group()
 
 
 @group.callback()

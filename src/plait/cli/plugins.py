@@ -11,16 +11,11 @@ from plait.assembly.plugin_list import every_plugin, trouble_of
 from plait.assembly.plugins import Plugin
 from plait.cli.output import EXIT_INVALID, is_terminal, json_text, say, write
 from plait.cli.scopes import JsonOption, print_rows
+from plait.cli.typers import new_group
 from plait.model.json import JsonObject
 from plait.ports.plugins import KINDS
 
-group = typer.Typer(
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+group = new_group()
 
 
 @group.callback()

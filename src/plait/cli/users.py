@@ -24,6 +24,7 @@ from plait.cli.scopes import (
     with_records,
 )
 from plait.cli.stores import StoreOption
+from plait.cli.typers import new_group
 from plait.model.caller import DEFAULT_TENANT
 from plait.ports.records import Records
 from plait.security.users import User
@@ -33,13 +34,7 @@ NameArgument: TypeAlias = Annotated[
 ]
 _PASSWORD_BYTES_MAX = 10_000
 
-group = typer.Typer(
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+group = new_group()
 
 
 @group.callback()

@@ -28,6 +28,18 @@ def test_the_list_of_commands_says_what_each_command_says_itself(name: str) -> N
     assert all("Examples:" in command.help for command in inner.values())
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_its_help_at_h_and_installs_no_completion(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        load_command(name).main(["-h"], prog_name=f"plait {name}")
+    told = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert COMMANDS[name][1] in " ".join(told.split())
+    assert "--install-completion" not in told
+
+
 def stores(command: Any, *names: str) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Yield each command with its names, and its `--store`."""
     for name, inner in getattr(command, "commands", {}).items():
