@@ -19,10 +19,11 @@ from plait.assembly.sources import Configured, SettingsInvalid
 from plait.compile import Alert
 from plait.document.alert import WINDOW_MS_MAX, Told, WebhookTold
 from plait.drivers.journal import Start
+from plait.drivers.outcome import outcome_of
 from plait.gateway.app import Gateway
 from plait.model.errors import PlaitError
 from plait.model.json import JsonObject
-from plait.ports.calls import Call, CallReply, Calls, Outcome
+from plait.ports.calls import Call, CallReply, Calls
 from plait.telemetry.alerts import AlertBoard
 from plait.telemetry.samples import Samples, sample_of
 
@@ -138,7 +139,6 @@ async def _post(
     headers: dict[str, object] = {"content-type": "application/json"}
     if webhook.authorization is not None:
         headers["authorization"] = configured.secrets[webhook.authorization]
-    heard: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
     call = Call(
         kind="http",
         request={"method": "POST", "url": webhook.url, "headers": headers, "body": told},
@@ -150,12 +150,7 @@ async def _post(
         step="notify",
         attempt=1,
     )
-    handle = calls.start(call, heard.set_result)
-    try:
-        outcome = await heard
-    except asyncio.CancelledError:
-        handle.cancel()
-        raise
+    outcome = await outcome_of(calls.start, call)
     if not isinstance(outcome, CallReply):
         raise AlertUntold(f"{outcome.code}: {outcome.message}")
 

@@ -28,6 +28,7 @@ from plait.assembly.brought import BroughtToGateway
 from plait.assembly.deploying import LateRecords
 from plait.assembly.settings import SecuritySection, Settings
 from plait.assembly.sources import Configured, SettingsInvalid
+from plait.drivers.outcome import outcome_of
 from plait.gateway.access import CREDENTIALS, Doors
 from plait.gateway.clients import Proxies
 from plait.gateway.cors import Cors
@@ -39,7 +40,7 @@ from plait.model.errors import PlaitError
 from plait.model.json import JsonObject
 from plait.model.rate import parse_rate
 from plait.ports.audit import DONE, Act
-from plait.ports.calls import Call, CallReply, Calls, Outcome
+from plait.ports.calls import Call, CallReply, Calls
 from plait.ports.records import Records
 from plait.security.anonymous import chosen
 from plait.security.audit import AuditLog
@@ -156,7 +157,6 @@ class Security:
 
     async def _fetch(self, url: str) -> bytes:
         """Return the bytes at a URL of the settings, which the operator wrote."""
-        heard: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         call = Call(
             kind="http",
             request={"url": url, "decode": "text"},
@@ -169,12 +169,7 @@ class Security:
             attempt=1,
             effect="read",
         )
-        handle = self._performer.start(call, heard.set_result)
-        try:
-            outcome = await heard
-        except asyncio.CancelledError:
-            handle.cancel()
-            raise
+        outcome = await outcome_of(self._performer.start, call)
         if not isinstance(outcome, CallReply) or not isinstance(outcome.response, str):
             told = getattr(outcome, "message", "this is no text")
             raise PlaitError(told)

@@ -21,6 +21,7 @@ from dataclasses import replace
 from typing import Final, TypeAlias
 
 from plait.drivers.children import timed_out
+from plait.drivers.outcome import outcome_of
 from plait.drivers.redact import redacted, redacted_value
 from plait.model.errors import Advice, PlaitError
 from plait.model.failure import Failure
@@ -144,7 +145,6 @@ class CredentialedCalls:
 
     async def _fetch(self, request: Mapping[str, object], timeout_ms: int) -> Outcome:
         """Ask for a token, by the egress rules: an API may have named the server."""
-        heard: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         call = Call(
             kind="http",
             request=dict(request),
@@ -157,12 +157,7 @@ class CredentialedCalls:
             attempt=1,
             effect="unsafe",
         )
-        handle = self._calls.start(call, heard.set_result)
-        try:
-            return await heard
-        except asyncio.CancelledError:
-            handle.cancel()
-            raise
+        return await outcome_of(self._calls.start, call)
 
     async def close(self) -> None:
         """See plait.ports.calls.Calls."""

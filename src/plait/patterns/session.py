@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 from plait.connectors.python import Functions
 from plait.connectors.python.values import NoJson, as_json
 from plait.drivers.inline import Result
+from plait.drivers.outcome import outcome_of
 from plait.kernel import StartCall
 from plait.kernel.codec import load_turn
 from plait.kernel.events import (
@@ -37,7 +38,6 @@ from plait.patterns.journal import Journal
 from plait.patterns.outcome import Outcome
 from plait.plan import Plan
 from plait.ports.calls import Calls
-from plait.ports.calls import Outcome as CallOutcome
 
 S = TypeVar("S", bound=str)
 E = TypeVar("E", bound=str)
@@ -267,7 +267,6 @@ class Session(Generic[S, E]):
         function = self._machine.functions.named(guard.function)
         known = function.signature
         count = 2 if known is None else len(known.parameters)
-        heard: asyncio.Future[CallOutcome] = asyncio.get_running_loop().create_future()
         arguments = [self._value, payload][:count]
         call = StartCall(
             "python",
@@ -280,8 +279,7 @@ class Session(Generic[S, E]):
             guard.name,
             1,
         )
-        self._machine.calls.start(call, heard.set_result)
-        said = await heard
+        said = await outcome_of(self._machine.calls.start, call)
         if isinstance(said, Failure):
             return f": its guard failed: {said.message}"
         if not isinstance(said.response, bool):

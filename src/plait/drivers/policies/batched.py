@@ -15,8 +15,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
+from plait.drivers.outcome import Start
 from plait.drivers.policies.cached import shown_by
-from plait.drivers.policies.tasks import CallFailed, Start, TaskCall, made
+from plait.drivers.policies.tasks import CallFailed, TaskCall, made
 from plait.model.errors import Advice
 from plait.model.failure import Failure
 from plait.model.json import JsonObject, JsonValue, canonical_bytes

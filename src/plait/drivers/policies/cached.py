@@ -16,7 +16,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
-from plait.drivers.policies.tasks import CallFailed, Start, TaskCall, made
+from plait.drivers.outcome import Start
+from plait.drivers.policies.tasks import CallFailed, TaskCall, made
 from plait.drivers.policies.verdicts import UNCALLED_CODES, speaks_against
 from plait.kernel import CallPolicies
 from plait.model.json import JsonObject, JsonValue, canonical_bytes

@@ -23,8 +23,9 @@ from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from plait.drivers.outcome import Start
 from plait.drivers.policies.resting import ReplyCodec
-from plait.drivers.policies.tasks import CallFailed, Start, TaskCall, made
+from plait.drivers.policies.tasks import CallFailed, TaskCall, made
 from plait.drivers.policies.verdicts import refused
 from plait.model.errors import Advice
 from plait.model.failure import Failure

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeAlias
+from typing import Any
 
 from plait.drivers.children import timed_out
+from plait.drivers.outcome import Start, outcome_of
 from plait.model.errors import Advice
 from plait.model.failure import Failure
-from plait.ports.calls import Call, CallHandle, CallReply, Done, Outcome
-
-# Starts a call further in.
-Start: TypeAlias = Callable[[Call, Done], CallHandle]
+from plait.ports.calls import Call, CallReply, Done, Outcome
 
 
 class CallFailed(Exception):
@@ -29,18 +27,7 @@ async def made(start: Start, call: Call) -> CallReply:
     Raises:
         CallFailed: It has failed.
     """
-    heard: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-
-    def hear(outcome: Outcome) -> None:
-        if not heard.done():
-            heard.set_result(outcome)
-
-    handle = start(call, hear)
-    try:
-        outcome = await heard
-    except asyncio.CancelledError:
-        handle.cancel()
-        raise
+    outcome = await outcome_of(start, call)
     if isinstance(outcome, Failure):
         raise CallFailed(outcome)
     return outcome
