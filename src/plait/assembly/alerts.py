@@ -18,6 +18,7 @@ from plait.assembly.deploying import LateRecords
 from plait.assembly.sources import Configured, SettingsInvalid
 from plait.compile import Alert
 from plait.document.alert import WINDOW_MS_MAX, Told, WebhookTold
+from plait.drivers.closing import close_all
 from plait.drivers.journal import Start
 from plait.drivers.outcome import outcome_of
 from plait.gateway.app import Gateway
@@ -102,8 +103,7 @@ class _Watching:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        await self._calls.close()
-        await self._records.close()
+        await close_all(self._calls.close, self._records.close)
 
     def _sample(self) -> None:
         self._samples.add(sample_of(self._registry.collect(), time.monotonic()))

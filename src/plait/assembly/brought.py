@@ -5,11 +5,11 @@ Only what settings name is looked for; a gateway without any has nothing of this
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from plait.assembly.plugins import made
 from plait.assembly.sources import Configured
+from plait.drivers.closing import close_all
 from plait.model.caller import ROLES, Caller
 from plait.model.errors import PlaitError
 from plait.model.record import record
@@ -47,12 +47,9 @@ class BroughtToGateway:
 
     async def close(self) -> None:
         """Close all, even when one fails to."""
-        closing = [one.close() for one in self.layers]
-        closing += [one.strategy.close() for one in self.strategies]
-        ended = await asyncio.gather(*closing, return_exceptions=True)
-        errors = [one for one in ended if isinstance(one, Exception)]
-        if errors:
-            raise ExceptionGroup("plug-ins did not close", errors)
+        closes = [one.close for one in self.layers]
+        closes += [one.strategy.close for one in self.strategies]
+        await close_all(*closes)
 
 
 def brought_to_gateway(configured: Configured) -> BroughtToGateway:
@@ -74,20 +71,6 @@ def brought_to_gateway(configured: Configured) -> BroughtToGateway:
         strategies.append(Named(name, strategy))
         headers += [one.lower().encode("latin-1") for one in plugin.headers]
     return BroughtToGateway(layers, strategies, tuple(headers))
-
-
-def closing(
-    brought: BroughtToGateway, then: Callable[[], Awaitable[None]]
-) -> Callable[[], Awaitable[None]]:
-    """Return what closes what was brought, and the rest."""
-
-    async def close() -> None:
-        try:
-            await brought.close()
-        finally:
-            await then()
-
-    return close
 
 
 class Chain:

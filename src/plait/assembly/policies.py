@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from functools import partial
 
 from plait.assembly.plugins import made
 from plait.assembly.settings import Settings
+from plait.drivers.closing import close_all
 from plait.drivers.policies import Answers, Onces, PolicedCalls, Shared
 from plait.drivers.policies.calls import UpstreamOf
 from plait.drivers.policies.resting import BackedStore, RestingStore
@@ -39,11 +41,7 @@ def policed(
     answers, onces = redis.answers, redis.onces
     if brought is None:
         return PolicedCalls(calls, upstream_of, shared, answers, onces, redis.close)
-
-    async def close() -> None:
-        await brought.aclose()
-        await redis.close()
-
+    close = partial(close_all, brought.aclose, redis.close)
     return PolicedCalls(calls, upstream_of, shared, Answers(brought), onces, close)
 
 

@@ -22,9 +22,9 @@ from functools import partial
 from typing import Final
 
 from plait.assembly import agents, compose
-from plait.assembly.brought import brought_to_gateway, closing
+from plait.assembly.brought import brought_to_gateway
 from plait.assembly.connectors import Available
-from plait.assembly.deploying import Deploying, deploying
+from plait.assembly.deploying import deploying
 from plait.assembly.security import guarded
 from plait.assembly.serving import gateway_settings, local_engine, open_kept
 from plait.assembly.settings import ServicesSection
@@ -32,6 +32,7 @@ from plait.assembly.sources import Configured, SettingsInvalid
 from plait.assembly.stores import is_there
 from plait.assembly.telemetry import telemetry
 from plait.assembly.vaults import accounts, audit_log, checked_keys, vault
+from plait.drivers.closing import close_all
 from plait.drivers.inline import Result, Start
 from plait.gateway.app import Gateway
 from plait.gateway.control.asked import Services
@@ -160,11 +161,6 @@ def gateway(
     brought = brought_to_gateway(configured)
     guards, first_start = guarded(configured, stored.records, performer, tell_key, brought)
 
-    async def close() -> None:
-        await performer.close()
-        await asyncio.gather(*(link.close() for link in links.values()))
-        await told.close()
-
     made = Gateway(
         Counted(
             RemoteDriver(
@@ -182,7 +178,13 @@ def gateway(
         watch=told.watch,
         is_drawn=told.is_drawn,
         registry=told.registry,
-        on_close=closing(brought, close),
+        on_close=partial(
+            close_all,
+            brought.close,
+            performer.close,
+            *(link.close for link in links.values()),
+            told.close,
+        ),
         services=Services(
             executions=RemoteExecutions(links["runtime"]),
             engine=RemoteEngine(links["engine"]),
@@ -263,10 +265,7 @@ def engine(
 
     async def close() -> None:
         keeper.begin_drain()
-        await keeper.close()
-        await stored.follower.close()
-        await performer.close()
-        await told.close()
+        await close_all(keeper.close, stored.follower.close, performer.close, told.close)
 
     return Service(EngineServicer(made, runner), prepare, lambda: keeper.trouble, close)
 
@@ -299,24 +298,11 @@ def runtime(
     def trouble() -> str | None:
         return keeper.trouble or stored.follower.trouble
 
-    return Service(
-        servicer,
-        prepare,
-        trouble,
-        partial(_close_runtime, keeper, stored, (performer.close, told.close)),
-    )
+    async def close() -> None:
+        keeper.begin_drain()
+        await close_all(keeper.close, stored.follower.close, performer.close, told.close)
 
-
-async def _close_runtime(
-    keeper: Keeper,
-    stored: Deploying,
-    closes: Iterable[Callable[[], Awaitable[None]]],
-) -> None:
-    keeper.begin_drain()
-    await keeper.close()
-    await stored.follower.close()
-    for close in closes:
-        await close()
+    return Service(servicer, prepare, trouble, close)
 
 
 def agent(
@@ -335,10 +321,7 @@ def agent(
     async def prepare() -> None:
         await stored.records.revision()
 
-    async def close() -> None:
-        await made.close()
-        await stored.follower.close()
-
+    close = partial(close_all, made.close, stored.follower.close)
     return Service(AgentServicer(made), prepare, lambda: None, close)
 
 
@@ -402,8 +385,7 @@ async def _serve(
     finally:
         if looking is not None:
             looking.cancel()
-        await server.drain(0.0)
-        await service.close()
+        await close_all(partial(server.drain, 0.0), service.close)
 
 
 async def _tell_health(server: ServiceServer, service: Service) -> None:

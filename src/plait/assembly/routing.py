@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from plait.drivers.closing import close_all
 from plait.model.errors import PlaitError
 from plait.model.failure import Failure
 from plait.ports.calls import Call, CallHandle, Calls, Done, lacks_of
@@ -60,14 +61,7 @@ class CallsByKind:
 
     async def close(self) -> None:
         """Close every connector, even when one of them fails to."""
-        errors: list[Exception] = []
-        for connector in self._connectors.values():
-            try:
-                await connector.close()
-            except Exception as error:
-                errors.append(error)
-        if errors:
-            raise ExceptionGroup("connectors did not close", errors)
+        await close_all(*(one.close for one in self._connectors.values()))
 
 
 class _Failing:

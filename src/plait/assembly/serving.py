@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 
 from plait.assembly import compose
-from plait.assembly.brought import brought_to_gateway, closing
+from plait.assembly.brought import brought_to_gateway
 from plait.assembly.connectors import Available
 from plait.assembly.deployed import loaded
-from plait.assembly.deploying import deploying
+from plait.assembly.deploying import Deploying, deploying
 from plait.assembly.documents import LoadedFile
 from plait.assembly.late import LateAgent
 from plait.assembly.security import guarded
@@ -23,6 +23,7 @@ from plait.assembly.stores import is_there, open_store
 from plait.assembly.telemetry import Telemetry, telemetry
 from plait.assembly.vaults import accounts, audit_log, vault, with_checked_keys
 from plait.drivers.children import Workflows
+from plait.drivers.closing import close_all
 from plait.drivers.inline import InlineDriver
 from plait.gateway.app import Gateway, GatewaySettings
 from plait.gateway.control.asked import Services
@@ -72,11 +73,7 @@ def gateway(
         return made.snapshot.deployments
 
     driver = compose.driver(configured, performer, workflows, told)
-    agent = LateAgent(
-        lambda agents: agents.agent(
-            configured, compose.catalog(connectors), stored.records, stored.deployments
-        )
-    )
+    agent = _late_agent(configured, connectors, stored)
     brought = brought_to_gateway(configured)
     guards, first_start = guarded(configured, stored.records, performer, tell_key, brought)
 
@@ -86,7 +83,9 @@ def gateway(
         kernel_for=partial(compose.kernel, settings),
         keeper=keeper,
         follower=stored.follower,
-        on_close=closing(brought, all_closed(agent.close, performer.close, told.close)),
+        on_close=partial(
+            close_all, brought.close, agent.close, performer.close, told.close
+        ),
         policies=performer.snapshot,
         services=Services(
             executions=LocalExecutions(keeper),
@@ -108,16 +107,15 @@ def gateway(
     return made
 
 
-def all_closed(
-    *closes: Callable[[], Awaitable[None]],
-) -> Callable[[], Awaitable[None]]:
-    """Return what closes all of these, the first first."""
-
-    async def close() -> None:
-        for one in closes:
-            await one()
-
-    return close
+def _late_agent(
+    configured: Configured, connectors: Iterable[Available] | None, stored: Deploying
+) -> LateAgent:
+    """Return the agent in this process, made when somebody asks it."""
+    return LateAgent(
+        lambda agents: agents.agent(
+            configured, compose.catalog(connectors), stored.records, stored.deployments
+        )
+    )
 
 
 def gateway_settings(own: GatewaySection) -> GatewaySettings:
@@ -184,8 +182,7 @@ async def open_kept(
         for task in sweeping:
             task.cancel()
         await asyncio.gather(*sweeping, return_exceptions=True)
-        await driver.close()
-        await store.close()
+        await close_all(driver.close, store.close)
 
     try:
         await driver.open()

@@ -23,6 +23,7 @@ from plait.cli.output import EXIT_FAILED, say, stop
 from plait.cli.performer import performer_of
 from plait.cli.stores import give_up, now_ms
 from plait.drivers.children import Workflows
+from plait.drivers.closing import close_all
 from plait.drivers.journal import (
     JournalDriver,
     Quarantined,
@@ -244,5 +245,4 @@ async def worker(
             await driver.open()
             yield driver, store
         finally:
-            await driver.close()
-            await performer.close()
+            await close_all(driver.close, performer.close)

@@ -21,6 +21,7 @@ from dataclasses import replace
 from typing import Final, TypeAlias
 
 from plait.drivers.children import timed_out
+from plait.drivers.closing import close_all
 from plait.drivers.outcome import outcome_of
 from plait.drivers.redact import redacted, redacted_value
 from plait.model.errors import Advice, PlaitError
@@ -161,10 +162,8 @@ class CredentialedCalls:
 
     async def close(self) -> None:
         """See plait.ports.calls.Calls."""
-        await self.tokens.close()
-        await self._calls.close()
-        if self._on_close is not None:
-            await self._on_close()
+        last = () if self._on_close is None else (self._on_close,)
+        await close_all(self.tokens.close, self._calls.close, *last)
 
 
 class _Shown:

@@ -20,6 +20,7 @@ from typing import Any, Final, TypeAlias
 
 from prometheus_client import CollectorRegistry
 
+from plait.drivers.closing import close_all
 from plait.drivers.inputs import fitted
 from plait.drivers.journal import Start
 from plait.gateway.access import Access
@@ -491,15 +492,15 @@ class Gateway:
 
     async def close(self) -> None:
         """Cancel what is done in the background, and let go of connections."""
-        for _, close in self._beside:
-            await close()
-        await self._cache.close()
+        closes: list[_Act] = [close for _, close in self._beside]
+        closes.append(self._cache.close)
         if self._follower is not None:
-            await self._follower.close()
+            closes.append(self._follower.close)
         if self._keeper is not None:
-            await self._keeper.close()
+            closes.append(self._keeper.close)
         if self._on_close is not None:
-            await self._on_close()
+            closes.append(self._on_close)
+        await close_all(*closes)
 
 
 def _is_kept(plan: Plan) -> bool:

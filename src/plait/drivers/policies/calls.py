@@ -21,6 +21,7 @@ from functools import partial
 from typing import TypeAlias
 
 from plait.drivers.children import timed_out
+from plait.drivers.closing import close_all
 from plait.drivers.policies.batched import Batches
 from plait.drivers.policies.cached import Answers, CachedCall, key_of
 from plait.drivers.policies.gates import End, Gate, Given, Token
@@ -160,11 +161,9 @@ class PolicedCalls:
         """See plait.ports.calls.Calls."""
         for attempt in list(self._in_line):
             attempt.cancel()
-        await self._onces.close()
-        await self._answers.close()
-        await self._calls.close()
-        if self._on_close is not None:
-            await self._on_close()
+        last = () if self._on_close is None else (self._on_close,)
+        own = self._onces.close, self._answers.close, self._calls.close
+        await close_all(*own, *last)
 
 
 def _freely() -> bool:
