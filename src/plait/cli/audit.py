@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,17 +9,17 @@ import orjson
 import typer
 
 from plait.assembly.vaults import audit_log
-from plait.cli.options import ConfigOption
+from plait.cli.options import ConfigOption, JsonOption
 from plait.cli.output import (
     EXIT_FAILED,
     check_texts,
-    is_terminal,
     json_text,
     say,
     stop,
     write,
+    write_json,
 )
-from plait.cli.scopes import JsonOption, TenantOption, print_rows, when, with_records
+from plait.cli.scopes import TenantOption, print_rows, when, with_records
 from plait.cli.stores import StoreOption, duration_ms, now_ms
 from plait.cli.typers import new_group
 from plait.model.caller import DEFAULT_TENANT, Caller
@@ -78,7 +77,7 @@ def list_(
 
     found = with_records(store, config, work)
     if as_json:
-        write(json_text(found, is_pretty=is_terminal(sys.stdout)) + "\n")
+        write_json(found)
         return
     names = ("#", "WHEN", "WHO", "ACTION", "SUBJECT", "OUTCOME", "FROM")
     print_rows(names, map(_row, found["entries"]))
@@ -131,7 +130,7 @@ def verify(
         told: Any = {"is_whole": fault is None, "entries": last.number, "hash": last.hash}
         if fault is not None:
             told["fault"] = {"number": fault.number, "reason": fault.reason}
-        write(json_text(told, is_pretty=is_terminal(sys.stdout)) + "\n")
+        write_json(told)
     if fault is not None:
         stop(f"audit.broken: entry {fault.number}: {fault.reason}", code=EXIT_FAILED)
     if not as_json:

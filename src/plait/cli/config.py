@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,12 +14,13 @@ from plait.assembly.sources import SettingsInvalid, read_settings
 from plait.cli.options import (
     ConfigOption,
     EnvOption,
+    JsonOption,
     ResolveOption,
     connectors,
     overrides_of,
 )
-from plait.cli.output import EXIT_INVALID, is_terminal, json_text, say, stop, write
-from plait.cli.scopes import JsonOption, print_rows
+from plait.cli.output import EXIT_INVALID, json_text, say, stop, write_json
+from plait.cli.scopes import print_rows
 from plait.cli.stores import StoreOption
 from plait.cli.typers import new_group
 
@@ -69,8 +69,7 @@ def show(
     found = _all(config, overrides, as_json=as_json)
     shown = [one for one in found if not changed or one.source != DEFAULT]
     if as_json:
-        rows: Any = {"settings": [one.as_json() for one in shown]}
-        write(json_text(rows, is_pretty=is_terminal(sys.stdout)) + "\n")
+        write_json({"settings": [one.as_json() for one in shown]})
         return
     print_rows(("SETTING", "VALUE", "FROM"), map(_row, shown))
 

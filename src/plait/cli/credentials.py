@@ -14,10 +14,10 @@ import typer
 
 from plait.assembly.sources import Configured
 from plait.assembly.vaults import vault
-from plait.cli.options import ConfigOption, configured, pairs
-from plait.cli.output import check_texts, is_terminal, json_text, say, stop, write
+from plait.cli.options import ConfigOption, JsonOption, configured, pairs
+from plait.cli.output import check_texts, is_terminal, say, stop, write, write_json
 from plait.cli.recorded import recorded
-from plait.cli.scopes import JsonOption, TenantOption, print_rows, when, with_records
+from plait.cli.scopes import TenantOption, print_rows, when, with_records
 from plait.cli.stores import StoreOption
 from plait.cli.typers import new_group
 from plait.model.caller import DEFAULT_TENANT, Caller
@@ -133,7 +133,7 @@ def add(
 
     kept = _with_vault(store, config, work, is_new=not replace)
     if as_json:
-        _write_json(kept)
+        write_json(kept)
     else:
         say(f"credential {kept['name']} is kept, under the key '{kept['key']}'")
 
@@ -165,7 +165,7 @@ def list_(
 
     found = _with_vault(store, config, work)
     if as_json:
-        _write_json({"credentials": found})
+        write_json({"credentials": found})
         return
     names = ("NAME", "TYPE", "HOSTS", "WORKFLOWS", "MADE", "CHANGED", "ROTATED", "KEY")
     print_rows(names, map(_row, found))
@@ -194,7 +194,7 @@ def show(
 
     kept = _with_vault(store, config, work)
     if as_json:
-        _write_json(kept)
+        write_json(kept)
     else:
         lines = (f"{label:10} {text}\n" for label, text in _lines(kept) if text)
         write("".join(lines))
@@ -246,7 +246,7 @@ def rotate(
 
     done = _with_vault(store, config, work)
     if as_json:
-        _write_json({"key": done.key, "changed": done.changed, "unchanged": done.unchanged})
+        write_json({"key": done.key, "changed": done.changed, "unchanged": done.unchanged})
     else:
         say(
             f"{done.changed} credentials are encrypted anew under the key '{done.key}'; "
@@ -313,10 +313,6 @@ def _read_secret(name: str) -> str:
         return data.decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
         stop(f"the {name} is not UTF-8")
-
-
-def _write_json(told: JsonObject) -> None:
-    write(json_text(told, is_pretty=is_terminal(sys.stdout)) + "\n")
 
 
 def _lines(kept: Any) -> list[tuple[str, str]]:

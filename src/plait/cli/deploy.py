@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,11 +12,11 @@ import typer
 
 from plait.assembly.deployed import with_endpoint_warnings
 from plait.assembly.documents import LoadedFile
-from plait.cli.options import ConfigOption
-from plait.cli.output import EXIT_INVALID, is_terminal, json_text, say, stop, write
+from plait.cli.options import ConfigOption, JsonOption
+from plait.cli.output import EXIT_INVALID, say, stop, write, write_json
 from plait.cli.plans import files_of
 from plait.cli.recorded import recorded
-from plait.cli.records import JsonOption, TenantOption, short, with_deployments
+from plait.cli.records import TenantOption, short, with_deployments
 from plait.cli.stores import StoreOption
 from plait.model.caller import DEFAULT_TENANT, Caller
 from plait.model.json import JsonObject
@@ -127,19 +126,18 @@ def command(
         store, config, tenant, work, is_new=not dry_run, is_trial=dry_run
     )
     if as_json:
-        _write_json(done, others, is_trial=dry_run)
+        write_json(_json(done, others, is_trial=dry_run))
     else:
         write("".join(_text(one, shows_text=dry_run) for one in done))
     _say_summary(done, others, is_trial=dry_run)
 
 
-def _write_json(done: Sequence[_Done], others: Sequence[str], *, is_trial: bool) -> None:
-    told: JsonObject = {
+def _json(done: Sequence[_Done], others: Sequence[str], *, is_trial: bool) -> JsonObject:
+    return {
         "is_dry_run": is_trial,
         "deployments": [one.as_json() for one in done],
         "others": [*others],
     }
-    write(json_text(told, is_pretty=is_terminal(sys.stdout)) + "\n")
 
 
 def _good(paths: Sequence[str], config: Path | None) -> list[LoadedFile]:

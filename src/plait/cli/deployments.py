@@ -11,11 +11,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from plait.cli.options import ConfigOption
-from plait.cli.output import is_terminal, json_text, say, stop, write
+from plait.cli.options import ConfigOption, JsonOption
+from plait.cli.output import is_terminal, say, stop, write, write_json
 from plait.cli.recorded import recorded
 from plait.cli.records import (
-    JsonOption,
     NameArgument,
     TenantOption,
     short,
@@ -51,7 +50,7 @@ def list_(
     """
     rows = with_deployments(store, config, tenant, _every)
     if as_json:
-        _write_json(rows)
+        write_json(rows)
         return
     table = _table("NAME", "STATUS", "VERSION", "ENDPOINT", "UPDATED")
     for row in rows:
@@ -85,7 +84,7 @@ def show_(
         store, config, tenant, lambda made, caller: made.get(caller, name)
     )
     if as_json:
-        _write_json(told)
+        write_json(told)
         return
     lines = [f"{told['name']}  {told['status']}"]
     lines += [told["description"]] if told["description"] else []
@@ -129,7 +128,7 @@ def diff(
         store, config, tenant, lambda made, caller: made.difference(caller, name, old, new)
     )
     if as_json:
-        _write_json(told)
+        write_json(told)
     else:
         write(told["text"])
         for one in told["changes"]:
@@ -274,7 +273,7 @@ def _differs(path: Path, data: bytes) -> bool:
 
 def _tell_switch(told: JsonObject, as_json: bool) -> None:
     if as_json:
-        _write_json(told)
+        write_json(told)
         return
     name, version, replaced = told["name"], told["version"], told["replaced"]
     if not told["changed"]:
@@ -287,10 +286,6 @@ def _tell_switch(told: JsonObject, as_json: bool) -> None:
 
 def _endpoint(endpoint: Any) -> str:
     return f"{endpoint['method']} {endpoint['path']}" if endpoint else ""
-
-
-def _write_json(value: Any) -> None:
-    write(json_text(value, is_pretty=is_terminal(sys.stdout)) + "\n")
 
 
 def _table(*names: str) -> Table:

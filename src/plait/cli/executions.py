@@ -6,10 +6,9 @@ Not here: telling one something (plait.cli.messages), letting it go on or begin 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Final
 
 import typer
 
@@ -18,8 +17,8 @@ from plait.cli.durable import Bench, hand_of
 from plait.cli.filters import Filters
 from plait.cli.groups import spread
 from plait.cli.messages import approve, cancel, reject, signal
-from plait.cli.options import ConfigOption
-from plait.cli.output import error_json, is_terminal, json_text, write
+from plait.cli.options import ConfigOption, JsonOption
+from plait.cli.output import error_json, json_text, write, write_json
 from plait.cli.steps import step_lines
 from plait.cli.stores import IdArgument, StoreOption, found, now_ms, with_store
 from plait.cli.table import print_table
@@ -44,9 +43,6 @@ from plait.operations import (
 )
 from plait.ports.journal import QUEUED, RUNNING
 
-JsonOption: TypeAlias = Annotated[
-    bool, typer.Option("--json", help="Write JSON, for programs.")
-]
 _BEHIND_SHOWN: Final = 3
 _STATES_SHOWN: Final = 20
 
@@ -80,8 +76,7 @@ def list_(
     search = filters.search(limit)
     rows_found = with_store(store, config, lambda opened: opened.find(search))
     if as_json:
-        rows = [row_json(one) for one in rows_found]
-        write(json_text(rows, is_pretty=is_terminal(sys.stdout)) + "\n")
+        write_json([row_json(one) for one in rows_found])
     else:
         print_table(rows_found)
 
@@ -111,8 +106,7 @@ def show_(
     bench = bench_of(config, None, store)
     shown = with_store(store, config, lambda opened: _shown(bench, opened, execution))
     if as_json:
-        text = json_text(shown_json(shown), is_pretty=is_terminal(sys.stdout))
-        write(text + "\n")
+        write_json(shown_json(shown))
     else:
         _print_shown(shown, is_whole=full)
 

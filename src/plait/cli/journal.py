@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 import typer
 
 from plait.assembly.archives import ArchiveRefused, opened_archive
 from plait.assembly.stores import paths_of
 from plait.cli.durable import Bench, hand_of
-from plait.cli.options import ConfigOption, configured, connectors
-from plait.cli.output import EXIT_FAILED, is_terminal, json_text, say, stop, write
+from plait.cli.options import ConfigOption, JsonOption, configured, connectors
+from plait.cli.output import EXIT_FAILED, say, stop, write, write_json
 from plait.cli.stores import StoreOption, duration_ms, found, now_ms, with_store
 from plait.cli.typers import new_group
 from plait.drivers.journal import MessageUnreadable, Store
@@ -22,10 +21,6 @@ from plait.model.json import JsonObject
 from plait.operations import Checked, Removed, Retention, removals, upkeep_of, verify_all
 from plait.ports.derived import StoreInconsistent
 from plait.ports.journal import TERMINAL, UnknownExecution
-
-JsonOption: TypeAlias = Annotated[
-    bool, typer.Option("--json", help="Write JSON, for programs.")
-]
 
 group = new_group()
 
@@ -92,8 +87,7 @@ def verify(
 
     count, damaged = with_store(store, config, work)
     if as_json:
-        report = {"checked": count, "damaged": [_json(one) for one in damaged]}
-        write(json_text(report, is_pretty=is_terminal(sys.stdout)) + "\n")
+        write_json({"checked": count, "damaged": [_json(one) for one in damaged]})
     mended = sum(one.is_mended for one in damaged)
     repaired = f", {mended} repaired" if repair else ""
     say(f"{count} executions checked, {len(damaged) - mended} problems found{repaired}")
@@ -181,8 +175,7 @@ def compact(
         _tell(kept_one, as_json)
     if as_json:
         kept = [_json(one) for one in removed.kept]
-        report = {"removed": removed.count, "kept": kept, "freed_bytes": freed_bytes}
-        write(json_text(report, is_pretty=is_terminal(sys.stdout)) + "\n")
+        write_json({"removed": removed.count, "kept": kept, "freed_bytes": freed_bytes})
     say(f"{removed.count} executions removed, {freed_bytes} bytes given back")
     if failure is not None:
         more = "what is removed stays so, and the next `compact` goes on"

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
-from plait.cli.options import ConfigOption
-from plait.cli.output import check_texts, is_terminal, json_text, say, write
+from plait.cli.options import ConfigOption, JsonOption
+from plait.cli.output import check_texts, say, write, write_json
 from plait.cli.recorded import recorded
 from plait.cli.scopes import (
     GrantOption,
-    JsonOption,
     ListedTenantOption,
     RoleOption,
     TenantOption,
@@ -25,7 +23,6 @@ from plait.cli.scopes import (
 from plait.cli.stores import StoreOption, duration_ms, now_ms
 from plait.cli.typers import new_group
 from plait.model.caller import DEFAULT_TENANT
-from plait.model.json import JsonObject
 from plait.ports.records import Records
 from plait.security.keys import ApiKey, ApiKeys
 
@@ -81,10 +78,7 @@ def create(
 
     key, kept = with_records(store, config, work, is_new=True)
     if as_json:
-        write(
-            json_text({"key": key, **kept.as_json()}, is_pretty=is_terminal(sys.stdout))
-            + "\n"
-        )
+        write_json({"key": key, **kept.as_json()})
     else:
         say(f"key {kept.id} ({kept.name}): keep it now, it is not shown again")
         write(key + "\n")
@@ -110,7 +104,7 @@ def list_(
 
     found = with_records(store, config, work)
     if as_json:
-        _write_json({"keys": [one.as_json() for one in found]})
+        write_json({"keys": [one.as_json() for one in found]})
         return
     names = ("ID", "NAME", "TENANT", "MAY", "MADE", "EXPIRES", "USED", "REVOKED")
     print_rows(names, map(_row, found))
@@ -143,13 +137,9 @@ def revoke(
 
     revoked = with_records(store, config, work)
     if as_json:
-        _write_json(revoked.as_json())
+        write_json(revoked.as_json())
     else:
         say(f"key {revoked.id} ({revoked.name}) counts no more")
-
-
-def _write_json(told: JsonObject) -> None:
-    write(json_text(told, is_pretty=is_terminal(sys.stdout)) + "\n")
 
 
 def _row(key: ApiKey) -> tuple[str, ...]:

@@ -42,6 +42,9 @@ EnvOption: TypeAlias = Annotated[
         help="What templates read as `env.NAME`. May be given several times.",
     ),
 ]
+JsonOption: TypeAlias = Annotated[
+    bool, typer.Option("--json", help="Write JSON, for programs.")
+]
 FileArgument: TypeAlias = Annotated[
     str, typer.Argument(metavar="FILE", help="A workflow document, YAML or JSON.")
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
@@ -22,6 +23,7 @@ __all__ = [
     "say",
     "stop",
     "write",
+    "write_json",
 ]
 
 EXIT_INVALID: Final = 2
@@ -57,6 +59,15 @@ def json_text(value: Any, *, is_pretty: bool) -> str:
         TypeError: it is nested deeper than 254 levels, or nothing that JSON can hold.
     """
     return orjson.dumps(value, option=orjson.OPT_INDENT_2 if is_pretty else None).decode()
+
+
+def write_json(value: Any) -> None:
+    """Write `value` to standard output: indented where a terminal reads it.
+
+    Raises:
+        TypeError: See `json_text`.
+    """
+    write(json_text(value, is_pretty=is_terminal(sys.stdout)) + "\n")
 
 
 def error_json(failure: Failure) -> JsonObject:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
-
 import typer
 
 from plait.assembly.plugin_list import every_plugin, trouble_of
 from plait.assembly.plugins import Plugin
-from plait.cli.output import EXIT_INVALID, is_terminal, json_text, say, write
-from plait.cli.scopes import JsonOption, print_rows
+from plait.cli.options import JsonOption
+from plait.cli.output import EXIT_INVALID, say, write_json
+from plait.cli.scopes import print_rows
 from plait.cli.typers import new_group
 from plait.model.json import JsonObject
 from plait.ports.plugins import KINDS
@@ -33,7 +31,7 @@ def list_(as_json: JsonOption = False) -> None:
     """
     found = every_plugin()
     if as_json:
-        _write_json([_told(one) for one in found])
+        write_json({"plugins": [_told(one) for one in found]})
         return
     print_rows(("KIND", "NAME", "PACKAGE"), map(_row, found))
 
@@ -50,12 +48,11 @@ def check(as_json: JsonOption = False) -> None:
     """
     found = [(one, trouble_of(one)) for one in every_plugin()]
     if as_json:
-        _write_json(
-            [
-                {**_told(one), "error": None if bad is None else dict(bad)}
-                for one, bad in found
-            ]
+        told = (
+            {**_told(one), "error": None if bad is None else dict(bad)}
+            for one, bad in found
         )
+        write_json({"plugins": [*told]})
     else:
         rows = ((*_row(one), "broken" if bad else "fine") for one, bad in found)
         print_rows(("KIND", "NAME", "PACKAGE", "STATE"), rows)
@@ -73,8 +70,3 @@ def _row(one: Plugin[object]) -> tuple[str, ...]:
 def _told(one: Plugin[object]) -> JsonObject:
     kind, name, package = _row(one)
     return {"kind": kind, "name": name, "package": package}
-
-
-def _write_json(told: list[JsonObject]) -> None:
-    whole: Mapping[str, list[JsonObject]] = {"plugins": told}
-    write(json_text(whole, is_pretty=is_terminal(sys.stdout)) + "\n")

@@ -32,9 +32,6 @@ T = TypeVar("T")
 NameArgument: TypeAlias = Annotated[
     str, typer.Argument(metavar="NAME", help="A workflow's name.")
 ]
-JsonOption: TypeAlias = Annotated[
-    bool, typer.Option("--json", help="Write JSON, for programs.")
-]
 TenantOption: TypeAlias = Annotated[
     str,
     typer.Option(

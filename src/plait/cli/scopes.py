@@ -22,9 +22,6 @@ from plait.ports.records import Records
 
 T = TypeVar("T")
 
-JsonOption: TypeAlias = Annotated[
-    bool, typer.Option("--json", help="Write JSON, for programs.")
-]
 RoleOption: TypeAlias = Annotated[
     str | None,
     typer.Option(

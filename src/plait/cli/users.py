@@ -8,12 +8,11 @@ from typing import Annotated, TypeAlias
 import typer
 
 from plait.assembly.tokens import users
-from plait.cli.options import ConfigOption
-from plait.cli.output import check_texts, is_terminal, json_text, say, stop, write
+from plait.cli.options import ConfigOption, JsonOption
+from plait.cli.output import check_texts, is_terminal, say, stop, write_json
 from plait.cli.recorded import recorded
 from plait.cli.scopes import (
     GrantOption,
-    JsonOption,
     ListedTenantOption,
     RoleOption,
     TenantOption,
@@ -73,7 +72,7 @@ def add(
 
     added = with_records(store, config, work, is_new=True)
     if as_json:
-        write(json_text(added.as_json(), is_pretty=is_terminal(sys.stdout)) + "\n")
+        write_json(added.as_json())
     else:
         say(f"user {added.name} was added")
 
@@ -98,8 +97,7 @@ def list_(
 
     found = with_records(store, config, work)
     if as_json:
-        rows = {"users": [one.as_json() for one in found]}
-        write(json_text(rows, is_pretty=is_terminal(sys.stdout)) + "\n")
+        write_json({"users": [one.as_json() for one in found]})
         return
     print_rows(
         ("NAME", "TENANT", "MAY", "ADDED"),
