@@ -22,7 +22,7 @@ from plait.cli.filters import Filters
 from plait.cli.output import EXIT_FAILED, is_terminal, json_text, say, stop, write
 from plait.cli.progress import Course
 from plait.cli.stores import found, give_up
-from plait.cli.table import print_table
+from plait.cli.table import print_executions
 from plait.drivers.journal import JournalDriver, Store, is_at_rest
 from plait.model.errors import PlaitError
 from plait.model.json import JsonObject
@@ -184,7 +184,7 @@ def _slim(row: Summary) -> Summary:
 
 def _list(meant: list[Summary], wish: Wish) -> None:
     if not wish.many.as_json:
-        print_table(meant)
+        print_executions(meant)
         return
     for one in meant:
         write(json_text(row_json(one), is_pretty=False) + "\n")

@@ -20,8 +20,8 @@ from plait.cli.options import (
     overrides_of,
 )
 from plait.cli.output import EXIT_INVALID, json_text, say, stop, write_json
-from plait.cli.scopes import print_rows
 from plait.cli.stores import StoreOption
+from plait.cli.table import print_rows
 from plait.cli.typers import new_group
 
 group = new_group()

@@ -17,8 +17,9 @@ from plait.assembly.vaults import vault
 from plait.cli.options import ConfigOption, JsonOption, configured, pairs
 from plait.cli.output import check_texts, is_terminal, say, stop, write, write_json
 from plait.cli.recorded import recorded
-from plait.cli.scopes import TenantOption, print_rows, when, with_records
+from plait.cli.scopes import TenantOption, when, with_records
 from plait.cli.stores import StoreOption
+from plait.cli.table import print_rows
 from plait.cli.typers import new_group
 from plait.model.caller import DEFAULT_TENANT, Caller
 from plait.model.json import JsonObject

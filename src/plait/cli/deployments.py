@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from plait.cli.options import ConfigOption, JsonOption
-from plait.cli.output import is_terminal, say, stop, write, write_json
+from plait.cli.output import say, stop, write, write_json
 from plait.cli.recorded import recorded
 from plait.cli.records import (
     NameArgument,
@@ -21,7 +18,7 @@ from plait.cli.records import (
     with_deployments,
 )
 from plait.cli.stores import StoreOption
-from plait.cli.table import TABLE_CELLS
+from plait.cli.table import print_rows
 from plait.cli.typers import new_group
 from plait.model.caller import DEFAULT_TENANT, Caller
 from plait.model.json import JsonObject
@@ -52,16 +49,8 @@ def list_(
     if as_json:
         write_json(rows)
         return
-    table = _table("NAME", "STATUS", "VERSION", "ENDPOINT", "UPDATED")
-    for row in rows:
-        table.add_row(
-            row["name"],
-            row["status"],
-            short(row.get("version")),
-            _endpoint(row.get("endpoint")),
-            row.get("updated_at", ""),
-        )
-    _print(table)
+    names = ("NAME", "STATUS", "VERSION", "ENDPOINT", "UPDATED")
+    print_rows(names, map(_deployment, rows))
 
 
 @group.command("show")
@@ -89,16 +78,8 @@ def show_(
     lines = [f"{told['name']}  {told['status']}"]
     lines += [told["description"]] if told["description"] else []
     write("".join(f"{line}\n" for line in lines))
-    table = _table("", "VERSION", "DEPLOYED", "BY", "ENDPOINT")
-    for one in told["versions"]:
-        table.add_row(
-            "*" if one["is_active"] else "",
-            short(one["version"]),
-            one["created_at"],
-            one["created_by"],
-            _endpoint(one["endpoint"]),
-        )
-    _print(table)
+    names = ("", "VERSION", "DEPLOYED", "BY", "ENDPOINT")
+    print_rows(names, map(_version, told["versions"]))
 
 
 @group.command()
@@ -284,17 +265,25 @@ def _tell_switch(told: JsonObject, as_json: bool) -> None:
         write(f"{name}: {short(replaced)} → {short(version)}\n")
 
 
+def _deployment(row: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        row["name"],
+        row["status"],
+        short(row.get("version")),
+        _endpoint(row.get("endpoint")),
+        row.get("updated_at", ""),
+    )
+
+
+def _version(one: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        "*" if one["is_active"] else "",
+        short(one["version"]),
+        one["created_at"],
+        one["created_by"],
+        _endpoint(one["endpoint"]),
+    )
+
+
 def _endpoint(endpoint: Any) -> str:
     return f"{endpoint['method']} {endpoint['path']}" if endpoint else ""
-
-
-def _table(*names: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for name in names:
-        table.add_column(name, overflow="fold")
-    return table
-
-
-def _print(table: Table) -> None:
-    width = None if is_terminal(sys.stdout) else TABLE_CELLS
-    Console(highlight=False, markup=False, width=width).print(table)

@@ -21,7 +21,7 @@ from plait.cli.options import ConfigOption, JsonOption
 from plait.cli.output import error_json, json_text, write, write_json
 from plait.cli.steps import step_lines
 from plait.cli.stores import IdArgument, StoreOption, found, now_ms, with_store
-from plait.cli.table import print_table
+from plait.cli.table import print_executions
 from plait.cli.timeline import print_timeline
 from plait.cli.transfer import export, import_
 from plait.cli.typers import new_group
@@ -78,7 +78,7 @@ def list_(
     if as_json:
         write_json([row_json(one) for one in rows_found])
     else:
-        print_table(rows_found)
+        print_executions(rows_found)
 
 
 @group.command("show")

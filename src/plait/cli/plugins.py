@@ -8,7 +8,7 @@ from plait.assembly.plugin_list import every_plugin, trouble_of
 from plait.assembly.plugins import Plugin
 from plait.cli.options import JsonOption
 from plait.cli.output import EXIT_INVALID, say, write_json
-from plait.cli.scopes import print_rows
+from plait.cli.table import print_rows
 from plait.cli.typers import new_group
 from plait.model.json import JsonObject
 from plait.ports.plugins import KINDS

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Annotated, TypeAlias, TypeVar
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from plait.assembly.stores import NoStore, is_there, open_records
 from plait.cli.options import configured, pairs
@@ -49,7 +47,6 @@ TenantOption: TypeAlias = Annotated[
 ListedTenantOption: TypeAlias = Annotated[
     str | None, typer.Option("--tenant", metavar="NAME", help="Only those of this one.")
 ]
-_TABLE_CELLS = 400
 
 
 def with_records(
@@ -86,16 +83,6 @@ def with_records(
 def grants_of(given: Iterable[str] | None) -> dict[str, str]:
     """Return the grants that `--grant` says."""
     return pairs("--grant", given or (), "orders=editor")
-
-
-def print_rows(names: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    """Write a table to standard output."""
-    table = Table(box=None, pad_edge=False)
-    for name in names:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    Console(highlight=False, width=_TABLE_CELLS).print(table)
 
 
 def scope_text(role: str | None, grants: Iterable[tuple[str, str]]) -> str:

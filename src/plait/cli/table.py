@@ -1,4 +1,4 @@
-"""Executions as a table, for people."""
+"""Tables, for people."""
 
 from __future__ import annotations
 
@@ -18,22 +18,33 @@ from plait.ports.journal import QUEUED, Summary
 TABLE_CELLS: Final = 400
 
 
-def print_table(rows: Iterable[Summary]) -> None:
-    """Write a line for each execution to standard output."""
+def print_rows(names: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    """Write a table to standard output, as wide as the terminal that shows it."""
     table = Table(box=None, pad_edge=False)
-    for name in ("ID", "WORKFLOW", "STATUS", "STARTED", "TOOK", "ERROR"):
+    for name in names:
         table.add_column(name, overflow="fold")
     for row in rows:
-        new, standing = row.new, row.standing
-        # A fork may have ended as it was made, by what is older than itself.
-        took_ms = max(standing.at_ms - new.created_at_ms, 0)
-        table.add_row(
-            new.execution_id,
-            new.workflow,
-            "queued" if row.lane_state == QUEUED else standing.status,
-            moment_text(new.created_at_ms),
-            format_ms(took_ms),
-            standing.error_code or "",
-        )
+        table.add_row(*row)
     width = None if is_terminal(sys.stdout) else TABLE_CELLS
-    Console(highlight=False, width=width).print(table)
+    # No markup: what people have named `[a]` is written so.
+    Console(highlight=False, markup=False, width=width).print(table)
+
+
+def print_executions(rows: Iterable[Summary]) -> None:
+    """Write a line for each execution to standard output."""
+    names = ("ID", "WORKFLOW", "STATUS", "STARTED", "TOOK", "ERROR")
+    print_rows(names, map(_execution, rows))
+
+
+def _execution(row: Summary) -> tuple[str, ...]:
+    new, standing = row.new, row.standing
+    # A fork may have ended as it was made, by what is older than itself.
+    took_ms = max(standing.at_ms - new.created_at_ms, 0)
+    return (
+        new.execution_id,
+        new.workflow,
+        "queued" if row.lane_state == QUEUED else standing.status,
+        moment_text(new.created_at_ms),
+        format_ms(took_ms),
+        standing.error_code or "",
+    )

@@ -17,12 +17,12 @@ from plait.cli.scopes import (
     RoleOption,
     TenantOption,
     grants_of,
-    print_rows,
     scope_text,
     when,
     with_records,
 )
 from plait.cli.stores import StoreOption
+from plait.cli.table import print_rows
 from plait.cli.typers import new_group
 from plait.model.caller import DEFAULT_TENANT
 from plait.ports.records import Records

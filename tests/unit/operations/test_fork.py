@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from plait.cli.table import print_table
+from plait.cli.table import print_executions
 from plait.drivers.journal import Start
 from plait.model.failure import Failure
 from plait.operations import Fork, fork
@@ -251,5 +251,5 @@ async def test_what_ended_before_it_was_made_took_no_time(
     store = await failed(SIDE_BY_SIDE, "mail")
     (row,) = await store.find(Search())
     early = replace(row.standing, at_ms=row.new.created_at_ms - 12_072)
-    print_table([replace(row, standing=early)])
+    print_executions([replace(row, standing=early)])
     assert "-12" not in capsys.readouterr().out
