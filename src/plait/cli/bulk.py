@@ -7,7 +7,6 @@ Rule 2. One that cannot be changed is told, counted, and stops no other.
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -21,10 +20,9 @@ from plait.cli.durable import Bench, hand_of, store_of, worker
 from plait.cli.filters import Filters
 from plait.cli.output import EXIT_FAILED, is_terminal, json_text, say, stop, write
 from plait.cli.progress import Course
-from plait.cli.stores import found, give_up
+from plait.cli.stores import finish, found
 from plait.cli.table import print_executions
 from plait.drivers.journal import JournalDriver, Store, is_at_rest
-from plait.model.errors import PlaitError
 from plait.model.json import JsonObject
 from plait.model.record import record
 from plait.operations import Changed, Hand, change_each, every, row_json
@@ -149,20 +147,16 @@ class Tally:
 
 def change_many(bench: Bench, wish: Wish, verb: Verb) -> None:
     """Change all that are meant; ends with EXIT_FAILED when one was not, or has failed."""
-    try:
-        meant = asyncio.run(_meant(bench, wish))
-        if wish.many.dry_run:
-            _list(meant, wish)
-        say(f"{len(meant):,} executions to {verb.name}")
-        if wish.many.dry_run or not meant:
-            return
-        if len(meant) > 1 and not wish.many.yes:
-            _ask()
-        ids = [one.new.execution_id for one in meant]
-        is_fine = asyncio.run(_change(bench, wish, verb, ids))
-    except PlaitError as error:
-        give_up(error)
-    if not is_fine:
+    meant = finish(_meant(bench, wish))
+    if wish.many.dry_run:
+        _list(meant, wish)
+    say(f"{len(meant):,} executions to {verb.name}")
+    if wish.many.dry_run or not meant:
+        return
+    if len(meant) > 1 and not wish.many.yes:
+        _ask()
+    ids = [one.new.execution_id for one in meant]
+    if not finish(_change(bench, wish, verb, ids)):
         stop(code=EXIT_FAILED)
 
 

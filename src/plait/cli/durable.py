@@ -6,7 +6,6 @@ gives it back at its end.
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -18,10 +17,10 @@ from plait.assembly.connectors import Available
 from plait.assembly.deploying import active_plans
 from plait.assembly.documents import Neighbours
 from plait.assembly.sources import Configured
-from plait.assembly.stores import open_records, open_store
+from plait.assembly.stores import open_store
 from plait.cli.output import EXIT_FAILED, say, stop
 from plait.cli.performer import performer_of
-from plait.cli.stores import give_up, now_ms
+from plait.cli.stores import finish, give_up, in_records, now_ms
 from plait.drivers.children import Workflows
 from plait.drivers.closing import close_all
 from plait.drivers.journal import (
@@ -34,7 +33,6 @@ from plait.drivers.journal import (
     is_at_rest,
     waits_for_worker,
 )
-from plait.model.errors import PlaitError
 from plait.model.record import record
 from plait.operations import (
     Hand,
@@ -81,11 +79,10 @@ async def _workflows(bench: Bench, *, files_first: bool) -> Workflows:
             were begun before have little to do with the files that are at hand.
     """
     settings = bench.settings.settings
-    records = await open_records(bench.place or settings.store.url)
-    try:
-        plans = await active_plans(settings, records, bench.available)
-    finally:
-        await records.close()
+    url = bench.place or settings.store.url
+    plans = await in_records(
+        url, lambda records: active_plans(settings, records, bench.available)
+    )
     files = neighbours(bench)
 
     def found(tenant: str, name: str) -> Plan | None:
@@ -160,10 +157,7 @@ def _run(
                 _tell_incidents(shown)
             return shown
 
-    try:
-        return asyncio.run(main())
-    except PlaitError as error:
-        give_up(error)
+    return finish(main())
 
 
 def _is_enough(standing: Standing) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import getpass
 from collections.abc import Awaitable, Callable
 from functools import wraps
@@ -11,13 +10,12 @@ from typing import Any, Final, TypeVar
 
 import typer
 
-from plait.assembly.stores import is_there, open_records
+from plait.assembly.stores import is_there
 from plait.assembly.vaults import audit_log
 from plait.cli.options import configured
 from plait.cli.output import EXIT_INVALID
-from plait.cli.stores import give_up
+from plait.cli.stores import finish, in_records
 from plait.model.caller import DEFAULT_TENANT
-from plait.model.errors import PlaitError
 from plait.ports.audit import DONE, FAILED, REFUSED, Act, Opened
 from plait.security.audit import AuditLog
 from plait.security.keys import parsed
@@ -87,17 +85,7 @@ def _end(url: str, act: Act, opened: Opened | None, outcome: str) -> None:
 
 
 def _in_log(url: str, work: Callable[[AuditLog], Awaitable[T]]) -> T:
-    async def main() -> T:
-        records = await open_records(url)
-        try:
-            return await work(audit_log(records))
-        finally:
-            await records.close()
-
-    try:
-        return asyncio.run(main())
-    except PlaitError as error:
-        give_up(error)
+    return finish(in_records(url, lambda records: work(audit_log(records))))
 
 
 def _whoever() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from plait.assembly.deploying import LateRecords, deployments
 from plait.assembly.stores import NoStore
 from plait.cli.options import configured, connectors
 from plait.cli.output import stop
-from plait.cli.stores import give_up
+from plait.cli.stores import finish
 from plait.model.caller import (
     DEFAULT_TENANT,
     LOCAL,
@@ -22,7 +21,6 @@ from plait.model.caller import (
     Caller,
     is_tenant,
 )
-from plait.model.errors import PlaitError
 from plait.operations.deploying import StoredDeployments
 from plait.ports.records import Records
 from plait.stores.memory import MemoryRecords
@@ -77,10 +75,7 @@ def with_deployments(
         finally:
             await records.close()
 
-    try:
-        return asyncio.run(main())
-    except PlaitError as error:
-        give_up(error)
+    return finish(main())
 
 
 def short(version: object) -> str:

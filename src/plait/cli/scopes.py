@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Annotated, TypeAlias, TypeVar
 
 import typer
 
-from plait.assembly.stores import NoStore, is_there, open_records
+from plait.assembly.stores import NoStore, is_there
 from plait.cli.options import configured, pairs
 from plait.cli.output import check_texts
-from plait.cli.stores import give_up
+from plait.cli.stores import finish, in_records
 from plait.kernel.views import moment_text
 from plait.model.caller import DEFAULT_TENANT
-from plait.model.errors import PlaitError
 from plait.ports.records import Records
 
 T = TypeVar("T")
@@ -68,16 +66,9 @@ def with_records(
         url = settings.store.url
         if not is_new and not is_there(url):
             raise NoStore(url)
-        records = await open_records(url)
-        try:
-            return await work(records)
-        finally:
-            await records.close()
+        return await in_records(url, work)
 
-    try:
-        return asyncio.run(main())
-    except PlaitError as error:
-        give_up(error)
+    return finish(main())
 
 
 def grants_of(given: Iterable[str] | None) -> dict[str, str]:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, NoReturn, TypeAlias, TypeVar
+from typing import Annotated, Any, NoReturn, TypeAlias, TypeVar
 
 import typer
 
-from plait.assembly.stores import open_store
+from plait.assembly.stores import open_records, open_store
 from plait.cli.options import configured
 from plait.cli.output import EXIT_FAILED, EXIT_INVALID, check_texts, stop
 from plait.drivers.journal import Store
 from plait.model.duration import parse_duration_ms
 from plait.model.errors import Advice, PlaitError
 from plait.ports.journal import Search, Summary, UnknownExecution
+from plait.ports.records import Records
 from plait.ports.upkeep import Upkeep
 
 T = TypeVar("T")
@@ -67,8 +68,26 @@ def with_store(
         finally:
             await opened.close()
 
+    return finish(main())
+
+
+async def in_records(url: str, work: Callable[[Records], Awaitable[T]]) -> T:
+    """Open the records at `url`, do `work`, close them.
+
+    Raises:
+        PlaitError: They cannot be opened, or what `work` raises.
+    """
+    records = await open_records(url)
     try:
-        return asyncio.run(main())
+        return await work(records)
+    finally:
+        await records.close()
+
+
+def finish(main: Coroutine[Any, Any, T]) -> T:
+    """Return what `main` returns; ends with a line that says what went wrong."""
+    try:
+        return asyncio.run(main)
     except PlaitError as error:
         give_up(error)
 
