@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from plait.assembly.reference import is_duration
 from plait.assembly.settings import PREFIX
 from plait.assembly.sources import FILE_NAME, SECRET_PREFIX, VAULT_KEY, Configured
+from plait.assembly.standard_variables import standard_settings
 from plait.model.duration import format_ms
 from plait.model.json import JsonObject, JsonValue
 from plait.model.record import record
@@ -194,6 +195,7 @@ class _Origins:
         self._environ = environ
         self._variables = {name.lower(): name for name in environ}
         self._overrides = overrides
+        self._standard = standard_settings(environ)
 
     def of(self, keys: _Keys) -> tuple[str, str]:
         """Return source and place."""
@@ -203,7 +205,11 @@ class _Origins:
         if variable is not None:
             return ENVIRONMENT, variable
         line = self._line(keys)
-        return (DEFAULT, "") if line is None else (FILE, f"{self._file}:{line}")
+        if line is not None:
+            return FILE, f"{self._file}:{line}"
+        if keys[0] == "telemetry" and keys[1] in self._standard:
+            return ENVIRONMENT, self._standard[keys[1]][0]
+        return DEFAULT, ""
 
     def of_secret(self, table: str, name: str) -> tuple[str, str]:
         """Return source and place of a secret, or of a key of the vault."""

@@ -55,6 +55,9 @@ A secret never stands in `plait.toml`. It comes from a file of its own, or from 
 `PLAIT_SECRET_NAME`, which requests read as `${secrets.name}`; the variable wins. A path is
 relative to the directory of `plait.toml`.
 
+OpenTelemetry's own variables (`OTEL_EXPORTER_OTLP_ENDPOINT` and others: see
+[observability](../guides/observability.md)) count where neither says anything.
+
 `plait config show` lists every setting with its value and where that came from: a line of
 `plait.toml`, a variable, the command line, or the default. `--changed` leaves out the
 defaults; secrets are shown as `***`.

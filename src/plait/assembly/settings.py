@@ -470,7 +470,7 @@ class ServicesSection(Section):
 
 def _http_url(value: str) -> str:
     if not re.match(r"https?://[^/\s]+", value):
-        raise ValueError("write an http(s) URL: http://collector:4318/v1/traces")
+        raise ValueError("write an http(s) URL with its path: http://collector:4318/v1/…")
     return value
 
 
@@ -495,7 +495,7 @@ class TelemetrySection(Section):
     """The name of the secret that holds the address (DSN) of a Sentry project, which is
     told of errors of Plait's own. Needs `pip install plait[sentry]`. Default: nobody is."""
     service_name: str = "plait"
-    """What this process is called in traces, and by Sentry."""
+    """What this process is called in traces, in metrics that are sent, and by Sentry."""
     traces_endpoint: Annotated[str, AfterValidator(_http_url)] | None = None
     """Where spans are sent to, OTLP over HTTP: `http://collector:4318/v1/traces`. Default:
     nowhere, and none are made."""
@@ -504,6 +504,13 @@ class TelemetrySection(Section):
     traces_ratio: Annotated[float, BeforeValidator(_number), Field(ge=0, le=1)] = 1.0
     """Which part of the traces that begin here is drawn. Who brings a trace along has
     decided already."""
+    metrics_endpoint: Annotated[str, AfterValidator(_http_url)] | None = None
+    """Where metrics are sent to, OTLP over HTTP: `http://collector:4318/v1/metrics`, the
+    same that /metrics answers with. Default: nowhere."""
+    metrics_every: Duration = 60_000
+    """How often, and once more at the end."""
+    metrics_authorization: str = ""
+    """The name of the secret that is sent there as `Authorization`. Default: none is."""
 
 
 # Which setting names the plug-ins that have a table.

@@ -1,5 +1,5 @@
-"""Where settings come from, and which wins: `plait.toml`, then the environment (PLAIT_…),
-then the command line; the later wins, key by key.
+"""Where settings come from, and which wins: OpenTelemetry's own variables, `plait.toml`,
+then the environment (PLAIT_…), then the command line; the later wins, key by key.
 
 Rule. A mistake names the key as it was written, where it was written, and the nearest
       known one. The value stays unsaid: it may be a secret in the wrong place.
@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
 
 from plait.assembly.settings import PREFIX, SecretFile, Settings
+from plait.assembly.standard_variables import standard_settings
 from plait.model.diagnostic import did_you_mean
 from plait.model.errors import Advice, PlaitError
 from plait.model.record import record
@@ -80,7 +81,8 @@ def read_settings(
     problems.extend(_garbled_secrets(environ))
     origins = _Origins(path.name if file is None else str(file), written, own)
     try:
-        settings = _layered(written, own, overrides or {}, connectors)
+        given = overrides or {}
+        settings = _layered(written, own, given, _standard(environ), connectors)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
         problems.extend(origins.explain(one) for one in details)
@@ -97,6 +99,7 @@ def _layered(
     written: Mapping[str, Any],
     environ: Mapping[str, str],
     overrides: Mapping[str, Any],
+    standard: Mapping[str, Any],
     connectors: Callable[[], Iterable[str]],
 ) -> Settings:
     class Layered(Settings):
@@ -115,9 +118,16 @@ def _layered(
                 _Given(settings_cls, overrides),
                 _Environment(settings_cls, environ, written),
                 _Given(settings_cls, written),
+                _Given(settings_cls, standard),
             )
 
     return Layered()
+
+
+def _standard(environ: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return what counts where nothing else is said."""
+    told = standard_settings(environ)
+    return {"telemetry": {key: text for key, (_, text) in told.items()}}
 
 
 def _check_connectors(

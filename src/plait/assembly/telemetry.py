@@ -6,6 +6,7 @@ Rule. What writes lines takes 0.1 s to import, and what sends spans longer: each
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import os
 from collections.abc import Awaitable, Callable
@@ -100,6 +101,8 @@ class Telemetry:
 def telemetry(configured: Configured) -> Telemetry:
     """Return what hears of this process, as the settings say. Close it when done.
 
+    Call it inside the event loop.
+
     Raises:
         SettingsInvalid: A secret that is to be sent along is not there.
     """
@@ -108,7 +111,7 @@ def telemetry(configured: Configured) -> Telemetry:
     registry = CollectorRegistry()
     counts = ExecutionMetrics(registry)
     observers: list[Observer] = [ExecutionLog()]
-    if configured.settings.gateway.metrics:
+    if configured.settings.gateway.metrics or own.metrics_endpoint is not None:
         observers.append(counts)
     closes: list[Callable[[], Awaitable[None]]] = []
     if own.access_log:
@@ -119,10 +122,11 @@ def telemetry(configured: Configured) -> Telemetry:
         watches.append(spans.answered)
         observers.append(spans)
         closes.append(sender.close)
+    if own.metrics_endpoint is not None:
+        closes.append(_push(configured, own.metrics_endpoint, registry).close)
 
     async def close() -> None:
-        for one in closes:
-            await one()
+        await asyncio.gather(*(one() for one in closes))
 
     return Telemetry(
         all_of(watches),
@@ -137,16 +141,29 @@ def telemetry(configured: Configured) -> Telemetry:
 
 
 def _sender(configured: Configured, endpoint: str) -> Any:
-    own, headers = configured.settings.telemetry, dict[str, str]()
-    if own.traces_authorization:
-        secret = configured.secrets.get(own.traces_authorization)
-        if secret is None:
-            name = own.traces_authorization
-            reason = f"telemetry.traces_authorization: there is no secret '{name}'"
-            raise SettingsInvalid([reason])
-        headers["Authorization"] = secret
+    own = configured.settings.telemetry
+    headers = _headers(configured, "traces_authorization")
     otlp = importlib.import_module("plait.telemetry.otlp")
     return otlp.Sender(endpoint, own.service_name, headers)
+
+
+def _push(configured: Configured, endpoint: str, registry: CollectorRegistry) -> Any:
+    own = configured.settings.telemetry
+    headers = _headers(configured, "metrics_authorization")
+    every_s = own.metrics_every / 1000
+    pushing = importlib.import_module("plait.assembly.pushing")
+    return pushing.Push(registry, endpoint, own.service_name, headers, every_s=every_s)
+
+
+def _headers(configured: Configured, key: str) -> dict[str, str]:
+    """Return what is sent along, as the setting `telemetry.KEY` names it."""
+    name: str = getattr(configured.settings.telemetry, key)
+    if not name:
+        return {}
+    secret = configured.secrets.get(name)
+    if secret is None:
+        raise SettingsInvalid([f"telemetry.{key}: there is no secret '{name}'"])
+    return {"Authorization": secret}
 
 
 def _masked(configured: Configured, text: str) -> str:

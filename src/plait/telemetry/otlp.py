@@ -11,8 +11,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 from threading import Thread
 from typing import Final
+from uuid import uuid4
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
@@ -29,7 +31,7 @@ _KINDS: Final = {
     INTERNAL: SpanKind.INTERNAL,
     SERVER: SpanKind.SERVER,
 }
-_SCOPE: Final = InstrumentationScope("plait", __version__)
+SCOPE: Final = InstrumentationScope("plait", __version__)
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 _CLOSE_S_MAX: Final = 3.0
 _NS: Final = 1_000_000_000
@@ -54,9 +56,7 @@ class Sender:
         if exporter is None:
             exporter = OTLPSpanExporter(endpoint, headers=dict(headers or {}))
         self._batches = BatchSpanProcessor(exporter)
-        self._resource = Resource.create(
-            {"service.name": service, "service.version": __version__}
-        )
+        self._resource = resource_of(service)
 
     def draw(self, span: Span) -> None:
         """Take one span, and return at once."""
@@ -75,7 +75,7 @@ class Sender:
                 status=_status(span.error),
                 start_time=int(span.began_s * _NS),
                 end_time=int(span.ended_s * _NS),
-                instrumentation_scope=_SCOPE,
+                instrumentation_scope=SCOPE,
             )
         )
 
@@ -92,6 +92,19 @@ class Sender:
         with suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_S_MAX):
                 await ended.wait()
+
+
+@cache
+def resource_of(service: str) -> Resource:
+    """Return what this process is called, in traces and in metrics.
+
+    Several of one name are told apart by an id: their numbers would be mixed otherwise.
+    """
+    named = {"service.name": service, "service.version": __version__}
+    made = Resource.create(named)
+    if "service.instance.id" in made.attributes:  # OTEL_RESOURCE_ATTRIBUTES says it
+        return made
+    return made.merge(Resource({"service.instance.id": str(uuid4())}))
 
 
 def _context(trace_id: int, span_id: str, *, is_remote: bool) -> SpanContext:
