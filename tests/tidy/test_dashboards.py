@@ -95,7 +95,12 @@ def test_every_rule_watches_metrics_that_there_are() -> None:
 def test_prometheus_reads_the_rules_and_scrapes_where_metrics_are() -> None:
     told = yaml.safe_load(SCRAPES.read_text())
     assert told["rule_files"] == [RULES.name]
-    assert [one["metrics_path"] for one in told["scrape_configs"]] == ["/metrics"]
+    whole, split = told["scrape_configs"]
+    for one in (whole, split):
+        assert one["metrics_path"] == "/metrics"
+        assert one["authorization"]["credentials_file"]
+    # Where there are no services there is no file, and nothing that is always down.
+    assert split["file_sd_configs"] == [{"files": ["services/*.yml"]}]
 
 
 @pytest.mark.parametrize(

@@ -25,18 +25,21 @@ from plait.assembly import agents, compose
 from plait.assembly.brought import brought_to_gateway
 from plait.assembly.connectors import Available
 from plait.assembly.deploying import deploying
+from plait.assembly.door import Door, token_of
 from plait.assembly.security import guarded
 from plait.assembly.serving import gateway_settings, local_engine, open_kept
 from plait.assembly.settings import ServicesSection
 from plait.assembly.sources import Configured, SettingsInvalid
 from plait.assembly.stores import is_there
-from plait.assembly.telemetry import telemetry
+from plait.assembly.telemetry import Telemetry, telemetry
 from plait.assembly.vaults import accounts, audit_log, checked_keys, vault
 from plait.drivers.closing import close_all
 from plait.drivers.inline import Result, Start
 from plait.gateway.app import Gateway
 from plait.gateway.control.asked import Services
 from plait.gateway.deployment import Deployment, Finding, Loaded
+from plait.gateway.listener import url_of
+from plait.gateway.policy_metrics import PolicyMetrics
 from plait.gateway.serving import Stop, new_loop
 from plait.kernel import Kernel
 from plait.model.record import record
@@ -80,12 +83,14 @@ class Service:
         prepare: Opens what it needs.
         trouble: Why it cannot do its work now, as a code; None: it can.
         close: Lets go of everything.
+        told: Where its metrics are.
     """
 
     servicer: object
     prepare: Callable[[], Awaitable[None]]
     trouble: Callable[[], str | None]
     close: Callable[[], Awaitable[None]]
+    told: Telemetry
 
 
 class Counted:
@@ -267,7 +272,9 @@ def engine(
         keeper.begin_drain()
         await close_all(keeper.close, stored.follower.close, performer.close, told.close)
 
-    return Service(EngineServicer(made, runner), prepare, lambda: keeper.trouble, close)
+    told.registry.register(PolicyMetrics(performer.snapshot))
+    servicer = EngineServicer(made, runner)
+    return Service(servicer, prepare, lambda: keeper.trouble, close, told)
 
 
 def runtime(
@@ -302,7 +309,8 @@ def runtime(
         keeper.begin_drain()
         await close_all(keeper.close, stored.follower.close, performer.close, told.close)
 
-    return Service(servicer, prepare, trouble, close)
+    told.registry.register(PolicyMetrics(performer.snapshot))
+    return Service(servicer, prepare, trouble, close, told)
 
 
 def agent(
@@ -314,15 +322,15 @@ def agent(
         OpenapiUnusable: A file of `agent.openapi` is no OpenAPI document.
     """
     del files  # it drafts from what is deployed, which it can change by no means
-    stored = deploying(configured.settings, connectors)
+    stored, told = deploying(configured.settings, connectors), telemetry(configured)
     catalog = compose.catalog(connectors)
     made = agents.agent(configured, catalog, stored.records, stored.deployments)
 
     async def prepare() -> None:
         await stored.records.revision()
 
-    close = partial(close_all, made.close, stored.follower.close)
-    return Service(AgentServicer(made), prepare, lambda: None, close)
+    close = partial(close_all, made.close, stored.follower.close, told.close)
+    return Service(AgentServicer(made), prepare, lambda: None, close, told)
 
 
 BUILDERS: Final[
@@ -367,17 +375,23 @@ async def _serve(
 ) -> None:
     settings, own = configured.settings, configured.settings.services
     stop = Stop.on_signals(asyncio.get_running_loop())
-    security = _security(own)
+    security, token = _security(own), token_of(configured)
     service = BUILDERS[role](configured, connectors, files)
+    door = Door(role, service.told.registry, service.trouble, token)
     address: str = own.listen or getattr(own, role)
     server = ServiceServer({role: service.servicer}, security=security, sizes=_sizes(own))
     looking: asyncio.Task[None] | None = None
     try:
+        at = await _opened(door, settings.telemetry.metrics_listen)
         await service.prepare()
         port = await server.listen(address)
         looking = asyncio.create_task(_tell_health(server, service))
+        door.state = "ready"
         announce(f"{role} listening on {address.rpartition(':')[0]}:{port}")
+        if at is not None:
+            announce(f"{role} answers at {at}/metrics")
         await stop.asked.wait()
+        door.state = "draining"
         insisted = asyncio.create_task(stop.insisted.wait())
         draining = asyncio.create_task(server.drain(settings.gateway.drain_timeout / 1000))
         await asyncio.wait((insisted, draining), return_when=asyncio.FIRST_COMPLETED)
@@ -385,7 +399,12 @@ async def _serve(
     finally:
         if looking is not None:
             looking.cancel()
-        await close_all(partial(server.drain, 0.0), service.close)
+        await close_all(partial(server.drain, 0.0), door.close, service.close)
+
+
+async def _opened(door: Door, address: str | None) -> str | None:
+    """Open the door at this address, if there is one; return its URL."""
+    return None if address is None else url_of(*await door.listen(address))
 
 
 async def _tell_health(server: ServiceServer, service: Service) -> None:

@@ -165,6 +165,8 @@ async def open_kept(
         told: Hears of what it runs; None: nobody does.
     """
     settings = configured.settings
+    if told is not None:
+        told.stock.begin()
     store = await open_store(settings.store.url)
     worker_id = secrets.token_hex(8)
     driver = compose.journal_driver(

@@ -504,6 +504,13 @@ class TelemetrySection(Section):
     traces_ratio: Annotated[float, BeforeValidator(_number), Field(ge=0, le=1)] = 1.0
     """Which part of the traces that begin here is drawn. Who brings a trace along has
     decided already."""
+    metrics_listen: Address | None = None
+    """What the engine, the runtime and the agent answer /metrics and /health on over HTTP,
+    when they are processes of their own: `127.0.0.1:9464`; port 0 takes any free one. The
+    gateway answers on its own port. Default: they do not."""
+    metrics_token: str = ""
+    """The name of the secret that has to be shown for those metrics, as `Authorization:
+    Bearer …`. On a network they are not answered without one."""
     metrics_endpoint: Annotated[str, AfterValidator(_http_url)] | None = None
     """Where metrics are sent to, OTLP over HTTP: `http://collector:4318/v1/metrics`, the
     same that /metrics answers with. Default: nowhere."""

@@ -25,7 +25,7 @@ class Metric:
         name: As rules and dashboards name it; a histogram's has `_bucket`, `_count` or
             `_sum` behind it there.
         labels: Without `le`.
-        where: Who answers with it; empty: every gateway.
+        where: Who answers with it; empty: every process that does what it tells of.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Metric:
 
 _SPLIT: Final = "the gateway of a split platform"
 _ONE: Final = "where calls are made"
+_STORE: Final = "where the store of executions is open"
 
 METRICS: Final = (
     Metric(
@@ -100,26 +101,36 @@ METRICS: Final = (
         GAUGE,
         (),
         "Durable executions in the store that have not ended",
+        _STORE,
     ),
     Metric(
         "plait_executions_queued",
         GAUGE,
         (),
         "Of the latest 1,000 of them: those that wait for room in their lane",
+        _STORE,
     ),
     Metric(
         "plait_executions_overdue",
         GAUGE,
         (),
         "Of the latest 1,000 of them: those due for a minute, which nobody holds",
+        _STORE,
     ),
     Metric(
         "plait_executions_waiting",
         GAUGE,
         ("code",),
         "Of the latest 1,000 of them: those that wait for a person or another worker",
+        _STORE,
     ),
-    Metric("plait_store_up", GAUGE, (), "1 when the store answered when it was asked last"),
+    Metric(
+        "plait_store_up",
+        GAUGE,
+        (),
+        "1 when the store answered when it was asked last",
+        _STORE,
+    ),
     Metric(
         "plait_alerts",
         GAUGE,
@@ -160,8 +171,10 @@ METRICS: Final = (
 _HEAD: Final = """# Metrics
 
 `GET /metrics` answers with these in Prometheus' text format, and with the usual
-`process_…` and `python_…` ones. Who may ask is in [security](../guides/security.md); what
-they are good for in [observability](../guides/observability.md). Durations are seconds.
+`process_…` and `python_…` ones: that of a gateway and, where `telemetry.metrics_listen`
+says so, those of the services of a split platform. The same are sent to an OpenTelemetry
+collector. Who may ask is in [security](../guides/security.md); what they are good for in
+[observability](../guides/observability.md). Durations are seconds.
 Labels are bounded: routes and workflows are names of the operator's, past 1,000 workflows
 the rest count as `(others)`; ids never stand in them.
 

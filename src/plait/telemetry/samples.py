@@ -130,7 +130,7 @@ class Samples:
             "requests": round(asked),
             "request_errors": round(errors),
             "request_error_rate": errors / asked if asked else 0.0,
-            **{word: round(last.now.get(word, 0.0)) for word in _WORDS_NOW},
+            **{word: round(_now(last, word)) for word in _WORDS_NOW},
         }
 
     def _since(self, at_s: float) -> Sample:
@@ -143,7 +143,13 @@ class Samples:
         return found
 
 
+# What holds where nobody told of it: who has no use for a store does not miss it.
+_UNTOLD: Final = {"store_up": 1.0}
 _WORDS_NOW: Final = (*dict.fromkeys(_NOW.values()), "open_breakers")
+
+
+def _now(last: Sample, word: str) -> float:
+    return last.now.get(word, _UNTOLD.get(word, 0.0))
 
 
 def _grown(last: Mapping[K, float], since: Mapping[K, float]) -> dict[K, float]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client.registry import Collector
 
 from plait.model.errors import PlaitError
 from plait.ports.counts import Counts
@@ -43,41 +44,59 @@ class Finds(Protocol):
 class StoreMetrics:
     """Gauges of a store's executions, kept up to date.
 
+    They are in the registry from `begin` on: who has no use for a store says nothing of it.
+
     Attributes:
         stuck: How many wait for a person or another worker, or are overdue.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry: CollectorRegistry | None = registry
         self._running = Gauge(
             "plait_executions_running",
             "Durable executions in the store that have not ended.",
-            registry=registry,
+            registry=None,
         )
         self._queued = Gauge(
             "plait_executions_queued",
             "Of the latest 1,000 of them: those that wait for room in their lane.",
-            registry=registry,
+            registry=None,
         )
         self._overdue = Gauge(
             "plait_executions_overdue",
             "Of the latest 1,000 of them: those due for a minute, which nobody holds.",
-            registry=registry,
+            registry=None,
         )
         self._waiting = Gauge(
             "plait_executions_waiting",
             "Those that wait for a person or another worker, by why.",
             ("code",),
-            registry=registry,
+            registry=None,
         )
         self._is_seen = Gauge(
             "plait_store_up",
             "1 when the store has answered when it was asked last.",
-            registry=registry,
+            registry=None,
         )
         self.running = self.queued = self.stuck = 0
 
+    def begin(self) -> None:
+        """Say from now on how the store stands; until it has answered, that it is gone."""
+        registry, self._registry = self._registry, None
+        if registry is not None:
+            every: tuple[Collector, ...] = (
+                self._running,
+                self._queued,
+                self._overdue,
+                self._waiting,
+                self._is_seen,
+            )
+            for gauge in every:
+                registry.register(gauge)
+
     async def look(self, store: Finds, now_ms: int) -> None:
         """Ask the store once."""
+        self.begin()
         try:
             await self._look(store, now_ms)
         except PlaitError as error:

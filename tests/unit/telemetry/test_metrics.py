@@ -152,7 +152,7 @@ def families() -> dict[str, tuple[str, tuple[str, ...]]]:
     """Return what a gateway registers, by the names of the table: kind and labels."""
     registry = CollectorRegistry()
     ExecutionMetrics(registry)
-    StoreMetrics(registry)
+    StoreMetrics(registry).begin()
     Metrics(lambda: 0, registry)
     AlertBoard([], MemoryRecords(), never, lambda: 0, "p1", registry)
     policies: Collector = PolicyMetrics(dict)
