@@ -67,6 +67,7 @@ from plait.services.remote import (
 from plait.services.runtime import RuntimeServicer
 from plait.services.server import ServiceServer
 from plait.telemetry.metrics import ExecutionMetrics
+from plait.telemetry.spans import Draw
 
 logger = logging.getLogger("plait.services")
 
@@ -83,7 +84,7 @@ class Service:
         prepare: Opens what it needs.
         trouble: Why it cannot do its work now, as a code; None: it can.
         close: Lets go of everything.
-        told: Where its metrics are.
+        told: Where its metrics and spans are.
     """
 
     servicer: object
@@ -155,7 +156,7 @@ def gateway(
     told = telemetry(configured)
     security, links = _security(own), dict[str, Link]()
     for role in SERVICES:
-        links[role] = _link(role, own, security)
+        links[role] = _link(role, own, security, told.draw)
 
     def deployed(tenant: str) -> list[Plan]:
         return [one.plan for one in made.snapshot.deployments if one.tenant == tenant]
@@ -205,10 +206,10 @@ def gateway(
     return made
 
 
-def _link(role: str, own: ServicesSection, security: Security) -> Link:
+def _link(role: str, own: ServicesSection, security: Security, draw: Draw | None) -> Link:
     times = LinkTimes(deadline_ms=own.deadline, retries_max=own.retries_max)
     address: str = getattr(own, role)
-    return Link(role, address, security=security, sizes=_sizes(own), times=times)
+    return Link(role, address, security=security, sizes=_sizes(own), times=times, draw=draw)
 
 
 def _sizes(own: ServicesSection) -> Sizes:
@@ -379,7 +380,12 @@ async def _serve(
     service = BUILDERS[role](configured, connectors, files)
     door = Door(role, service.told.registry, service.trouble, token)
     address: str = own.listen or getattr(own, role)
-    server = ServiceServer({role: service.servicer}, security=security, sizes=_sizes(own))
+    server = ServiceServer(
+        {role: service.servicer},
+        security=security,
+        sizes=_sizes(own),
+        draw=service.told.draw,
+    )
     looking: asyncio.Task[None] | None = None
     try:
         at = await _opened(door, settings.telemetry.metrics_listen)

@@ -25,7 +25,7 @@ from plait.telemetry.access import all_of, write_access
 from plait.telemetry.execution_log import ExecutionLog
 from plait.telemetry.metrics import ExecutionMetrics
 from plait.telemetry.observers import heard_by
-from plait.telemetry.spans import Spans, TracedCalls, is_in_part
+from plait.telemetry.spans import Draw, Spans, TracedCalls, is_in_part
 from plait.telemetry.store_metrics import StoreMetrics
 
 # gRPC's core writes lines of its own to standard error, "Got goaway" for each service that
@@ -82,6 +82,7 @@ class Telemetry:
         counts: Those of executions.
         stock: Those of the store.
         close: Sends what is left.
+        draw: Takes spans; None: nobody does.
     """
 
     watch: Watch | None
@@ -91,11 +92,11 @@ class Telemetry:
     counts: ExecutionMetrics
     stock: StoreMetrics
     close: Callable[[], Awaitable[None]]
-    _draws: bool
+    draw: Draw | None
 
     def traced(self, calls: Calls) -> Calls:
         """Return calls that pass on the spans of their attempts, if there are spans."""
-        return TracedCalls(calls) if self._draws else calls
+        return calls if self.draw is None else TracedCalls(calls)
 
 
 def telemetry(configured: Configured) -> Telemetry:
@@ -114,11 +115,13 @@ def telemetry(configured: Configured) -> Telemetry:
     if configured.settings.gateway.metrics or own.metrics_endpoint is not None:
         observers.append(counts)
     closes: list[Callable[[], Awaitable[None]]] = []
+    draw: Draw | None = None
     if own.access_log:
         watches.append(write_access)
     if own.traces_endpoint is not None:
         sender = _sender(configured, own.traces_endpoint)
-        spans = Spans(sender.draw)
+        draw = sender.draw
+        spans = Spans(draw)
         watches.append(spans.answered)
         observers.append(spans)
         closes.append(sender.close)
@@ -136,7 +139,7 @@ def telemetry(configured: Configured) -> Telemetry:
         counts,
         StoreMetrics(registry),
         close,
-        own.traces_endpoint is not None,
+        draw,
     )
 
 

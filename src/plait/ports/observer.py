@@ -9,6 +9,7 @@ Not here: what observers make of it (plait.telemetry).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Final, Protocol, TypeAlias
 
 from plait.kernel.events import (
@@ -24,6 +25,10 @@ from plait.model.json import JsonValue
 from plait.model.record import record
 
 Headers: TypeAlias = tuple[tuple[str, str], ...]
+
+# What is passed on of the request of the API that is answered just now: so that calls of
+# other services, whose ports say nothing of traces, are in its trace.
+current_trace: Final[ContextVar[Headers]] = ContextVar("current_trace", default=())
 
 # How an execution ends, by its last event.
 STATUSES: Final[Mapping[type, str]] = {

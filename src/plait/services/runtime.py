@@ -150,7 +150,8 @@ class RuntimeServicer:
             request.path,
             request.method,
             request.query,
-            dict(request.headers),
+            # The execution is in the trace of this call, which is in the request's.
+            dict(request.headers) | dict(asked.trace),
             request.body,
         )
         return json_reply(await self._triggers.deliver(delivery))

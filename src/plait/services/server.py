@@ -16,7 +16,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from ipaddress import ip_address
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NoReturn, TypeAlias
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -28,7 +28,9 @@ from plait.ports.remote import OpenService
 from plait.services.channel import Security, Sizes, server_options
 from plait.services.errors import Unforeseen, refuse
 from plait.services.methods import FULL_NAMES, METHODS, Method
+from plait.services.tracing import answered
 from plait.services.wire import TOKEN_KEY, asked_of
+from plait.telemetry.spans import Draw
 
 logger = logging.getLogger("plait.services")
 
@@ -44,6 +46,7 @@ class ServiceServer:
 
     Args:
         servicers: What answers for each, by role: `engine`, `runtime`, `agent`.
+        draw: Takes the spans of calls; None: nobody does.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class ServiceServer:
         *,
         security: Security | None = None,
         sizes: Sizes | None = None,
+        draw: Draw | None = None,
     ) -> None:
         self._security = security or Security()
         token = self._security.token
@@ -64,7 +68,7 @@ class ServiceServer:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         for role, servicer in servicers.items():
             handlers = {
-                method.path.rpartition("/")[2]: _handler(role, method, servicer)
+                method.path.rpartition("/")[2]: _handler(role, method, servicer, draw)
                 for method in METHODS[role].values()
             }
             generic = grpc.method_handlers_generic_handler(FULL_NAMES[role], handlers)
@@ -158,43 +162,52 @@ def _refusing(handler: Any) -> Any:
     return grpc.unary_unary_rpc_method_handler(refuse_all)
 
 
-def _handler(role: str, method: Method, servicer: object) -> Any:
+def _handler(role: str, method: Method, servicer: object, draw: Draw | None) -> Any:
     answer = getattr(servicer, method.attribute)
     if method.is_stream:
         return grpc.unary_stream_rpc_method_handler(
-            _guarded(role, _streamed(answer)), method.load_request, method.dump
+            _guarded(role, _streamed(answer, method.path, draw)),
+            method.load_request,
+            method.dump,
         )
     return grpc.unary_unary_rpc_method_handler(
-        _guarded(role, _answered(answer)), method.load_request, method.dump
+        _guarded(role, _answered(answer, method.path, draw)),
+        method.load_request,
+        method.dump,
     )
 
 
-def _answered(answer: Callable[[Any, Any], Awaitable[Any]]) -> Handler:
+def _answered(
+    answer: Callable[[Any, Any], Awaitable[Any]], path: str, draw: Draw | None
+) -> Handler:
     async def handle(request: Any, context: Any) -> Any:
         asked = asked_of(context.invocation_metadata())
         if asked is None:
             await _refuse_nobody(context)
-        return await answer(asked, request)
+        with answered(draw, path, asked) as own:
+            return await answer(own, request)
 
     return handle
 
 
-def _streamed(answer: Callable[[Any, Any], Any]) -> Handler:
+def _streamed(answer: Callable[[Any, Any], Any], path: str, draw: Draw | None) -> Handler:
     # Not a generator: one that is left while it writes is closed by nobody.
     async def handle(request: Any, context: Any) -> None:
         asked = asked_of(context.invocation_metadata())
         if asked is None:
             await _refuse_nobody(context)
-        async with aclosing(answer(asked, request)) as events:
-            async for event in events:
-                await context.write(event)
+        with answered(draw, path, asked) as own:
+            async with aclosing(answer(own, request)) as events:
+                async for event in events:
+                    await context.write(event)
 
     return handle
 
 
-async def _refuse_nobody(context: Any) -> None:
+async def _refuse_nobody(context: Any) -> NoReturn:
     text = "the call does not say on whose behalf it is made: `plait-caller-bin`"
     await context.abort(grpc.StatusCode.UNAUTHENTICATED, text)
+    raise AssertionError("a call that was refused goes on")
 
 
 def _guarded(role: str, handler: Handler) -> Handler:

@@ -34,6 +34,7 @@ from plait.model.caller import ANYBODY, LOCAL, Caller
 from plait.model.errors import Advice, PlaitError
 from plait.model.json import JsonObject, JsonValue
 from plait.ports.identity import Authenticator, Unauthenticated
+from plait.ports.observer import current_trace
 from plait.ports.platform import Delivery
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ class ControlPlane:
 
         async def handle(exchange: Exchange) -> Reply:
             request = exchange.request
+            current_trace.set(exchange.identity.trace)
             caller = await self._caller(operation, request)
             told = self._count(operation, request, caller) if self._count else []
             reply = await answer(exchange, caller)
@@ -146,6 +148,7 @@ class ControlPlane:
     async def deliver(self, exchange: Exchange) -> Reply:
         """Take a webhook's request: it is kept when this returns."""
         request = exchange.request
+        current_trace.set(exchange.identity.trace)
         headers = _texts(request.headers)
         path = request.path.removeprefix(WEBHOOKS)
         # The execution belongs to this request's trace, whether the sender has one or not.

@@ -13,16 +13,20 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 from typing import Any, Final
 
 import grpc
 
 from plait.model.record import record
+from plait.ports.observer import current_trace
 from plait.ports.remote import ServiceUnavailable
 from plait.services.channel import Security, Sizes, channel_of
 from plait.services.errors import error_of
 from plait.services.methods import METHODS
+from plait.services.tracing import CallSpan, called
 from plait.services.wire import ERROR_KEY, Asked, metadata_of
+from plait.telemetry.spans import Draw
 
 _DELAY_S_MAX: Final = 1.0
 
@@ -48,6 +52,7 @@ class Link:
     Args:
         role: Which: `engine`, `runtime`, `agent`.
         address: `host:port`.
+        draw: Takes the spans of its calls; None: nobody does.
     """
 
     def __init__(
@@ -58,12 +63,14 @@ class Link:
         security: Security | None = None,
         sizes: Sizes | None = None,
         times: LinkTimes | None = None,
+        draw: Draw | None = None,
     ) -> None:
         self.role = role
         self.address = address
         self._security = security or Security()
         self._sizes = sizes or Sizes()
         self._times = times or LinkTimes()
+        self._draw = draw
         self._channel: grpc.aio.Channel | None = None
         self._calls: dict[str, Callable[..., Any]] = {}
 
@@ -107,13 +114,14 @@ class Link:
             delay_s *= 2
 
     async def _called(self, method: str, request: Any, asked: Asked, until_s: float) -> Any:
-        metadata = metadata_of(asked, self._security.token)
-        timeout_s = max(until_s - time.monotonic(), 0.0)
-        call = self._multicall(method)(request, metadata=metadata, timeout=timeout_s)
-        try:
-            return await call
-        except asyncio.CancelledError:
-            raise self._gone() from None
+        with self._span(method, asked) as asked:
+            metadata = metadata_of(asked, self._security.token)
+            timeout_s = max(until_s - time.monotonic(), 0.0)
+            call = self._multicall(method)(request, metadata=metadata, timeout=timeout_s)
+            try:
+                return await call
+            except asyncio.CancelledError:
+                raise self._gone() from None
 
     async def stream(
         self, method: str, request: Any, asked: Asked
@@ -123,17 +131,25 @@ class Link:
         Raises:
             PlaitError: As `call`.
         """
-        metadata = metadata_of(asked, self._security.token)
-        call = self._multicall(method)(request, metadata=metadata)
-        try:
-            async for message in call:
-                yield message
-        except asyncio.CancelledError:
-            raise self._gone() from None
-        except grpc.aio.AioRpcError as error:
-            raise error_of(self.role, error) from None
-        finally:
-            call.cancel()
+        with self._span(method, asked) as asked:
+            metadata = metadata_of(asked, self._security.token)
+            call = self._multicall(method)(request, metadata=metadata)
+            try:
+                async for message in call:
+                    yield message
+            except asyncio.CancelledError:
+                raise self._gone() from None
+            except grpc.aio.AioRpcError as error:
+                raise error_of(self.role, error) from None
+            finally:
+                call.cancel()
+
+    def _span(self, method: str, asked: Asked) -> CallSpan:
+        """Return the span of one call, in the trace of what it is made for."""
+        if not asked.trace:
+            asked = replace(asked, trace=current_trace.get())
+        path = METHODS[self.role][method].path
+        return called(self._draw, path, asked, self.address)
 
     def _gone(self) -> BaseException:
         """Return what it means that a call was cancelled: by whom?"""
