@@ -12,6 +12,7 @@ from typing import Any, Final
 from pydantic.fields import FieldInfo
 
 from plait.assembly.settings import PREFIX, Section, Settings, read_duration
+from plait.document.described import description_of
 from plait.model.duration import format_ms
 
 _HEAD: Final = """\
@@ -78,7 +79,7 @@ def page() -> str:
         if isinstance(field.default, Section):
             sections.append("\n".join(_section(name, field.default)))
         else:
-            mappings.append(f"- `[{name}]`: {_joined(field.description)}")
+            mappings.append(f"- `[{name}]`: {_joined(description_of(Settings, name))}")
     tables = "## Tables of names\n\n" + "\n".join(mappings) + "\n"
     return "\n".join([_HEAD, tables, *sections, _TAIL])
 
@@ -92,7 +93,7 @@ def _section(name: str, section: Section) -> Iterator[str]:
     for key, field in type(section).model_fields.items():
         variable = f"{PREFIX}{name}_{key}".upper()
         default = _default(field)
-        about = _joined(field.description)
+        about = _joined(description_of(type(section), key))
         yield f"| `{key}` | {default} | `{variable}` | {about} |"
     yield ""
 

@@ -28,6 +28,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from plait.connectors.egress import EgressPolicy, ResolveMap
 from plait.connectors.http.settings import HttpSettings
 from plait.connectors.python.connector import THREADS_MAX
+from plait.document.described import Described
 from plait.document.limits import DEFAULT_LIMITS
 from plait.drivers.journal import DEATHS_MAX, HISTORY_BYTES_MAX, PAYLOAD_BYTES_MAX
 from plait.drivers.policies.cached import CACHE_BYTES_MAX
@@ -89,10 +90,10 @@ Bytes: TypeAlias = Annotated[Number, Field(ge=1, le=2**31)]
 Count: TypeAlias = Annotated[Number, Field(ge=1, le=1_000_000)]
 
 
-class Section(BaseModel):
+class Section(Described, BaseModel):
     """Base of all sections."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class EgressSection(Section):
@@ -537,7 +538,6 @@ class Settings(BaseSettings):
         # PLAIT_EGRESS_ALLOW_PRIVATE is egress.allow_private: only the first `_` divides.
         env_nested_max_split=1,
         extra="forbid",
-        use_attribute_docstrings=True,
         frozen=True,
     )
 

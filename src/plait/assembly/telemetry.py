@@ -46,6 +46,12 @@ def begin_logs(configured: Configured, stream: TextIO) -> None:
     )
 
 
+def warm_up_logs() -> None:
+    """Begin to load what the first line needs, beside what the event loop does."""
+    logs = importlib.import_module("plait.telemetry.logs")
+    asyncio.get_running_loop().run_in_executor(None, logs.warm_up)
+
+
 def begin_errors(configured: Configured) -> None:
     """Tell Sentry what this process logs as an error, if the settings name a project.
 

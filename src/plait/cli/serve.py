@@ -160,12 +160,17 @@ def _serve_role(chosen: _Chosen) -> None:
             chosen.settings,
             chosen.available,
             serving.deployments(files),
-            write_if_heard,
+            _tell,
         )
     except PlaitError as error:
         give_up(error)
     except OSError as error:
         stop(f"the {chosen.role} cannot listen on {error}")
+
+
+def _tell(listening: str) -> None:
+    write_if_heard(listening)
+    telemetry.warm_up_logs()
 
 
 def _roles() -> Any:
@@ -219,6 +224,7 @@ class _Service:
         has_page = self.settings.settings.gateway.docs
         page = f"API page: {url}/docs; " if has_page else ""
         write_if_heard(f"{listening} ({page}Ctrl-C stops)")
+        telemetry.warm_up_logs()
 
 
 def _announce(method: str, path: str, deployment: Deployment) -> None:

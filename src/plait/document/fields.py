@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic.config import JsonDict
 
+from plait.document.described import Described
 from plait.expression.scan import Found, split
 from plait.model.duration import parse_duration_ms
 
@@ -42,14 +43,13 @@ DURATION_PATTERN: Final = (
 _CREDENTIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 
 
-class Strict(BaseModel):
+class Strict(Described):
     """Base of all document models: unknown keys are errors, nothing is converted."""
 
     model_config = ConfigDict(
         extra="forbid",
         strict=True,
         frozen=True,
-        use_attribute_docstrings=True,
         # Of some forty models a document needs a few: these are built when it is read.
         defer_build=True,
     )

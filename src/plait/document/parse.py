@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 
 from plait.document import planned, salvage
 from plait.document.catalog import Catalog
+from plait.document.described import description_of
 from plait.document.faults import shown
 from plait.document.fields import keys_of
 from plait.document.found import Found
@@ -336,8 +337,8 @@ def _in_a_line(text: str) -> str:
 
 def _description(model: type[BaseModel], path: Path) -> str:
     """Return what a top-level field of `model` is described by."""
-    field = _field_named(model, path[0]) if len(path) == 1 else None
-    return "" if field is None else field.description or ""
+    name = _name_of(model, path[0]) if len(path) == 1 else None
+    return "" if name is None else description_of(model, name)
 
 
 def _keys_at(model: type[BaseModel], path: Path) -> set[str]:
@@ -346,16 +347,16 @@ def _keys_at(model: type[BaseModel], path: Path) -> set[str]:
     for segment in path:
         inner: list[type[BaseModel]] = []
         for one in models:
-            field = _field_named(one, segment)
-            inner.extend(_models_in(field.annotation) if field else ())
+            name = _name_of(one, segment)
+            inner.extend(_models_in(one.model_fields[name].annotation) if name else ())
         models = inner or models
     return {key for one in models for key in keys_of(one)}
 
 
-def _field_named(model: type[BaseModel], segment: str | int) -> Any:
+def _name_of(model: type[BaseModel], segment: str | int) -> str | None:
     for name, field in model.model_fields.items():
         if (field.alias or name) == segment:
-            return field
+            return name
     return None
 
 

@@ -7,19 +7,22 @@ finds all lines of one.
 Rule 1. A line that cannot be written changes nothing else: a full disk under a log ends no
         request.
 Rule 2. Secrets are masked in the finished line, wherever in it they stand.
+Rule 3. structlog is imported for the first line, or when there is time (`warm_up`): it and
+        what it looks for take a tenth of the time until executions go on after a crash.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cached_property, partial
 from typing import Any, Final, TextIO
 
 import orjson
-import structlog
 
 # What records may carry beside their text (`extra=`), by the names that lines give it.
 FIELDS: Final = (
@@ -64,7 +67,8 @@ def configure(
     for former in [one for one in root.handlers if isinstance(one, _Lines)]:
         root.removeHandler(former)
     handler = _Lines(stream)
-    handler.setFormatter(_formatter(is_json=is_json, redact=redact, stream=stream))
+    written = partial(_formatter, is_json=is_json, stream=stream)
+    handler.setFormatter(_Masked(redact, written))
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
     logging.getLogger(_OWN).setLevel(level.upper())
@@ -85,16 +89,29 @@ class _Lines(logging.StreamHandler[TextIO]):
         """Nobody can be told that nobody can be told."""
 
 
-class _Masked(structlog.stdlib.ProcessorFormatter):
-    def __init__(self, redact: Redact, **options: Any) -> None:
-        super().__init__(**options)
+def warm_up() -> None:
+    """Import what the first line needs, before it is written. It takes 80 ms."""
+    importlib.import_module("structlog")
+
+
+class _Masked(logging.Formatter):
+    """Masks what another formatter writes, which is made for the first line."""
+
+    def __init__(self, redact: Redact, make: Callable[[], logging.Formatter]) -> None:
+        super().__init__()
         self._redact = redact
+        self._make = make
+
+    @cached_property
+    def _written(self) -> logging.Formatter:
+        return self._make()
 
     def format(self, record: logging.LogRecord) -> str:
-        return masked(self._redact(super().format(record)))
+        return masked(self._redact(self._written.format(record)))
 
 
-def _formatter(*, is_json: bool, redact: Redact, stream: TextIO) -> logging.Formatter:
+def _formatter(*, is_json: bool, stream: TextIO) -> logging.Formatter:
+    structlog: Any = importlib.import_module("structlog")
     stdlib = structlog.stdlib
     gathered: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -114,7 +131,9 @@ def _formatter(*, is_json: bool, redact: Redact, stream: TextIO) -> logging.Form
                 exception_formatter=structlog.dev.plain_traceback,
             )
         )
-    return _Masked(redact, foreign_pre_chain=gathered, processors=last)
+    made = stdlib.ProcessorFormatter(foreign_pre_chain=gathered, processors=last)
+    assert isinstance(made, logging.Formatter)
+    return made
 
 
 def _at(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:

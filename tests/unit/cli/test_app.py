@@ -74,6 +74,20 @@ def test_starting_imports_nothing_that_a_command_needs() -> None:
     assert done.stdout == "[]\n"
 
 
+def test_what_only_lines_of_logs_need_is_not_imported_until_there_is_one() -> None:
+    code = (
+        "import io, logging, sys; from plait.cli.app import load_command;"
+        "load_command('serve'); from plait.telemetry.logs import configure;"
+        "stream = io.StringIO(); print('structlog' in sys.modules);"
+        "configure(stream, level='info', is_json=True, redact=str);"
+        "print('structlog' in sys.modules); logging.getLogger('plait').warning('well');"
+        "print('structlog' in sys.modules, 'well' in stream.getvalue())"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False", "True", "True"]
+
+
 def test_importing_a_command_looks_for_no_garbage_and_builds_no_step() -> None:
     code = (
         "import gc; from plait.cli.app import load_command;"

@@ -12,6 +12,7 @@ from typing import Final
 from pydantic import BaseModel
 
 from plait.connectors.http.spec import HttpPart, HttpRequest, HttpTls
+from plait.document.described import description_of
 
 _HEAD: Final = """\
 # The `http` step
@@ -78,7 +79,7 @@ def _table(title: str, model: type[BaseModel]) -> Iterator[str]:
     yield "|---|---|---|"
     for name, field in model.model_fields.items():
         default = "required" if field.is_required() else _shown(field.default)
-        about = " ".join((field.description or "").split()).replace("|", "\\|")
+        about = " ".join(description_of(model, name).split()).replace("|", "\\|")
         yield f"| `{name}` | {default} | {about} |"
     yield ""
 

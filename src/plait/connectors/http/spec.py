@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     ConfigDict,
     Field,
     WithJsonSchema,
@@ -27,6 +26,7 @@ from plait.connectors.http.expect import read_expect
 from plait.connectors.http.literal import check_body, check_headers
 from plait.connectors.http.templated import OrTemplate, is_template
 from plait.connectors.http.url import read_url
+from plait.document.fields import Strict
 
 BODY_BYTES_MAX = 10 * 1024 * 1024
 BODY_BYTES_CEILING = 2**31
@@ -39,14 +39,6 @@ Method: TypeAlias = Literal[
 Decode: TypeAlias = Literal["auto", "json", "text", "binary", "none"]
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "QUERY"})
-# Built at the first use: of the five only one stands in a step.
-_STRICT = ConfigDict(
-    extra="forbid",
-    strict=True,
-    frozen=True,
-    use_attribute_docstrings=True,
-    defer_build=True,
-)
 _SCALAR: JsonDict = {"type": ["string", "number", "boolean", "null"]}
 _PAIRS: JsonDict = {
     "type": "object",
@@ -132,10 +124,8 @@ Headers: TypeAlias = Annotated[
 ]
 
 
-class HttpPart(BaseModel):
+class HttpPart(Strict):
     """One part of a multipart body that is given as a list."""
-
-    model_config = _STRICT
 
     name: str
     """The field's name."""
@@ -150,10 +140,8 @@ class HttpPart(BaseModel):
     content is text, JSON or bytes, and text/plain for a file of text."""
 
 
-class HttpTls(BaseModel):
+class HttpTls(Strict):
     """How the server has to prove who it is. No templates here."""
-
-    model_config = _STRICT
 
     verify: bool = True
     """False takes any certificate: whoever is on the way can read and change everything."""
@@ -170,14 +158,14 @@ class HttpTls(BaseModel):
     """The name that the certificate must hold; by default the URL's host."""
 
 
-class HttpRequest(BaseModel):
+class HttpRequest(Strict):
     """Call one HTTP endpoint; the step's response is the decoded body.
 
     Beside `response`, the step's value has `status_code` and `headers` (lower-case
     names; a header that is repeated has its values joined by a comma).
     """
 
-    model_config = ConfigDict(**_STRICT, json_schema_extra=_only_one_body)
+    model_config = ConfigDict(json_schema_extra=_only_one_body)
 
     method: Annotated[Method, OrTemplate] = "GET"
     """The method."""
