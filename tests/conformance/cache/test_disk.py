@@ -12,7 +12,14 @@ from typing import Any
 
 import pytest
 
-from plait.resilience import Cache, Collapse, DiskStore, PipelineBuilder, Timeout
+from plait.resilience import (
+    Cache,
+    Collapse,
+    DiskStore,
+    PipelineBuilder,
+    Timeout,
+    sqlite_file,
+)
 from plait.resilience.cache import Event, StoreFailed
 from tests.conformance.cache.suite import Passing, StoreSuite
 from tests.unit.resilience.clocks import HandClock
@@ -122,6 +129,67 @@ async def test_two_who_share_a_file_share_its_values_and_its_bound(tmp_path: Pat
     assert found.value == "of one"
     await one.aclose()
     await two.aclose()
+
+
+async def test_who_makes_the_file_waits_for_another_who_makes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite's own waiting does not help here: both have begun to read an empty file."""
+    other = rival(tmp_path / "cache.db")
+    other.execute("BEGIN IMMEDIATE")
+    monkeypatch.setattr(sqlite_file, "sleep", lambda _: other.rollback())
+    store = DiskStore(tmp_path / "cache.db")
+    assert await store.put("a", "kept", 60)
+    assert not other.in_transaction
+    await store.aclose()
+    other.close()
+
+
+async def test_who_writes_waits_for_another_who_writes_and_the_loop_goes_on(
+    tmp_path: Path,
+) -> None:
+    store, other = DiskStore(tmp_path / "cache.db"), rival(tmp_path / "cache.db")
+    await store.put("a", "kept", 60)
+    other.execute("BEGIN IMMEDIATE")
+    getting = asyncio.create_task(store.get("a"))
+    # A loop that waited too would never come to the second.
+    done, _ = await asyncio.wait([getting], timeout=0.1)
+    assert not done
+    other.rollback()
+    found = await getting
+    assert found is not None
+    assert found.value == "kept"
+    await store.aclose()
+    other.close()
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+async def test_who_holds_the_file_for_ever_stops_no_call(
+    is_new: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_file, "BUSY_TIMEOUT_MS", 20)
+    told: list[Event] = []
+    store, other = DiskStore(tmp_path / "cache.db"), rival(tmp_path / "cache.db")
+    if not is_new:
+        await store.clear()
+    other.execute("BEGIN IMMEDIATE")
+    cache = Cache(60, store=store, name="prices", on_event=told.append)
+
+    async def price() -> int:
+        return 7
+
+    assert await cache.call(price) == 7
+    assert any(isinstance(event, StoreFailed) for event in told)
+    other.rollback()
+    assert [await cache.call(price), await cache.call(price)] == [7, 7]
+    assert cache.snapshot().hits == 1
+    await store.aclose()
+    other.close()
+
+
+def rival(path: Path) -> sqlite3.Connection:
+    """Return another's connection to the file, which any thread may use."""
+    return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
 
 
 async def test_the_file_is_for_its_owner_only_and_names_no_key(tmp_path: Path) -> None:
