@@ -26,11 +26,11 @@ from plait.assembly.brought import brought_to_gateway
 from plait.assembly.connectors import Available
 from plait.assembly.deploying import deploying
 from plait.assembly.door import Door, token_of
+from plait.assembly.executing import executing, local_engine
 from plait.assembly.security import guarded
-from plait.assembly.serving import gateway_settings, local_engine, open_kept
+from plait.assembly.serving import gateway_settings
 from plait.assembly.settings import ServicesSection
 from plait.assembly.sources import Configured, SettingsInvalid
-from plait.assembly.stores import is_there
 from plait.assembly.telemetry import Telemetry, telemetry
 from plait.assembly.vaults import accounts, audit_log, checked_keys, vault
 from plait.drivers.closing import close_all
@@ -44,7 +44,6 @@ from plait.gateway.serving import Stop, new_loop
 from plait.kernel import Kernel
 from plait.model.record import record
 from plait.operations.executing import LocalExecutions
-from plait.operations.keeper import Keeper
 from plait.operations.runs import Express, LocalRunner, LocalRuns
 from plait.operations.webhooks import LocalTriggers
 from plait.plan import Plan
@@ -242,55 +241,40 @@ def engine(
     Args:
         files: Workflows that it knows beside those that are deployed.
     """
-    settings, known, told = configured.settings, Known(files), telemetry(configured)
-    stored = deploying(settings, connectors)
-    own_vault = vault(configured, stored.records)
-    performer = compose.calls(settings, connectors, configured.secrets, own_vault)
-    keeper = Keeper(
-        partial(open_kept, configured, performer, known.find, told),
-        secrets=configured.secrets,
-    )
-    driver = compose.driver(configured, performer, known.find, told)
+    known = Known(files)
+    own = executing(configured, connectors, known.find)
+    follower, keeper = own.stored.follower, own.keeper
+    driver = compose.driver(configured, own.performer, known.find, own.told)
     runner = LocalRunner(
-        partial(compose.driver, configured, performer, telemetry=told),
-        partial(compose.kernel, settings),
+        partial(compose.driver, configured, own.performer, telemetry=own.told),
+        partial(compose.kernel, configured.settings),
     )
 
     async def find(tenant: str, name: str) -> Plan | None:
         plan = known.find(tenant, name)
         if plan is None:  # it may have been deployed since the last look
-            await stored.follower.look()
+            await follower.look()
             plan = known.find(tenant, name)
         return plan
 
     made = local_engine(configured, connectors, driver, keeper, find)
 
     async def prepare() -> None:
-        await checked_keys(own_vault)
-        await stored.follower.begin(known.serve, is_needed=False)
+        await checked_keys(own.vault)
+        await follower.begin(known.serve, is_needed=False)
 
-    async def close() -> None:
-        keeper.begin_drain()
-        await close_all(keeper.close, stored.follower.close, performer.close, told.close)
-
-    told.registry.register(PolicyMetrics(performer.snapshot))
+    own.told.registry.register(PolicyMetrics(own.performer.snapshot))
     servicer = EngineServicer(made, runner)
-    return Service(servicer, prepare, lambda: keeper.trouble, close, told)
+    return Service(servicer, prepare, lambda: keeper.trouble, own.close, own.told)
 
 
 def runtime(
     configured: Configured, connectors: Iterable[Available] | None, files: Iterable[Loaded]
 ) -> Service:
     """Return the runtime. Call it inside the event loop."""
-    settings, known, told = configured.settings, Known(files), telemetry(configured)
-    stored = deploying(settings, connectors)
-    own_vault = vault(configured, stored.records)
-    performer = compose.calls(settings, connectors, configured.secrets, own_vault)
-    keeper = Keeper(
-        partial(open_kept, configured, performer, known.find, told),
-        is_there=is_there(settings.store.url),
-        secrets=configured.secrets,
-    )
+    known = Known(files)
+    own = executing(configured, connectors, known.find)
+    stored, keeper = own.stored, own.keeper
     triggers = LocalTriggers(
         keeper, lambda: known.served, configured.secrets, now_s=time.time
     )
@@ -299,19 +283,15 @@ def runtime(
     )
 
     async def prepare() -> None:
-        await checked_keys(own_vault)
+        await checked_keys(own.vault)
         await stored.follower.begin(known.serve, is_needed=True)
         await keeper.keep()
 
     def trouble() -> str | None:
         return keeper.trouble or stored.follower.trouble
 
-    async def close() -> None:
-        keeper.begin_drain()
-        await close_all(keeper.close, stored.follower.close, performer.close, told.close)
-
-    told.registry.register(PolicyMetrics(performer.snapshot))
-    return Service(servicer, prepare, trouble, close, told)
+    own.told.registry.register(PolicyMetrics(own.performer.snapshot))
+    return Service(servicer, prepare, trouble, own.close, own.told)
 
 
 def agent(

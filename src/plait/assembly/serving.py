@@ -2,40 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
-import secrets
 import time
-from asyncio import Future
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from plait.assembly import compose
 from plait.assembly.brought import brought_to_gateway
 from plait.assembly.connectors import Available
 from plait.assembly.deployed import loaded
-from plait.assembly.deploying import Deploying, deploying
+from plait.assembly.deploying import Deploying
 from plait.assembly.documents import LoadedFile
+from plait.assembly.executing import executing, local_engine
 from plait.assembly.late import LateAgent
 from plait.assembly.security import guarded
 from plait.assembly.settings import GatewaySection, Settings
 from plait.assembly.sources import Configured
-from plait.assembly.stores import is_there, open_store
-from plait.assembly.telemetry import Telemetry, telemetry
-from plait.assembly.vaults import accounts, audit_log, vault, with_checked_keys
-from plait.drivers.children import Workflows
+from plait.assembly.vaults import accounts, audit_log, with_checked_keys
 from plait.drivers.closing import close_all
-from plait.drivers.inline import InlineDriver
 from plait.gateway.app import Gateway, GatewaySettings
 from plait.gateway.control.asked import Services
 from plait.gateway.deployment import Deployment, Loaded
 from plait.gateway.http1 import HttpLimits
-from plait.operations.definitions import compiles
-from plait.operations.engine import LocalEngine
 from plait.operations.executing import LocalExecutions
-from plait.operations.keeper import Keeper, Kept
 from plait.operations.webhooks import LocalTriggers
 from plait.plan import Plan
-from plait.ports.calls import Calls
 
 
 def gateway(
@@ -52,19 +42,9 @@ def gateway(
     Raises:
         SettingsInvalid: Two settings contradict each other.
     """
-    stored = deploying(configured.settings, connectors)
-    own_vault = vault(configured, stored.records)
-    settings, told = configured.settings, telemetry(configured)
-    performer = compose.calls(settings, connectors, configured.secrets, own_vault)
 
     def workflows(tenant: str, name: str) -> Plan | None:
         return made.plan_named(tenant, name)
-
-    keeper = Keeper(
-        partial(open_kept, configured, performer, workflows, told),
-        is_there=is_there(settings.store.url),
-        secrets=configured.secrets,
-    )
 
     async def find(tenant: str, name: str) -> Plan | None:
         return workflows(tenant, name)
@@ -72,6 +52,8 @@ def gateway(
     def served() -> Sequence[Deployment]:
         return made.snapshot.deployments
 
+    own, settings = executing(configured, connectors, workflows), configured.settings
+    told, stored, performer, keeper = own.told, own.stored, own.performer, own.keeper
     driver = compose.driver(configured, performer, workflows, told)
     agent = _late_agent(configured, connectors, stored)
     brought = brought_to_gateway(configured)
@@ -93,13 +75,13 @@ def gateway(
             deployments=stored.deployments,
             triggers=LocalTriggers(keeper, served, configured.secrets, now_s=time.time),
             agent=agent,
-            vault=own_vault,
+            vault=own.vault,
             audit=audit_log(stored.records),
             accounts=accounts(stored.records),
         ),
         guards=guards,
         middleware=brought.layers,
-        on_prepare=with_checked_keys(own_vault, first_start),
+        on_prepare=with_checked_keys(own.vault, first_start),
         watch=told.watch,
         is_drawn=told.is_drawn,
         registry=told.registry,
@@ -129,74 +111,6 @@ def gateway_settings(own: GatewaySection) -> GatewaySettings:
         has_docs=own.docs,
         has_metrics=own.metrics,
     )
-
-
-def local_engine(
-    configured: Configured,
-    connectors: Iterable[Available] | None,
-    driver: InlineDriver,
-    keeper: Keeper,
-    find: Callable[[str, str], Awaitable[Plan | None]],
-) -> LocalEngine:
-    """Return the engine in this process.
-
-    Args:
-        find: Returns the plan of a tenant's workflow by its name.
-    """
-    settings = configured.settings
-    return LocalEngine(
-        driver,
-        partial(compose.kernel, settings),
-        keeper,
-        find=find,
-        compile_=compiles(compose.catalog(connectors), compose.source_limits(settings)),
-    )
-
-
-async def open_kept(
-    configured: Configured,
-    performer: Calls,
-    workflows: Workflows,
-    told: Telemetry | None = None,
-) -> Kept:
-    """Open the store of the settings, with a worker that runs what is in it.
-
-    Args:
-        told: Hears of what it runs; None: nobody does.
-    """
-    settings = configured.settings
-    if told is not None:
-        told.stock.begin()
-    store = await open_store(settings.store.url)
-    worker_id = secrets.token_hex(8)
-    driver = compose.journal_driver(
-        configured,
-        store,
-        performer,
-        worker_id=worker_id,
-        workflows=workflows,
-        telemetry=told,
-    )
-
-    sweeper, sweeping = compose.sweeper(settings, store, worker_id), list[Future[None]]()
-
-    async def close() -> None:
-        for task in sweeping:
-            task.cancel()
-        await asyncio.gather(*sweeping, return_exceptions=True)
-        await close_all(driver.close, store.close)
-
-    try:
-        await driver.open()
-    except BaseException:
-        await close()
-        raise
-    if sweeper is not None:
-        sweeping.append(asyncio.ensure_future(sweeper.run()))
-    if told is not None:
-        looking = told.stock.run(store, lambda: int(time.time() * 1000))
-        sweeping.append(asyncio.ensure_future(looking))
-    return Kept(driver, store, partial(compose.kernel, settings), close)
 
 
 def connection_limits(settings: Settings) -> HttpLimits:

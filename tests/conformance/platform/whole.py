@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-from plait.assembly import agents, compose, serving
+from plait.assembly import agents, compose, executing
 from plait.assembly.deploying import deploying
 from plait.assembly.settings import Settings
 from plait.assembly.sources import Configured
@@ -39,7 +39,7 @@ async def whole(
     def workflows(tenant: str, name: str) -> Plan | None:
         return gateway.plan_named(tenant, name)
 
-    keeper = Keeper(partial(serving.open_kept, configured, performer, workflows))
+    keeper = Keeper(partial(executing.open_kept, configured, performer, workflows))
     driver = compose.driver(configured, performer)
     gateway = Gateway(
         driver,
@@ -49,7 +49,7 @@ async def whole(
         on_close=performer.close,
         services=Services(
             executions=LocalExecutions(keeper),
-            engine=serving.local_engine(configured, None, driver, keeper, find),
+            engine=executing.local_engine(configured, None, driver, keeper, find),
             deployments=stored.deployments,
             triggers=LocalTriggers(
                 keeper, lambda: gateway.snapshot.deployments, {}, now_s=time.time
