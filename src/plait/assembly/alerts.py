@@ -18,6 +18,7 @@ from plait.assembly.deploying import LateRecords
 from plait.assembly.sources import Configured, SettingsInvalid
 from plait.compile import Alert
 from plait.document.alert import WINDOW_MS_MAX, Told, WebhookTold
+from plait.drivers.clock import now_ms
 from plait.drivers.closing import close_all
 from plait.drivers.journal import Start
 from plait.drivers.outcome import outcome_of
@@ -91,7 +92,7 @@ class _Watching:
         self._samples = Samples(WINDOW_MS_MAX / 1000)
         process = secrets.token_hex(8)
         self._board = AlertBoard(
-            alerts, self._records, self._tell, _now_ms, process, self._registry
+            alerts, self._records, self._tell, now_ms, process, self._registry
         )
         self._task: asyncio.Task[None] | None = None
 
@@ -153,7 +154,3 @@ async def _post(
     outcome = await outcome_of(calls.start, call)
     if not isinstance(outcome, CallReply):
         raise AlertUntold(f"{outcome.code}: {outcome.message}")
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

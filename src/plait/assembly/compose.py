@@ -8,7 +8,6 @@ Not here: the gateway around it (plait.assembly.serving).
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
@@ -31,6 +30,7 @@ from plait.connectors.egress.resolver import Resolver
 from plait.document import Catalog
 from plait.document.source import SourceLimits
 from plait.drivers.children import Workflows
+from plait.drivers.clock import now_ms
 from plait.drivers.credentials import CredentialedCalls, NoCredentials
 from plait.drivers.inline import InlineDriver, WithInlineChildren
 from plait.drivers.journal import JournalDriver, Store
@@ -168,7 +168,7 @@ def sweeper(settings: Settings, store: Store, worker_id: str) -> Sweeper | None:
         store,
         worker_id,
         Keeping(own.retention, archive),
-        now_ms=lambda: int(time.time() * 1000),
+        now_ms=now_ms,
     )
 
 

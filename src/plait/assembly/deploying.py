@@ -6,7 +6,6 @@ Not here: what they are (plait.operations.deploying).
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -19,6 +18,7 @@ from plait.assembly.settings import Settings
 from plait.assembly.stores import is_there, open_records
 from plait.assembly.vaults import authorised
 from plait.compile import Compiled, CompileErrors, compile_text
+from plait.drivers.clock import now_ms
 from plait.gateway.contract import InputContract
 from plait.gateway.deployment import Broken, Deployment, Loaded
 from plait.gateway.endpoint_warnings import endpoint_warnings
@@ -136,7 +136,7 @@ def deploying(
     made = StoredDeployments(
         records,
         compiles,
-        now_ms=_now_ms,
+        now_ms=now_ms,
         on_change=follower.look,
         authorises=authorised(records, connectors),
     )
@@ -153,7 +153,7 @@ def deployments(
     return StoredDeployments(
         records,
         compiler(settings, connectors),
-        now_ms=_now_ms,
+        now_ms=now_ms,
         is_operators=True,
         authorises=authorised(records, connectors),
     )
@@ -247,7 +247,3 @@ def _loaded(one: Active) -> Loaded:
 
 def _shown(name: str) -> str:
     return name + STORED_SUFFIX
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 from asyncio import Future
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
@@ -21,6 +20,7 @@ from plait.assembly.stores import is_there, open_store
 from plait.assembly.telemetry import Telemetry, telemetry
 from plait.assembly.vaults import vault
 from plait.drivers.children import Workflows
+from plait.drivers.clock import now_ms
 from plait.drivers.closing import close_all
 from plait.drivers.inline import InlineDriver
 from plait.drivers.policies import PolicedCalls
@@ -149,6 +149,6 @@ async def open_kept(
     if sweeper is not None:
         sweeping.append(asyncio.ensure_future(sweeper.run()))
     if told is not None:
-        looking = told.stock.run(store, lambda: int(time.time() * 1000))
+        looking = told.stock.run(store, now_ms)
         sweeping.append(asyncio.ensure_future(looking))
     return Kept(driver, store, partial(compose.kernel, settings), close)

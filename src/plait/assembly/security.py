@@ -18,7 +18,6 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from ipaddress import ip_address
@@ -28,6 +27,7 @@ from plait.assembly.brought import BroughtToGateway
 from plait.assembly.deploying import LateRecords
 from plait.assembly.settings import SecuritySection, Settings
 from plait.assembly.sources import Configured, SettingsInvalid
+from plait.drivers.clock import now_ms
 from plait.drivers.outcome import outcome_of
 from plait.gateway.access import CREDENTIALS, Doors
 from plait.gateway.clients import Proxies
@@ -86,7 +86,7 @@ class Security:
         self._performer = performer
         self._tokens: Tokens | None = None
         self._building: asyncio.Future[Tokens] | None = None
-        self.keys = ApiKeys(records, _now_ms)
+        self.keys = ApiKeys(records, now_ms)
         self.authenticator = HeaderAuthenticator(
             self.keys,
             self._verify,
@@ -119,7 +119,7 @@ class Security:
     async def first_start(self, tell: Callable[[str], None]) -> None:
         """Tell the store's first admin key, made now, unless it had its first start."""
         try:
-            key = await first_admin_key(self._records, self.keys, _now_ms())
+            key = await first_admin_key(self._records, self.keys, now_ms())
         except PlaitError as error:
             text = "no admin key could be made (%s): start again, or `plait keys create`"
             logger.warning(text, error)
@@ -128,7 +128,7 @@ class Security:
             tell(key)
             made = Act(DEFAULT_TENANT, "system", "key.create", "first admin key")
             with suppress(PlaitError):  # it is told, and would be told to nobody again
-                await AuditLog(self._records, _now_ms).note(made, DONE)
+                await AuditLog(self._records, now_ms).note(made, DONE)
 
     async def give_token(
         self, form: Mapping[str, str], headers: Mapping[str, str], client: str
@@ -248,7 +248,3 @@ def _route_limits(own: SecuritySection) -> dict[tuple[str, str], Limit]:
         method, _, path = route.partition(" ")
         found[method, path] = Limit("route", parse_rate(rate))
     return found
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

@@ -16,6 +16,7 @@ from jwt.algorithms import get_default_algorithms
 
 from plait.assembly.settings import IssuerKey, IssuerSection
 from plait.assembly.sources import Configured, SettingsInvalid
+from plait.drivers.clock import now_ms
 from plait.model.record import record
 from plait.ports.records import Records
 from plait.security.audit import AuditLog
@@ -50,10 +51,10 @@ def tokens(configured: Configured, records: Records, keys: ApiKeys, fetch: Fetch
         SettingsInvalid: A key of an issuer is none.
     """
     own = configured.settings.security
-    signing = OwnTokens(records, _now_ms, own.token_ttl)
+    signing = OwnTokens(records, now_ms, own.token_ttl)
     user_records = users(records)
-    refresh = RefreshTokens(records, user_records, _now_ms, own.session_ttl)
-    audit = AuditLog(records, _now_ms)
+    refresh = RefreshTokens(records, user_records, now_ms, own.session_ttl)
+    audit = AuditLog(records, now_ms)
     desk = TokenDesk(keys, user_records, signing, refresh, time.monotonic, audit)
     issuers = [signing.issuer(), *_issuers(configured, fetch)]
     return Tokens(TokenVerifier(issuers, time.time), desk)
@@ -61,7 +62,7 @@ def tokens(configured: Configured, records: Records, keys: ApiKeys, fetch: Fetch
 
 def users(records: Records) -> Users:
     """Return the users of a store."""
-    return Users(records, Passwords(), _now_ms)
+    return Users(records, Passwords(), now_ms)
 
 
 def _issuers(configured: Configured, fetch: Fetch) -> Iterator[Issuer]:
@@ -112,7 +113,3 @@ def _key(issuer: str, kid: str, told: IssuerKey, configured: Configured) -> Any:
     if algorithm.check_key_length(key):
         raise SettingsInvalid([f"{place}: the key is too short for {told.algorithm}"])
     return key
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib
 import logging
-import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
 from plait.assembly.connectors import Available, installed_connectors, ways
 from plait.assembly.sources import Configured, SettingsInvalid
+from plait.drivers.clock import now_ms
 from plait.gateway.threads import in_thread
 from plait.model.errors import PlaitError
 from plait.operations.deploying.authorised import Authorises, authorises
@@ -54,7 +54,7 @@ def vault(configured: Configured, records: Records) -> StoredVault:
     return StoredVault(
         records,
         key_ring(configured),
-        _now_ms,
+        now_ms,
         kept_ms=configured.settings.vault.memory,
         is_there=lambda: bool(getattr(records, "is_there", True)),
     )
@@ -62,7 +62,7 @@ def vault(configured: Configured, records: Records) -> StoredVault:
 
 def audit_log(records: Records) -> AuditLog:
     """Return what records changes in a store. Opens nothing yet."""
-    return AuditLog(records, _now_ms, lambda: bool(getattr(records, "is_there", True)))
+    return AuditLog(records, now_ms, lambda: bool(getattr(records, "is_there", True)))
 
 
 def accounts(records: Records) -> StoredAccounts:
@@ -75,9 +75,9 @@ def accounts(records: Records) -> StoredAccounts:
         return found
 
     return StoredAccounts(
-        ApiKeys(records, _now_ms),
+        ApiKeys(records, now_ms),
         made,
-        _now_ms,
+        now_ms,
         lambda: bool(getattr(records, "is_there", True)),
     )
 
@@ -115,9 +115,5 @@ def authorised(
 ) -> Authorises:
     """Return what tells which credentials a document may not have. It needs no key."""
     chosen = installed_connectors() if connectors is None else connectors
-    looking = StoredVault(records, KeyRing({}), _now_ms)
+    looking = StoredVault(records, KeyRing({}), now_ms)
     return authorises(looking.look_up, ways(chosen))
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

@@ -20,9 +20,10 @@ from plait.cli.output import (
     write_json,
 )
 from plait.cli.scopes import TenantOption, when, with_records
-from plait.cli.stores import StoreOption, duration_ms, now_ms
+from plait.cli.stores import StoreOption, duration_ms
 from plait.cli.table import print_rows
 from plait.cli.typers import new_group
+from plait.drivers.clock import now_ms
 from plait.model.caller import DEFAULT_TENANT, Caller
 from plait.model.errors import PlaitError
 from plait.ports.audit import OUTCOMES, Search

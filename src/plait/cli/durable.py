@@ -20,8 +20,9 @@ from plait.assembly.sources import Configured
 from plait.assembly.stores import open_store
 from plait.cli.output import EXIT_FAILED, say, stop
 from plait.cli.performer import performer_of
-from plait.cli.stores import finish, give_up, in_records, now_ms
+from plait.cli.stores import finish, give_up, in_records
 from plait.drivers.children import Workflows
+from plait.drivers.clock import now_ms
 from plait.drivers.closing import close_all
 from plait.drivers.journal import (
     JournalDriver,

@@ -20,12 +20,13 @@ from plait.cli.messages import approve, cancel, reject, signal
 from plait.cli.options import ConfigOption, JsonOption
 from plait.cli.output import error_json, json_text, write, write_json
 from plait.cli.steps import step_lines
-from plait.cli.stores import IdArgument, StoreOption, found, now_ms, with_store
+from plait.cli.stores import IdArgument, StoreOption, found, with_store
 from plait.cli.table import print_executions
 from plait.cli.timeline import print_timeline
 from plait.cli.transfer import export, import_
 from plait.cli.typers import new_group
 from plait.cli.watching import watch
+from plait.drivers.clock import now_ms
 from plait.drivers.journal import Store
 from plait.kernel.views import moment_text
 from plait.model.caller import DEFAULT_TENANT

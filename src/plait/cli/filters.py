@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 from plait.cli.output import check_texts, stop
-from plait.cli.stores import now_ms
+from plait.drivers.clock import now_ms
 from plait.model.moment import parse_since_ms
 from plait.model.record import record
 from plait.ports.journal import RUNNING, TERMINAL, Search

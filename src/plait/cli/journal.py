@@ -13,8 +13,9 @@ from plait.assembly.stores import paths_of
 from plait.cli.durable import Bench, hand_of
 from plait.cli.options import ConfigOption, JsonOption, configured, connectors
 from plait.cli.output import EXIT_FAILED, say, stop, write, write_json
-from plait.cli.stores import StoreOption, duration_ms, found, now_ms, with_store
+from plait.cli.stores import StoreOption, duration_ms, found, with_store
 from plait.cli.typers import new_group
+from plait.drivers.clock import now_ms
 from plait.drivers.journal import MessageUnreadable, Store
 from plait.model.errors import PlaitError
 from plait.model.json import JsonObject

@@ -19,9 +19,10 @@ from plait.cli.scopes import (
     when,
     with_records,
 )
-from plait.cli.stores import StoreOption, duration_ms, now_ms
+from plait.cli.stores import StoreOption, duration_ms
 from plait.cli.table import print_rows
 from plait.cli.typers import new_group
+from plait.drivers.clock import now_ms
 from plait.model.caller import DEFAULT_TENANT
 from plait.ports.records import Records
 from plait.security.keys import ApiKey, ApiKeys

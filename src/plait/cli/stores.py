@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
@@ -140,8 +139,3 @@ def duration_ms(option: str, text: str) -> int:
         return parse_duration_ms(text)
     except ValueError as error:
         stop(f"{option}: {error}")
-
-
-def now_ms() -> int:
-    """Return the moment, milliseconds since the Unix epoch."""
-    return int(time.time() * 1000)

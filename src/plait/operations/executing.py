@@ -13,11 +13,11 @@ modules beside it).
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Final
 
+from plait.drivers.clock import now_ms
 from plait.drivers.journal import Store
 from plait.model.caller import ANYBODY, DEFAULT_TENANT, Caller, is_allowed, require
 from plait.model.diagnostic import did_you_mean
@@ -86,7 +86,7 @@ class LocalExecutions:
         if not self._is_whole(caller, history.summary):
             return _told(history, is_whole=False)
         hand = self._hand(kept)
-        shown = replace(show(history, _now_ms()), requests=await requests(hand, history))
+        shown = replace(show(history, now_ms()), requests=await requests(hand, history))
         if shown.status == RUNNING:
             shown = replace(shown, waits=await waits(hand, history))
         return shown_json(shown)
@@ -123,7 +123,7 @@ class LocalExecutions:
         history = await (await self._store()).read(execution_id)
         self._is_whole(caller, history.summary)
         require(caller, "viewer", history.summary.new.workflow)
-        shown = show(history, _now_ms())
+        shown = show(history, now_ms())
         return {
             "execution_id": execution_id,
             "status": shown.status,
@@ -200,9 +200,5 @@ def _page(
 
 
 def _told(history: History, *, is_whole: bool) -> JsonObject:
-    told = shown_json(show(history, _now_ms()))
+    told = shown_json(show(history, now_ms()))
     return told if is_whole else {name: told[name] for name in _PUBLIC}
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Final
 
 from fastapi import Header, Path, Query, Request
 
+from plait.drivers.clock import now_ms
 from plait.gateway.control import models
 from plait.gateway.control.operations import VERBS, verb_operation
 from plait.gateway.control.route import Answer, asked, by_name, told
@@ -97,7 +97,7 @@ def _moment_ms(name: str, given: str | None) -> int | None:
     if given is None:
         return None
     try:
-        return parse_since_ms(given, int(time.time() * 1000))
+        return parse_since_ms(given, now_ms())
     except ValueError as error:
         raise InvalidRequest(f"{name}: {error}") from None
 
