@@ -10,14 +10,13 @@ Not here: whose a key is (plait.security), what roles may (plait.model.caller).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import field
 from typing import ClassVar, Final
 
 from plait.gateway.clients import Proxies, counted_as
 from plait.gateway.layers import Exchange, Handler
 from plait.gateway.limits import Headers, Limit
-from plait.gateway.message import Reply, Request
+from plait.gateway.message import Reply, Request, as_bytes, header_texts
 from plait.gateway.refusal import Refused
 from plait.model.caller import DEFAULT_TENANT, Caller, Forbidden, require
 from plait.model.errors import Advice
@@ -154,7 +153,7 @@ class Access:
             raise _nobody()
         rule = self._rule
         try:
-            headers = texts(request.headers)
+            headers = header_texts(request.headers)
             caller = await self._doors.authenticator.authenticate(headers, request.peer)
             if caller.tenant != rule.tenant:
                 raise Forbidden(caller, self._role, rule.workflow)
@@ -195,18 +194,6 @@ def client_of(proxies: Proxies, request: Request) -> str:
         None if passed_on is None else passed_on.decode("latin-1"),
         None if forwarded is None else forwarded.decode("latin-1"),
     )
-
-
-def texts(headers: Mapping[bytes, bytes]) -> dict[str, str]:
-    """Return headers as text."""
-    return {
-        name.decode("latin-1"): told.decode("latin-1") for name, told in headers.items()
-    }
-
-
-def as_bytes(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[bytes, bytes], ...]:
-    """Return headers as a reply has them."""
-    return tuple((name.encode(), told.encode("latin-1")) for name, told in headers)
 
 
 def counted_caller(caller: Caller) -> str:

@@ -6,6 +6,7 @@ Not here: how they are read and written (plait.gateway.http1, plait.gateway.asgi
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from urllib.parse import unquote_to_bytes
 
 from plait.ports.message import JSON_TYPE, Reply, Request, error_reply, json_reply
@@ -14,12 +15,34 @@ __all__ = [
     "JSON_TYPE",
     "Reply",
     "Request",
+    "as_bytes",
     "error_reply",
+    "header_texts",
     "json_reply",
     "percent_decode",
 ]
 
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+
+def header_texts(headers: Mapping[bytes, bytes]) -> dict[str, str]:
+    """Return headers as text, a character for each byte: no header is too odd for that.
+
+    >>> header_texts({b"x-name": b"caf\\xe9"})
+    {'x-name': 'café'}
+    """
+    return {
+        name.decode("latin-1"): told.decode("latin-1") for name, told in headers.items()
+    }
+
+
+def as_bytes(headers: Iterable[tuple[str, str]]) -> tuple[tuple[bytes, bytes], ...]:
+    """Return headers as a reply has them.
+
+    >>> as_bytes([("retry-after", "2")])
+    ((b'retry-after', b'2'),)
+    """
+    return tuple((name.encode(), told.encode("latin-1")) for name, told in headers)
 
 
 def percent_decode(text: str) -> str:

@@ -14,10 +14,10 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from plait.gateway.access import as_bytes, client_of, texts
+from plait.gateway.access import client_of
 from plait.gateway.clients import Proxies, counted_as
 from plait.gateway.layers import Exchange, Handler
-from plait.gateway.message import Reply, Request, json_reply
+from plait.gateway.message import Reply, Request, as_bytes, header_texts, json_reply
 from plait.gateway.refusal import Malformed, Refused, UnsupportedMediaType
 from plait.model.errors import PlaitError
 from plait.model.json import JsonObject
@@ -68,7 +68,7 @@ def token_handlers(tokens: GivesTokens, proxies: Proxies) -> dict[str, Handler]:
         client = counted_as(client_of(proxies, request))
         try:
             given = await tokens.give_token(
-                form_of(request), texts(request.headers), client
+                form_of(request), header_texts(request.headers), client
             )
         except PlaitError as error:
             if isinstance(error, Refused) or error.code.startswith("store."):

@@ -27,7 +27,7 @@ from plait.gateway.control.events import EVENT_HEADERS, Events
 from plait.gateway.control.operations import OPERATIONS, Operation
 from plait.gateway.control.recorder import Recorder
 from plait.gateway.layers import Exchange, Handler
-from plait.gateway.message import Reply, Request, json_reply
+from plait.gateway.message import Reply, Request, header_texts, json_reply
 from plait.gateway.refusal import BadInput, UnsupportedMediaType
 from plait.gateway.threads import in_thread
 from plait.model.caller import ANYBODY, LOCAL, Caller
@@ -149,7 +149,7 @@ class ControlPlane:
         """Take a webhook's request: it is kept when this returns."""
         request = exchange.request
         current_trace.set(exchange.identity.trace)
-        headers = _texts(request.headers)
+        headers = header_texts(request.headers)
         path = request.path.removeprefix(WEBHOOKS)
         # The execution belongs to this request's trace, whether the sender has one or not.
         headers |= exchange.identity.trace
@@ -168,7 +168,7 @@ class ControlPlane:
 
     async def _caller(self, operation: Operation, request: Request) -> Caller:
         try:
-            headers = _texts(request.headers)
+            headers = header_texts(request.headers)
             return await self._authenticator.authenticate(headers, request.peer)
         except (Unauthenticated, Closed):
             shows_something = any(name in request.headers for name in _CREDENTIALS)
@@ -186,12 +186,6 @@ def _is_trial(request: Request) -> bool:
 def _build() -> App:
     made: App = importlib.import_module("plait.gateway.control.app").App()
     return made
-
-
-def _texts(headers: Mapping[bytes, bytes]) -> dict[str, str]:
-    return {
-        name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()
-    }
 
 
 def _body_of(request: Request, depth_max: int) -> JsonObject:
