@@ -107,21 +107,30 @@ METRICS: Final = (
         "plait_executions_queued",
         GAUGE,
         (),
-        "Of the latest 1,000 of them: those that wait for room in their lane",
+        "Those of them that wait for room in their lane, as far as they were looked at",
         _STORE,
     ),
     Metric(
         "plait_executions_overdue",
         GAUGE,
         (),
-        "Of the latest 1,000 of them: those due for a minute, which nobody holds",
+        "Those of them that are due for a minute and nobody holds, as far as they were "
+        "looked at",
         _STORE,
     ),
     Metric(
         "plait_executions_waiting",
         GAUGE,
         ("code",),
-        "Of the latest 1,000 of them: those that wait for a person or another worker",
+        "Those of them that wait for a person or another worker",
+        _STORE,
+    ),
+    Metric(
+        "plait_executions_looked_at",
+        GAUGE,
+        (),
+        "How many of them were looked at: all, or the latest 10,000. Past those the store "
+        "counts the ones that run and that wait, up to 100,000",
         _STORE,
     ),
     Metric(

@@ -1,14 +1,18 @@
 """Metrics of the store: what of its executions runs, waits its turn, or is stuck.
 
-The store is asked every `EVERY_S`, not whenever somebody reads the metrics: who scrapes
-often makes no load.
+Rule 1. The store is asked every `EVERY_S`, not whenever somebody reads the metrics: who
+        scrapes often makes no load.
+Rule 2. All that have not ended are looked at, the latest `_ROWS_MAX` of them at most. Past
+        that the store counts what it can, and how many were looked at is told beside.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry, Gauge
@@ -28,8 +32,10 @@ WAITS: Final = (
     "execution.worker_missing",
     "step.outcome_unknown",
 )
-# Rows are looked at one by one, the latest first: some milliseconds.
-_ROWS_MAX: Final = 1_000
+# Rows are looked at one by one, the latest first: some milliseconds for each page.
+PAGE_ROWS: Final = 1_000
+_ROWS_MAX: Final = 10_000
+_COUNT_MAX: Final = 100_000
 _OVERDUE_MS: Final = 60_000
 
 
@@ -59,18 +65,23 @@ class StoreMetrics:
         )
         self._queued = Gauge(
             "plait_executions_queued",
-            "Of the latest 1,000 of them: those that wait for room in their lane.",
+            "Those that were looked at and wait for room in their lane.",
             registry=None,
         )
         self._overdue = Gauge(
             "plait_executions_overdue",
-            "Of the latest 1,000 of them: those due for a minute, which nobody holds.",
+            "Those that were looked at, are due for a minute, and nobody holds.",
             registry=None,
         )
         self._waiting = Gauge(
             "plait_executions_waiting",
             "Those that wait for a person or another worker, by why.",
             ("code",),
+            registry=None,
+        )
+        self._looked_at = Gauge(
+            "plait_executions_looked_at",
+            "How many of them were looked at: all, or the latest 10,000.",
             registry=None,
         )
         self._is_seen = Gauge(
@@ -89,6 +100,7 @@ class StoreMetrics:
                 self._queued,
                 self._overdue,
                 self._waiting,
+                self._looked_at,
                 self._is_seen,
             )
             for gauge in every:
@@ -106,26 +118,64 @@ class StoreMetrics:
             self._is_seen.set(1)
 
     async def _look(self, store: Finds, now_ms: int) -> None:
-        found = Search(statuses=(RUNNING,), limit=_ROWS_MAX)
-        rows = await store.find(found)
-        counted = await store.count(found) if isinstance(store, Counts) else None
-        self.running = len(rows) if counted is None else counted
-        self.queued = sum(row.lane_state == QUEUED for row in rows)
-        overdue = sum(_is_overdue(row, now_ms) for row in rows)
-        self.stuck = overdue
+        seen = await _seen(store, now_ms)
+        running, waiting = seen.running, seen.waiting
+        if running == _ROWS_MAX and isinstance(store, Counts):  # there may be more
+            search = Search(statuses=(RUNNING,))
+            running = await _counted(store, search, _COUNT_MAX)
+            for code in WAITS:
+                search = Search(statuses=(RUNNING,), error_code=code)
+                waiting[code] = await _counted(store, search, waiting[code])
+        self.running, self.queued = running, seen.queued
+        self.stuck = seen.overdue + waiting.total()
         for code in WAITS:
-            count = sum(row.standing.error_code == code for row in rows)
-            self._waiting.labels(code).set(count)
-            self.stuck += count
-        self._running.set(self.running)
-        self._queued.set(self.queued)
-        self._overdue.set(overdue)
+            self._waiting.labels(code).set(waiting[code])
+        self._running.set(running)
+        self._queued.set(seen.queued)
+        self._overdue.set(seen.overdue)
+        self._looked_at.set(seen.running)
 
     async def run(self, store: Finds, now_ms: Callable[[], int]) -> None:
         """Ask it again and again, until cancelled."""
         while True:
             await self.look(store, now_ms())
             await asyncio.sleep(EVERY_S)
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What rows told of executions that have not ended."""
+
+    running: int = 0
+    queued: int = 0
+    overdue: int = 0
+    waiting: Counter[str] = field(default_factory=Counter)
+
+    def take(self, row: Summary, now_ms: int) -> None:
+        self.running += 1
+        self.queued += row.lane_state == QUEUED
+        self.overdue += _is_overdue(row, now_ms)
+        if row.standing.error_code in WAITS:
+            self.waiting[row.standing.error_code] += 1
+
+
+async def _seen(store: Finds, now_ms: int) -> _Seen:
+    seen, before = _Seen(), None
+    while seen.running < _ROWS_MAX:
+        search = Search(statuses=(RUNNING,), limit=PAGE_ROWS, before=before)
+        page = await store.find(search)
+        for row in page:
+            seen.take(row, now_ms)
+        if len(page) < PAGE_ROWS:
+            break
+        before = page[-1].number
+    return seen
+
+
+async def _counted(store: Counts, search: Search, otherwise: int) -> int:
+    """Return how many the store counts; when it does not come to an end, `otherwise`."""
+    count = await store.count(search, _COUNT_MAX)
+    return otherwise if count is None else count
 
 
 def _is_overdue(row: Summary, now_ms: int) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.registry import Collector
 
@@ -32,11 +33,12 @@ from plait.ports.journal import (
 )
 from plait.ports.observer import DURABLE, EXPRESS, About
 from plait.services.links import LinkMetrics
-from plait.stores.memory import MemoryRecords
-from plait.telemetry import catalogue
+from plait.stores.memory import MemoryRecords, MemoryStore
+from plait.telemetry import catalogue, store_metrics
 from plait.telemetry.alerts import AlertBoard
 from plait.telemetry.metrics import OTHERS, ExecutionMetrics
-from plait.telemetry.store_metrics import StoreMetrics
+from plait.telemetry.store_metrics import PAGE_ROWS, StoreMetrics
+from plait.testing.store_suite import ANN, AT_ONCE, LATER_MS, NOW_MS, entry, new
 
 ROOT = Path(__file__).resolve().parents[3]
 ABOUT = About("e1", "pay", "t1", EXPRESS, (), 100.0)
@@ -142,6 +144,52 @@ async def test_what_is_stuck_in_the_store_is_told_from_what_waits_in_peace() -> 
     assert metrics.stuck == 2
     await metrics.look(Store(is_there=False), 200_000)
     assert "plait_store_up 0.0" in generate_latest(registry).decode()
+
+
+async def queueing(count: int, *codes: str) -> MemoryStore:
+    """Return a store with a lane that one is in, and the others wait for; and with those
+    that wait because of `codes`, which are older.
+    """
+    store = MemoryStore()
+    await store.join(ANN)
+    await store.beat(ANN, NOW_MS, LATER_MS)
+    begun = [entry("started")]
+    for number, code in enumerate(codes):
+        await store.create(new(f"c{number}"), begun, Standing(RUNNING, 0, None, code), ANN)
+    for number in range(count):
+        started = new(f"x{number}", lane="one", lane_max=1)
+        await store.create(started, begun, AT_ONCE, ANN)
+    return store
+
+
+async def test_all_that_run_are_looked_at_and_not_the_latest_page_alone() -> None:
+    registry = CollectorRegistry()
+    store = await queueing(2 * PAGE_ROWS + 300, "execution.quarantined")
+    await StoreMetrics(registry).look(store, NOW_MS)
+    text = generate_latest(registry).decode()
+    assert f"plait_executions_running {2 * PAGE_ROWS + 301}.0" in text
+    assert f"plait_executions_looked_at {2 * PAGE_ROWS + 301}.0" in text
+    assert f"plait_executions_queued {2 * PAGE_ROWS + 299}.0" in text
+    assert 'plait_executions_waiting{code="execution.quarantined"} 1.0' in text
+
+
+async def test_past_what_is_looked_at_the_store_counts_what_it_can_and_that_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(store_metrics, "_ROWS_MAX", PAGE_ROWS)
+    registry = CollectorRegistry()
+    metrics = StoreMetrics(registry)
+    store = await queueing(PAGE_ROWS, "execution.quarantined", "step.outcome_unknown")
+    await metrics.look(store, NOW_MS)
+    text = generate_latest(registry).decode()
+    assert f"plait_executions_running {PAGE_ROWS + 2}.0" in text
+    assert f"plait_executions_looked_at {PAGE_ROWS}.0" in text
+    assert f"plait_executions_queued {PAGE_ROWS - 1}.0" in text
+    assert 'plait_executions_waiting{code="execution.quarantined"} 1.0' in text
+    assert metrics.stuck == 2
+    monkeypatch.setattr(store_metrics, "_COUNT_MAX", PAGE_ROWS - 1)
+    await metrics.look(store, NOW_MS)
+    assert metrics.running == PAGE_ROWS - 1
 
 
 async def never(*_: object) -> None:
