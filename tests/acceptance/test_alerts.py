@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from plait.testing.upstream import Upstream
 from plait.testing.upstream_scripts import reply
 from tests.acceptance.cli import plait
 from tests.acceptance.gateways import serving
+from tests.unit.gateway.wires import WAIT_S
 
 FAILING = """
 name: pay
@@ -72,6 +74,54 @@ async def test_an_alert_calls_a_webhook_and_starts_a_workflow_once_across_a_rest
     assert body["values"]["failed"] >= 3
     assert request.headers["authorization"] == "Bearer s3cr3t-x"
     assert body["id"] in request.headers["idempotency-key"]
+
+
+async def test_edited_alerts_are_watched_at_once_and_a_broken_one_stays_as_it_was(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "pay.yaml").write_text(FAILING)
+    (tmp_path / "page.yaml").write_text(PAGE)
+    path = tmp_path / "alert.yaml"
+    async with Upstream(reply(json={})) as pager:
+        async with serving(
+            tmp_path, upstreams={"pager": pager}, settings=SETTINGS, arguments=["--reload"]
+        ) as gateway:
+
+            async def until_told(text: str, *, is_there: bool = True) -> str:
+                async with asyncio.timeout(WAIT_S):
+                    while True:
+                        told = (await gateway.ask("/metrics")).body.decode()
+                        if (text in told) is is_there:
+                            return told
+
+            path.write_text(ALERT)
+            await until_told('plait_alerts{alert="payments_fail",state="inactive"} 1.0')
+            for _ in range(3):
+                assert (await gateway.ask("/pay", "POST", body={})).status == 422
+            await pager.until_requests(1)
+            firing = 'plait_alerts{alert="payments_fail",state="firing"} 1.0'
+            await until_told(firing)
+
+            path.write_text(ALERT.replace("failed >= 3", "failde >= 3"))
+            await gateway.until_said("failde")
+            await until_told(firing)
+
+            path.write_text(ALERT.replace("authorization: pager", "authorization: nobody"))
+            await gateway.until_said("alerts stay as they were")
+            await gateway.until_said("there is no secret 'nobody'")
+            await until_told(firing)
+
+            path.write_text(ALERT.replace("payments_fail", "others_fail"))
+            told = await until_told('plait_alerts{alert="others_fail"')
+            assert "payments_fail" not in told
+
+            path.unlink()
+            await until_told("plait_alerts{", is_there=False)
+            gateway.stop()
+            assert await gateway.ended() == 0
+        ids = [json.loads(request.body)["alert"] for request in pager.requests]
+    assert ids[0] == "payments_fail"
+    assert ids.count("payments_fail") == 1
 
 
 async def test_validate_tells_what_is_wrong_with_an_alert_and_where(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def watch_alerts(
     connectors: Iterable[Available] | None,
     gateway: Gateway,
     alerts: Sequence[Alert],
-) -> None:
+) -> Watching:
     """Watch alerts for as long as `gateway` is served. Call it inside the event loop.
 
     Raises:
@@ -53,8 +53,9 @@ def watch_alerts(
             have one name.
     """
     _check(configured, alerts)
-    watching = _Watching(configured, connectors, gateway, alerts)
+    watching = Watching(configured, connectors, gateway, alerts)
     gateway.accompany(watching.begin, watching.close)
+    return watching
 
 
 def _check(configured: Configured, alerts: Sequence[Alert]) -> None:
@@ -73,7 +74,9 @@ def _check(configured: Configured, alerts: Sequence[Alert]) -> None:
         raise SettingsInvalid(wrong)
 
 
-class _Watching:
+class Watching:
+    """Watches alerts."""
+
     def __init__(
         self,
         configured: Configured,
@@ -97,10 +100,22 @@ class _Watching:
         self._task: asyncio.Task[None] | None = None
 
     async def begin(self) -> None:
-        self._sample()
-        self._task = asyncio.create_task(self._run())
+        """Watch from now on, if it is not so already."""
+        if self._task is None:
+            self._sample()
+            self._task = asyncio.create_task(self._run())
+
+    def replace(self, alerts: Sequence[Alert]) -> None:
+        """Watch these from now on.
+
+        Raises:
+            SettingsInvalid: As `watch_alerts`; then those of before are still watched.
+        """
+        _check(self._configured, alerts)
+        self._board.replace(alerts)
 
     async def close(self) -> None:
+        """Watch no more."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

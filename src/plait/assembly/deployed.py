@@ -5,9 +5,11 @@ Apart from the gateway itself, for commands that check documents and serve none.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from plait.assembly.documents import UNREADABLE, LoadedFile
-from plait.compile import Compiled
-from plait.gateway.deployment import Broken, Deployment, Loaded
+from plait.compile import Alert, Compiled
+from plait.gateway.deployment import Broken, Deployment, Loaded, names_below
 from plait.gateway.endpoint_warnings import endpoint_warnings
 from plait.model.place import Span
 
@@ -16,8 +18,29 @@ def loaded(file: LoadedFile) -> Loaded:
     """Return what the gateway takes for `file`."""
     if file.compiled is not None:
         return _deployment(file.name, file.compiled)
-    is_unreadable = any(one.code == UNREADABLE for one in file.diagnostics)
-    return Broken(file.name, file.diagnostics, is_unreadable)
+    return Broken(file.name, file.diagnostics, _is_unreadable(file))
+
+
+def alerts_of(files: Sequence[LoadedFile], former: Mapping[str, Alert]) -> dict[str, Alert]:
+    """Return the alerts to watch from now on, by their files.
+
+    Args:
+        former: Those that are watched now: a file that is broken keeps its own, and so does
+            one below a folder that cannot be read, as workflows do.
+    """
+    found = {file.name: file.alert for file in files if file.alert is not None}
+    known = {file.name for file in files}
+    for file in files:
+        if file.has_errors:
+            kept = [file.name] if file.name in former else []
+            if _is_unreadable(file):
+                kept += names_below(file.name, former, known)
+            found |= {name: former[name] for name in kept}
+    return found
+
+
+def _is_unreadable(file: LoadedFile) -> bool:
+    return any(one.code == UNREADABLE for one in file.diagnostics)
 
 
 def with_endpoint_warnings(file: LoadedFile) -> LoadedFile:

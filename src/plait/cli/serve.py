@@ -15,6 +15,7 @@ import typer
 
 from plait.assembly import compose, serving, telemetry
 from plait.assembly.connectors import Available
+from plait.assembly.deployed import alerts_of
 from plait.assembly.deploying import STORED_SUFFIX, LateRecords
 from plait.assembly.documents import LoadedFile, load_documents
 from plait.assembly.sources import Configured
@@ -22,6 +23,7 @@ from plait.cli.options import ConfigOption, EnvOption, ResolveOption, configured
 from plait.cli.output import EXIT_FAILED, say, stop
 from plait.cli.stores import StoreOption, give_up
 from plait.cli.streams import write_if_heard
+from plait.compile import Alert
 from plait.gateway.app import Gateway
 from plait.gateway.deployment import Deployment, Finding, Loaded
 from plait.gateway.serving import Watch, serve_forever
@@ -145,8 +147,8 @@ def _serve_gateway(chosen: _Chosen, *, reload: bool) -> None:
     files = chosen.load()
     if chosen.paths and not reload:
         _check_served(files, chosen.settings)
-    watch = _watch(chosen) if reload else None
-    _serve(_Service(chosen, files), watch)
+    service = _Service(chosen, files)
+    _serve(service, service.watch() if reload else None)
 
 
 def _serve_role(chosen: _Chosen) -> None:
@@ -196,6 +198,8 @@ class _Service:
         self._chosen = chosen
         self._files = files
         self._gateway: Gateway | None = None
+        self._alerts: dict[str, Alert] = {}
+        self._watching: Any = None
 
     def build(self) -> Gateway:
         """Make the gateway, its documents deployed."""
@@ -203,12 +207,47 @@ class _Service:
         build = serving.gateway if chosen.role is None else _roles().gateway
         self._gateway = gateway = build(self.settings, chosen.available, tell_key)
         report(gateway.deploy(serving.deployments(self._files)))
-        watched = [file.alert for file in self._files if file.alert is not None]
-        if watched:
-            importlib.import_module("plait.assembly.alerts").watch_alerts(
-                self.settings, chosen.available, gateway, watched
-            )
+        self._watch_alerts(gateway, alerts_of(self._files, {}))
         return gateway
+
+    def _watch_alerts(self, gateway: Gateway, alerts: dict[str, Alert]) -> None:
+        watched = [*alerts.values()]
+        if self._watching is not None:
+            self._watching.replace(watched)
+        elif watched:
+            room = importlib.import_module("plait.assembly.alerts")
+            self._watching = room.watch_alerts(
+                self.settings, self._chosen.available, gateway, watched
+            )
+        self._alerts = alerts
+
+    def watch(self) -> Watch:
+        """Return what is watched for edits; a file is watched through its folder."""
+
+        def load() -> list[Loaded]:
+            self._files = self._chosen.load()
+            return serving.deployments(self._files)
+
+        def hear(findings: list[Finding]) -> None:
+            say("reloaded")
+            report(findings)
+
+        paths = tuple(sorted(map(Path, self._chosen.paths)))
+        return Watch(paths, load, hear, self._renew_alerts)
+
+    async def _renew_alerts(self) -> None:
+        """Watch the alerts of the files as they were loaded last."""
+        assert self._gateway is not None
+        alerts = alerts_of(self._files, self._alerts)
+        if alerts == self._alerts:
+            return
+        try:
+            self._watch_alerts(self._gateway, alerts)
+        except PlaitError as error:
+            say(f"alerts stay as they were: {error}")
+            return
+        if self._watching is not None:
+            await self._watching.begin()
 
     def announce(self, listening: str) -> None:
         """Say what is served, and where."""
@@ -308,16 +347,3 @@ def _is_reached(file: LoadedFile) -> bool:
         return False
     plan = file.compiled.plan
     return plan.endpoint is not None or bool(plan.webhooks)
-
-
-def _watch(chosen: _Chosen) -> Watch:
-    """Watch what was named; a file is watched through its folder."""
-
-    def load() -> list[Loaded]:
-        return serving.deployments(chosen.load())
-
-    def hear(findings: list[Finding]) -> None:
-        say("reloaded")
-        report(findings)
-
-    return Watch(tuple(sorted(map(Path, chosen.paths))), load, hear)

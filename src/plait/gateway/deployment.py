@@ -108,14 +108,14 @@ def next_deployments(
             kept = last_good.get(item.source_name)
             following.extend([kept] if kept is not None else [])
             if item.is_unreadable:
-                below = _below(item.source_name, last_good, known)
+                below = names_below(item.source_name, last_good, known)
                 following.extend(last_good[name] for name in below)
                 known.update(below)
         findings.extend(Finding(item.source_name, diagnostic) for diagnostic in told)
     return following, findings
 
 
-def _below(folder: str, names: Iterable[str], known: set[str]) -> list[str]:
+def names_below(folder: str, names: Iterable[str], known: set[str]) -> list[str]:
     """Return those of `names` that are not known, and stand in `folder`."""
     top = PurePath(normpath(folder))
     return [name for name in names if name not in known and top in PurePath(name).parents]

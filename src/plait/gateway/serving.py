@@ -28,7 +28,7 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -72,11 +72,13 @@ class Watch:
             alone.
         load: What every document says now. Called in a thread, never twice at once.
         report: Hears what is to be told of each round.
+        beside: Awaited after each round, for what else was loaded; None: nothing was.
     """
 
     paths: tuple[Path, ...]
     load: Callable[[], Sequence[Loaded]]
     report: Callable[[list[Finding]], None]
+    beside: Callable[[], Awaitable[None]] | None = None
 
 
 def serve_forever(
@@ -224,5 +226,7 @@ async def _reload(gateway: Gateway, watch: Watch, *, is_first: bool) -> None:
         if not (is_first and gateway.serves(loaded)):
             watch.report(gateway.deploy(loaded))
             _settle_memory()
+        if watch.beside is not None:
+            await watch.beside()
     except Exception:
         logger.exception("the documents could not be loaded again; the last ones stay")

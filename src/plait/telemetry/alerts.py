@@ -45,6 +45,7 @@ INACTIVE: Final = "inactive"
 PENDING: Final = "pending"
 FIRING: Final = "firing"
 RESOLVED: Final = "resolved"
+_SHOWN: Final = (INACTIVE, PENDING, FIRING)
 _FORMAT: Final = 1
 _SIGN_MS: Final = 60_000
 _GONE_MS: Final = 3 * _SIGN_MS
@@ -111,9 +112,24 @@ class AlertBoard:
         """Return how an alert stands."""
         return self._states.get(name, (State(), 0))[0]
 
+    def replace(self, alerts: Sequence[Alert]) -> None:
+        """Watch these from now on. What is known of those that stay, stays; nobody hears
+        of one that is gone, and the store keeps how it stood.
+        """
+        names = {alert.name for alert in alerts}
+        gone = {alert.name for alert in self._alerts} - names
+        self._alerts = alerts
+        for name in gone:
+            self._states.pop(name, None)
+            if self._gauge is not None:
+                for state in _SHOWN:
+                    self._gauge.remove(name, state)
+
     async def look(self, samples: Samples) -> None:
         """Look at all alerts once, and tell whoever is to hear and has not."""
         for alert in self._alerts:
+            if alert not in self._alerts:  # it was replaced while others were told
+                continue
             try:
                 await self._look(alert, samples)
             except Conflict:
@@ -122,7 +138,8 @@ class AlertBoard:
                 fields = {"alert": alert.name, "code": error.code}
                 text = "alert %s cannot be looked at: %s"
                 logger.warning(text, alert.name, error, extra=fields)
-            self._show(alert.name)
+            if alert in self._alerts:
+                self._show(alert.name)
 
     async def _look(self, alert: Alert, samples: Samples) -> None:
         values = samples.words(alert.window_ms / 1000, alert.workflow)
@@ -233,7 +250,7 @@ class AlertBoard:
     def _show(self, name: str) -> None:
         if self._gauge is not None:
             now = self.state_of(name).name
-            for state in (INACTIVE, PENDING, FIRING):
+            for state in _SHOWN:
                 is_it = now == state or (now == RESOLVED and state == INACTIVE)
                 self._gauge.labels(name, state).set(is_it)
 
