@@ -124,6 +124,50 @@ async def test_edited_alerts_are_watched_at_once_and_a_broken_one_stays_as_it_wa
     assert ids.count("payments_fail") == 1
 
 
+KEPT = """
+name: kept
+endpoint: {method: POST, path: /kept, wait: 20s}
+steps: [{id: charge, type: fail, code: card.refused, message: "no"}]
+"""
+
+
+@pytest.mark.slow
+async def test_a_service_watches_what_it_counts_and_the_gateway_cannot_see(
+    tmp_path: Path,
+) -> None:
+    workflows, store = tmp_path / "workflows", tmp_path / "plait.db"
+    workflows.mkdir()
+    (workflows / "kept.yaml").write_text(KEPT)
+    (workflows / "page.yaml").write_text(PAGE)
+    (workflows / "alert.yaml").write_text(ALERT.replace("workflow: pay", "workflow: kept"))
+    settings = {**SETTINGS, "PLAIT_STORE_URL": str(store)}
+    async with Upstream(reply(json={})) as pager:
+        pagers = {"pager": pager}
+        own = {**settings, "PLAIT_SERVICES_LISTEN": "127.0.0.1:0"}
+        async with serving(
+            workflows, upstreams=pagers, settings=own, arguments=["--role=runtime"]
+        ) as runtime:
+            address = runtime.lines[-1].rpartition(" ")[2]
+            own = {**settings, "PLAIT_SERVICES_RUNTIME": address}
+            async with serving(
+                workflows, upstreams=pagers, settings=own, arguments=["--role=gateway"]
+            ) as gateway:
+                for _ in range(3):
+                    assert (await gateway.ask("/kept", "POST", body={})).status == 422
+                await pager.until_requests(1)
+                listed = "/api/v1/executions?workflow=page&status=completed"
+                async with asyncio.timeout(WAIT_S):
+                    while not (await gateway.ask(listed)).json["executions"]:
+                        pass
+                gateway.stop()
+                assert await gateway.ended() == 0
+            runtime.stop()
+            assert await runtime.ended() == 0
+        (request,) = pager.requests
+    assert json.loads(request.body)["workflow"] == "kept"
+    assert any("alert payments_fail is firing" in line for line in runtime.lines)
+
+
 async def test_validate_tells_what_is_wrong_with_an_alert_and_where(tmp_path: Path) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text('alert: x\nwhen: "${failure_rte > 0.1}"\nnotify: [{workflow: a b}]\n')

@@ -1,6 +1,6 @@
-"""Alerts, put together: the documents that were named, beside a gateway that is served.
+"""Alerts, put together: the documents that were named, in a process that counts.
 
-Imported only when there is one.
+Imported by the gateway only when there is one.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final, TypeAlias
+
+from prometheus_client import CollectorRegistry
 
 from plait.assembly import compose
 from plait.assembly.connectors import Available
@@ -22,7 +24,6 @@ from plait.drivers.clock import now_ms
 from plait.drivers.closing import close_all
 from plait.drivers.journal import Start
 from plait.drivers.outcome import outcome_of
-from plait.gateway.app import Gateway
 from plait.model.errors import PlaitError
 from plait.model.json import JsonObject
 from plait.ports.calls import Call, CallReply, Calls
@@ -32,6 +33,8 @@ from plait.telemetry.samples import Samples, sample_of
 logger = logging.getLogger("plait.alerts")
 
 _WEBHOOK_MS_MAX: Final = 10_000
+
+StartWorkflow: TypeAlias = Callable[[str, Start], Awaitable[None]]
 
 
 class AlertUntold(PlaitError):
@@ -43,19 +46,22 @@ class AlertUntold(PlaitError):
 def watch_alerts(
     configured: Configured,
     connectors: Iterable[Available] | None,
-    gateway: Gateway,
+    registry: CollectorRegistry,
+    start: StartWorkflow,
     alerts: Sequence[Alert],
 ) -> Watching:
-    """Watch alerts for as long as `gateway` is served. Call it inside the event loop.
+    """Return what watches alerts, once it begins. Call it inside the event loop.
+
+    Args:
+        registry: What this process counts.
+        start: Starts a durable execution of a workflow by its name, once for its key.
 
     Raises:
         SettingsInvalid: A secret that is to be sent along is not there, or two alerts
             have one name.
     """
     _check(configured, alerts)
-    watching = Watching(configured, connectors, gateway, alerts)
-    gateway.accompany(watching.begin, watching.close)
-    return watching
+    return Watching(configured, connectors, registry, start, alerts)
 
 
 def _check(configured: Configured, alerts: Sequence[Alert]) -> None:
@@ -81,13 +87,14 @@ class Watching:
         self,
         configured: Configured,
         connectors: Iterable[Available] | None,
-        gateway: Gateway,
+        registry: CollectorRegistry,
+        start: StartWorkflow,
         alerts: Sequence[Alert],
     ) -> None:
         settings = configured.settings
         self._configured = configured
-        self._gateway = gateway
-        self._registry = gateway.metrics.registry
+        self._start = start
+        self._registry = registry
         self._every_s = settings.telemetry.alerts_every / 1000
         # What alerts send is not to wait behind what workflows do.
         self._calls = compose.calls(settings, connectors, configured.secrets)
@@ -141,7 +148,7 @@ class Watching:
         key = str(told["id"])
         trigger: JsonObject = {"type": "alert", "alert": told["alert"], "id": key}
         execution = Start(secrets.token_hex(16), told, trigger, f"alert-{key}")
-        await self._gateway.start_workflow(who.workflow, execution)
+        await self._start(who.workflow, execution)
 
 
 async def _post(

@@ -22,6 +22,7 @@ from functools import partial
 from typing import Final
 
 from plait.assembly import agents, compose
+from plait.assembly.alerts import StartWorkflow, Watching, watch_alerts
 from plait.assembly.brought import brought_to_gateway
 from plait.assembly.connectors import Available
 from plait.assembly.deploying import deploying
@@ -33,6 +34,7 @@ from plait.assembly.settings import ServicesSection
 from plait.assembly.sources import Configured, SettingsInvalid
 from plait.assembly.telemetry import Telemetry, telemetry
 from plait.assembly.vaults import accounts, audit_log, checked_keys, vault
+from plait.compile import Alert
 from plait.drivers.closing import close_all
 from plait.drivers.inline import Result, Start
 from plait.gateway.app import Gateway
@@ -43,6 +45,7 @@ from plait.gateway.policy_metrics import PolicyMetrics
 from plait.gateway.serving import Stop, new_loop
 from plait.kernel import Kernel
 from plait.model.record import record
+from plait.operations.engine import start_named
 from plait.operations.executing import LocalExecutions
 from plait.operations.runs import Express, LocalRunner, LocalRuns
 from plait.operations.webhooks import LocalTriggers
@@ -84,6 +87,7 @@ class Service:
         trouble: Why it cannot do its work now, as a code; None: it can.
         close: Lets go of everything.
         told: Where its metrics and spans are.
+        start: Starts a durable execution by its workflow's name; None: it has none.
     """
 
     servicer: object
@@ -91,6 +95,7 @@ class Service:
     trouble: Callable[[], str | None]
     close: Callable[[], Awaitable[None]]
     told: Telemetry
+    start: StartWorkflow | None = None
 
 
 class Counted:
@@ -265,7 +270,8 @@ def engine(
 
     own.told.registry.register(PolicyMetrics(own.performer.snapshot))
     servicer = EngineServicer(made, runner)
-    return Service(servicer, prepare, lambda: keeper.trouble, own.close, own.told)
+    start = partial(start_named, LocalRuns(keeper), known.find)
+    return Service(servicer, prepare, lambda: keeper.trouble, own.close, own.told, start)
 
 
 def runtime(
@@ -278,9 +284,9 @@ def runtime(
     triggers = LocalTriggers(
         keeper, lambda: known.served, configured.secrets, now_s=time.time
     )
-    servicer = RuntimeServicer(
-        stored.deployments, LocalExecutions(keeper), triggers, LocalRuns(keeper)
-    )
+    runs = LocalRuns(keeper)
+    executions = LocalExecutions(keeper)
+    servicer = RuntimeServicer(stored.deployments, executions, triggers, runs)
 
     async def prepare() -> None:
         await checked_keys(own.vault)
@@ -291,7 +297,8 @@ def runtime(
         return keeper.trouble or stored.follower.trouble
 
     own.told.registry.register(PolicyMetrics(own.performer.snapshot))
-    return Service(servicer, prepare, trouble, own.close, own.told)
+    start = partial(start_named, runs, known.find)
+    return Service(servicer, prepare, trouble, own.close, own.told, start)
 
 
 def agent(
@@ -329,11 +336,13 @@ def serve_role(
     configured: Configured,
     connectors: Iterable[Available] | None,
     files: Iterable[Loaded],
+    alerts: Sequence[Alert],
     announce: Callable[[str], None],
 ) -> None:
     """Run a service until SIGTERM or SIGINT.
 
     Args:
+        alerts: What it watches of what it counts; the agent watches none.
         announce: Hears `ROLE listening on HOST:PORT` once it takes calls.
 
     Raises:
@@ -342,7 +351,7 @@ def serve_role(
         SettingsInvalid: A certificate, key or token cannot be used.
         PlaitError: The store's address is none.
     """
-    main = _serve(role, configured, connectors, files, announce)
+    main = _serve(role, configured, connectors, files, alerts, announce)
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(main)
 
@@ -352,12 +361,14 @@ async def _serve(
     configured: Configured,
     connectors: Iterable[Available] | None,
     files: Iterable[Loaded],
+    alerts: Sequence[Alert],
     announce: Callable[[str], None],
 ) -> None:
     settings, own = configured.settings, configured.settings.services
     stop = Stop.on_signals(asyncio.get_running_loop())
     security, token = _security(own), token_of(configured)
     service = BUILDERS[role](configured, connectors, files)
+    watching = _watching(configured, connectors, service, alerts)
     door = Door(role, service.told.registry, service.trouble, token)
     address: str = own.listen or getattr(own, role)
     server = ServiceServer(
@@ -370,6 +381,8 @@ async def _serve(
     try:
         at = await _opened(door, settings.telemetry.metrics_listen)
         await service.prepare()
+        if watching is not None:
+            await watching.begin()
         port = await server.listen(address)
         looking = asyncio.create_task(_tell_health(server, service))
         door.state = "ready"
@@ -385,7 +398,21 @@ async def _serve(
     finally:
         if looking is not None:
             looking.cancel()
-        await close_all(partial(server.drain, 0.0), door.close, service.close)
+        first = () if watching is None else (watching.close,)
+        await close_all(partial(server.drain, 0.0), door.close, *first, service.close)
+
+
+def _watching(
+    configured: Configured,
+    connectors: Iterable[Available] | None,
+    service: Service,
+    alerts: Sequence[Alert],
+) -> Watching | None:
+    """Return what watches alerts; None: there are none, or nobody who could."""
+    if not alerts or service.start is None:
+        return None
+    registry = service.told.registry
+    return watch_alerts(configured, connectors, registry, service.start, alerts)
 
 
 async def _opened(door: Door, address: str | None) -> str | None:

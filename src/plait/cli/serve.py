@@ -162,6 +162,7 @@ def _serve_role(chosen: _Chosen) -> None:
             chosen.settings,
             chosen.available,
             serving.deployments(files),
+            [*alerts_of(files, {}).values()],
             _tell,
         )
     except PlaitError as error:
@@ -216,9 +217,14 @@ class _Service:
             self._watching.replace(watched)
         elif watched:
             room = importlib.import_module("plait.assembly.alerts")
-            self._watching = room.watch_alerts(
-                self.settings, self._chosen.available, gateway, watched
+            self._watching = watching = room.watch_alerts(
+                self.settings,
+                self._chosen.available,
+                gateway.metrics.registry,
+                gateway.start_workflow,
+                watched,
             )
+            gateway.accompany(watching.begin, watching.close)
         self._alerts = alerts
 
     def watch(self) -> Watch:

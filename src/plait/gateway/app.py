@@ -14,14 +14,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeAlias
 
 from prometheus_client import CollectorRegistry
 
 from plait.drivers.closing import close_all
-from plait.drivers.inputs import fitted
 from plait.drivers.journal import Start
 from plait.gateway.access import Access
 from plait.gateway.binding import METHODS_WITH_BODY
@@ -62,7 +60,7 @@ from plait.kernel import Kernel
 from plait.model.errors import PlaitError
 from plait.model.json import JsonObject
 from plait.model.record import record
-from plait.operations.engine import UnknownWorkflow
+from plait.operations.engine import UnknownWorkflow, start_named
 from plait.operations.keeper import Keeper
 from plait.operations.runs import Durable, Express, LocalRuns
 from plait.plan import Plan
@@ -473,11 +471,10 @@ class Gateway:
             StoreUnavailable: Nothing was begun, or nothing is known of it.
             PlaitError: What else speaks against it.
         """
-        plan, durable = self.plan_named(start.tenant, name), self._shared.durable
-        if plan is None or durable is None:
+        durable = self._shared.durable
+        if durable is None:
             raise UnknownWorkflow(name)
-        fitting = replace(start, input=fitted(plan, start.input))
-        await durable.start(plan, fitting, 0, is_promotable=False)
+        await start_named(durable, self.plan_named, name, start)
 
     def begin(self) -> None:
         """Be ready: what /health/ready answers with 200."""

@@ -13,6 +13,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Final
 
 from plait.drivers.inline import InlineDriver, Result
@@ -27,7 +28,7 @@ from plait.model.json import JsonObject, JsonValue
 from plait.operations.executions import event_json
 from plait.operations.following import Following
 from plait.operations.keeper import Keeper
-from plait.operations.runs import LocalRuns
+from plait.operations.runs import Durable, LocalRuns
 from plait.plan import Plan
 from plait.ports.platform import InvalidRequest, Order, Told
 
@@ -43,6 +44,26 @@ class UnknownWorkflow(PlaitError):
     def __init__(self, name: str) -> None:
         super().__init__(f"there is no workflow '{name}' here")
         self.details: JsonObject = {"workflow": name}
+
+
+async def start_named(
+    durable: Durable, find: Callable[[str, str], Plan | None], name: str, start: Start
+) -> None:
+    """Start a durable execution of a workflow by its name, once for its key.
+
+    Args:
+        find: Returns the plan of a tenant's workflow.
+
+    Raises:
+        UnknownWorkflow: There is none of that name.
+        StoreUnavailable: Nothing was begun, or nothing is known of it.
+        PlaitError: What else speaks against it.
+    """
+    plan = find(start.tenant, name)
+    if plan is None:
+        raise UnknownWorkflow(name)
+    fitting = replace(start, input=fitted(plan, start.input))
+    await durable.start(plan, fitting, 0, is_promotable=False)
 
 
 class LocalEngine:
