@@ -152,6 +152,8 @@ def journal_driver(
         payload_bytes_max=configured.settings.execution.payload_bytes_max,
         history_bytes_max=configured.settings.execution.history_bytes_max,
         deaths_max=configured.settings.execution.deaths_max,
+        held_max=configured.settings.execution.held_max,
+        backlog_max=configured.settings.execution.backlog_max,
         observer=None if telemetry is None else telemetry.observer,
     )
 

@@ -149,6 +149,7 @@ async def open_kept(
     if sweeper is not None:
         sweeping.append(asyncio.ensure_future(sweeper.run()))
     if told is not None:
+        told.stock.watch(lambda: driver.room.acting, lambda: driver.room.waiting)
         looking = told.stock.run(store, now_ms)
         sweeping.append(asyncio.ensure_future(looking))
     return Kept(driver, store, partial(compose.kernel, settings), close)

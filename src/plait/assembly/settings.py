@@ -30,7 +30,13 @@ from plait.connectors.http.settings import HttpSettings
 from plait.connectors.python.connector import THREADS_MAX
 from plait.document.described import Described
 from plait.document.limits import DEFAULT_LIMITS
-from plait.drivers.journal import DEATHS_MAX, HISTORY_BYTES_MAX, PAYLOAD_BYTES_MAX
+from plait.drivers.journal import (
+    BACKLOG_MAX,
+    DEATHS_MAX,
+    HELD_MAX,
+    HISTORY_BYTES_MAX,
+    PAYLOAD_BYTES_MAX,
+)
 from plait.drivers.policies.cached import CACHE_BYTES_MAX
 from plait.gateway.body import JSON_DEPTH_CEILING
 from plait.gateway.clients import Proxies
@@ -225,6 +231,11 @@ class ExecutionSection(Section):
     """What the history of a durable one may hold in all."""
     deaths_max: Count = DEATHS_MAX
     """How many workers in a row may die of a durable one before it is quarantined."""
+    held_max: Count = HELD_MAX
+    """Durable executions that act in a process's memory at once; more are accepted into the
+    store, and begin when there is room. Those that only wait do not count."""
+    backlog_max: Count = BACKLOG_MAX
+    """So many may wait for that room; more starts are answered 503 with `Retry-After`."""
 
 
 def _redis_url(value: str) -> str:

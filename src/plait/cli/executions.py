@@ -206,7 +206,11 @@ def wait_text(wait: JsonObject) -> str:
     'pay: a worker that has the function shop.pay'
     >>> wait_text({"for": "lane", "lane": "shop", "behind": ["x1", "x2", "x3", "x4"]})
     'for its turn: lane shop is full, behind x1, x2, x3 and 1 more'
+    >>> wait_text({"for": "room"})
+    'for room: each worker has as many in memory as execution.held_max allows'
     """
+    if wait["for"] == "room":
+        return "for room: each worker has as many in memory as execution.held_max allows"
     if wait["for"] == "lane":
         return _queue_text(wait)
     if wait["for"] == "secret":

@@ -56,6 +56,7 @@ class Durable(Protocol):
 
         Raises:
             KeyReused: The key came before, with another input.
+            Overloaded: Too much waits for its turn already; nothing was begun.
             StoreUnavailable: Nothing was begun, or nothing is known of it.
         """
         ...
@@ -72,10 +73,12 @@ class LocalRuns:
         self, plan: Plan, start: Start, wait_ms: int, *, is_promotable: bool
     ) -> Result | str:
         """See `Durable`."""
-        if is_promotable and wait_ms and start.key is None:
-            return await self._promotable(plan, start, wait_ms)
         kept = await self._keeper.kept()
         driver = kept.driver
+        driver.room.check()
+        # Without room it waits in the store like any other.
+        if is_promotable and wait_ms and start.key is None and not driver.room.is_full:
+            return await self._promotable(plan, start, wait_ms)
         execution_id = (await driver.start(plan, start)).new.execution_id
         if execution_id != start.execution_id:
             check_same(await kept.store.read(execution_id), start.input)

@@ -10,6 +10,7 @@ from plait.drivers.journal import (
     SecretMissing,
     Store,
     Telling,
+    is_put_off,
     needs_of,
     waits_for_worker,
 )
@@ -36,13 +37,16 @@ async def waits(hand: Hand, history: History) -> list[JsonObject]:
 
     Each has `step`, `for` (`call`, `secret`, `worker`, `time`, `retry`, `event` or
     `approval`), `until` where there is a limit, and what else is to be known. One that has
-    not begun waits `for` its `lane` only, `behind` the executions that go first.
+    not begun waits `for` its `lane` only, `behind` the executions that go first, or for
+    `room` in a worker.
 
     Raises:
         HistoryMismatch: This version cannot tell the history again.
     """
     if history.summary.lane_state == QUEUED:
         return [await queue_of(hand.store, history.summary)]
+    if is_put_off(history.summary.standing):
+        return [{"for": "room"}]
     told = await told_of(hand, history)
     if told.state.end is not None:
         return []

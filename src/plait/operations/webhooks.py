@@ -120,6 +120,7 @@ class LocalTriggers:
             WebhookUnverified: It was not signed with the secret, or long ago.
             InvalidRequest: Its body is not JSON.
             InvalidInput: Its body does not fit the workflow's schema.
+            Overloaded: Too much waits for its turn already; whoever sends it tries again.
         """
         found = self._all().get("/" + delivery.path.removeprefix("/"))
         if found is None:
@@ -146,6 +147,7 @@ class LocalTriggers:
             trace=tuple((name, headers[name]) for name in _TRACE if name in headers),
         )
         kept = await self._keeper.kept()
+        kept.driver.room.check()
         summary = await kept.driver.start(plan, start)
         return {"status": "accepted", "execution_id": summary.new.execution_id}
 

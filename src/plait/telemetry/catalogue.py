@@ -141,6 +141,20 @@ METRICS: Final = (
         _STORE,
     ),
     Metric(
+        "plait_executions_acting",
+        GAUGE,
+        (),
+        "Durable executions that act in this process's memory (`execution.held_max`)",
+        _STORE,
+    ),
+    Metric(
+        "plait_executions_backlog",
+        GAUGE,
+        (),
+        "Those that it accepted and that wait for room (`execution.backlog_max`)",
+        _STORE,
+    ),
+    Metric(
         "plait_alerts",
         GAUGE,
         ("alert", "state"),

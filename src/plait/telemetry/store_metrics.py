@@ -84,6 +84,16 @@ class StoreMetrics:
             "How many of them were looked at: all, or the latest 10,000.",
             registry=None,
         )
+        self._acting = Gauge(
+            "plait_executions_acting",
+            "Durable executions that act in this process's memory.",
+            registry=None,
+        )
+        self._backlog = Gauge(
+            "plait_executions_backlog",
+            "Those that it accepted and that wait for room.",
+            registry=None,
+        )
         self._is_seen = Gauge(
             "plait_store_up",
             "1 when the store has answered when it was asked last.",
@@ -101,10 +111,17 @@ class StoreMetrics:
                 self._overdue,
                 self._waiting,
                 self._looked_at,
+                self._acting,
+                self._backlog,
                 self._is_seen,
             )
             for gauge in every:
                 registry.register(gauge)
+
+    def watch(self, acting: Callable[[], int], backlog: Callable[[], int]) -> None:
+        """Ask a worker, whenever somebody reads, how many it holds and how many wait."""
+        self._acting.set_function(acting)
+        self._backlog.set_function(backlog)
 
     async def look(self, store: Finds, now_ms: int) -> None:
         """Ask the store once."""

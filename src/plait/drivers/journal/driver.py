@@ -41,10 +41,12 @@ from plait.drivers.journal.payload import (
 from plait.drivers.journal.queued import end_queued
 from plait.drivers.journal.result import result_of
 from plait.drivers.journal.rounds import Rounds
-from plait.drivers.journal.standing import standing_of
+from plait.drivers.journal.standing import is_put_off, standing_of
 from plait.drivers.journal.starting import placed
 from plait.drivers.journal.telling import Outstanding, ambient_of
 from plait.drivers.journal.terms import (
+    BACKLOG_MAX,
+    HELD_MAX,
     Limits,
     Start,
     Store,
@@ -87,8 +89,13 @@ class JournalDriver:
         payload_bytes_max: What an input, or a call's answer, may bring into a history.
         history_bytes_max: With more in its history an execution fails.
         deaths_max: So many workers may an execution kill before it is quarantined.
+        held_max, backlog_max: As `plait.drivers.journal.terms.Limits`.
         wall_clock_s: Tells the seconds since the Unix epoch; asked once.
         observer: Hears of executions, turn by turn; None: nobody does.
+
+    Attributes:
+        room: How many executions it takes into memory; whoever starts some for others asks
+            it first (`Room.check`).
     """
 
     def __init__(
@@ -105,6 +112,8 @@ class JournalDriver:
         payload_bytes_max: int = PAYLOAD_BYTES_MAX,
         history_bytes_max: int = HISTORY_BYTES_MAX,
         deaths_max: int = DEATHS_MAX,
+        held_max: int = HELD_MAX,
+        backlog_max: int = BACKLOG_MAX,
         wall_clock_s: Callable[[], float] = time.time,
         observer: Observer | None = None,
     ) -> None:
@@ -119,8 +128,10 @@ class JournalDriver:
         self.children = Children(self, workflows or (lambda *_: None), self.tasks.spawn)
         self.secrets: Mapping[str, str] = secrets
         self.env = env or {}
-        self._limits = Limits(payload_bytes_max, history_bytes_max, deaths_max)
+        limits = (payload_bytes_max, history_bytes_max, deaths_max, held_max, backlog_max)
+        self._limits = Limits(*limits)
         self._holding = Holding(worker, self.calls, self.children, secrets, self._limits)
+        self.room = self._holding.room
         self._rounds = Rounds(worker, self._holding)
 
     def now_ms(self) -> int:
@@ -172,7 +183,8 @@ class JournalDriver:
     async def start(self, plan: Plan, start: Start) -> Summary:
         """Begin an execution; it is durable when this returns.
 
-        It may have to wait for its turn: then its row says that it is queued.
+        It may have to wait for its turn: then its row says that it is queued, or that there
+        is no room.
 
         Returns:
             Its row; another execution's, when the key was used before.
@@ -199,8 +211,10 @@ class JournalDriver:
             raise PayloadTooLarge(byte_count=byte_count, byte_count_max=byte_count_max)
 
         told = observed(self.observer, new, state)
+        acts = standing.status == RUNNING and not may_leave(standing, event.at_ms)
+        is_child = start.parent is not None
 
-        async def begin() -> Summary:
+        async def begin(standing: Standing) -> Summary:
             worker, holding = self._worker, self._holding
             async with holding.alone_with(start.execution_id):
                 row = new, entries, standing
@@ -209,7 +223,9 @@ class JournalDriver:
                 if created.is_new:
                     begun(told, turn.events)
                 is_ours = created.is_new and created.summary.lane_state != QUEUED
-                if is_ours and standing.status == RUNNING:
+                if is_ours and is_put_off(standing):
+                    holding.put_off(start.execution_id)
+                elif is_ours and standing.status == RUNNING:
                     live = Live(holding, kernel, created.summary, state, outstanding)
                     live.history_bytes, live.observed = byte_count, told
                     if holding.keep(live):
@@ -218,7 +234,12 @@ class JournalDriver:
                             live.rest()
             return created.summary
 
-        return await self.tasks.whole(begin())
+        async def enter() -> Summary:
+            room = self.room.entering(standing, byte_count, acts=acts, is_child=is_child)
+            with room as stands:
+                return await begin(stands)
+
+        return await self.tasks.whole(enter())
 
     async def adopt(self, live: Live, unwritten: Unwritten) -> Summary:
         """Take over an execution that has run unwritten; it is durable when this returns.

@@ -30,7 +30,8 @@ from plait.drivers.journal.history import is_untouched
 from plait.drivers.journal.live import Live
 from plait.drivers.journal.observing import observed
 from plait.drivers.journal.refused import BACK_OFF_S, is_given_up, pause_after
-from plait.drivers.journal.standing import standing_of, waits_for_worker
+from plait.drivers.journal.room import Room
+from plait.drivers.journal.standing import is_put_off, standing_of, waits_for_worker
 from plait.drivers.journal.starting import after, begun
 from plait.drivers.journal.telling import Telling
 from plait.drivers.journal.terms import Limits
@@ -69,6 +70,7 @@ class Holding:
     Attributes:
         lives: By id.
         idle: Those that leave with the next beat, unless they hear of something to do.
+        room: How many there may be.
     """
 
     begins_anew = True
@@ -91,6 +93,9 @@ class Holding:
         self.idle: list[Live] = []
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._deaths = Deaths(worker.store, limits.deaths_max, worker.now_ms(), self.lives)
+        self.room = Room(limits, self.lives)
+        self._put_off: list[str] = []
+        self._is_giving_back = False
 
     @property
     def journal(self) -> Journal:
@@ -124,13 +129,37 @@ class Holding:
             self._worker.tasks.spawn(self._give_back(summary))
             return False
         self.lives[summary.new.execution_id] = live
+        self.room.stands(live)
         return True
+
+    def put_off(self, execution_id: str) -> None:
+        """Give back a new execution that is written, as there is no room for it."""
+        self.room.put_off()
+        self._put_off.append(execution_id)
+        if not self._is_giving_back:
+            self._is_giving_back = True
+            self._worker.tasks.spawn(self._give_back_put_off())
+
+    async def _give_back_put_off(self) -> None:
+        """Give back, at once, all that were put off meanwhile."""
+        worker = self._worker
+        try:
+            while self._put_off:
+                names, self._put_off = self._put_off, []
+                with suppress(StoreUnavailable):
+                    await worker.sure(worker.store.release(worker.name, names))
+        finally:
+            self._is_giving_back = False
+        if self.room.free:
+            worker.alarm.nudge()
 
     def gone(self, live: Live, summary: Summary) -> None:
         """See plait.drivers.journal.live.Host."""
         self._forget(live)
         standing, alarm = summary.standing, self._worker.alarm
         self._worker.waiters.tell(summary)
+        if self.room.is_worth_a_look:
+            alarm.nudge()
         if standing.status == RUNNING and live.inbox:
             # A message came while it went: whoever looks claims it for that message.
             alarm.stir()
@@ -140,6 +169,12 @@ class Holding:
             alarm.expect(standing)
         elif summary.new.lane is not None:
             alarm.nudge()  # its end has let in the next
+
+    def stands(self, live: Live) -> None:
+        """See plait.drivers.journal.live.Host."""
+        self.room.stands(live)
+        if self.room.is_worth_a_look:
+            self._worker.alarm.nudge()
 
     def stalled(self, live: Live, error: Exception) -> None:
         """See plait.drivers.journal.live.Host."""
@@ -182,6 +217,7 @@ class Holding:
         # By now another may stand there: one that was overtaken, and claimed once more.
         if self.lives.get(execution_id) is live:
             del self.lives[execution_id]
+            self.room.left(execution_id)
 
     # -- from the journal into memory --------------------------------------------------
 
@@ -293,7 +329,7 @@ class Holding:
         is_alone = live is not None and not live.is_overtaken(held)
         is_untold = is_untouched(history) or waits_for_worker(found.standing)
         is_unknown = not (is_alone or is_untold)
-        if found.lane_state == LET_IN:
+        if found.lane_state == LET_IN or is_put_off(found.standing):
             append, told = begun(found, told, self.now_ms())
             await self.journal.append(append)
             found, is_unknown = after(found, append), False
@@ -324,6 +360,7 @@ class Holding:
         observer = self._worker.observer
         live.observed = observed(observer, found.new, told.state, history)
         self.lives[execution_id] = live
+        self.room.stands(live)
         self._worker.waiters.failed.pop(execution_id, None)
         for message in history.waiting:
             live.hear(message)

@@ -110,6 +110,10 @@ class Host(Protocol):
         """
         ...
 
+    def stands(self, live: Live) -> None:
+        """It waits for something of another kind than before: for its children, say."""
+        ...
+
     def stalled(self, live: Live, error: Exception) -> None:
         """Deciding or recording failed; `live` does nothing until it is rebuilt."""
         ...
@@ -391,6 +395,8 @@ class Live:
             self._tell_missing(known.standing)
             self.let_go()
             self.host.gone(self, self.summary)
+        elif append.standing.wake_at_ms != known.standing.wake_at_ms:
+            self.host.stands(self)
 
     def _tell_missing(self, before: Standing) -> None:
         """Say once why a worker lets go of it, not whenever one has looked."""

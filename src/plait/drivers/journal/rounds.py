@@ -17,7 +17,8 @@ from plait.drivers.journal.holding import Holding
 from plait.drivers.journal.lost import held_by
 from plait.drivers.journal.refused import BACK_OFF_S
 from plait.drivers.journal.worker import Worker
-from plait.ports.journal import StoreUnavailable
+from plait.ports.journal import StoreUnavailable, Summary
+from plait.ports.leases import Claimed
 
 logger = logging.getLogger("plait.journal")
 
@@ -74,8 +75,7 @@ class Rounds:
             now_ms = worker.now_ms()
             if worker.is_unsure:
                 await worker.sure(self._find_lost())
-            wanted = worker.store.claim(worker.name, now_ms, CLAIM_LIMIT)
-            claimed = await worker.sure(wanted)
+            claimed, is_all = await self._claim(now_ms)
         except StoreUnavailable as error:
             self.trouble = error.code
             logger.warning("the store gives no answer: %s", error)
@@ -86,10 +86,36 @@ class Rounds:
             logger.exception("nothing can be taken up from the store")
             return None
         self.trouble = None
+        if is_all:
+            return claimed.next_wake_at_ms
+        # Without room it is looked again when there is some.
+        return now_ms if self._holding.room.is_worth_a_look else None
+
+    async def _claim(self, now_ms: int) -> tuple[Claimed, bool]:
+        """Claim what is due, as far as there is room; tell whether that is all of it."""
+        worker, room = self._worker, self._holding.room
+        limit = min(CLAIM_LIMIT, room.free)
+        if not limit:
+            room.is_behind = True
+            return Claimed([], None), False
+        room.coming += limit
+        count = 0
+        try:
+            wanted = worker.store.claim(worker.name, now_ms, limit)
+            claimed = await worker.sure(wanted)
+            count = len(claimed.executions)
+        finally:
+            room.coming -= limit - count
         for summary in claimed.executions:
-            worker.tasks.spawn(self._holding.revive(summary))
-        is_all = len(claimed.executions) < CLAIM_LIMIT
-        return claimed.next_wake_at_ms if is_all else now_ms
+            worker.tasks.spawn(self._revive(summary))
+        room.looked(claimed.executions, is_all=count < limit)
+        return claimed, count < limit
+
+    async def _revive(self, held: Summary) -> None:
+        try:
+            await self._holding.revive(held)
+        finally:
+            self._holding.room.coming -= 1
 
     async def _beat(self) -> None:
         worker, holding = self._worker, self._holding

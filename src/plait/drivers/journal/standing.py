@@ -79,9 +79,21 @@ def needs_of(call: StartCall) -> str:
     return f"the function {function}" if function else f"the connector {call.kind}"
 
 
-# Why a worker has let go of what it could not go on with. Others may, so these say nothing
-# of the execution.
-_ELSEWHERE: Final = (SecretMissing.code, WorkerMissing.code)
+class NoRoom(PlaitError):
+    """An execution has not begun to act: no worker had room for it yet."""
+
+    code: ClassVar[str] = "execution.no_room"
+
+    def __init__(self, execution_id: str) -> None:
+        super().__init__(
+            f"execution {execution_id} waits until a worker has room for it, and begins by "
+            "itself then"
+        )
+        self.execution_id = execution_id
+
+
+# Why a worker has let go of what it could not go on with.
+_LACKING: Final = (SecretMissing.code, WorkerMissing.code)
 
 
 def waits_for_worker(standing: Standing) -> bool:
@@ -89,12 +101,25 @@ def waits_for_worker(standing: Standing) -> bool:
 
     That one lacked a secret, or something else that the next call needs.
     """
-    return is_elsewhere(standing.error_code) and standing.wake_at_ms != 0
+    return standing.error_code in _LACKING and standing.wake_at_ms != 0
+
+
+def put_off(standing: Standing) -> Standing:
+    """Return how an execution stands that is written, and that nobody acts on yet.
+
+    It is due since then: so it goes before what is due later, and after what was due first.
+    """
+    return replace(standing, wake_at_ms=standing.at_ms, error_code=NoRoom.code)
+
+
+def is_put_off(standing: Standing) -> bool:
+    """Tell whether nobody has acted on an execution, as there was no room for it."""
+    return standing.error_code == NoRoom.code and standing.status == RUNNING
 
 
 def is_elsewhere(code: str | None) -> bool:
-    """Tell whether a row's code tells of the worker that wrote it."""
-    return code in _ELSEWHERE
+    """Tell whether a row's code tells of the worker that wrote it, not of the execution."""
+    return code in (*_LACKING, NoRoom.code)
 
 
 # How soon a worker looks at what another has let go of.

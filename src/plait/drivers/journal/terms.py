@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Final, Protocol
 
 from plait.drivers.journal.payload import searched
 from plait.kernel import BEHAVIOUR, Kernel
@@ -64,6 +64,10 @@ class Times:
     unsafe_grace_ms: int = 5_000
 
 
+HELD_MAX: Final = 1_000
+BACKLOG_MAX: Final = 10_000
+
+
 @record
 class Limits:
     """How much a durable driver takes.
@@ -72,11 +76,15 @@ class Limits:
         payload_bytes_max: What an input, or a call's answer, may bring into a history.
         history_bytes_max: With more in its history an execution fails.
         deaths_max: So many workers may an execution kill before it is quarantined.
+        held_max: So many executions act in a worker's memory at once.
+        backlog_max: So many may wait for room there before whoever asks is refused.
     """
 
     payload_bytes_max: int
     history_bytes_max: int
     deaths_max: int
+    held_max: int
+    backlog_max: int
 
 
 def new_execution(plan: Plan, start: Start, at_ms: int) -> NewExecution:

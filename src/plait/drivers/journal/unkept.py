@@ -108,6 +108,9 @@ class Unkept:
         del live, summary
         self.ended.set()
 
+    def stands(self, live: Live) -> None:
+        """See plait.drivers.journal.live.Host. It has no place."""
+
     def stalled(self, live: Live, error: Exception) -> None:
         """See plait.drivers.journal.live.Host."""
         live.let_go()

@@ -1,0 +1,145 @@
+"""Room: how many executions act in a worker's memory at once, and what becomes of more.
+
+Rule 1. What was accepted is not refused afterwards. A start for which there is no room is
+        written like any other and given back at once; whoever has room claims it, in the
+        order of all that is due. Nobody has acted on it until then.
+Rule 2. A place is for what acts. An execution that waits for its children only has none,
+        and they begin whatever room there is: else parents would keep all places, and wait
+        for ever. So there may be more for a while, by the children of those that act.
+Rule 3. Nobody passes those who wait: while some do, a new start waits as well.
+Rule 4. Who asks from outside is refused before anything is written, when too many wait
+        already, or too much is on its way into the store.
+
+Not here: how they are claimed (plait.drivers.journal.rounds).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import ClassVar, Final
+
+from plait.drivers.journal.deaths import WAITS_FOR_CHILDREN
+from plait.drivers.journal.live import Live
+from plait.drivers.journal.standing import is_put_off, put_off
+from plait.drivers.journal.terms import Limits
+from plait.model.errors import Advice, PlaitError
+from plait.ports.journal import Standing, Summary
+
+# On their way into the store at once. One commit takes all that wait for it, so more only
+# wait longer: 256 are 0.4 s where a disk takes in 600 a second.
+WRITING_MAX: Final = 256
+# Large inputs stand in memory several times while they are written.
+WRITING_BYTES_MAX: Final = 16 * 1024 * 1024
+# With this share of the places free it is worth a look into the store.
+_WORTH_SHARE: Final = 16
+
+
+class Overloaded(PlaitError):
+    """This worker has more to do than it can; nothing was begun."""
+
+    code: ClassVar[str] = "limit.overload"
+    advice: ClassVar[Advice] = Advice.RETRY
+
+
+class Room:
+    """The places of a worker.
+
+    Args:
+        lives: What it has in memory.
+
+    Attributes:
+        coming: How many are on their way into memory.
+        is_behind: Whether some may wait in the store for room here.
+        waiting: How many of those this worker has put there, as far as it knows: others
+            may have taken some.
+    """
+
+    def __init__(self, limits: Limits, lives: Mapping[str, Live]) -> None:
+        self._limits = limits
+        self._lives = lives
+        self._parents = set[str]()
+        self._writing = self._writing_bytes = 0
+        self.coming = self.waiting = 0
+        self.is_behind = False
+
+    @property
+    def acting(self) -> int:
+        """How many act, or are about to."""
+        return len(self._lives) - len(self._parents) + self.coming
+
+    @property
+    def free(self) -> int:
+        """How many places are free."""
+        return max(self._limits.held_max - self.acting, 0)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a start has to wait."""
+        return self.is_behind or not self.free
+
+    @property
+    def is_worth_a_look(self) -> bool:
+        """Whether some may wait for places that are free: not for each place alone."""
+        return self.is_behind and self.free > self._limits.held_max // _WORTH_SHARE
+
+    def check(self) -> None:
+        """Refuse a start from outside when there is too much to do already.
+
+        Raises:
+            Overloaded: There is.
+        """
+        if self.waiting >= self._limits.backlog_max:
+            text = f"{self.waiting} executions wait for their turn here: come again later"
+            raise Overloaded(text)
+        if self._writing >= WRITING_MAX or self._writing_bytes >= WRITING_BYTES_MAX:
+            text = "the store has more to take in than it can: come again soon"
+            raise Overloaded(text)
+
+    @contextmanager
+    def entering(
+        self, standing: Standing, byte_count: int, *, acts: bool, is_child: bool
+    ) -> Iterator[Standing]:
+        """Keep a place for a start while it is written; yield how it is to stand.
+
+        Args:
+            byte_count: How large it is.
+            acts: Whether it needs a place.
+        """
+        has_place = acts and (is_child or not self.is_full)
+        self.coming += has_place
+        self._writing += 1
+        self._writing_bytes += byte_count
+        try:
+            yield put_off(standing) if acts and not has_place else standing
+        finally:
+            self.coming -= has_place
+            self._writing -= 1
+            self._writing_bytes -= byte_count
+
+    def stands(self, live: Live) -> None:
+        """Take in how an execution in memory stands now."""
+        execution_id = live.summary.new.execution_id
+        if live.summary.standing.wake_at_ms == WAITS_FOR_CHILDREN:
+            self._parents.add(execution_id)
+        else:
+            self._parents.discard(execution_id)
+
+    def left(self, execution_id: str) -> None:
+        """Take in that an execution is in memory no more."""
+        self._parents.discard(execution_id)
+
+    def put_off(self) -> None:
+        """Take in that a start was put off."""
+        self.waiting += 1
+        self.is_behind = True
+
+    def looked(self, claimed: Iterable[Summary], *, is_all: bool) -> None:
+        """Take in what was claimed.
+
+        Args:
+            is_all: Whether nothing is left that is due.
+        """
+        taken = sum(is_put_off(one.standing) for one in claimed)
+        self.waiting = 0 if is_all else max(self.waiting - taken, 0)
+        self.is_behind = not is_all
