@@ -8,6 +8,8 @@ import re
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
+import pytest
+
 from plait.testing.upstream import Peer, Request, Upstream
 from plait.testing.upstream_scripts import reply_bytes
 from tests.acceptance.gateways import GatewayProcess, serving
@@ -123,3 +125,34 @@ async def test_kill_9_with_many_that_wait_loses_none_and_doubts_no_call_that_was
             for link in links[:HELD_MAX]:
                 told = json.loads((await process.ask(link)).body)
                 assert told["status"] == "running", "whether these were made is asked about"
+
+
+@pytest.mark.slow
+async def test_a_runtime_of_its_own_refuses_through_the_gateway(tmp_path: Path) -> None:
+    document, script = tmp_path / "kept.yaml", Counting()
+    document.write_text(KEPT)
+    settings = {
+        "PLAIT_EXECUTION_HELD_MAX": "1",
+        "PLAIT_EXECUTION_BACKLOG_MAX": "1",
+        "PLAIT_SERVICES_LISTEN": "127.0.0.1:0",
+    }
+    async with (
+        Upstream(script) as service,
+        serving(
+            document,
+            upstreams={"service": service},
+            arguments=["--role=runtime"],
+            settings=settings,
+        ) as runtime,
+    ):
+        said = next(line for line in runtime.lines if "listening on" in line)
+        there = {"PLAIT_SERVICES_RUNTIME": said.rpartition(" ")[2]}
+        arguments = ["--role=gateway"]
+        async with serving(document, arguments=arguments, settings=there) as process:
+            links = await accepted(process, 2)
+            refused = await start(process)
+            assert (refused.status, refused.error_code) == (503, "limit.overload")
+            assert refused.headers["retry-after"] == "1"
+            script.goes_on.set()
+            for link in links:
+                assert await outcome(process, link) == ("completed", "card")

@@ -10,5 +10,5 @@ def test_what_is_too_much_is_refused_with_advice_and_the_rest_is_done() -> None:
     outcome = overload.run(Scale(share=0.0))
     assert outcome.broken == []
     assert outcome.figures["express: refused with advice"] > 0
-    for name in ("express", "durable"):
+    for name in ("express", "durable", "accepted"):
         assert outcome.figures[f"{name}: done"] > 0

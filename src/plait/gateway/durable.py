@@ -69,6 +69,19 @@ def _start_of(exchange: Exchange, reads: TriggerReads, tenant: str) -> Start:
     )
 
 
+def with_backlog(handler: Handler, durable: Durable) -> Handler:
+    """Refuse a start when too many wait already, before its body is read as JSON.
+
+    To read 100 kB and check them costs about as much as to write them down.
+    """
+
+    async def handle(exchange: Exchange) -> Reply:
+        durable.check()
+        return await handler(exchange)
+
+    return handle
+
+
 def with_store_errors(handler: Handler) -> Handler:
     """Say what the store could not do; nothing was acknowledged."""
 

@@ -13,7 +13,7 @@ from plait.gateway.binding import METHODS_WITH_BODY, Binder
 from plait.gateway.cache import ReplyCache
 from plait.gateway.contract import InputContract
 from plait.gateway.deadlines import Deadlines
-from plait.gateway.durable import run_durable, with_store_errors
+from plait.gateway.durable import run_durable, with_backlog, with_store_errors
 from plait.gateway.identity import IdentitySource
 from plait.gateway.layers import (
     Handler,
@@ -110,10 +110,12 @@ def build_pipeline(
     metrics = shared.metrics.for_route(endpoint.method, endpoint.path)
     durable = shared.durable
     if durable is not None and (plan.mode == "durable" or endpoint.wait_ms is not None):
-        handler = with_store_errors(run_durable(durable, plan, writer, tenant))
+        handler = with_input(run_durable(durable, plan, writer, tenant), binder)
+        if plan.mode == "durable":
+            handler = with_backlog(handler, durable)
+        handler = with_store_errors(handler)
     else:
-        handler = _express(plan, endpoint, shared, writer, tenant)
-    handler = with_input(handler, binder)
+        handler = with_input(_express(plan, endpoint, shared, writer, tenant), binder)
     handler = with_room(handler, shared.room)
     if access is not None:
         handler = access.layer(handler)

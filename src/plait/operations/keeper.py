@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from itertools import chain, repeat
 from typing import Any, Final
 
-from plait.drivers.journal import JournalDriver, Store, Unkept
+from plait.drivers.journal import JournalDriver, Room, Store, Unkept
 from plait.kernel import Kernel
 from plait.model.errors import Advice, PlaitError
 from plait.model.record import record
@@ -118,6 +118,11 @@ class Keeper:
     def trouble(self) -> str | None:
         """Why no execution can be kept, as a code; None: it can, or nobody has asked."""
         return self._trouble if self._kept is None else self._kept.driver.trouble
+
+    @property
+    def room(self) -> Room | None:
+        """The places of this process's worker; None: the store is not open."""
+        return None if self._kept is None else self._kept.driver.room
 
     async def has_ended(self, execution_id: str, wait_ms: int) -> bool:
         """Wait for an execution's end; False when it has not come in time.

@@ -23,7 +23,7 @@ from plait.kernel import Kernel
 from plait.operations.keeper import Keeper
 from plait.operations.keys import check_same
 from plait.plan import Plan
-from plait.ports.journal import StoreUnavailable
+from plait.ports.journal import RUNNING, StoreUnavailable, Summary
 
 logger = logging.getLogger("plait.operations")
 
@@ -43,6 +43,14 @@ class Express(Protocol):
 
 class Durable(Protocol):
     """Starts executions that are kept: in this process's store, or in the runtime."""
+
+    def check(self) -> None:
+        """Refuse what would be refused anyway, before anybody has looked at it.
+
+        Raises:
+            Overloaded: Too much is to be done already.
+        """
+        ...
 
     async def start(
         self, plan: Plan, start: Start, wait_ms: int, *, is_promotable: bool
@@ -69,20 +77,28 @@ class LocalRuns:
         self._keeper = keeper
         self._kernels: dict[str, Kernel] = {}
 
+    def check(self) -> None:
+        """See `Durable`."""
+        if self._keeper.room is not None:
+            self._keeper.room.check()
+
     async def start(
         self, plan: Plan, start: Start, wait_ms: int, *, is_promotable: bool
     ) -> Result | str:
         """See `Durable`."""
         kept = await self._keeper.kept()
         driver = kept.driver
-        driver.room.check()
         # Without room it waits in the store like any other.
         if is_promotable and wait_ms and start.key is None and not driver.room.is_full:
             return await self._promotable(plan, start, wait_ms)
-        execution_id = (await driver.start(plan, start)).new.execution_id
+        driver.room.check()
+        summary = await driver.start(plan, start)
+        execution_id, has_ended = summary.new.execution_id, _has_ended(summary)
         if execution_id != start.execution_id:
             check_same(await kept.store.read(execution_id), start.input)
-        if not wait_ms or not await self._keeper.has_ended(execution_id, wait_ms):
+        if wait_ms and not has_ended:
+            has_ended = await self._keeper.has_ended(execution_id, wait_ms)
+        if not wait_ms or not has_ended:
             return execution_id
         return await driver.result(execution_id)
 
@@ -101,6 +117,10 @@ class LocalRuns:
             unkept.abandon()
             raise
         return unkept.result()
+
+
+def _has_ended(summary: Summary) -> bool:
+    return summary.standing.status != RUNNING
 
 
 async def _promoted(unkept: Unkept) -> bool:

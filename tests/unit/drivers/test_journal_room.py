@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from plait.drivers.journal import JournalDriver, Start, is_put_off
-from plait.drivers.journal.room import WRITING_MAX, Overloaded
+from plait.drivers.journal.room import Overloaded
 from plait.kernel import Kernel
 from plait.operations import Hand, show
 from plait.operations.waits import waits
@@ -338,27 +338,56 @@ def test_who_asks_from_outside_is_refused_when_too_many_wait_and_let_in_again() 
     run_virtually(main())
 
 
-def test_who_asks_from_outside_is_refused_while_too_much_is_being_written() -> None:
+def test_who_asks_is_refused_while_the_store_is_late_for_long_and_let_in_after() -> None:
     async def main() -> None:
         store = Stuck()
         driver = await opened(store, Slow())
-        starts = [driver.start(ASK, Start(f"x{n}", None)) for n in range(WRITING_MAX)]
+        starts = [driver.start(ASK, Start(f"x{n}", None)) for n in range(100)]
         writing = asyncio.gather(*starts)
-        await a_while(1)
-        with pytest.raises(Overloaded, match="the store has more to take in"):
+        for _ in range(7):  # one moment of it is no reason
+            await a_while(0.1)
+            driver.room.check()
+        await a_while(0.1)
+        with pytest.raises(Overloaded, match="the store has more to do"):
             driver.room.check()
         store.goes_on.set()
         await writing
         driver.room.check()
-        large = "x" * 900_000
-        store.goes_on.clear()
-        starts = [driver.start(ASK, Start(f"y{n}", large)) for n in range(20)]
-        writing = asyncio.gather(*starts)
-        await a_while(1)
+        await driver.close()
+
+    run_virtually(main())
+
+
+def test_a_slow_disk_alone_refuses_nobody() -> None:
+    async def main() -> None:
+        store = Stuck()
+        driver = await opened(store, Slow())
+        writing = asyncio.gather(
+            *(driver.start(ASK, Start(f"x{n}", None)) for n in range(8))
+        )
+        for _ in range(50):
+            await a_while(0.1)
+            driver.room.check()
+        store.goes_on.set()
+        await writing
+        await driver.close()
+
+    run_virtually(main())
+
+
+def test_who_asks_is_refused_while_much_is_on_its_way_into_the_store() -> None:
+    async def main() -> None:
+        store, large = Stuck(), "x" * 900_000
+        driver = await opened(store, Slow())
+        writing = asyncio.gather(
+            *(driver.start(ASK, Start(f"x{n}", large)) for n in range(20))
+        )
+        await a_while(0.01)
         with pytest.raises(Overloaded):
             driver.room.check()
         store.goes_on.set()
         await writing
+        driver.room.check()
         await driver.close()
 
     run_virtually(main())

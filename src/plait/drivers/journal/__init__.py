@@ -24,6 +24,7 @@ from plait.drivers.journal.payload import (
     PayloadTooLarge,
 )
 from plait.drivers.journal.result import started_of, trace_of, turns_of
+from plait.drivers.journal.room import Overloaded, Room
 from plait.drivers.journal.standing import (
     Quarantined,
     SecretMissing,
@@ -50,8 +51,10 @@ __all__ = [
     "HistoryMismatch",
     "JournalDriver",
     "MessageUnreadable",
+    "Overloaded",
     "PayloadTooLarge",
     "Quarantined",
+    "Room",
     "SecretMissing",
     "Start",
     "Store",

@@ -363,5 +363,6 @@ class JournalDriver:
             HistoryDamaged: Its history is not the one that was written.
         """
         worker = self._worker
-        history = await worker.store.read(execution_id)
+        with self.room.asking():
+            history = await worker.store.read(execution_id)
         return result_of(history, (await worker.kernels.told(history)).state)

@@ -93,7 +93,7 @@ class Holding:
         self.idle: list[Live] = []
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._deaths = Deaths(worker.store, limits.deaths_max, worker.now_ms(), self.lives)
-        self.room = Room(limits, self.lives)
+        self.room = Room(limits, self.lives, worker.now_ms)
         self._put_off: list[str] = []
         self._is_giving_back = False
 

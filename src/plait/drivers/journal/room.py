@@ -8,14 +8,14 @@ Rule 2. A place is for what acts. An execution that waits for its children only 
         for ever. So there may be more for a while, by the children of those that act.
 Rule 3. Nobody passes those who wait: while some do, a new start waits as well.
 Rule 4. Who asks from outside is refused before anything is written, when too many wait
-        already, or too much is on its way into the store.
+        already, or too much has been on its way into the store for too long.
 
 Not here: how they are claimed (plait.drivers.journal.rounds).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import ClassVar, Final
 
@@ -26,10 +26,15 @@ from plait.drivers.journal.terms import Limits
 from plait.model.errors import Advice, PlaitError
 from plait.ports.journal import Standing, Summary
 
-# On their way into the store at once. One commit takes all that wait for it, so more only
-# wait longer: 256 are 0.4 s where a disk takes in 600 a second.
-WRITING_MAX: Final = 256
-# Large inputs stand in memory several times while they are written.
+# A start that takes so long to be written, or a result to be read, is late. When some have
+# been so for so long, one after the other, the store has more to do than it can; one moment
+# of it is no reason.
+LATE_MS: Final = 100
+LASTING_MS: Final = 500
+# One commit takes all that wait for it: so few are late because of the disk, not because of
+# each other.
+_FEW: Final = 32
+# Large inputs stand in memory some ten times while they are read and written.
 WRITING_BYTES_MAX: Final = 16 * 1024 * 1024
 # With this share of the places free it is worth a look into the store.
 _WORTH_SHARE: Final = 16
@@ -47,20 +52,29 @@ class Room:
 
     Args:
         lives: What it has in memory.
+        now_ms: Tells the moment.
 
     Attributes:
         coming: How many are on their way into memory.
+        kept: How many places are kept for what is being claimed.
         is_behind: Whether some may wait in the store for room here.
         waiting: How many of those this worker has put there, as far as it knows: others
             may have taken some.
     """
 
-    def __init__(self, limits: Limits, lives: Mapping[str, Live]) -> None:
+    def __init__(
+        self, limits: Limits, lives: Mapping[str, Live], now_ms: Callable[[], int]
+    ) -> None:
         self._limits = limits
         self._lives = lives
+        self._now_ms = now_ms
         self._parents = set[str]()
-        self._writing = self._writing_bytes = 0
-        self.coming = self.waiting = 0
+        # Starts that are being written, results that are being read: since when, the oldest
+        # first.
+        self._asked: dict[object, int] = {}
+        self._writing_bytes = 0
+        self._late_since_ms = self._late_last_ms = 0
+        self.coming = self.kept = self.waiting = 0
         self.is_behind = False
 
     @property
@@ -71,7 +85,7 @@ class Room:
     @property
     def free(self) -> int:
         """How many places are free."""
-        return max(self._limits.held_max - self.acting, 0)
+        return max(self._limits.held_max - self.acting - self.kept, 0)
 
     @property
     def is_full(self) -> bool:
@@ -92,9 +106,30 @@ class Room:
         if self.waiting >= self._limits.backlog_max:
             text = f"{self.waiting} executions wait for their turn here: come again later"
             raise Overloaded(text)
-        if self._writing >= WRITING_MAX or self._writing_bytes >= WRITING_BYTES_MAX:
-            text = "the store has more to take in than it can: come again soon"
+        if self._writing_bytes >= WRITING_BYTES_MAX or self._is_late():
+            text = "the store has more to do than it can: come again soon"
             raise Overloaded(text)
+
+    def _is_late(self) -> bool:
+        """Tell whether the store has been late for a while."""
+        if len(self._asked) <= _FEW:
+            return False
+        now_ms, oldest_ms = self._now_ms(), next(iter(self._asked.values()))
+        if now_ms - oldest_ms <= LATE_MS:
+            return False
+        if now_ms - self._late_last_ms > LASTING_MS:
+            self._late_since_ms = now_ms
+        self._late_last_ms = now_ms
+        return now_ms - self._late_since_ms > LASTING_MS
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Take note of how long the store takes for something that somebody waits for."""
+        self._asked[this := object()] = self._now_ms()
+        try:
+            yield
+        finally:
+            del self._asked[this]
 
     @contextmanager
     def entering(
@@ -108,13 +143,12 @@ class Room:
         """
         has_place = acts and (is_child or not self.is_full)
         self.coming += has_place
-        self._writing += 1
         self._writing_bytes += byte_count
         try:
-            yield put_off(standing) if acts and not has_place else standing
+            with self.asking():
+                yield put_off(standing) if acts and not has_place else standing
         finally:
             self.coming -= has_place
-            self._writing -= 1
             self._writing_bytes -= byte_count
 
     def stands(self, live: Live) -> None:

@@ -98,14 +98,14 @@ class Rounds:
         if not limit:
             room.is_behind = True
             return Claimed([], None), False
-        room.coming += limit
-        count = 0
+        room.kept = limit
         try:
             wanted = worker.store.claim(worker.name, now_ms, limit)
             claimed = await worker.sure(wanted)
-            count = len(claimed.executions)
         finally:
-            room.coming -= limit - count
+            room.kept = 0
+        count = len(claimed.executions)
+        room.coming += count
         for summary in claimed.executions:
             worker.tasks.spawn(self._revive(summary))
         room.looked(claimed.executions, is_all=count < limit)

@@ -83,6 +83,9 @@ class RemoteRuns:
     def __init__(self, link: Link) -> None:
         self._link = link
 
+    def check(self) -> None:
+        """See `plait.operations.runs.Durable`: the runtime says so itself."""
+
     async def start(
         self, plan: Plan, start: Start, wait_ms: int, *, is_promotable: bool
     ) -> Result | str:
