@@ -83,6 +83,12 @@ def test_only_the_gateway_is_reached_and_only_from_its_own_machine() -> None:
     assert given(reached["plait"][0]) == "127.0.0.1:8080:8080"
 
 
+def test_what_it_takes_from_the_host_is_no_setting_of_the_host_s_own_commands() -> None:
+    # `export PLAIT_PORT=9000` for compose made every `plait` of that shell exit 2.
+    taken = set(re.findall(r"\$\{(\w+)", COMPOSE.read_text()))
+    assert taken == {"POSTGRES_PASSWORD", "GATEWAY_PORT"}
+
+
 def test_the_grace_period_is_longer_than_the_drain() -> None:
     plait = SERVICES["plait"]
     drain_ms = parse_duration_ms(plait["environment"]["PLAIT_GATEWAY_DRAIN_TIMEOUT"])

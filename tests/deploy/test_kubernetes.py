@@ -26,8 +26,9 @@ KEYS: Mapping[str, str] = {
     "meta": "name labels annotations",
     "Deployment": "selector strategy template replicas",
     "template": "metadata spec",
-    "pod": "serviceAccountName automountServiceAccountToken terminationGracePeriodSeconds "
-    "securityContext topologySpreadConstraints containers volumes",
+    "pod": "serviceAccountName automountServiceAccountToken enableServiceLinks "
+    "terminationGracePeriodSeconds securityContext topologySpreadConstraints containers "
+    "volumes",
     "container": "name image args env ports startupProbe livenessProbe readinessProbe "
     "lifecycle resources securityContext volumeMounts",
     "probe": "httpGet periodSeconds failureThreshold timeoutSeconds",
@@ -103,6 +104,14 @@ def test_all_that_selects_pods_selects_these() -> None:
     for selector in selectors:
         assert selector.items() <= labels.items()
         assert selector
+
+
+def test_no_pod_is_told_of_services_by_variables_that_are_no_settings() -> None:
+    # Of a Service `plait` by PLAIT_PORT=tcp://…, by which every process of it ended.
+    specs = [each["spec"] for each in resources() if "spec" in each]
+    pods = [spec["template"]["spec"] for spec in specs if "template" in spec]
+    assert pods
+    assert [pod.get("enableServiceLinks") for pod in pods] == [False] * len(pods)
 
 
 def test_what_is_named_is_there() -> None:
