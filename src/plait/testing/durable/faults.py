@@ -32,6 +32,7 @@ class Fault(StrEnum):
     CRASH_WHENEVER = "crash at a random moment"
     FREEZE = "worker frozen"
     CLOCK_AHEAD = "clock ahead or behind"
+    LITTLE_ROOM = "room for few executions at a time"
     UPSTREAM_FAILED = "upstream failed"
     UPSTREAM_HUNG = "upstream hung"
     UPSTREAM_SLOW = "upstream slow"
@@ -66,6 +67,7 @@ RATES: Final[Mapping[Fault, float]] = {
     Fault.CRASH_WHENEVER: 0.3,
     Fault.FREEZE: 0.4,
     Fault.CLOCK_AHEAD: 0.5,
+    Fault.LITTLE_ROOM: 0.3,
     Fault.UPSTREAM_FAILED: 0.03,
     Fault.UPSTREAM_HUNG: 0.01,
     Fault.UPSTREAM_SLOW: 0.05,

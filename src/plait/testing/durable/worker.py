@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 
 from plait.drivers.children import Workflows
 from plait.drivers.journal import JournalDriver, Store, Times
+from plait.drivers.journal.terms import HELD_MAX
 from plait.kernel import Kernel, Limits
 from plait.kernel.codec import load_turn
 from plait.kernel.events import CallCompleted
@@ -44,6 +45,8 @@ from plait.testing.durable.upstreams import Upstreams, WorkerCalls
 T = TypeVar("T")
 
 TIMES: Final = Times(lease_ms=1_000, beat_ms=250)
+# Of the executions of a storm, some 20.
+_FEW: Final = 2
 IS_ONLOOKER: Final[ContextVar[bool]] = ContextVar("is_onlooker", default=False)
 """True where somebody only looks: what they are shown has no consequences."""
 
@@ -86,6 +89,7 @@ class Worker:
         # Whoever waits for a dead worker is kept, or it would be collected as it waits.
         self._never: list[asyncio.Future[None]] = []
         ahead_s = self.lot.seconds(-0.3, 0.3) if self.lot.falls(Fault.CLOCK_AHEAD) else 0
+        held_max = _FEW if self.lot.falls(Fault.LITTLE_ROOM) else HELD_MAX
         calls: Calls = WorkerCalls(self, upstreams)
         self.store = (make_store or WorkerStore)(self, store, ledger)
         self.driver = JournalDriver(
@@ -95,6 +99,7 @@ class Worker:
             worker_id=worker_id,
             times=TIMES,
             workflows=workflows,
+            held_max=held_max,
             wall_clock_s=lambda: loop.time() + ahead_s,
         )
 
