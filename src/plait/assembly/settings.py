@@ -30,13 +30,8 @@ from plait.connectors.http.settings import HttpSettings
 from plait.connectors.python.connector import THREADS_MAX
 from plait.document.described import Described
 from plait.document.limits import DEFAULT_LIMITS
-from plait.drivers.journal import (
-    BACKLOG_MAX,
-    DEATHS_MAX,
-    HELD_MAX,
-    HISTORY_BYTES_MAX,
-    PAYLOAD_BYTES_MAX,
-)
+from plait.drivers.journal import DEATHS_MAX, HISTORY_BYTES_MAX, PAYLOAD_BYTES_MAX
+from plait.drivers.journal.terms import BACKLOG_MAX, HELD_MAX
 from plait.drivers.policies.cached import CACHE_BYTES_MAX
 from plait.gateway.body import JSON_DEPTH_CEILING
 from plait.gateway.clients import Proxies

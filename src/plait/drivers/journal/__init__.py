@@ -36,14 +36,12 @@ from plait.drivers.journal.standing import (
 )
 from plait.drivers.journal.starting import PRIORITY_MAX, Unplaceable
 from plait.drivers.journal.telling import Telling
-from plait.drivers.journal.terms import BACKLOG_MAX, HELD_MAX, Start, Store, Times
+from plait.drivers.journal.terms import Start, Store, Times
 from plait.drivers.journal.unkept import Unkept
 from plait.drivers.journal.waiters import is_at_rest
 
 __all__ = [
-    "BACKLOG_MAX",
     "DEATHS_MAX",
-    "HELD_MAX",
     "HISTORY_BYTES_MAX",
     "PAYLOAD_BYTES_MAX",
     "PRIORITY_MAX",
