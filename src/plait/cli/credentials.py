@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import os
 import secrets
-import sys
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, TypeVar
@@ -15,9 +14,10 @@ import typer
 from plait.assembly.sources import Configured
 from plait.assembly.vaults import vault
 from plait.cli.options import ConfigOption, JsonOption, configured, pairs
-from plait.cli.output import check_texts, is_terminal, say, stop, write, write_json
+from plait.cli.output import check_texts, say, stop, write, write_json
 from plait.cli.recorded import recorded
 from plait.cli.scopes import TenantOption, when, with_records
+from plait.cli.standard_input import read_secret, without_line_end
 from plait.cli.stores import StoreOption
 from plait.cli.table import print_rows
 from plait.cli.typers import new_group
@@ -293,27 +293,16 @@ def _fields(
             stop(f"--from-env {name}: there is no variable {variable}")
         fields[name] = os.environ[variable]
     left = [name for name in kind.needs if name in kind.secret and name not in fields]
-    return fields | {name: _read_secret(name) for name in left}
+    return fields | {name: read_secret(name, bytes_max=_TEXT_BYTES_MAX) for name in left}
 
 
 def _file_text(name: str, path: Path) -> str:
     try:
-        return path.read_text("utf-8").removesuffix("\n").removesuffix("\r")
+        return without_line_end(path.read_text("utf-8"))
     except OSError as error:
         stop(f"--file {name}: {path} cannot be read: {error.strerror}")
     except UnicodeDecodeError:
         stop(f"--file {name}: {path} is not UTF-8")
-
-
-def _read_secret(name: str) -> str:
-    if is_terminal(sys.stdin):
-        given: str = typer.prompt(name.replace("_", " "), hide_input=True)
-        return given
-    data = sys.stdin.buffer.read(_TEXT_BYTES_MAX)
-    try:
-        return data.decode().removesuffix("\n").removesuffix("\r")
-    except UnicodeDecodeError:
-        stop(f"the {name} is not UTF-8")
 
 
 def _lines(kept: Any) -> list[tuple[str, str]]:

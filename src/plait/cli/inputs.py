@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import codecs
-import sys
 from dataclasses import field
 from pathlib import Path as FilePath
 
 from plait.cli.output import stop
+from plait.cli.standard_input import standard_input
 from plait.drivers.inputs import Violation
 from plait.gateway.body import Path, read_json, wide_integers
 from plait.gateway.contract import InputContract
@@ -67,7 +67,7 @@ def _hint(text: str) -> str:
 
 def _data_of(text: str) -> tuple[str, bytes]:
     if text == "-":
-        return "input", _standard_input()
+        return "input", standard_input()
     if not text.startswith("@"):
         return "input", text.encode("utf-8", "surrogateescape")
     name = text[1:]
@@ -77,15 +77,6 @@ def _data_of(text: str) -> tuple[str, bytes]:
         return name, FilePath(name).read_bytes()
     except (OSError, ValueError) as error:
         stop(f"{name}: cannot be read: {getattr(error, 'strerror', None) or error}")
-
-
-def _standard_input() -> bytes:
-    if sys.stdin is None:
-        stop("standard input cannot be read: it is closed")
-    try:
-        return sys.stdin.buffer.read()
-    except OSError as error:
-        stop(f"standard input cannot be read: {error.strerror}")
 
 
 def checked_input(plan: Plan, given: Given) -> JsonValue:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated, TypeAlias
 
 import typer
 
 from plait.assembly.tokens import users
 from plait.cli.options import ConfigOption, JsonOption
-from plait.cli.output import check_texts, is_terminal, say, stop, write_json
+from plait.cli.output import check_texts, say, write_json
 from plait.cli.recorded import recorded
 from plait.cli.scopes import (
     GrantOption,
@@ -21,6 +20,7 @@ from plait.cli.scopes import (
     when,
     with_records,
 )
+from plait.cli.standard_input import read_secret
 from plait.cli.stores import StoreOption
 from plait.cli.table import print_rows
 from plait.cli.typers import new_group
@@ -159,12 +159,4 @@ def passwd(
 
 
 def _password() -> str:
-    """Return the password that a person types, twice, or that standard input holds."""
-    if is_terminal(sys.stdin):
-        given: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
-        return given
-    data = sys.stdin.buffer.read(_PASSWORD_BYTES_MAX)
-    try:
-        return data.decode().removesuffix("\n").removesuffix("\r")
-    except UnicodeDecodeError:
-        stop("the password is not UTF-8")
+    return read_secret("password", bytes_max=_PASSWORD_BYTES_MAX, is_new=True)
