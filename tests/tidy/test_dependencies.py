@@ -64,10 +64,16 @@ def test_the_source_imports_what_the_project_asks_for_and_nothing_else() -> None
 
 def test_an_import_is_traced_to_the_package_that_brings_it() -> None:
     text = "import yaml.reader\nfrom pydantic_core import X\nimport re\nfrom . import y\n"
+    late = "importlib.import_module('late.by')\nimportlib.import_module(name)\n"
     found = packages_imported(
-        [module("a.py", text + "import plait.model\nimport nowhere\n")]
+        [module("a.py", text + "import plait.model\nimport nowhere\n" + late)]
     )
-    assert found == {"pyyaml": "a.py:1", "pydantic": "a.py:2", "nowhere": "a.py:6"}
+    assert found == {
+        "pyyaml": "a.py:1",
+        "pydantic": "a.py:2",
+        "nowhere": "a.py:6",
+        "late": "a.py:7",
+    }
 
 
 def _imports(module: Module) -> Iterator[tuple[int, str]]:
@@ -77,6 +83,15 @@ def _imports(module: Module) -> Iterator[tuple[int, str]]:
                 yield node.lineno, alias.name
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.lineno, node.module
+        elif isinstance(node, ast.Call) and _is_import(node.func) and node.args:
+            name = node.args[0]
+            if isinstance(name, ast.Constant) and isinstance(name.value, str):
+                yield node.lineno, name.value
+
+
+def _is_import(called: ast.expr) -> bool:
+    """Tell whether a function is `import_module`: what is imported late counts."""
+    return isinstance(called, ast.Attribute) and called.attr == "import_module"
 
 
 def _plain(requirement: str) -> str:
