@@ -77,6 +77,7 @@ async def test_the_engine_and_the_runtime_answer_for_what_they_ran(tmp_path: Pat
         for one in (engine, runtime):
             assert (await one.ask("/health/ready")).json["status"] == "ready"
             assert (await one.ask("/metrics")).status == 401
+        assert (await gateway.ask(f"/api/v1/executions/{'0' * 32}")).status == 404
         express, durable = await scraped(engine), await scraped(runtime)
         fronted = (await gateway.ask("/metrics")).body.decode()
     ended = "plait_executions_ended_total"
@@ -84,6 +85,13 @@ async def test_the_engine_and_the_runtime_answer_for_what_they_ran(tmp_path: Pat
     kept = f'{ended}{{mode="durable",status="completed",workflow="keep"}} 1.0'
     assert (ran in express, kept in express) == (True, False)
     assert (ran in durable, kept in durable) == (False, True)
+    calls = "plait_service_calls_total"
+    assert f'{calls}{{method="RunPlan",service="engine",status="OK"}} 1.0' in express
+    assert f'{calls}{{method="StartPlan",service="runtime",status="OK"}} 1.0' in durable
+    unknown = 'method="GetExecution",service="runtime",status="NOT_FOUND"'
+    assert f"{calls}{{{unknown}}} 1.0" in durable
+    took = 'plait_service_call_seconds_count{method="GetExecution",service="runtime"}'
+    assert f"{took} 1.0" in durable
     assert "plait_store_up 1.0" in durable
     assert "plait_journal_commit_seconds_count" in durable
     # Who does not ask the store has no say in how it stands.

@@ -30,7 +30,7 @@ from plait.assembly.door import Door, token_of
 from plait.assembly.executing import executing, local_engine
 from plait.assembly.security import guarded
 from plait.assembly.serving import gateway_settings
-from plait.assembly.settings import ServicesSection
+from plait.assembly.settings import ServicesSection, Settings
 from plait.assembly.sources import Configured, SettingsInvalid
 from plait.assembly.telemetry import Telemetry, telemetry
 from plait.assembly.vaults import accounts, audit_log, checked_keys, vault
@@ -52,6 +52,7 @@ from plait.operations.webhooks import LocalTriggers
 from plait.plan import Plan
 from plait.ports.observer import EXPRESS, About
 from plait.services.agent import AgentServicer
+from plait.services.call_metrics import CallMetrics
 from plait.services.channel import Security, Sizes, security_of
 from plait.services.engine import EngineServicer
 from plait.services.links import LinkMetrics
@@ -376,6 +377,7 @@ async def _serve(
         security=security,
         sizes=_sizes(own),
         draw=service.told.draw,
+        calls=_call_metrics(settings, service.told),
     )
     looking: asyncio.Task[None] | None = None
     try:
@@ -413,6 +415,13 @@ def _watching(
         return None
     registry = service.told.registry
     return watch_alerts(configured, connectors, registry, service.start, alerts)
+
+
+def _call_metrics(settings: Settings, told: Telemetry) -> CallMetrics | None:
+    """Return what counts calls; None: nobody could read it."""
+    own = settings.telemetry
+    is_read = own.metrics_listen is not None or own.metrics_endpoint is not None
+    return CallMetrics(told.registry) if is_read else None
 
 
 async def _opened(door: Door, address: str | None) -> str | None:

@@ -20,11 +20,13 @@ class Method:
 
     Attributes:
         path: As HTTP/2 has it: `/plait.v1.EngineService/Execute`.
+        name: `Execute`.
         attribute: The servicer's method: `execute`.
         is_stream: Whether it answers with many messages.
     """
 
     path: str
+    name: str
     attribute: str
     is_stream: bool
     dump: Callable[[Message], bytes]
@@ -39,6 +41,7 @@ def _dump(message: Message) -> bytes:
 def _method(service: ServiceDescriptor, method: MethodDescriptor) -> Method:
     return Method(
         f"/{service.full_name}/{method.name}",
+        method.name,
         re.sub(r"(?<!^)(?=[A-Z])", "_", method.name).lower(),
         method.server_streaming,
         _dump,

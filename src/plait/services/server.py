@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from ipaddress import ip_address
@@ -25,10 +26,11 @@ from grpc_reflection.v1alpha import reflection
 from plait.model.errors import PlaitError
 from plait.ports.observer import ids_in
 from plait.ports.remote import OpenService
+from plait.services.call_metrics import CallMetrics, Count
 from plait.services.channel import Security, Sizes, server_options
 from plait.services.errors import Unforeseen, refuse
 from plait.services.methods import FULL_NAMES, METHODS, Method
-from plait.services.tracing import answered
+from plait.services.tracing import answered, ended_with
 from plait.services.wire import TOKEN_KEY, asked_of
 from plait.telemetry.spans import Draw
 
@@ -47,6 +49,7 @@ class ServiceServer:
     Args:
         servicers: What answers for each, by role: `engine`, `runtime`, `agent`.
         draw: Takes the spans of calls; None: nobody does.
+        calls: Counts them; None: nobody does.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class ServiceServer:
         security: Security | None = None,
         sizes: Sizes | None = None,
         draw: Draw | None = None,
+        calls: CallMetrics | None = None,
     ) -> None:
         self._security = security or Security()
         token = self._security.token
@@ -68,7 +72,7 @@ class ServiceServer:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         for role, servicer in servicers.items():
             handlers = {
-                method.path.rpartition("/")[2]: _handler(role, method, servicer, draw)
+                method.name: _handler(role, method, servicer, draw, calls)
                 for method in METHODS[role].values()
             }
             generic = grpc.method_handlers_generic_handler(FULL_NAMES[role], handlers)
@@ -162,19 +166,23 @@ def _refusing(handler: Any) -> Any:
     return grpc.unary_unary_rpc_method_handler(refuse_all)
 
 
-def _handler(role: str, method: Method, servicer: object, draw: Draw | None) -> Any:
-    answer = getattr(servicer, method.attribute)
+def _handler(
+    role: str,
+    method: Method,
+    servicer: object,
+    draw: Draw | None,
+    calls: CallMetrics | None,
+) -> Any:
+    answer, count = getattr(servicer, method.attribute), None
+    if calls is not None:
+        count = calls.of(role, method.name, is_stream=method.is_stream)
     if method.is_stream:
-        return grpc.unary_stream_rpc_method_handler(
-            _guarded(role, _streamed(answer, method.path, draw)),
-            method.load_request,
-            method.dump,
-        )
-    return grpc.unary_unary_rpc_method_handler(
-        _guarded(role, _answered(answer, method.path, draw)),
-        method.load_request,
-        method.dump,
-    )
+        handle = _guarded(role, _streamed(answer, method.path, draw), count)
+        make = grpc.unary_stream_rpc_method_handler
+    else:
+        handle = _guarded(role, _answered(answer, method.path, draw), count)
+        make = grpc.unary_unary_rpc_method_handler
+    return make(handle, method.load_request, method.dump)
 
 
 def _answered(
@@ -210,9 +218,22 @@ async def _refuse_nobody(context: Any) -> NoReturn:
     raise AssertionError("a call that was refused goes on")
 
 
-def _guarded(role: str, handler: Handler) -> Handler:
+async def _counted(handler: Handler, request: Any, context: Any, count: Count) -> Any:
+    began, status = time.perf_counter(), "OK"
+    try:
+        return await handler(request, context)
+    except BaseException as error:
+        status = ended_with(error).name
+        raise
+    finally:
+        count(status, time.perf_counter() - began)
+
+
+def _guarded(role: str, handler: Handler, count: Count | None) -> Handler:
     async def handle(request: Any, context: Any) -> Any:
         try:
+            if count is not None:
+                return await _counted(handler, request, context, count)
             return await handler(request, context)
         except PlaitError as error:
             return await refuse(context, error)

@@ -87,7 +87,7 @@ class CallSpan:
     ) -> None:
         """Draw it."""
         if self._own is not None and self._draw is not None:
-            self._draw(self._span(*self._own, _status(error)))
+            self._draw(self._span(*self._own, ended_with(error)))
 
     def _span(
         self, trace_id: str, span_id: str, parent_id: str, status: grpc.StatusCode
@@ -140,7 +140,8 @@ def _parent(asked: Asked) -> tuple[str, str] | None:
     return None
 
 
-def _status(error: BaseException | None) -> grpc.StatusCode:
+def ended_with(error: BaseException | None) -> grpc.StatusCode:
+    """Return the status of a call that ended with this; None: with its answer."""
     match error:
         case None:
             return grpc.StatusCode.OK
@@ -150,5 +151,7 @@ def _status(error: BaseException | None) -> grpc.StatusCode:
             return grpc.StatusCode[status_of(error).grpc]
         case asyncio.CancelledError() | GeneratorExit():
             return grpc.StatusCode.CANCELLED
+        case grpc.aio.AbortError():  # nothing else is refused before it is looked at
+            return grpc.StatusCode.UNAUTHENTICATED
         case _:
             return grpc.StatusCode.INTERNAL

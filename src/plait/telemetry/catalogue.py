@@ -36,6 +36,7 @@ class Metric:
 
 
 _SPLIT: Final = "the gateway of a split platform"
+_SERVICE: Final = "the services of a split platform"
 _ONE: Final = "where calls are made"
 _STORE: Final = "where the store of executions is open"
 
@@ -188,6 +189,20 @@ METRICS: Final = (
         ("service", "state"),
         "1 for the state of the gRPC connection to a service",
         _SPLIT,
+    ),
+    Metric(
+        "plait_service_calls_total",
+        COUNTER,
+        ("service", "method", "status"),
+        "Calls over gRPC that were answered; `OK`, or gRPC's word for what they ended with",
+        _SERVICE,
+    ),
+    Metric(
+        "plait_service_call_seconds",
+        HISTOGRAM,
+        ("service", "method"),
+        "From a call to its answer; streams are left out",
+        _SERVICE,
     ),
 )
 

@@ -32,6 +32,7 @@ from plait.ports.journal import (
     Summary,
 )
 from plait.ports.observer import DURABLE, EXPRESS, About
+from plait.services.call_metrics import CallMetrics
 from plait.services.links import LinkMetrics
 from plait.stores.memory import MemoryRecords, MemoryStore
 from plait.telemetry import catalogue, store_metrics
@@ -201,6 +202,7 @@ def families() -> dict[str, tuple[str, tuple[str, ...]]]:
     registry = CollectorRegistry()
     ExecutionMetrics(registry)
     StoreMetrics(registry).begin()
+    CallMetrics(registry)
     Metrics(lambda: 0, registry)
     AlertBoard([], MemoryRecords(), never, lambda: 0, "p1", registry)
     policies: Collector = PolicyMetrics(dict)
