@@ -2,8 +2,8 @@
 
 Rule 1. The operator's secrets (`secrets.NAME`) are for the default tenant's workflows; the
         others have credentials of their own.
-Rule 2. A call that shows a credential, runs a workflow, or is made once under a key says on
-        whose behalf: its execution's tenant, and nothing that a document could say.
+Rule 2. Every call says on whose behalf it is made: its execution's tenant, and nothing that
+        a document could say. Credentials, workflows, answers and gates go by that.
 """
 
 from __future__ import annotations
@@ -28,14 +28,8 @@ def secrets_of(tenant: str, secrets: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def owned(call: Call, tenant: str) -> Call:
-    """Return a call that says on whose behalf it is made, where that matters."""
-    if tenant == call.tenant:
-        return call
-    if call.credential is None and call.kind != "workflow" and not _is_once(call):
-        return call
-    return replace(call, tenant=tenant)
+    """Return a call that says on whose behalf it is made.
 
-
-def _is_once(call: Call) -> bool:
-    asked = call.policies
-    return asked is not None and asked.policies is not None and bool(asked.policies.once)
+    A copy only for other tenants than the default one, which calls are of to begin with.
+    """
+    return call if tenant == call.tenant else replace(call, tenant=tenant)

@@ -56,8 +56,7 @@ class StartCall:
         credential: The name of what it shows the other side; None: nothing. It is looked
             up where the call is made, and never stands in `request`.
         workflow: Which workflow's step it is; told with a `credential` only.
-        tenant: On whose behalf; the driver says, of calls that show a `credential`, run a
-            workflow or are made once under a key.
+        tenant: On whose behalf; the driver says.
     """
 
     kind: str

@@ -17,6 +17,7 @@ from plait.drivers.policies import PolicedCalls
 from plait.kernel import Kernel
 from plait.model.caller import DEFAULT_TENANT
 from plait.plan import Plan
+from plait.plan.origin import without_trust
 from plait.testing.upstream import Upstream
 
 
@@ -32,11 +33,24 @@ class Bench:
         self._driver = driver
         self._count = 0
 
-    async def run(self, text: str, *, tenant: str = DEFAULT_TENANT, **given: Any) -> Result:
-        """Run a document once, in express mode."""
+    async def run(
+        self,
+        text: str,
+        *,
+        tenant: str = DEFAULT_TENANT,
+        over_the_api: bool = False,
+        **given: Any,
+    ) -> Result:
+        """Run a document once, in express mode.
+
+        Args:
+            over_the_api: Whether it came that way; else it is the operator's own file.
+        """
         self._count += 1
         start = Start(f"e{self._count}of{id(self)}", given, tenant=tenant)
-        return await self._driver.run(Kernel(plan_of(text)), start)
+        plan = plan_of(text)
+        plan = without_trust(plan) if over_the_api else plan
+        return await self._driver.run(Kernel(plan), start)
 
     def told(self, policy: str, name: str = "http://service:80") -> dict[str, Any]:
         """Return what a policy tells of itself."""

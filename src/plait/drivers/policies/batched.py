@@ -1,8 +1,8 @@
 """Batched calls: many single lookups become one bulk call, its results dealt out again.
 
 Rule 1. A step is answered as if it had asked alone: of the results it is given its own.
-Rule 2. Only calls that are equal but for what they look up go together: the same
-        credentials, the same upstream.
+Rule 2. Only calls that are equal but for what they look up go together: of one tenant, with
+        the same credentials, to the same upstream.
 
 Not here: when a batch goes (plait.resilience.batch).
 """
@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, Final
 
 from plait.drivers.outcome import Start
-from plait.drivers.policies.cached import shown_by
+from plait.drivers.policies.cached import made_for
 from plait.drivers.policies.tasks import CallFailed, TaskCall, made
 from plait.model.errors import Advice
 from plait.model.failure import Failure
@@ -148,7 +148,7 @@ def _group_of(call: Call, policy: BatchPolicy) -> bytes:
         policy.by,
         [policy.size_max, policy.delay_ms],
         [*call.headers_wanted],
-        *shown_by(call),
+        made_for(call),
     ]
     return hashlib.sha256(canonical_bytes(named)).digest()
 

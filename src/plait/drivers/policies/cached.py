@@ -4,6 +4,8 @@ Rule 1. An answer that is fresh and in this process is given at once, without a 
 Rule 2. Of the calls for one key one is under way in this process; the others wait for it,
         each no longer than its own time.
 Rule 3. What is kept is what the upstream said: a reply, never a failure.
+Rule 4. No key that a document writes, and no name, reaches what another tenant was
+        answered, or what was answered to the operator's own words.
 
 Not here: keeping and finding answers (plait.resilience.cache).
 """
@@ -98,15 +100,17 @@ def key_of(call: Call, asked: CallPolicies, policy: CachePolicy) -> str | None:
         return None
     what: Any = call.request if own is None else [policy.scope, own]
     named: list[JsonValue] = [call.kind, own is None, what, user, [*call.headers_wanted]]
-    named += shown_by(call)
+    named += made_for(call)
     return hashlib.sha256(canonical_bytes(named)).hexdigest()
 
 
-def shown_by(call: Call) -> list[JsonValue]:
-    """Return what tells apart calls that are alike but for what they show: the name of a
-    credential, and whose it is.
+def made_for(call: Call) -> list[JsonValue]:
+    """Return what tells apart calls whose requests are alike: on whose behalf they are
+    made, whether on the operator's word (the host may be private then), what they show.
+
+    What one of them is answered is nobody's who differs in any of it.
     """
-    return [] if call.credential is None else [call.tenant, call.credential]
+    return [call.tenant, call.host_is_literal, call.credential]
 
 
 class CachedCall(TaskCall):

@@ -7,8 +7,9 @@ Rule 2. A call that failed, or whose caller left, is no answer: the claim is giv
         failed with it; where its caller left, the first of them calls.
 Rule 3. A claim is its execution's and step's: who comes back after a crash takes its own
         claim again. That of another process that died expires by itself.
-Rule 4. A key stands for one request of one tenant and one step. Headers are no part of a
-        request: tokens change.
+Rule 4. A key stands for one request of one tenant and one step, and of one trust: what the
+        operator's own words were answered is not replayed to a document of an API. Headers
+        are no part of a request: tokens change.
 Rule 5. While the store does not answer nothing is called: nobody could tell what was.
 
 Not here: keeping claims and replies (plait.resilience.idempotency).
@@ -143,7 +144,8 @@ class _OnceCall(TaskCall):
         self._to.running.add(task)
         call = self.call
         said = {key: value for key, value in call.request.items() if key != "headers"}
-        self._key = _hash(call.tenant, self._policy.scope, call.idempotency_key)
+        whose = call.tenant, call.host_is_literal
+        self._key = _hash(*whose, self._policy.scope, call.idempotency_key)
         self._request = _hash(call.kind, said)
         try:
             place = self._key + self._request
