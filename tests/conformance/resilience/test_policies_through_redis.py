@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
+
 from plait.model.json import JsonValue
 from plait.testing.upstream import Peer, Request, Upstream
 from plait.testing.upstream_scripts import after, in_turn, reply
@@ -81,6 +83,45 @@ async def test_one_limit_for_all_processes(
         assert code_of(await other.run(step(limit), user="bob")) is None
         keys = b" ".join(await client.keys("*"))
         assert b"ann" not in keys
+
+
+@pytest.mark.parametrize(
+    ("policy", "refused"),
+    [
+        (f"{BREAKER[:-1]}, name: api}}", "resilience.circuit_open"),
+        (
+            "rate_limit: {name: api, limit: 2, per: 1h, queue_timeout: 0s}",
+            "resilience.rate_limited",
+        ),
+    ],
+)
+async def test_tenants_share_no_gate_through_redis(
+    client: Any, shared_redis: PrivateServer, policy: str, refused: str
+) -> None:
+    async with Upstream(DOWN) as service, two(shared_redis, service) as (one, other):
+        for count in (1, 2):
+            result = await one.run(step(policy), tenant="acme")
+            assert code_of(result) == "connector.http.503"
+            if "breaker" in policy:
+                await until_failed(client, count)
+        assert code_of(await other.run(step(policy), tenant="acme")) == refused
+        assert code_of(await other.run(step(policy), tenant="beta")) == "connector.http.503"
+        assert code_of(await one.run(step(policy))) == "connector.http.503"
+        assert b"acme" not in b" ".join(await client.keys("*"))
+
+
+async def test_tenants_share_no_answer_through_redis(
+    client: Any, shared_redis: PrivateServer
+) -> None:
+    text = step("cache: {ttl: 1h, name: rates, key: \"${'k'}\"}")
+    script = in_turn(*(reply(json={"n": n}) for n in range(3)))
+    async with Upstream(script) as service, two(shared_redis, service) as (one, other):
+        found = []
+        for tenant in ("acme", "beta", "default"):
+            for process in (one, other):
+                output: Any = (await process.run(text, tenant=tenant)).output
+                found.append(output["get"]["n"])
+        assert found == [0, 0, 1, 1, 2, 2]
 
 
 async def test_who_waits_for_a_shared_limit_is_told_in_the_timeline(

@@ -354,11 +354,11 @@ steps:
 def test_a_gate_in_use_is_not_dropped_for_another_and_an_idle_one_is() -> None:
     shared = Shared(gates_max=1)
     asked = CallPolicies(Policies(bulkhead=BulkheadPolicy(1)), {}, None, None)
-    ((gate, given),) = shared.gates("http://a:80", asked)
+    ((gate, given),) = shared.gates("http://a:80", "default", asked)
     token = gate.try_enter(given)
     with pytest.raises(RateLimited, match="in use already"):
-        shared.gates("http://b:80", asked)
+        shared.gates("http://b:80", "default", asked)
     gate.leave(token, None)
-    shared.gates("http://b:80", asked)
+    shared.gates("http://b:80", "default", asked)
     snapshot: Any = shared.snapshot()
     assert list(snapshot["bulkhead"]) == ["http://b:80"]

@@ -36,7 +36,6 @@ from plait.drivers.policies.verdicts import (
     speaks_against,
     unpaid,
 )
-from plait.kernel import CallPolicies
 from plait.kernel.backoff import is_retryable
 from plait.model.errors import Advice
 from plait.model.failure import Failure
@@ -121,7 +120,8 @@ class PolicedCalls:
         given = asked.policies.hedge if asked.policies is not None else None
         if given is None:
             return self._one(upstream, call, done, False)
-        hedge, budget = self.shared.hedge(upstream, given), self._budget(upstream, asked)
+        hedge = self.shared.hedge(upstream, call.tenant, given)
+        budget = self._budget(upstream, call)
         # A hedge is one call more for an upstream that may be down: as a retry is.
         pay = budget.try_retry if budget is not None else _freely
         hedged = HedgedCall(call, done, partial(self._one, upstream), hedge, pay)
@@ -131,19 +131,22 @@ class PolicedCalls:
     def _one(self, upstream: str, call: Call, done: Done, is_hedge: bool) -> CallHandle:
         asked = call.policies
         assert asked is not None
-        budget = None if is_hedge else self._budget(upstream, asked)
+        budget = None if is_hedge else self._budget(upstream, call)
         attempt = _Attempt(self._calls, call, done, budget, self._in_line)
         try:
-            attempt.begin(upstream, self.shared.gates(upstream, asked))
+            gates = self.shared.gates(upstream, call.tenant, asked)
+            attempt.begin(upstream, gates)
         except ResilienceError as error:  # there is no room for the upstream's gates
             done(refused(error))
         return attempt
 
-    def _budget(self, upstream: str, asked: CallPolicies) -> RetryBudget | None:
+    def _budget(self, upstream: str, call: Call) -> RetryBudget | None:
+        asked = call.policies
+        assert asked is not None
         given = asked.retry.budget if asked.retry is not None else None
         if asked.is_again and asked.retry is None:
             given = _DEFAULT_BUDGET
-        return None if given is None else self.shared.budget(upstream, given)
+        return None if given is None else self.shared.budget(upstream, call.tenant, given)
 
     def snapshot(self) -> JsonObject:
         """Return what the policies hold now and did so far, for metrics."""

@@ -4,7 +4,8 @@ Rule 1. While Redis does not answer calls go through, and nothing is cached: an 
         Redis is none of the upstream's. Calls that are to be made once are refused: nobody
         could tell whether they were. After a question without an answer nobody asks for
         a second, so that calls do not wait for it one by one.
-Rule 2. What is kept there holds no secret, and no name of a key: keys are hashed.
+Rule 2. What is kept there holds no secret, and no name of a key: keys are hashed, tenants
+        with them.
 Rule 3. Bulkheads are each process's own: they bound what it holds itself.
 """
 
@@ -32,7 +33,7 @@ from plait.drivers.policies.gates import (
 )
 from plait.drivers.policies.once import Onces
 from plait.drivers.policies.resting import REST_S, ReplyCodec, RestingStore
-from plait.drivers.policies.shared import Kinds, said_of
+from plait.drivers.policies.shared import Kinds, Whose, said_of
 from plait.model.json import JsonObject
 from plait.plan import BreakerPolicy, RateLimitPolicy
 from plait.resilience import RateLimited
@@ -82,13 +83,13 @@ class SharedThroughRedis:
         self.answers = Answers(RestingStore(store))
         self.onces = Onces(RedisIdempotencyStore(self._client), secrets)
 
-    def _breaker_gate(self, name: str, _: str, given: BreakerPolicy) -> _BreakerGate:
-        gate = _BreakerGate(self._client, name, given, self._settling)
+    def _breaker_gate(self, name: str, whose: Whose, given: BreakerPolicy) -> _BreakerGate:
+        gate = _BreakerGate(self._client, name, whose, given, self._settling)
         self._asking.add(gate.breaker)
         return gate
 
-    def _limit_gate(self, name: str, key: str, given: RateLimitPolicy) -> _LimitGate:
-        gate = _LimitGate(self._client, name, key, given)
+    def _limit_gate(self, name: str, whose: Whose, given: RateLimitPolicy) -> _LimitGate:
+        gate = _LimitGate(self._client, name, whose, given)
         self._asking.add(gate.limiter)
         return gate
 
@@ -117,6 +118,7 @@ class _BreakerGate:
         self,
         client: Redis,
         name: str,
+        whose: Whose,
         given: BreakerPolicy,
         settling: set[asyncio.Task[None]],
     ) -> None:
@@ -124,7 +126,7 @@ class _BreakerGate:
             client,
             breaker_settings(given),
             name=name,
-            prefix=f"plait:breaker:{_hash(said_of(given))}:",
+            prefix=f"plait:breaker:{_hash((*whose, *said_of(given)))}:",
         )
         self._on = given.on
         self._settling = settling
@@ -184,10 +186,12 @@ class _LimitGate:
 
     __slots__ = ("_admitted", "_refused", "limiter")
 
-    def __init__(self, client: Redis, name: str, key: str, given: RateLimitPolicy) -> None:
+    def __init__(
+        self, client: Redis, name: str, whose: Whose, given: RateLimitPolicy
+    ) -> None:
         self.limiter = redis_rate_limiter(
             client,
-            f"{name}:{_hash((key, *said_of(given)))}",
+            f"{name}:{_hash((*whose, *said_of(given)))}",
             given.strategy,
             limit=given.limit,
             period_s=given.period_ms / 1000,

@@ -1,7 +1,7 @@
 """What is shared: one gate per upstream (or name, or key), and one retry budget.
 
-Rule 1. Gates are shared by all workflows of the process that say the same of one upstream;
-        what is said otherwise is another gate.
+Rule 1. Gates are shared by all workflows of a tenant that say the same of one upstream;
+        what is said otherwise is another gate. No tenant uses up what is another's.
 Rule 2. Their number is bounded. A gate that is in use is never dropped for another: who
         comes with more upstreams or keys than there is room for is refused.
 """
@@ -9,7 +9,7 @@ Rule 2. Their number is bounded. A gate that is in use is never dropped for anot
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, TypeAlias
 
@@ -31,6 +31,7 @@ from plait.plan import (
     RateLimitPolicy,
 )
 from plait.plan import RetryBudget as BudgetPolicy
+from plait.resilience import BreakerState as State
 from plait.resilience import Hedge, RateLimited, RetryBudget
 
 # A gate takes 1 to 2 KB, so all of them 20 MB.
@@ -38,21 +39,31 @@ GATES_MAX: Final = 10_000
 # Looked at for each new gate, the longest unused first: so the idle go faster than new ones
 # come, and a few busy ones do not hide them.
 _LOOKED_AT: Final = 8
+# Of several breakers under one name an open one is told: alerts are about that.
+_BY_CONCERN: Final[Sequence[JsonValue]] = [
+    *(State.CLOSED.value, State.HALF_OPEN.value, State.OPEN.value, State.ISOLATED.value)
+]
 # Each keeps the times of 500 calls, 4 KB.
 _HEDGES_MAX: Final = 1_000
 
 Around: TypeAlias = tuple[Gate, Given]
-# Policy, name, key, and what is said of it.
+# A tenant, and a key.
+Whose: TypeAlias = tuple[str, str]
+# Policy, name, whose, and what is said of it.
 _Id: TypeAlias = tuple[Any, ...]
 
 
 @record
 class Kinds:
-    """What makes the gates: of an upstream (or name), a key, and what is said of them."""
+    """What makes the gates: of an upstream (or name), whose, and what is said of them.
 
-    circuit_breaker: Callable[[str, str, BreakerPolicy], Gate]
-    rate_limit: Callable[[str, str, RateLimitPolicy], Gate]
-    bulkhead: Callable[[str, str, BulkheadPolicy], Gate]
+    Whose is the tenant and the key: what a gate has in common between processes, it has
+    under those too.
+    """
+
+    circuit_breaker: Callable[[str, Whose, BreakerPolicy], Gate]
+    rate_limit: Callable[[str, Whose, RateLimitPolicy], Gate]
+    bulkhead: Callable[[str, Whose, BulkheadPolicy], Gate]
 
 
 LOCAL: Final = Kinds(
@@ -74,12 +85,16 @@ class Shared:
         self._gates_max = gates_max
         self._kinds = kinds
         self._gates: OrderedDict[_Id, Gate] = OrderedDict()
-        self._hedges: OrderedDict[tuple[str, HedgePolicy], Hedge] = OrderedDict()
-        self._known: dict[tuple[int, str], tuple[Policies, tuple[Around, ...]]] = {}
-        self._budgets: OrderedDict[tuple[str, BudgetPolicy], RetryBudget] = OrderedDict()
+        self._hedges: OrderedDict[tuple[str, str, HedgePolicy], Hedge] = OrderedDict()
+        self._known: dict[tuple[int, str, str], tuple[Policies, tuple[Around, ...]]] = {}
+        self._budgets: OrderedDict[tuple[str, str, BudgetPolicy], RetryBudget]
+        self._budgets = OrderedDict()
 
-    def gates(self, upstream: str, asked: CallPolicies) -> Iterable[Around]:
+    def gates(self, upstream: str, tenant: str, asked: CallPolicies) -> Iterable[Around]:
         """Return the gates around a call, outermost first, with what its step says of each.
+
+        Args:
+            tenant: On whose behalf it is made.
 
         To go through them may raise RateLimited: there is no room for another gate.
         """
@@ -87,20 +102,20 @@ class Shared:
         if policies is None:
             return ()
         if asked.keys:
-            return self._around(upstream, policies, asked.keys)
+            return self._around(upstream, tenant, policies, asked.keys)
         # Looking for each of them takes 5 µs: what is said of it is hashed. A plan's
         # policies are the same object in all its calls, and are held here beside their id.
-        at = id(policies), upstream
+        at = id(policies), upstream, tenant
         known = self._known.get(at)
         if known is None:
-            around = tuple(self._around(upstream, policies, {}))
+            around = tuple(self._around(upstream, tenant, policies, {}))
             if len(self._known) >= self._gates_max:
                 self._known.clear()
             known = self._known[at] = policies, around
         return known[1]
 
     def _around(
-        self, upstream: str, policies: Policies, keys: Mapping[str, str]
+        self, upstream: str, tenant: str, policies: Policies, keys: Mapping[str, str]
     ) -> Iterator[Around]:
         breaker, limit, bulkhead = (
             policies.circuit_breaker,
@@ -113,34 +128,38 @@ class Shared:
             ("bulkhead", bulkhead),
         ):
             if given is not None:
-                key = keys.get(policy, "")
-                yield self._gate(policy, given.name or upstream, key, given), given
+                whose = tenant, keys.get(policy, "")
+                yield self._gate(policy, given.name or upstream, whose, given), given
 
-    def budget(self, upstream: str, given: BudgetPolicy) -> RetryBudget:
-        """Return what pays for the retries of an upstream."""
-        budget = self._budgets.get((upstream, given))
+    def budget(self, upstream: str, tenant: str, given: BudgetPolicy) -> RetryBudget:
+        """Return what pays for a tenant's retries of an upstream."""
+        at = upstream, tenant, given
+        budget = self._budgets.get(at)
         if budget is not None:
-            self._budgets.move_to_end((upstream, given))
+            self._budgets.move_to_end(at)
             return budget
         while len(self._budgets) >= self._gates_max:
             self._budgets.popitem(last=False)
-        made = self._budgets[upstream, given] = RetryBudget(
+        made = self._budgets[at] = RetryBudget(
             ratio=given.ratio,
             min_retries=given.retries_min,
             window_s=given.window_ms / 1000,
         )
         return made
 
-    def hedge(self, upstream: str, given: HedgePolicy) -> Hedge:
-        """Return what knows how fast an upstream is, and counts the hedges of its calls."""
-        hedge = self._hedges.get((upstream, given))
+    def hedge(self, upstream: str, tenant: str, given: HedgePolicy) -> Hedge:
+        """Return what knows how fast an upstream is, and counts the hedges of a tenant's
+        calls.
+        """
+        at = upstream, tenant, given
+        hedge = self._hedges.get(at)
         if hedge is not None:
-            self._hedges.move_to_end((upstream, given))
+            self._hedges.move_to_end(at)
             return hedge
         while len(self._hedges) >= _HEDGES_MAX:
             self._hedges.popitem(last=False)
         after_ms = given.after_ms
-        made = self._hedges[upstream, given] = Hedge(
+        made = self._hedges[at] = Hedge(
             None if after_ms is None else after_ms / 1000,
             quantile=given.quantile,
             max_hedges=given.hedges_max,
@@ -152,13 +171,12 @@ class Shared:
     def snapshot(self) -> JsonObject:
         """Return what all policies hold and did, by policy and name.
 
-        Those of several keys, or of several settings, are added up; `count` says of how
-        many.
+        Those of several tenants, keys or settings are added up; `count` says of how many.
         """
         told: dict[str, dict[str, JsonObject]] = {}
         for (policy, name, *_), gate in self._gates.items():
             _add(told.setdefault(policy, {}), name, gate.snapshot())
-        for (name, _), budget in self._budgets.items():
+        for (name, *_), budget in self._budgets.items():
             now = budget.snapshot()
             counts: JsonObject = {
                 "requests": now.requests,
@@ -166,7 +184,7 @@ class Shared:
                 "refused": now.refused,
             }
             _add(told.setdefault("retry_budget", {}), name, counts)
-        for (name, _), hedge in self._hedges.items():
+        for (name, *_), hedge in self._hedges.items():
             so_far = hedge.snapshot()
             made: JsonObject = {
                 "hedged": so_far.hedges,
@@ -177,8 +195,8 @@ class Shared:
         whole: dict[str, JsonValue] = {kind: {**named} for kind, named in told.items()}
         return whole
 
-    def _gate(self, policy: str, name: str, key: str, given: Given) -> Gate:
-        gate_id = (policy, name, key, *said_of(given))
+    def _gate(self, policy: str, name: str, whose: Whose, given: Given) -> Gate:
+        gate_id = (policy, name, whose, *said_of(given))
         gate = self._gates.get(gate_id)
         if gate is not None:
             self._gates.move_to_end(gate_id)
@@ -187,7 +205,7 @@ class Shared:
         if len(self._gates) >= self._gates_max:
             text = f"{self._gates_max} upstreams and keys are in use already"
             raise RateLimited(text, name=name)
-        made: Gate = getattr(self._kinds, policy)(name, key, given)
+        made: Gate = getattr(self._kinds, policy)(name, whose, given)
         self._gates[gate_id] = made
         return made
 
@@ -222,5 +240,5 @@ def _add(named: dict[str, JsonObject], name: str, found: JsonObject) -> None:
         before = known[key]
         if isinstance(value, int) and isinstance(before, int):
             known[key] = before + value
-        elif value != before:
-            known[key] = "several"
+        else:
+            known[key] = max(before, value, key=_BY_CONCERN.index)
