@@ -42,3 +42,14 @@ async def test_commands_are_recorded_and_the_log_is_verified_and_exported(
     assert "audit.broken: entry 2" in broken.err
     other = await plait("audit", "verify", f"--head=4:{'0' * 64}", cwd=tmp_path)
     assert other.code == 1
+
+
+async def test_names_that_look_like_markup_are_listed_as_they_are(tmp_path: Path) -> None:
+    names = ("[/x]", "[bold]admin[/bold]", ":smile:")
+    for name in names:
+        made = await plait("keys", "create", name, "--role=viewer", cwd=tmp_path)
+        assert made.code == 0, made.err
+    for group in ("keys", "audit"):
+        listed = await plait(group, "list", cwd=tmp_path)
+        assert listed.code == 0, listed.err
+        assert [name for name in names if name not in listed.out] == []

@@ -22,7 +22,15 @@ from plait.assembly import agents, compose
 from plait.assembly.documents import document_files
 from plait.assembly.sources import Configured
 from plait.cli.options import ConfigOption, ResolveOption, configured, connectors
-from plait.cli.output import EXIT_FAILED, check_texts, json_text, say, stop, write
+from plait.cli.output import (
+    EXIT_FAILED,
+    check_texts,
+    json_text,
+    say,
+    stop,
+    write,
+    write_document,
+)
 from plait.model.errors import PlaitError
 
 
@@ -123,7 +131,7 @@ def _deliver(made: Made, output: Path | None, *, as_json: bool) -> None:
     elif output is None and made.difference is not None:
         write(str(made.difference["text"]))
     elif output is None:
-        write(made.text)
+        write_document(made.text)
     if output is not None:
         try:
             output.write_text(made.text, "utf-8")

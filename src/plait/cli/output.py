@@ -9,9 +9,16 @@ from typing import Any, Final, NoReturn
 import orjson
 import typer
 
-from plait.cli.streams import EXIT_FAILED, is_terminal, say, write
+from plait.cli.streams import (
+    EXIT_FAILED,
+    is_terminal,
+    say,
+    write,
+    write_document,
+)
 from plait.model.failure import Failure
 from plait.model.json import JsonObject, JsonValue
+from plait.model.visible import visible_json
 
 __all__ = [
     "EXIT_FAILED",
@@ -23,6 +30,7 @@ __all__ = [
     "say",
     "stop",
     "write",
+    "write_document",
     "write_json",
 ]
 
@@ -53,12 +61,13 @@ def check_texts(given: Mapping[str, str | None]) -> None:
 
 
 def json_text(value: Any, *, is_pretty: bool) -> str:
-    """Return `value` as JSON: on one line, or indented by two spaces.
+    """Return `value` as JSON without control characters: on one line, or indented.
 
     Raises:
         TypeError: it is nested deeper than 254 levels, or nothing that JSON can hold.
     """
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2 if is_pretty else None).decode()
+    text = orjson.dumps(value, option=orjson.OPT_INDENT_2 if is_pretty else None)
+    return visible_json(text.decode())
 
 
 def write_json(value: Any) -> None:

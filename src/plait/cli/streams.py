@@ -7,6 +7,8 @@ Rule 2. What is said beside the output, on standard error, is said if it can be:
         disk under a log changes neither the output nor the exit code.
 Rule 3. A stream that failed is pointed at nothing, or the interpreter would try to write
         its buffer again on leaving, complain, and end with code 120.
+Rule 4. What others wrote commands no terminal: names, errors and inputs are shown with
+        their control characters as codes. Only whole documents go out as they are.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from io import TextIOWrapper
 from typing import Any, Final, NoReturn, TextIO
 
 import typer
+
+from plait.model.visible import visible
 
 EXIT_FAILED: Final = 1
 
@@ -35,7 +39,7 @@ def prepare() -> None:
 def say(line: str) -> None:
     """Write a line to standard error, if that can be."""
     try:
-        typer.echo(line, err=True)
+        typer.echo(visible(line), err=True)
     except OSError:
         _give_up(sys.stderr)
 
@@ -45,6 +49,16 @@ def write(text: str) -> None:
 
     Ends with EXIT_FAILED when it cannot be written.
     """
+    write_document(visible(text))
+
+
+def write_document(text: str) -> None:
+    """Write a document as it is, or, where a terminal shows it, as `write` does.
+
+    Ends with EXIT_FAILED when it cannot be written.
+    """
+    if is_terminal(sys.stdout):
+        text = visible(text)
     if not text:
         return
     if sys.stdout is None:
@@ -58,7 +72,7 @@ def write(text: str) -> None:
 def write_if_heard(line: str) -> None:
     """Write a line to standard output; that nobody can hear it matters to nobody."""
     try:
-        typer.echo(line)
+        typer.echo(visible(line))
     except OSError:
         _give_up(sys.stdout)
 

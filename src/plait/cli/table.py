@@ -9,9 +9,10 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from plait.cli.output import is_terminal
+from plait.cli.streams import is_terminal
 from plait.kernel.views import moment_text
 from plait.model.duration import format_ms
+from plait.model.visible import visible_line
 from plait.ports.journal import QUEUED, Summary
 
 # Where no terminal says how wide it is: wide enough that no line is folded.
@@ -24,10 +25,10 @@ def print_rows(names: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     for name in names:
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(visible_line, row))
     width = None if is_terminal(sys.stdout) else TABLE_CELLS
-    # No markup: what people have named `[a]` is written so.
-    Console(highlight=False, markup=False, width=width).print(table)
+    # No markup: what people have named `[a]` or `:a:` is written so.
+    Console(highlight=False, markup=False, emoji=False, width=width).print(table)
 
 
 def print_executions(rows: Iterable[Summary]) -> None:

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from plait.model.duration import format_ms
+from plait.model.visible import visible_line
 
 Line: TypeAlias = "dict[str, Any]"
 
@@ -49,7 +50,7 @@ def print_timeline(lines: Sequence[Line], *, title: str) -> None:
         lines: As `plait.drivers.inline.Trace.as_json` gives them.
     """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print(Text(title, style="bold"))
+    console.print(Text(visible_line(title), style="bold"))
     for text in timeline(lines, console.width):
         console.print(text)
 
@@ -58,15 +59,16 @@ def timeline(lines: Sequence[Line], width: int) -> list[Text]:
     """Return a text per step, for a terminal of `width` cells."""
     shown = lines[:_STEPS_SHOWN_MAX]
     total_ms = max((line["ended_ms"] for line in lines), default=0.0)
-    name_cells = min(max((len(line["step"]) for line in shown), default=0), _NAME_CELLS_MAX)
-    notes = [_note(line) for line in shown]
+    names = [visible_line(line["step"]) for line in shown]
+    name_cells = min(max(map(len, names), default=0), _NAME_CELLS_MAX)
+    notes = [visible_line(_note(line)) for line in shown]
     note_cells = max(map(len, notes), default=0)
     room = width - name_cells - note_cells - len("  1234567 – 1234567 ms   ") - 4
     bar_cells = max(_BAR_CELLS_MIN, min(room, _BAR_CELLS_MAX))
     texts = []
-    for line, note in zip(shown, notes, strict=True):
+    for line, name, note in zip(shown, names, notes, strict=True):
         colour = _COLOURS.get(line["status"], "white")
-        text = Text(f"  {_cut(line['step'], name_cells):{name_cells}}  ", no_wrap=True)
+        text = Text(f"  {_cut(name, name_cells):{name_cells}}  ", no_wrap=True)
         text.append(f"{_bar(line, total_ms, bar_cells):{bar_cells}}", style=colour)
         text.append(f" {line['started_ms']:>7.0f} – {line['ended_ms']:.0f} ms".ljust(22))
         texts.append(text.append(note, style=colour))

@@ -15,7 +15,7 @@ from plait.cli.durable import Bench, hand_of
 from plait.cli.filters import Filters
 from plait.cli.groups import spread
 from plait.cli.options import ConfigOption, configured, connectors
-from plait.cli.output import EXIT_FAILED, say, stop, write
+from plait.cli.output import EXIT_FAILED, say, stop, write_document
 from plait.cli.stores import StoreOption, found, with_store
 from plait.drivers.journal import Store, verify
 from plait.model.errors import PlaitError
@@ -84,7 +84,7 @@ async def _is_written(opened: Store, execution_id: str) -> bool:
     except PlaitError as error:
         say(f"{execution_id}  {error.code}: {error}")
         return False
-    write(line.decode())
+    write_document(line.decode())
     return True
 
 

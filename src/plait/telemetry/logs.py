@@ -20,9 +20,12 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property, partial
+from io import StringIO
 from typing import Any, Final, TextIO
 
 import orjson
+
+from plait.model.visible import visible, visible_json
 
 # What records may carry beside their text (`extra=`), by the names that lines give it.
 FIELDS: Final = (
@@ -124,13 +127,11 @@ def _formatter(*, is_json: bool, stream: TextIO) -> logging.Formatter:
     if is_json:
         last += [structlog.processors.format_exc_info, _ordered, _as_json]
     else:
-        last.append(
-            structlog.dev.ConsoleRenderer(
-                colors=stream.isatty(),
-                pad_event_to=0,
-                exception_formatter=structlog.dev.plain_traceback,
-            )
+        told = partial(_traceback, structlog.dev.plain_traceback)
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=stream.isatty(), pad_event_to=0, exception_formatter=told
         )
+        last += [_visible, renderer]
     made = stdlib.ProcessorFormatter(foreign_pre_chain=gathered, processors=last)
     assert isinstance(made, logging.Formatter)
     return made
@@ -144,6 +145,20 @@ def _at(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
     return event
 
 
+def _visible(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Show what others wrote without what would command a terminal."""
+    return {
+        name: visible(value) if isinstance(value, str) else value
+        for name, value in event.items()
+    }
+
+
+def _traceback(tell: Callable[[TextIO, Any], None], stream: TextIO, raised: Any) -> None:
+    own = StringIO()
+    tell(own, raised)
+    stream.write(visible(own.getvalue()))
+
+
 def _ordered(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
     """Put first what people read first."""
     message = event.pop("event", "")
@@ -153,6 +168,6 @@ def _ordered(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
 
 def _as_json(_: Any, __: str, event: dict[str, Any]) -> str:
     try:
-        return orjson.dumps(event, default=str).decode()
+        return visible_json(orjson.dumps(event, default=str).decode())
     except TypeError:  # half a surrogate pair, out of somebody's text
         return json.dumps(event, default=str)

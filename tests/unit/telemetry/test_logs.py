@@ -105,3 +105,17 @@ def test_a_line_that_cannot_be_written_harms_nobody(
 def test_half_a_letter_makes_a_line_all_the_same(stream: io.StringIO) -> None:
     lines(stream).error("odd: %s", "\ud83d")
     assert only(stream)["message"].startswith("odd: ")
+
+
+@pytest.mark.parametrize("is_json", [True, False])
+def test_what_others_wrote_commands_no_terminal(
+    stream: io.StringIO, *, is_json: bool
+) -> None:
+    logger = lines(stream, is_json=is_json)
+    try:
+        raise ValueError("\x1b[2Jraised\x9b")
+    except ValueError:
+        logger.exception("\x1b[2Jtold \u202e", extra={"workflow": "\x1b[2Jnamed"})
+    assert stream.getvalue().replace("\n", "").isprintable()
+    for word in ("told", "named", "raised"):
+        assert f"1b[2J{word}" in stream.getvalue()
