@@ -185,18 +185,14 @@ def _look(text: str, scope: Scope, kind: str) -> _Named | None:
     wanted = {singular(word) for word in _plain(text) if word not in _FILLERS}
     if not wanted:
         return None
-    best: tuple[int, int, Found] | None = None
-    for place, one in enumerate(scope.values()):
-        has = set(one.words)
+
+    def is_meant(one: Found) -> bool:
         own = set(key_words(one.expression.rpartition(".")[2]))
-        if not wanted <= has or not (own & wanted or one.expression.endswith("response")):
-            continue
-        if not _suits(one, kind):
-            continue
-        rank = len(has - wanted), place, one
-        if best is None or rank[:2] < best[:2]:
-            best = rank
-    return None if best is None else _Named(best[2].expression, type_of(best[2].schema))
+        is_whole = one.expression.endswith("response")
+        return (is_whole or not own.isdisjoint(wanted)) and _suits(one, kind)
+
+    found = scope.nearest(wanted, is_meant)
+    return None if found is None else _Named(found.expression, type_of(found.schema))
 
 
 def _suits(found: Found, kind: str) -> bool:

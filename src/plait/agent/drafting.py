@@ -21,7 +21,16 @@ from plait.agent.openapi import Operation, Parameter
 from plait.agent.reading import AND, FAILS, MARK, Reader, unmarked
 from plait.agent.requests import is_spoken_of, literal, literal_text, request_of
 from plait.agent.schemas import Leaf, leaves, type_of
-from plait.agent.scope import Inputs, Made, Scope, array_of, bind, bind_optional, key_words
+from plait.agent.scope import (
+    Inputs,
+    Made,
+    Scope,
+    array_of,
+    as_template,
+    bind,
+    bind_optional,
+    key_words,
+)
 from plait.agent.wishes import (
     Answer,
     Approval,
@@ -570,15 +579,10 @@ class _Drafter:
         wanted = {singular(word) for word in nouns(text)}
         if not wanted:
             return
-        best: tuple[int, int, str] | None = None
-        for place, one in enumerate(scope.values()):
-            has = set(one.words)
-            if wanted <= has and not one.expression.startswith("item"):
-                rank = len(has - wanted), place, one.expression
-                best = rank if best is None or rank[:2] < best[:2] else best
+        found = scope.nearest(wanted, lambda one: not one.expression.startswith("item"))
         name = identifier([word for word in pieces(text) if singular(word) in wanted])
-        if best is not None:
-            made[name] = f"${{{best[2]}}}"
+        if found is not None:
+            made[name] = as_template(found.expression)
             return
         said = unmarked(text, self.reading.literals)[:200]
         self.unresolved.append(f"Where does '{said}' of the answer come from?")

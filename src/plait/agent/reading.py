@@ -329,8 +329,7 @@ class Reader:
         found = _PARALLEL.search(text)
         if found is None:
             return None
-        rest = f"{text[: found.start()]} {text[found.end() :]}"
-        inner = self.parts(rest)
+        inner = self.parts(_without(text, found))
         return [Together(inner)] if len(inner) > 1 else inner
 
     def _if_behind(self, text: str) -> list[Part] | None:
@@ -459,21 +458,26 @@ def _taken_out(sentence: str, reading: Reading) -> str:
     if found is not None and not reading.name:
         plain = MARK.sub(lambda one: _literal(one, reading.literals), found[1])
         reading.name = identifier(pieces(plain), fallback="workflow").replace("_", "-")
-        sentence = (sentence[: found.start()] + sentence[found.end() :]).strip()
+        sentence = _without(sentence, found, "").strip()
     found = _ENDPOINT.search(sentence)
     if found is not None:
         reading.endpoint = found[1].upper(), found[2].rstrip(".:")
-        sentence = (sentence[: found.start()] + " " + sentence[found.end() :]).strip()
+        sentence = _without(sentence, found).strip()
     elif (found := _AS_ENDPOINT.search(sentence)) is not None:
         reading.endpoint = reading.endpoint or ("", "")
-        sentence = (sentence[: found.start()] + " " + sentence[found.end() :]).strip()
+        sentence = _without(sentence, found).strip()
     for _ in range(3):
         found = _TRIGGER.search(sentence)
         if found is None:
             break
         reading.triggers.append(unmarked(found[0].strip(" ,:"), reading.literals))
-        sentence = (sentence[: found.start()] + sentence[found.end() :]).strip(" ,:")
+        sentence = _without(sentence, found, "").strip(" ,:")
     return sentence
+
+
+def _without(text: str, found: re.Match[str], between: str = " ") -> str:
+    """Return a text with something else in place of what was found in it."""
+    return text[: found.start()] + between + text[found.end() :]
 
 
 def _cut_condition(text: str) -> tuple[str, str, str]:
@@ -496,11 +500,11 @@ def _wish(piece: str) -> Wish:
     found = _RETRY.search(text)
     if found is not None and (number := attempts_in(found[0])) is not None:
         attempts = number
-        text = f"{text[: found.start()]} {text[found.end() :]}"
+        text = _without(text, found)
     found = _TIMEOUT.search(text)
     if found is not None and (span := duration_in(found[0])):
         timeout = span
-        text = f"{text[: found.start()]} {text[found.end() :]}"
+        text = _without(text, found)
     return Wish(text.strip(" ,:"), attempts=attempts, timeout=timeout)
 
 

@@ -185,6 +185,12 @@ def _forget(value: Any, gone: str) -> None:
             _forget(inner, gone)
 
 
+def _step_of(fault: Fault) -> Any:
+    """Return the step that a fault stands in; empty: it stands in none."""
+    step = _step_at(fault.document, fault.path)
+    return _at(fault.document, step) if step else {}
+
+
 # -- repairs ---------------------------------------------------------------------------
 
 
@@ -194,8 +200,7 @@ def _none(_: Fault) -> str:
 
 def _rename_step(fault: Fault) -> str:
     """Give a step an id that it may have, and everybody who reads it the new one."""
-    step = _step_at(fault.document, fault.path)
-    value = _at(fault.document, step) if step else {}
+    value = _step_of(fault)
     old = value.get("id")
     if not isinstance(old, str):
         return ""
@@ -310,8 +315,7 @@ def _holder(document: JsonObject, path: Path) -> tuple[Any, str | int]:
 
 def _drop_waits(fault: Fault) -> str:
     """Break a circle, or a wait for nobody, at the `depends_on` of the step."""
-    step = _step_at(fault.document, fault.path)
-    value = _at(fault.document, step) if step else {}
+    value = _step_of(fault)
     return "waits for nobody" if value.pop("depends_on", None) is not None else ""
 
 

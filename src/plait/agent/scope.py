@@ -7,7 +7,8 @@ item of a loop, to what an earlier step answers, and else to the workflow's inpu
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -119,6 +120,20 @@ class Scope:
             yield from _within("item", self.item_noun, self.item)
         for one in reversed(self.made):
             yield from _within(one.value, one.resource, one.schema)
+
+    def nearest(
+        self, wanted: AbstractSet[str], accepts: Callable[[Found], bool]
+    ) -> Found | None:
+        """Return what has all `wanted` words in its name, and the fewest others.
+
+        Of several the first; None: there is nothing that has them and is accepted.
+        """
+        fitting = (one for one in self.values() if wanted <= set(one.words))
+        return min(
+            filter(accepts, fitting),
+            key=lambda one: len(set(one.words) - wanted),
+            default=None,
+        )
 
 
 def key_words(name: str) -> tuple[str, ...]:
@@ -311,11 +326,5 @@ def as_template(expression: str) -> JsonValue:
 def array_of(over: str, scope: Scope) -> tuple[str, JsonObject] | None:
     """Return the list that a loop runs over, and what its items are."""
     wanted = {singular(word) for word in nouns(over)} or {"item"}
-    best: tuple[int, int, str, JsonObject] | None = None
-    for place, one in enumerate(scope.values()):
-        has = set(one.words)
-        if type_of(one.schema) != "array" or not wanted <= has:
-            continue
-        rank = len(has - wanted), place, one.expression, items_of(one.schema)
-        best = rank if best is None or rank[:2] < best[:2] else best
-    return None if best is None else (best[2], best[3])
+    found = scope.nearest(wanted, lambda one: type_of(one.schema) == "array")
+    return None if found is None else (found.expression, items_of(found.schema))
