@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from plait.assembly.reference import is_duration
 from plait.assembly.settings import PREFIX
-from plait.assembly.sources import FILE_NAME, SECRET_PREFIX, VAULT_KEY, Configured
+from plait.assembly.sources import FILE_NAME, SECRET_PREFIX, VAULT_KEY, Configured, has_key
 from plait.assembly.standard_variables import standard_settings
 from plait.model.duration import format_ms
 from plait.model.json import JsonObject, JsonValue
@@ -199,7 +199,7 @@ class _Origins:
 
     def of(self, keys: _Keys) -> tuple[str, str]:
         """Return source and place."""
-        if _has(self._overrides, keys):
+        if has_key(self._overrides, keys):
             return COMMAND_LINE, ""
         variable = self._variable(keys)
         if variable is not None:
@@ -228,7 +228,7 @@ class _Origins:
             return one
         table = self._variables.get(f"{PREFIX}{keys[0]}".lower())
         told = None if table is None else self._environ[table]
-        return table if told and _has(json.loads(told), keys[1:]) else None
+        return table if told and has_key(json.loads(told), keys[1:]) else None
 
     def _line(self, keys: _Keys) -> int | None:
         for length in range(len(keys), 0, -1):
@@ -237,11 +237,3 @@ class _Origins:
         # A table that is given below, key by key.
         inner = (at for path, at in self._lines.items() if path[: len(keys)] == keys)
         return min(inner, default=None)
-
-
-def _has(given: Any, keys: _Keys) -> bool:
-    for key in keys:
-        if not isinstance(given, Mapping) or key not in given:
-            return False
-        given = given[key]
-    return True

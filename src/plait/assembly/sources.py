@@ -297,15 +297,21 @@ class _Origins:
             variable = PREFIX + "_".join(keys[:length]).upper()
             if variable in self._environ:
                 return f"environment: {variable}"
-        return self._file if _has(self._written, keys) else "command line"
+        return self._file if has_key(self._written, keys[:2]) else "command line"
 
 
-def _has(written: Mapping[str, Any], keys: list[str]) -> bool:
-    inner: Any = written
-    for key in keys[:2]:
-        if not isinstance(inner, Mapping) or key not in inner:
+def has_key(given: Any, keys: Iterable[str]) -> bool:
+    """Tell whether nested mappings have what these keys lead to, one inside the other.
+
+    >>> has_key({"store": {"url": ""}}, ["store", "url"])
+    True
+    >>> has_key({"store": 1}, ["store", "url"])
+    False
+    """
+    for key in keys:
+        if not isinstance(given, Mapping) or key not in given:
             return False
-        inner = inner[key]
+        given = given[key]
     return True
 
 

@@ -8,16 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
-from plait.assembly.connectors import brought_types
 from plait.assembly.origins import DEFAULT, Shown, all_settings
-from plait.assembly.sources import SettingsInvalid, read_settings
+from plait.assembly.sources import SettingsInvalid
 from plait.cli.options import (
     ConfigOption,
     EnvOption,
     JsonOption,
     ResolveOption,
-    connectors,
     overrides_of,
+    read_from,
 )
 from plait.cli.output import EXIT_INVALID, json_text, say, stop, write_json
 from plait.cli.stores import StoreOption
@@ -75,15 +74,8 @@ def show(
 
 
 def _all(config: Path | None, overrides: dict[str, Any], *, as_json: bool) -> list[Shown]:
-    folder = Path.cwd()
     try:
-        made = read_settings(
-            os.environ,
-            file=config,
-            folder=folder,
-            overrides=overrides,
-            connectors=lambda: brought_types(connectors()),
-        )
+        made = read_from(config, overrides)
     except SettingsInvalid as error:
         if not as_json:
             stop(*(f"{error.code}: {one}" for one in error.problems))
@@ -91,7 +83,9 @@ def _all(config: Path | None, overrides: dict[str, Any], *, as_json: bool) -> li
         details: Any = {"problems": [*error.problems]}
         say(json_text({"error": {**told, "details": details}}, is_pretty=False))
         raise typer.Exit(EXIT_INVALID) from None
-    return all_settings(made, os.environ, file=config, folder=folder, overrides=overrides)
+    return all_settings(
+        made, os.environ, file=config, folder=Path.cwd(), overrides=overrides
+    )
 
 
 def _row(one: Shown) -> tuple[str, str, str]:

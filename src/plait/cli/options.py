@@ -61,17 +61,25 @@ def configured(
     Args:
         sections: What other options say, by section; None: was not given.
     """
-    given = overrides_of(resolve or (), env or (), sections)
     try:
-        return read_settings(
-            os.environ,
-            file=config,
-            folder=Path.cwd(),
-            overrides=given,
-            connectors=lambda: brought_types(connectors()),
-        )
+        return read_from(config, overrides_of(resolve or (), env or (), sections))
     except SettingsInvalid as error:
         stop(*error.problems)
+
+
+def read_from(config: Path | None, overrides: Mapping[str, Any]) -> Configured:
+    """Return the settings of this directory and environment, under what options say.
+
+    Raises:
+        SettingsInvalid: Something in them is wrong.
+    """
+    return read_settings(
+        os.environ,
+        file=config,
+        folder=Path.cwd(),
+        overrides=overrides,
+        connectors=lambda: brought_types(connectors()),
+    )
 
 
 def overrides_of(
