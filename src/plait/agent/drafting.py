@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from plait.agent.conditions import DECIDED, express
+from plait.agent.frame import head, output_of
 from plait.agent.knowledge import Knowledge, Match
 from plait.agent.openapi import Operation, Parameter
 from plait.agent.reading import AND, FAILS, MARK, Reader, unmarked
@@ -26,7 +27,6 @@ from plait.agent.scope import (
     Made,
     Scope,
     array_of,
-    as_template,
     bind,
     bind_optional,
     key_words,
@@ -49,16 +49,12 @@ from plait.agent.words import (
     nouns,
     pieces,
     singular,
-    stem,
     terms,
 )
 from plait.model.json import JsonObject, JsonValue
 from plait.model.record import record
 
-_SLOT: Final = re.compile(r"\{([^{}]*)\}")
 _GIVES: Final = re.compile(r"\W*\w+\s*(?:=|:|is\b|\ue000|-?\d)")
-_NAME_WORDS_MAX: Final = 4
-_ANSWERS_MAX: Final = 60
 _DECISION: Final[JsonObject] = {
     "type": "object",
     "properties": {
@@ -158,16 +154,13 @@ class _Drafter:
         """Return the draft of the whole reading."""
         scope = Scope(self.inputs)
         steps = self.steps(self.reading.parts, scope)
-        document = self._head(text)
+        is_read = not self.waits and all(one.is_read for one in self.used)
+        document = head(text, self.reading, self.used, self.inputs, is_read=is_read)
         self.assumed += self.inputs.assumed
-        if self.inputs.properties:
-            document["input"] = self._input()
-        defaults = self._defaults()
-        if defaults:
-            document["defaults"] = defaults
         document["steps"] = list(steps)
-        output = self._output(scope)
-        if output is not None:
+        output, unresolved = output_of(self.answers, scope, self.reading.literals)
+        self.unresolved += unresolved
+        if output:
             document["output"] = output
         for trigger in self.reading.triggers:
             self.unresolved.append(
@@ -181,48 +174,6 @@ class _Drafter:
             tuple(dict.fromkeys(self.assumed)),
             tuple(dict.fromkeys(self.credentials)),
         )
-
-    def _head(self, text: str) -> JsonObject:
-        is_read = all(one.is_read for one in self.used) and not self.waits
-        name = self.reading.name or self._named(text)
-        first = " ".join(re.split(r"(?<=[.!?])\s|\n", text.strip(), maxsplit=1)[0].split())
-        head: JsonObject = {
-            "name": name,
-            "description": literal_text(first[:200]),
-            "mode": "express" if is_read and self.used else "durable",
-        }
-        if self.reading.endpoint is not None:
-            head["endpoint"] = self._endpoint(*self.reading.endpoint, name, is_read)
-        return head
-
-    def _named(self, text: str) -> str:
-        verb = stem(first_verb(text)) if first_verb(text) else ""
-        about = [one.resource for one in self.used if one.resource]
-        words = list(dict.fromkeys([*([verb] if verb else []), *about])) or terms(text)[:3]
-        return identifier(words[:_NAME_WORDS_MAX], fallback="workflow").replace("_", "-")
-
-    def _endpoint(self, method: str, path: str, name: str, is_read: bool) -> JsonObject:
-        method = method or ("GET" if is_read else "POST")
-        slots = _SLOT.findall(path)
-        for slot in slots:
-            self.inputs.need(slot, {"type": "string"})
-        return {"method": method, "path": path or f"/{name}"}
-
-    def _input(self) -> JsonObject:
-        schema: JsonObject = {"type": "object"}
-        needed: list[JsonValue] = list(self.inputs.required)
-        if needed:
-            schema["required"] = needed
-        schema["properties"] = dict(self.inputs.properties)
-        return schema
-
-    def _defaults(self) -> JsonObject:
-        made: JsonObject = {}
-        if self.reading.timeout:
-            made["timeout"] = self.reading.timeout
-        if self.reading.attempts is not None:
-            made["retry"] = {"max_attempts": self.reading.attempts}
-        return made
 
     # -- steps -------------------------------------------------------------------------
 
@@ -565,27 +516,6 @@ class _Drafter:
         name = identifier(pause.event.split("-"), fallback="event").replace("_", "-")
         self.lines.append(f"`{step_id}`: waits for the event `{name}`")
         return {"id": step_id, "type": "wait", "event": {"name": name}}
-
-    # -- output ------------------------------------------------------------------------
-
-    def _output(self, scope: Scope) -> JsonValue:
-        made: JsonObject = {}
-        found = re.split(r"(?i)\s*,\s*(?:and\s+)?|\s+and\s+", ", ".join(self.answers))
-        for piece in [*dict.fromkeys(found)][:_ANSWERS_MAX]:
-            self._answer(piece, scope, made)
-        return made or None
-
-    def _answer(self, text: str, scope: Scope, made: JsonObject) -> None:
-        wanted = {singular(word) for word in nouns(text)}
-        if not wanted:
-            return
-        found = scope.nearest(wanted, lambda one: not one.expression.startswith("item"))
-        name = identifier([word for word in pieces(text) if singular(word) in wanted])
-        if found is not None:
-            made[name] = as_template(found.expression)
-            return
-        said = unmarked(text, self.reading.literals)[:200]
-        self.unresolved.append(f"Where does '{said}' of the answer come from?")
 
 
 def _wait_for(step: JsonObject, ids: list[str]) -> None:
