@@ -1,0 +1,167 @@
+"""deploy/kubernetes-services: three more pods, confined as the first, and how they meet.
+
+No cluster is asked. The gateway's pod alone is in tests/deploy/test_kubernetes.py, the four
+processes together in tests/deploy/test_compose_services.py.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from plait.assembly.settings import Settings
+from plait.assembly.sources import read_settings
+from tests.conformance.journal.servers import free_port
+from tests.deploy.image import DEPLOY, Image
+from tests.deploy.running import in_image, started
+from tests.deploy.test_kubernetes import CONTAINER, KEYS, POD
+from tests.deploy.yaml_files import documents
+
+FOLDER = DEPLOY / "kubernetes-services"
+ROLES = ("engine", "runtime", "agent")
+(KUSTOMIZATION,) = documents(FOLDER / "kustomization.yaml")
+(SETTINGS,) = documents(FOLDER / "configmap.yaml")
+TOML: str = SETTINGS["data"]["plait.toml"]
+
+
+def both(role: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the Deployment and the Service of a role."""
+    deployment, service = documents(FOLDER / f"{role}.yaml")
+    assert (deployment["kind"], service["kind"]) == ("Deployment", "Service")
+    return deployment, service
+
+
+def pod_of(role: str) -> dict[str, Any]:
+    pod: dict[str, Any] = both(role)[0]["spec"]["template"]["spec"]
+    return pod
+
+
+def test_every_file_is_listed() -> None:
+    used = {one for one in KUSTOMIZATION["resources"] if one != "../kubernetes"}
+    patched = {one["path"] for one in KUSTOMIZATION["patches"]}
+    files = {path.name for path in FOLDER.glob("*.yaml")} - {"kustomization.yaml"}
+    assert used | patched == files
+    for name in patched:
+        (patch,) = documents(FOLDER / name)
+        (below,) = [
+            one
+            for path in (DEPLOY / "kubernetes").glob("*.yaml")
+            for one in documents(path)
+            if one["kind"] == patch["kind"]
+        ]
+        assert patch["metadata"]["name"] == below["metadata"]["name"]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_no_key_is_one_that_the_api_does_not_know(role: str) -> None:
+    deployment, service = both(role)
+    container = pod_of(role)["containers"][0]
+    parts = {
+        "Deployment": deployment["spec"],
+        "Service": service["spec"],
+        "pod": pod_of(role),
+        "container": container,
+        "probe": container["startupProbe"] | container["readinessProbe"],
+        "meta": deployment["metadata"],
+    }
+    for kind, part in parts.items():
+        assert set(part) - set(KEYS[kind].split()) == set(), kind
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_service_is_as_confined_as_the_gateway_and_drains_as_it_does(role: str) -> None:
+    pod = pod_of(role)
+    alike = set(POD) - {"containers", "volumes", "topologySpreadConstraints"}
+    assert {key: pod[key] for key in alike} == {key: POD[key] for key in alike}
+    container = pod["containers"][0]
+    for key in ("image", "lifecycle", "resources", "securityContext"):
+        assert container[key] == CONTAINER[key]
+    for name in ("startup", "liveness", "readiness"):
+        own, gateways = container[f"{name}Probe"], CONTAINER[f"{name}Probe"]
+        assert own["httpGet"] == {**gateways["httpGet"], "port": "metrics"}
+    for variable in container["env"]:
+        if "value" not in variable:
+            assert variable["valueFrom"]["secretKeyRef"]["name"] == "plait"
+
+
+def test_the_three_differ_in_their_role_their_port_and_their_number() -> None:
+    texts = set()
+    for role in ROLES:
+        text = (FOLDER / f"{role}.yaml").read_text()
+        port = getattr(Settings().services, role).rpartition(":")[2]
+        plain = text.replace(role, "ROLE").replace(port, "PORT")
+        texts.add(re.sub(r"replicas: \d", "replicas: N", plain))
+    assert len(texts) == 1
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_what_the_gateway_calls_is_there_and_let_in(role: str, tmp_path: Any) -> None:
+    (tmp_path / "plait.toml").write_text(TOML)
+    settings = read_settings({}, folder=tmp_path).settings
+    deployment, service = both(role)
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert deployment["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    assert service["spec"]["selector"].items() <= labels.items()
+    ports = {port["name"]: port["port"] for port in service["spec"]["ports"]}
+    address = getattr(settings.services, role)
+    assert address == f"{service['metadata']['name']}:{ports['grpc']}"
+    assert settings.telemetry.metrics_listen == f"0.0.0.0:{ports['metrics']}"
+    container = pod_of(role)["containers"][0]
+    env = {one["name"]: one.get("value") for one in container["env"]}
+    assert env["PLAIT_SERVICES_LISTEN"] == f"0.0.0.0:{ports['grpc']}"
+    assert f"PLAIT_SECRET_{settings.telemetry.metrics_token.upper()}" in env
+    named = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert named == ports
+    (policy,) = documents(FOLDER / "networkpolicy.yaml")
+    assert policy["spec"]["podSelector"]["matchLabels"].items() <= labels.items()
+    calls, scrapes = policy["spec"]["ingress"]
+    assert calls["from"][0]["podSelector"]["matchLabels"] == {
+        "app.kubernetes.io/name": "plait"
+    }
+    assert [one["ports"] for one in (calls, scrapes)] == [
+        [{"port": "grpc"}],
+        [{"port": "metrics"}],
+    ]
+
+
+@pytest.mark.parametrize("role", [*ROLES, "gateway"])
+def test_each_has_the_token_that_all_share(role: str) -> None:
+    if role == "gateway":
+        (patch,) = documents(FOLDER / "gateway.yaml")
+        pod = patch["spec"]["template"]["spec"]
+    else:
+        pod = pod_of(role)
+    container = pod["containers"][0]
+    assert container["args"][-1] == f"--role={role}"
+    (mounted,) = [one for one in container["volumeMounts"] if one["name"] == "token"]
+    (volume,) = [one for one in pod["volumes"] if one["name"] == "token"]
+    (item,) = volume["secret"]["items"]
+    assert f'token_file = "{mounted["mountPath"]}/{item["path"]}"' in TOML
+    assert "readOnly" in mounted
+
+
+@pytest.mark.slow
+async def test_a_pod_starts_answers_its_probes_and_drains(image: Image) -> None:
+    folder = image.root / "data" / "etc-services"
+    folder.mkdir()
+    (folder / "token").write_text("of-the-services\n")
+    door, own = free_port(), free_port()
+    text = TOML.replace("/run/plait/services-token", str(folder / "token"))
+    (folder / "plait.toml").write_text(text.replace(":9464", f":{door}"))
+    container = pod_of("agent")["containers"][0]
+    arguments = [one.replace("/etc/plait", str(folder)) for one in container["args"]]
+    env = {
+        "PLAIT_SERVICES_LISTEN": f"0.0.0.0:{own}",
+        "PLAIT_SECRET_METRICS": "shown",
+        "PLAIT_STORE_URL": str(image.root / "data" / "services.db"),
+    }
+    with started(image, *arguments, env=env) as server:
+        server.port = door
+        for name in ("startup", "liveness", "readiness"):
+            await server.until(container[f"{name}Probe"]["httpGet"]["path"], 200)
+        assert server.status("/metrics") == 401
+        hook = container["lifecycle"]["preStop"]["exec"]["command"]
+        assert in_image(image, hook[0], "0").returncode == 0
+        assert server.stopped() == 0
