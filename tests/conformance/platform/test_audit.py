@@ -18,6 +18,7 @@ from plait.ports.records import Change
 from plait.security.audit.log import OPEN
 from plait.stores.sqlite.records import SqliteRecords
 from tests.conformance.platform.test_roles_over_http import (
+    BODIES,
     CREDENTIAL,
     ORDER,
     VERBS,
@@ -124,6 +125,27 @@ async def test_what_only_looks_is_not_recorded(tmp_path: Path) -> None:
         assert (status, told["valid"]) == (200, True)
         await own.ask("GET", "/credentials")
         assert await own.entries() == []
+
+
+@pytest.mark.parametrize("again", ["", "&validate_only="])
+async def test_no_parameter_keeps_a_change_out_of_the_log(
+    tmp_path: Path, again: str
+) -> None:
+    ids = {"execution_id": "e-1", "deployment_id": "w1", "name": "shop"}
+    ids |= {"key_id": "k1", "user": "ann"}
+    recorded = [one for one in OPERATIONS if one.action]
+    actions = []
+    async with asking(tmp_path) as own:
+        for one in recorded:
+            path = f"{one.path.format(**ids)}?validate_only=true{again}"
+            status, told = await own.ask(one.method, path, BODIES[one.name] or {})
+            if one.has_trial and status in (200, 404) and not again:
+                assert "valid" in told or status == 404
+            else:
+                actions.append(one.action)
+        entries = list(reversed(await own.entries()))
+        assert [one["action"] for one in entries] == actions
+        assert (await own.ask("GET", "/workflow/deployments"))[1]["deployments"] == []
 
 
 async def test_where_nothing_can_be_recorded_nothing_is_changed(

@@ -93,6 +93,7 @@ class Asked:
         services: Who does what is asked.
         events: Makes streams of events.
         body: The JSON body; an empty object where there is none.
+        is_trial: Whether nothing shall be changed, and so nothing is recorded.
     """
 
     exchange: Exchange
@@ -100,3 +101,4 @@ class Asked:
     services: Services
     events: Events
     body: JsonObject
+    is_trial: bool = False

@@ -39,6 +39,8 @@ class Operation:
             told less.
         is_stream: Whether it always answers with a stream of events.
         action: What it is called in the audit log; empty: it changes nothing.
+        has_trial: Whether it knows `validate_only`: to be asked what it would do, and to
+            do nothing. Such a request is not recorded; of any other operation each is.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Operation:
     is_public: bool = False
     is_stream: bool = False
     action: str = ""
+    has_trial: bool = False
 
     @property
     def template(self) -> str:
@@ -119,6 +122,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         "editor",
         WORKFLOWS,
         action="deployment.deploy",
+        has_trial=True,
     ),
     Operation("list_deployments", "GET", "/workflow/deployments", "viewer", WORKFLOWS),
     Operation("get_deployment", "GET", _DEPLOYED, "viewer", WORKFLOWS),

@@ -137,9 +137,12 @@ class ControlPlane:
                 return Reply(200, list(EVENT_HEADERS))
             body = _body_of(request, self._json_depth_max) if takes_body else {}
             app = self._app or await self._built()
-            asked = Asked(exchange, caller, self._services, self._events, body)
+            is_trial = operation.has_trial and _is_trial(request)
+            asked = Asked(
+                exchange, caller, self._services, self._events, body, is_trial=is_trial
+            )
             does = partial(app.bridges[operation.name].answer, asked)
-            if self._recorder is None or not operation.action or _is_trial(request):
+            if self._recorder is None or not operation.action or is_trial:
                 return await does()
             return await self._recorder.record(operation, exchange, caller, body, does)
 
@@ -179,7 +182,7 @@ class ControlPlane:
 
 def _is_trial(request: Request) -> bool:
     """Tell whether a request says that nothing shall be changed."""
-    given = parse_qs(request.query).get("validate_only", ["false"])[-1]
+    given = parse_qs(request.query, keep_blank_values=True).get("validate_only", [""])[-1]
     return given.lower() in _YES
 
 

@@ -67,7 +67,8 @@ async def deploy_workflow(
     """
     ask = asked(request)
     deployments = ask.services.the_deployments()
-    if validate_only:
+    # Either will do: what is not recorded is not done, however the parameter was read.
+    if validate_only or ask.is_trial:
         return told(await deployments.validate(ask.caller, _text(wish)))
     made = await deployments.deploy(ask.caller, _wanted(wish.name, wish))
     return told(made, 201 if made.get("changed", True) else 200)
