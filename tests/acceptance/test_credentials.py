@@ -156,7 +156,12 @@ async def test_in_processes_of_their_own_the_engine_shows_what_the_gateway_was_g
         async with serving(settings=own, arguments=["--role=gateway"]) as gateway:
             kept: dict[str, Any] = {"name": "shop", "type": "bearer"}
             kept |= {"hosts": [upstream.url("")], "fields": {"token": SECRET}}
-            added_ = await gateway.ask("/api/v1/credentials", "POST", body=kept)
+            (key,) = [
+                line.strip() for line in gateway.lines if line.strip().startswith("plait_")
+            ]
+            added_ = await gateway.ask(
+                "/api/v1/credentials", "POST", body=kept, X_API_Key=key
+            )
             assert added_.status == 201, added_.body
             wanted = {"name": "buy", "workflow_definition": document(upstream.url())}
             deployed = await gateway.ask(
@@ -166,11 +171,11 @@ async def test_in_processes_of_their_own_the_engine_shows_what_the_gateway_was_g
             async with asyncio.timeout(WAIT_S):
                 while (await gateway.ask("/buy")).status == 404:
                     pass  # it is served within a second
-            audit = (await gateway.ask("/api/v1/audit")).json["entries"]
+            audit = (await gateway.ask("/api/v1/audit", X_API_Key=key)).json["entries"]
     assert upstream.requests[0].headers["authorization"] == f"Bearer {SECRET}"
     assert [(one["action"], one["who"]) for one in audit] == [
         ("deployment.deploy", "local"),
-        ("credential.add", "local"),
+        ("credential.add", f"key:{key.split('_')[1]}"),
         ("key.create", "system"),
     ]
     assert files_with(tmp_path, SECRET) == []

@@ -17,6 +17,7 @@ from plait.testing.upstream import Upstream
 from plait.testing.upstream_scripts import reply
 from tests.acceptance.cli import plait
 from tests.acceptance.gateways import GatewayProcess, serving
+from tests.unit.gateway.wires import client_of
 
 PLAIN = """\
 name: plain
@@ -87,6 +88,57 @@ async def test_on_its_own_machine_nobody_needs_a_key_and_proxies_pass_nobody_on(
             assert "www-authenticate" in answer.headers
         assert await status_of(gateway, "/plain", "plait_wrong") == 200
         assert await status_of(gateway, "/api/v1/executions", "plait_wrong") == 401
+
+
+def as_nginx_passes_on(target: str, method: str, body: bytes = b"") -> bytes:
+    """Return a request as nginx sends it behind `proxy_pass` and nothing else."""
+    return (
+        f"{method} {target} HTTP/1.0\r\nHost: 127.0.0.1:8080\r\nConnection: close\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    ).encode() + body
+
+
+async def test_a_stock_proxy_before_the_default_makes_nobody_of_the_world_its_operator(
+    documents: Path,
+) -> None:
+    wish = b'{"name": "mine", "role": "admin"}'
+    store = f"--store={documents.parent / '.plait' / 'plait.db'}"
+    key = (await plait("keys", "create", "ci", "--role=admin", store)).out.strip()
+    async with serving(documents) as gateway:
+        for target, method in (
+            ("/api/v1/keys", "POST"),
+            ("/api/v1/workflow/deployments", "POST"),
+            ("/api/v1/executions", "GET"),
+        ):
+            async with client_of(*gateway.address) as client:
+                answer = await client.ask(as_nginx_passes_on(target, method, wish))
+            assert answer.status == 401, (target, answer.body)
+        # What a proxy of HTTP/1.1 passes on cannot be told from a program here: it gets
+        # nothing that lasts.
+        for name, body in (
+            ("keys", json.loads(wish)),
+            ("users", {"name": "eve", "password": "correct horse battery"}),
+            (
+                "credentials",
+                {"name": "x", "type": "bearer", "hosts": ["a.example"], "fields": {}},
+            ),
+        ):
+            answer = await gateway.ask(f"/api/v1/{name}", "POST", body=body)
+            assert (answer.status, answer.error_code) == (403, "request.forbidden")
+            assert "show a key that has it" in answer.json["error"]["message"]
+        made = await gateway.ask(
+            "/api/v1/keys", "POST", body=json.loads(wish), X_API_Key=key
+        )
+        assert made.status == 201
+
+
+async def test_where_a_proxy_at_the_own_machine_is_listed_programs_show_a_key_too(
+    documents: Path,
+) -> None:
+    settings = {"PLAIT_SECURITY_TRUSTED_PROXIES": "127.0.0.0/8"}
+    async with serving(documents, settings=settings) as gateway:
+        assert await status_of(gateway, "/api/v1/executions") == 401
+        assert await status_of(gateway, "/plain") == 200
 
 
 async def test_a_key_can_be_required_on_the_own_machine_too(documents: Path) -> None:

@@ -3,12 +3,15 @@
 | `security.required` | `gateway.open_api` | listens on | without a key or a token |
 |---|---|---|---|
 | true | not set, false | anywhere | nobody |
-| not set | not set | its own machine | programs of that machine are the operator |
+| not set | not set | its own machine | programs of that machine: all but administration |
 | not set | not set | a network | nobody |
 | not set, false | true | anywhere | everybody is the operator: a proxy checks |
 | not set | false | anywhere | nobody |
-| false | not set | its own machine | programs of that machine are the operator |
+| false | not set | its own machine | programs of that machine: all but administration |
 | false | not set | a network | nobody at the API, everybody at endpoints |
+
+Where `security.trusted_proxies` lists an address of its own machine, what comes from there
+is the network's, and programs of that machine show a key too, at the API.
 
 Not here: what is slow to import (plait.assembly.tokens).
 """
@@ -55,6 +58,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("plait.security")
 
 _FETCH_MS_MAX: Final = 5_000
+_LOOPBACK: Final = ("127.0.0.1", "::1")
 
 
 class Security:
@@ -87,10 +91,17 @@ class Security:
         self._tokens: Tokens | None = None
         self._building: asyncio.Future[Tokens] | None = None
         self.keys = ApiKeys(records, now_ms)
+        proxies = Proxies(own.trusted_proxies)
+        # What a proxy at this machine passes on comes from loopback too.
+        is_proxied = any(proxies.is_listed(one) for one in _LOOPBACK)
         self.authenticator = HeaderAuthenticator(
             self.keys,
             self._verify,
-            chosen(is_required=not is_open(settings), is_open=_is_anybodys(settings)),
+            chosen(
+                is_required=not is_open(settings),
+                is_open=_is_anybodys(settings),
+                is_proxied=is_proxied,
+            ),
             kept_ms=own.key_memory,
         )
         brought = brought or BroughtToGateway()
@@ -98,7 +109,7 @@ class Security:
             authenticator=brought.authenticator(self.authenticator),
             shown_in=(*CREDENTIALS, *brought.headers),
             is_required=is_required(settings),
-            proxies=Proxies(own.trusted_proxies),
+            proxies=proxies,
             address=_limit("address", own.address_rate),
             caller=_limit("caller", own.caller_rate),
         )

@@ -154,7 +154,7 @@ class Access:
         rule = self._rule
         try:
             headers = header_texts(request.headers)
-            caller = await self._doors.authenticator.authenticate(headers, request.peer)
+            caller = await self._doors.authenticator.authenticate(headers, peer_of(request))
             if caller.tenant != rule.tenant:
                 raise Forbidden(caller, self._role, rule.workflow)
             require(caller, self._role, rule.workflow)
@@ -183,6 +183,15 @@ def endpoint_access(
 def address_of(doors: Doors, request: Request) -> str:
     """Return what requests of this one's client are counted by."""
     return counted_as(client_of(doors.proxies, request))
+
+
+def peer_of(request: Request) -> str:
+    """Return the address that who asks may be known by; empty: by none.
+
+    HTTP/1.0 is what nginx speaks to whom it passes requests on, with its own address and
+    name on them: to take these for a program's at this machine would let in the world.
+    """
+    return "" if request.version == "1.0" else request.peer
 
 
 def client_of(proxies: Proxies, request: Request) -> str:

@@ -113,7 +113,8 @@ class AsgiApp:
         path = raw_path.partition(b"?")[0].decode("latin-1")
         query = scope["query_string"].decode("latin-1")
         peer = (scope.get("client") or ("",))[0]
-        return Request(scope["method"], path, query, headers, body, peer)
+        version = scope.get("http_version", "1.1")
+        return Request(scope["method"], path, query, headers, body, peer, version=version)
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         bytes_max = self._limits.body_bytes_max

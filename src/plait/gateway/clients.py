@@ -49,7 +49,7 @@ class Proxies:
             x_forwarded_for: The header, repeated ones joined by commas, if there is one.
             forwarded: The same of `Forwarded` (RFC 7239), which is looked at first.
         """
-        if not self._networks or not self._is_listed(peer):
+        if not self._networks or not self.is_listed(peer):
             return peer
         found = _hops_of(x_forwarded_for, forwarded)
         for hop in reversed(found[-_HOPS_MAX:]):
@@ -57,11 +57,12 @@ class Proxies:
             if address is None:
                 return peer
             peer = address
-            if not self._is_listed(address):
+            if not self.is_listed(address):
                 break
         return peer
 
-    def _is_listed(self, address: str) -> bool:
+    def is_listed(self, address: str) -> bool:
+        """Tell whether a proxy is at an address."""
         try:
             known = ip_address(address)
         except ValueError:

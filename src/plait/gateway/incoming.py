@@ -191,7 +191,8 @@ class RequestReader:
         method = self._parser.get_method().decode("latin-1")
         if not path.startswith("/"):
             path = path_of(method, path)
-        return Request(method, path, query, self._headers, body, self.peer)
+        version = "1.0" if self.is_old else "1.1"
+        return Request(method, path, query, self._headers, body, self.peer, version=version)
 
     # -- from the parser -------------------------------------------------------------
 

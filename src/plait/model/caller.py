@@ -38,8 +38,13 @@ class Caller:
     grants: Mapping[str, str] = field(default_factory=dict)
 
 
-# Who stands at the machine itself: the command line, a gateway that only it can reach.
+# Who stands at the machine itself: the command line; everybody, where the operator said so.
 LOCAL: Final = Caller("local", role="admin")
+
+# A program that asks a gateway of its own machine, and shows no key. It is no admin: what
+# looks like one may be a proxy that says nothing of itself, and a key that the world made
+# through it would outlast its discovery.
+LOCAL_PROGRAM: Final = Caller("local", role="editor")
 
 # Who has shown nothing of themselves, and knows an execution by its id at most.
 ANYBODY: Final = Caller("anybody", tenant="")
@@ -57,7 +62,10 @@ class Forbidden(PlaitError):
 
     def __init__(self, caller: Caller, needed: str, workflow: str | None = None) -> None:
         on = f" on workflow '{workflow}'" if workflow is not None else ""
-        super().__init__(f"{caller.subject} lacks the role '{needed}'{on}")
+        text = f"{caller.subject} lacks the role '{needed}'{on}"
+        if caller == LOCAL_PROGRAM:
+            text += "; show a key that has it, or use the command line at the machine"
+        super().__init__(text)
         self.needed = needed
 
 

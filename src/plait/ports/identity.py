@@ -65,7 +65,8 @@ class Authenticator(Protocol):
 
         Args:
             headers: By lower-case name; `authorization` and `x-api-key` are read.
-            peer: The client's address, without its port; empty when it is not known.
+            peer: The client's address, without its port; empty when it is not known, or
+                is nothing to know anybody by (HTTP/1.0, which proxies speak).
 
         Raises:
             Unauthenticated: Nobody can be told from the headers.

@@ -30,6 +30,7 @@ class Request:
             it is not known.
         due_s: When it was its turn, of the monotonic clock; 0: nobody noted it. Between
             that and its handling lies what the process had to do before.
+        version: Of HTTP, as the request line says it.
     """
 
     method: str
@@ -39,6 +40,7 @@ class Request:
     body: bytes = b""
     peer: str = ""
     due_s: float = 0.0
+    version: str = "1.1"
 
 
 @dataclass(slots=True)

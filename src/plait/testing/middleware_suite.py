@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
@@ -116,5 +117,4 @@ class MiddlewareSuite:
         await layer.close()
 
     def _asking(self, query: str) -> Request:
-        one = self.request
-        return Request(one.method, one.path, query, one.headers, one.body, one.peer)
+        return replace(self.request, query=query)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from plait.model.caller import LOCAL
+from plait.model.caller import LOCAL, LOCAL_PROGRAM, Forbidden, require
 from plait.ports.identity import Unauthenticated
 from plait.security.anonymous import anybody, chosen, is_local, local_only, nobody
 from plait.security.authenticator import HeaderAuthenticator, shown_in
@@ -129,10 +129,17 @@ async def test_no_secret_is_remembered_in_clear() -> None:
         ({"host": "localhost", "sec-fetch-site": "same-origin"}, "127.0.0.1"),
     ],
 )
-async def test_a_program_of_this_machine_is_its_operator(
+async def test_a_program_of_this_machine_needs_no_key(
     headers: dict[str, str], peer: str
 ) -> None:
-    assert await door(SecurityRoom(), local_only).authenticate(headers, peer) == LOCAL
+    caller = await door(SecurityRoom(), local_only).authenticate(headers, peer)
+    assert caller == LOCAL_PROGRAM
+
+
+def test_without_a_key_nobody_is_an_admin_and_is_told_what_to_show() -> None:
+    require(LOCAL_PROGRAM, "editor")
+    with pytest.raises(Forbidden, match="lacks the role 'admin'; show a key"):
+        require(LOCAL_PROGRAM, "admin")
 
 
 @pytest.mark.parametrize(
@@ -157,6 +164,9 @@ async def test_a_program_of_this_machine_is_its_operator(
         ({"host": "localhost", "x-forwarded-for": "127.0.0.1"}, "127.0.0.1"),
         ({"host": "localhost", "forwarded": "for=1.2.3.4"}, "127.0.0.1"),
         ({"host": "localhost", "via": "1.1 proxy"}, "127.0.0.1"),
+        ({"host": "localhost", "x-forwarded-proto": "https"}, "127.0.0.1"),
+        ({"host": "localhost", "x-real-ip": "1.2.3.4"}, "127.0.0.1"),
+        ({"host": "localhost", "cf-connecting-ip": "1.2.3.4"}, "127.0.0.1"),
     ],
 )
 async def test_pages_of_others_and_proxies_are_not(
@@ -171,6 +181,8 @@ def test_what_the_settings_say_decides_for_requests_without_a_key() -> None:
     assert chosen(is_required=True, is_open=True) is nobody
     assert chosen(is_required=False, is_open=True) is anybody
     assert chosen(is_required=False, is_open=False) is local_only
+    assert chosen(is_required=False, is_open=False, is_proxied=True) is nobody
+    assert chosen(is_required=False, is_open=True, is_proxied=True) is anybody
 
 
 def test_a_key_alone_in_a_header_is_what_is_shown() -> None:

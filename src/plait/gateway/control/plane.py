@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 from urllib.parse import parse_qs
 
 from plait.drivers.inputs import violation_at
+from plait.gateway.access import peer_of
 from plait.gateway.binding import METHODS_WITH_BODY
 from plait.gateway.body import JSON_DEPTH_MAX, read_json, wide_integers
 from plait.gateway.control.asked import Asked, Services
@@ -172,7 +173,7 @@ class ControlPlane:
     async def _caller(self, operation: Operation, request: Request) -> Caller:
         try:
             headers = header_texts(request.headers)
-            return await self._authenticator.authenticate(headers, request.peer)
+            return await self._authenticator.authenticate(headers, peer_of(request))
         except (Unauthenticated, Closed):
             shows_something = any(name in request.headers for name in _CREDENTIALS)
             if operation.is_public and not shows_something:
