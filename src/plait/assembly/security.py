@@ -91,7 +91,7 @@ class Security:
         self._tokens: Tokens | None = None
         self._building: asyncio.Future[Tokens] | None = None
         self.keys = ApiKeys(records, now_ms)
-        proxies = Proxies(own.trusted_proxies)
+        proxies = Proxies(own.trusted_proxies, own.proxy_header)
         # What a proxy at this machine passes on comes from loopback too.
         is_proxied = any(proxies.is_listed(one) for one in _LOOPBACK)
         self.authenticator = HeaderAuthenticator(

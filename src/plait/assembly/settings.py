@@ -276,6 +276,7 @@ def _origins(value: list[str]) -> list[str]:
 
 RateText: TypeAlias = Annotated[str | None, AfterValidator(_rate)]
 Role: TypeAlias = Literal["viewer", "operator", "editor", "admin"]
+ProxyHeader: TypeAlias = Literal["X-Forwarded-For", "Forwarded"]
 Algorithm: TypeAlias = Literal[
     "HS256", "HS384", "HS512", "RS256", "RS384", "RS512",
     "ES256", "ES384", "ES512", "EdDSA",
@@ -376,7 +377,10 @@ class SecuritySection(Section):
     """How long a key or token that counted is not looked up again; after this a key that
     was revoked in another process counts no more."""
     trusted_proxies: Annotated[Words, AfterValidator(_networks)] = []
-    """Addresses and ranges of proxies whose `X-Forwarded-For` and `Forwarded` count."""
+    """Addresses and ranges of proxies that say in `proxy_header` whose requests those are."""
+    proxy_header: ProxyHeader = "X-Forwarded-For"
+    """The header that these proxies write. The other is not read: they pass it on as the
+    client sent it."""
     cors_origins: Annotated[Words, AfterValidator(_origins)] = []
     """Sites whose pages may read replies: `https://app.example.com`. Default: none."""
     address_rate: RateText = None

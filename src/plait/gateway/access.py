@@ -196,13 +196,8 @@ def peer_of(request: Request) -> str:
 
 def client_of(proxies: Proxies, request: Request) -> str:
     """Return the address of who asks."""
-    headers = request.headers
-    passed_on, forwarded = headers.get(b"x-forwarded-for"), headers.get(b"forwarded")
-    return proxies.client(
-        request.peer,
-        None if passed_on is None else passed_on.decode("latin-1"),
-        None if forwarded is None else forwarded.decode("latin-1"),
-    )
+    said = request.headers.get(proxies.header)
+    return proxies.client(request.peer, None if said is None else said.decode("latin-1"))
 
 
 def counted_caller(caller: Caller) -> str:

@@ -3,7 +3,9 @@
 Rule 1. What a header says of the address counts only if the connection comes from a proxy
         that the operator listed; then from the right, up to the first address that is no
         listed proxy. What stands left of that, its sender made up.
-Rule 2. IPv6 is counted by /64: one household has that many addresses to change between.
+Rule 2. One header is read, the one that the proxies write. They pass on the other as the
+        client sent it, who would choose an address with it.
+Rule 3. IPv6 is counted by /64: one household has that many addresses to change between.
 """
 
 from __future__ import annotations
@@ -13,6 +15,9 @@ from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, TypeAlias
+
+X_FORWARDED_FOR: Final = "X-Forwarded-For"
+FORWARDED: Final = "Forwarded"
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
@@ -27,32 +32,36 @@ class Proxies:
 
     Args:
         networks: Addresses and CIDR ranges.
+        header: The one that they write: X_FORWARDED_FOR, or FORWARDED (RFC 7239).
+
+    Attributes:
+        header: Its name, as requests have it.
 
     Raises:
         ValueError: One is neither.
 
     >>> proxies = Proxies(["10.0.0.0/8"])
-    >>> proxies.client("10.0.0.1", "203.0.113.9, 10.0.0.7", None)
+    >>> proxies.client("10.0.0.1", "203.0.113.9, 10.0.0.7")
     '203.0.113.9'
-    >>> proxies.client("198.51.100.1", "203.0.113.9", None)
+    >>> proxies.client("198.51.100.1", "203.0.113.9")
     '198.51.100.1'
     """
 
-    def __init__(self, networks: Iterable[str] = ()) -> None:
+    def __init__(self, networks: Iterable[str] = (), header: str = X_FORWARDED_FOR) -> None:
+        self.header = header.lower().encode()
+        self._hops = _forwarded_hops if header == FORWARDED else _plain_hops
         self._networks: list[Network] = [ip_network(one) for one in networks]
 
-    def client(self, peer: str, x_forwarded_for: str | None, forwarded: str | None) -> str:
+    def client(self, peer: str, said: str | None) -> str:
         """Return the address of who asks.
 
         Args:
             peer: The other end of the connection.
-            x_forwarded_for: The header, repeated ones joined by commas, if there is one.
-            forwarded: The same of `Forwarded` (RFC 7239), which is looked at first.
+            said: Their header, repeated ones joined by commas; None: it is not there.
         """
-        if not self._networks or not self.is_listed(peer):
+        if said is None or not self._networks or not self.is_listed(peer):
             return peer
-        found = _hops_of(x_forwarded_for, forwarded)
-        for hop in reversed(found[-_HOPS_MAX:]):
+        for hop in reversed(self._hops(said)[-_HOPS_MAX:]):
             address = _address_of(hop)
             if address is None:
                 return peer
@@ -71,11 +80,13 @@ class Proxies:
         return any(known in network for network in self._networks)
 
 
-def _hops_of(x_forwarded_for: str | None, forwarded: str | None) -> list[str]:
-    if forwarded is not None:
-        found = (_FOR.search(part) for part in forwarded.split(","))
-        return [(one[1] or one[2] or "") if one is not None else "" for one in found]
-    return [] if x_forwarded_for is None else x_forwarded_for.split(",")
+def _forwarded_hops(said: str) -> list[str]:
+    found = (_FOR.search(part) for part in said.split(","))
+    return [(one[1] or one[2] or "") if one is not None else "" for one in found]
+
+
+def _plain_hops(said: str) -> list[str]:
+    return said.split(",")
 
 
 def _address_of(hop: str) -> str | None:
