@@ -15,7 +15,12 @@ from plait.model.errors import PlaitError
 from plait.model.record import record
 from plait.ports.identity import Authenticator
 from plait.ports.middleware import Layer
-from plait.ports.plugins import AUTHENTICATION, MIDDLEWARE, PluginUnusable
+from plait.ports.plugins import (
+    AUTHENTICATION,
+    MIDDLEWARE,
+    RAISED_BY_OTHERS,
+    PluginUnusable,
+)
 from plait.ports.strategy import Strategy
 
 
@@ -87,7 +92,7 @@ class Chain:
                 caller = await one.strategy.authenticate(headers, peer)
             except PlaitError:
                 raise
-            except Exception as error:  # another's code runs here
+            except RAISED_BY_OTHERS as error:
                 raise _unusable(one, f"{type(error).__name__} was raised") from error
             if caller is not None:
                 return _checked(one, caller)

@@ -12,7 +12,7 @@ from dataclasses import field
 from importlib.metadata import EntryPoint
 from typing import ClassVar, TypeAlias
 
-from plait.assembly.plugins import Plugin, installed
+from plait.assembly.plugins import Plugin, checked, installed
 from plait.assembly.settings import Settings
 from plait.connectors.egress import Egress, read_host
 from plait.connectors.http import HttpCalls, HttpSettings
@@ -28,7 +28,12 @@ from plait.model.record import record
 from plait.ports.calls import Calls
 from plait.ports.connector import Connector, ConnectorContext
 from plait.ports.credentials import Credential
-from plait.ports.plugins import CONNECTORS, PluginOptionsInvalid, PluginUnusable
+from plait.ports.plugins import (
+    CONNECTORS,
+    RAISED_BY_OTHERS,
+    PluginOptionsInvalid,
+    PluginUnusable,
+)
 
 
 @record
@@ -63,12 +68,14 @@ class Brought:
         """
         make = self._checked().calls
         try:
-            return make(context)
+            found = make(context)
         except ValueError as error:
             raise PluginOptionsInvalid(CONNECTORS, self.name, str(error)) from error
-        except Exception as error:  # another's code runs here, and may raise anything
+        except RAISED_BY_OTHERS as error:
             reason = f"{type(error).__name__}: {error}"
             raise self._plugin.unusable(reason) from error
+        checked(self._plugin, found, Calls)
+        return found
 
     def upstream(self, request: Mapping[str, object]) -> str:
         """Return to whom a request goes; where nobody can tell, the name of the type."""

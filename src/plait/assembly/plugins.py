@@ -15,15 +15,16 @@ from typing import Any, Final, Generic, TypeVar
 
 from plait.model.diagnostic import did_you_mean
 from plait.model.json import JsonObject
-from plait.ports.cache_backend import CachePlugin
+from plait.ports.cache_backend import CacheBackend, CachePlugin
 from plait.ports.connector import Connector
-from plait.ports.middleware import Middleware
+from plait.ports.middleware import Layer, Middleware
 from plait.ports.plugins import (
     AUTHENTICATION,
     CACHES,
     CONNECTORS,
     MIDDLEWARE,
     PORTS,
+    RAISED_BY_OTHERS,
     PluginClash,
     PluginContext,
     PluginMissing,
@@ -31,7 +32,7 @@ from plait.ports.plugins import (
     PluginOptionsInvalid,
     PluginUnusable,
 )
-from plait.ports.strategy import AuthenticationStrategy
+from plait.ports.strategy import AuthenticationStrategy, Strategy
 
 T = TypeVar("T")
 
@@ -41,6 +42,12 @@ _SHAPES: Final[Mapping[str, type[Any]]] = {
     MIDDLEWARE: Middleware,
     AUTHENTICATION: AuthenticationStrategy,
     CACHES: CachePlugin,
+}
+# What each makes.
+_MADE: Final[Mapping[str, type[Any]]] = {
+    MIDDLEWARE: Layer,
+    AUTHENTICATION: Strategy,
+    CACHES: CacheBackend,
 }
 
 
@@ -87,7 +94,7 @@ class Plugin(Generic[T]):
             raise PluginClash(*asked, "both bring that name")
         try:
             found: Any = self._entries[0].load()
-        except Exception as error:  # another's code runs here, and may raise anything
+        except RAISED_BY_OTHERS as error:
             raise self.unusable(f"{type(error).__name__}: {error}") from error
         shape = _SHAPES[self.group]
         if not isinstance(found, shape):
@@ -162,8 +169,24 @@ def made(
     plugin = named(group, name, setting)
     brought = plugin.load()
     try:
-        return brought, brought.make(PluginContext(options.get(name, {}), secrets))
+        found = brought.make(PluginContext(options.get(name, {}), secrets))
     except ValueError as error:
         raise PluginOptionsInvalid(group, name, str(error)) from error
-    except Exception as error:  # another's code runs here, and may raise anything
+    except RAISED_BY_OTHERS as error:
         raise plugin.unusable(f"{type(error).__name__}: {error}") from error
+    checked(plugin, found, _MADE[group])
+    return brought, found
+
+
+def checked(plugin: Plugin[Any], found: object, protocol: type[Any]) -> None:
+    """See to it that what a plug-in made is of its port, before anybody relies on it.
+
+    Raises:
+        PluginUnusable: Methods of it are missing.
+    """
+    names = [name for name, one in vars(protocol).items() if callable(one)]
+    own = [name for name in names if not name.startswith("_")]
+    missing = [name for name in own if not callable(getattr(found, name, None))]
+    if missing:
+        text = f"what it made ({type(found).__name__}) is no {protocol.__name__}"
+        raise plugin.unusable(f"{text}: it lacks {', '.join(missing)}")

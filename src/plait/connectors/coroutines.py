@@ -30,6 +30,7 @@ from plait.model.duration import format_ms
 from plait.model.errors import Advice
 from plait.model.json import JsonValue
 from plait.ports.calls import Call, CallHandle, CallReply, Done, Outcome
+from plait.ports.plugins import RAISED_BY_OTHERS
 
 
 class TimedOut(ConnectorError):
@@ -91,7 +92,7 @@ class CoroutineCalls:
             if self._is_closed:
                 raise ShutDown(f"the {self.name} connector is shut down")
             self.check(call)
-        except Exception as error:
+        except RAISED_BY_OTHERS as error:
             done(_failure(self.name, error, sent=False))
             return _Handle(None)
         task = asyncio.get_running_loop().create_task(self._made(call, done))
@@ -113,7 +114,7 @@ class CoroutineCalls:
                 raise
             # The connector's own: something that it awaited was cancelled, this call not.
             return _failure(self.name, asyncio.CancelledError(), sent=True)
-        except Exception as error:
+        except RAISED_BY_OTHERS as error:
             if not limit.expired():
                 return _failure(self.name, error, sent=True)
             text = f"{self.name} gave no answer within {format_ms(call.timeout_ms)}"

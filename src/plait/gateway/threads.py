@@ -39,6 +39,9 @@ async def in_thread(work: Callable[[], T]) -> T:
             result = work()
         except Exception as error:
             failure = error
+        except BaseException as error:
+            # Of a thread it ends nothing, and whoever waits would wait for ever.
+            failure = RuntimeError(f"{type(error).__name__}: {error}")
         # The loop may have been closed meanwhile; then nobody wants to know.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(tell, result, failure)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from plait.gateway.message import Reply, Request, error_reply
 from plait.ports.middleware import Layer, Then
+from plait.ports.plugins import RAISED_BY_OTHERS
 
 logger = logging.getLogger("plait.gateway")
 
@@ -27,7 +28,7 @@ def _inside(layer: Layer, then: Then) -> Then:
     async def handle(request: Request) -> Reply:
         try:
             reply: object = await layer.handle(request, then)
-        except Exception:
+        except RAISED_BY_OTHERS:
             logger.exception("middleware %s failed", name)
         else:
             if isinstance(reply, Reply):

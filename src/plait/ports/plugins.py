@@ -43,6 +43,9 @@ PORTS: Final[Mapping[str, int]] = {
     CACHES: 1,
 }
 
+# What code of others may raise: `sys.exit()` ends what it was asked, and no process.
+RAISED_BY_OTHERS: Final = (Exception, SystemExit)
+
 _CHECK: Final = "`plait plugins check` tells of all"
 
 

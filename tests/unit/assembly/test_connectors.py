@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import pytest
 
@@ -136,8 +137,13 @@ def test_a_package_that_fails_to_load_is_refused_by_name(
 ) -> None:
     (tmp_path / "acme_broken.py").write_text("CONNECTOR = {}['speed']\n")
     (tmp_path / "acme_garbled.py").write_text("CONNECTOR = (\n")
+    (tmp_path / "acme_ending.py").write_text("import sys\nsys.exit(3)\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    for module, reason in (("broken", "KeyError: 'speed'"), ("garbled", "SyntaxError: ")):
+    for module, reason in (
+        ("broken", "KeyError: 'speed'"),
+        ("garbled", "SyntaxError: "),
+        ("ending", "SystemExit: 3"),
+    ):
         found = refusal_of(EntryPoint("fax", f"acme_{module}:CONNECTOR", GROUP))
         assert reason in str(found)
         assert found.code == "plugin.unusable"
@@ -274,3 +280,17 @@ async def test_every_connector_is_closed_even_when_one_fails_to() -> None:
     with pytest.raises(RuntimeError, match="stuck"):
         await calls.close()
     assert [one.is_closed for one in made] == [True, True]
+
+
+@pytest.mark.parametrize("made", [lambda context: None, lambda context: sys.exit(3)])
+def test_a_connector_that_makes_nothing_fails_its_calls_by_name(
+    brought: ModuleType, made: Any
+) -> None:
+    brought.__dict__["CONNECTOR"] = Connector(1, FaxStep, made)
+    connectors = installed_connectors([entry("CONNECTOR")])
+    heard: list[Outcome] = []
+    compose.calls(Settings(), connectors[1:]).start(call_of("fax"), heard.append)
+    (failure,) = heard
+    assert isinstance(failure, Failure)
+    assert failure.code == "plugin.unusable"
+    assert re.search(r"lacks start, close|SystemExit: 3", failure.message)

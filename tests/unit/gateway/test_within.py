@@ -39,7 +39,7 @@ class Failing(Written):
         self._result = result
 
     async def handle(self, request: Request, then: Any) -> Reply:
-        if isinstance(self._result, Exception):
+        if isinstance(self._result, BaseException):
             raise self._result
         found: Reply = self._result
         return found
@@ -55,7 +55,9 @@ async def test_the_first_is_the_outermost() -> None:
     assert reply.headers[1:] == [(b"x-by", b"b"), (b"x-by", b"a")]
 
 
-@pytest.mark.parametrize("result", [ValueError("s3cret"), None, "reply"])
+@pytest.mark.parametrize(
+    "result", [ValueError("s3cret"), SystemExit("s3cret"), None, "reply"]
+)
 async def test_one_that_fails_is_answered_500_and_told_in_the_log(
     result: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

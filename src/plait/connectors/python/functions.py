@@ -21,6 +21,7 @@ from plait.connectors.egress import InvalidRequest
 from plait.connectors.python.values import as_json
 from plait.model.diagnostic import did_you_mean
 from plait.model.json import JsonObject, JsonValue
+from plait.ports.plugins import RAISED_BY_OTHERS
 
 Adapter: TypeAlias = TypeAdapter[Any]
 Arguments: TypeAlias = Sequence[JsonValue] | Mapping[str, JsonValue]
@@ -174,7 +175,7 @@ class Functions:
         """
         try:
             module = import_module(name)
-        except Exception as error:  # another's code runs here, and may raise anything
+        except RAISED_BY_OTHERS as error:
             reason = f"{type(error).__name__}: {error}"
             raise ValueError(f"module '{name}' cannot be imported: {reason}") from error
         for own, function in _public(module):
