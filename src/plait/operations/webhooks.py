@@ -22,14 +22,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar, Final, Protocol
 from urllib.parse import quote
 
-import orjson
-
 from plait.drivers.inputs import fitted
 from plait.drivers.journal import Start
 from plait.kernel.views import moment_text
 from plait.model.caller import DEFAULT_TENANT, Caller, is_allowed, require
 from plait.model.errors import Advice, PlaitError
-from plait.model.json import JsonObject, JsonValue, is_deeper
+from plait.model.json import JsonObject, JsonValue
+from plait.model.strict_json import JsonRefused, read_exact_json
 from plait.operations.keeper import Keeper
 from plait.plan import Plan, Webhook
 from plait.ports.platform import Delivery, InvalidRequest
@@ -41,7 +40,6 @@ KEY_BYTES_MIN: Final = 24
 _PREFIX: Final = "whsec_"
 _MESSAGE_ID = re.compile(r"[\x21-\x7e]{1,200}", re.ASCII)
 _TIMESTAMP = re.compile(r"[0-9]{1,12}", re.ASCII)
-_JSON_DEPTH_MAX: Final = 64
 _TRACE: Final = ("traceparent", "tracestate")
 _ID_BYTES: Final = 16
 
@@ -244,12 +242,9 @@ def verified(
 
 def _payload(body: bytes) -> JsonValue:
     try:
-        value: JsonValue = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequest(f"the body is not JSON: {error.msg}") from None
-    if is_deeper(value, _JSON_DEPTH_MAX):
-        raise InvalidRequest(f"the body is nested deeper than {_JSON_DEPTH_MAX} levels")
-    return value
+        return read_exact_json(body)
+    except JsonRefused as refused:
+        raise InvalidRequest(f"the body {refused}") from None
 
 
 def _idempotency_key(webhook: Webhook, message_id: str) -> str:
