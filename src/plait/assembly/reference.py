@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from pydantic.fields import FieldInfo
 
-from plait.assembly.settings import PREFIX, Section, Settings, read_duration
+from plait.assembly.setting_types import read_duration
+from plait.assembly.settings import PREFIX, Section, Settings
 from plait.document.described import description_of
 from plait.model.duration import format_ms
 

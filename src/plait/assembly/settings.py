@@ -25,6 +25,15 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from plait.assembly.setting_types import (
+    Bytes,
+    Count,
+    Duration,
+    Number,
+    Words,
+    read_number,
+    read_words,
+)
 from plait.connectors.egress import EgressPolicy, ResolveMap
 from plait.connectors.http.settings import HttpSettings
 from plait.connectors.python.connector import THREADS_MAX
@@ -37,7 +46,6 @@ from plait.gateway.body import JSON_DEPTH_CEILING
 from plait.gateway.clients import Proxies
 from plait.kernel import Limits
 from plait.model.caller import DEFAULT_TENANT, TENANT_FORM, is_tenant
-from plait.model.duration import parse_duration_ms
 from plait.model.rate import parse_rate
 
 PREFIX: Final = "PLAIT_"
@@ -52,45 +60,13 @@ _OWN_ISSUER: Final = "plait"
 _EXECUTION: Final = Limits()
 
 
-def read_duration(value: Any) -> int:
-    """Return the milliseconds that `value` names.
-
-    Raises:
-        ValueError: It is no duration. A bare 10 is none: ten milliseconds here, and ten
-            seconds to whoever wrote it.
-    """
-    if not isinstance(value, str):
-        raise ValueError('write a duration as text with its unit: "800ms", "10s", "5m"')
-    return parse_duration_ms(value)
-
-
-def _number(value: Any) -> Any:
-    """A variable's number is text; a switch is none, though Python counts it as one."""
-    if isinstance(value, bool):
-        raise ValueError("write a whole number, not true or false")
-    return value
-
-
-def _words(value: Any) -> Any:
-    """Take a list, or, as environment variables have none, words between commas."""
-    if isinstance(value, str):
-        return [word.strip() for word in value.split(",") if word.strip()]
-    return value
-
-
 def _tenant(value: str) -> str:
     if not is_tenant(value):
         raise ValueError(f"a tenant's name is {TENANT_FORM}")
     return value
 
 
-Duration: TypeAlias = Annotated[int, BeforeValidator(read_duration), Field(ge=1)]
-Words: TypeAlias = Annotated[list[str], NoDecode, BeforeValidator(_words)]
-Number: TypeAlias = Annotated[int, BeforeValidator(_number)]
-Bytes: TypeAlias = Annotated[Number, Field(ge=1, le=2**31)]
-Count: TypeAlias = Annotated[Number, Field(ge=1, le=1_000_000)]
-
-
+# Also of pydantic's own base: else a linter takes the defaults of fields for shared ones.
 class Section(Described, BaseModel):
     """Base of all sections."""
 
@@ -312,7 +288,7 @@ class IssuerSection(Section):
     """What `aud` says, or one of what it says."""
     jwks: str | None = None
     """Where the issuer publishes its keys: an http(s) URL."""
-    algorithms: Annotated[list[Algorithm], NoDecode, BeforeValidator(_words)] = [
+    algorithms: Annotated[list[Algorithm], NoDecode, BeforeValidator(read_words)] = [
         "RS256",
         "ES256",
         "EdDSA",
@@ -377,7 +353,7 @@ class SecuritySection(Section):
     """How long a key or token that counted is not looked up again; after this a key that
     was revoked in another process counts no more."""
     trusted_proxies: Annotated[Words, AfterValidator(_networks)] = []
-    """Addresses and ranges of proxies that say in `proxy_header` whose requests those are."""
+    """Addresses and ranges of proxies: they say in `proxy_header` who asks."""
     proxy_header: ProxyHeader = "X-Forwarded-For"
     """The header that these proxies write. The other is not read: they pass it on as the
     client sent it."""
@@ -512,7 +488,7 @@ class TelemetrySection(Section):
     nowhere, and none are made."""
     traces_authorization: str = ""
     """The name of the secret that is sent there as `Authorization`. Default: none is."""
-    traces_ratio: Annotated[float, BeforeValidator(_number), Field(ge=0, le=1)] = 1.0
+    traces_ratio: Annotated[float, BeforeValidator(read_number), Field(ge=0, le=1)] = 1.0
     """Which part of the traces that begin here is drawn. Who brings a trace along has
     decided already."""
     metrics_listen: Address | None = None

@@ -1,0 +1,46 @@
+"""The types of the values of settings: durations, counts, words between commas.
+
+Not here: the sections (plait.assembly.settings).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import BeforeValidator, Field
+from pydantic_settings import NoDecode
+
+from plait.model.duration import parse_duration_ms
+
+
+def read_duration(value: Any) -> int:
+    """Return the milliseconds that `value` names.
+
+    Raises:
+        ValueError: It is no duration. A bare 10 is none: ten milliseconds here, and ten
+            seconds to whoever wrote it.
+    """
+    if not isinstance(value, str):
+        raise ValueError('write a duration as text with its unit: "800ms", "10s", "5m"')
+    return parse_duration_ms(value)
+
+
+def read_number(value: Any) -> Any:
+    """A variable's number is text; a switch is none, though Python counts it as one."""
+    if isinstance(value, bool):
+        raise ValueError("write a whole number, not true or false")
+    return value
+
+
+def read_words(value: Any) -> Any:
+    """Take a list, or, as environment variables have none, words between commas."""
+    if isinstance(value, str):
+        return [word.strip() for word in value.split(",") if word.strip()]
+    return value
+
+
+Duration: TypeAlias = Annotated[int, BeforeValidator(read_duration), Field(ge=1)]
+Words: TypeAlias = Annotated[list[str], NoDecode, BeforeValidator(read_words)]
+Number: TypeAlias = Annotated[int, BeforeValidator(read_number)]
+Bytes: TypeAlias = Annotated[Number, Field(ge=1, le=2**31)]
+Count: TypeAlias = Annotated[Number, Field(ge=1, le=1_000_000)]
