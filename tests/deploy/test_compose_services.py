@@ -82,6 +82,8 @@ def scraped(port: int, token: str | None) -> tuple[int, str]:
 
 
 @pytest.mark.slow
+# It may be the one for which the image is made, and starts seven processes.
+@pytest.mark.timeout(300)
 async def test_the_four_work_together_and_each_shows_its_metrics(
     image: Image, tmp_path: Path
 ) -> None:
