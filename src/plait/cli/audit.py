@@ -13,11 +13,11 @@ from plait.cli.options import ConfigOption, JsonOption
 from plait.cli.output import (
     EXIT_FAILED,
     check_texts,
-    json_text,
     say,
     stop,
     write,
     write_json,
+    write_json_line,
 )
 from plait.cli.scopes import TenantOption, when, with_records
 from plait.cli.stores import StoreOption, duration_ms
@@ -159,7 +159,7 @@ def export(
         log = audit_log(records)
         await log.settle()
         async for entry in log.entries(tenant):
-            write(json_text(entry.as_json(), is_pretty=False) + "\n")
+            write_json_line(entry.as_json())
 
     with_records(store, config, work)
 

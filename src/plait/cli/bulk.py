@@ -18,7 +18,7 @@ import typer
 
 from plait.cli.durable import Bench, hand_of, store_of, worker
 from plait.cli.filters import Filters
-from plait.cli.output import EXIT_FAILED, is_terminal, json_text, say, stop, write
+from plait.cli.output import EXIT_FAILED, is_terminal, say, stop, write_json_line
 from plait.cli.progress import Course
 from plait.cli.stores import finish, found
 from plait.cli.table import print_executions
@@ -133,7 +133,7 @@ class Tally:
             if standing.error_code or standing.status not in self._verb.fine:
                 self.is_fine = False
         if self._wish.many.as_json:
-            write(json_text(_json(changed), is_pretty=False) + "\n")
+            write_json_line(_json(changed))
 
     def sum_up(self) -> None:
         """Say how many came to what."""
@@ -181,7 +181,7 @@ def _list(meant: list[Summary], wish: Wish) -> None:
         print_executions(meant)
         return
     for one in meant:
-        write(json_text(row_json(one), is_pretty=False) + "\n")
+        write_json_line(row_json(one))
 
 
 def _ask() -> None:

@@ -25,11 +25,11 @@ from plait.cli.options import ConfigOption, ResolveOption, configured, connector
 from plait.cli.output import (
     EXIT_FAILED,
     check_texts,
-    json_text,
     say,
     stop,
     write,
     write_document,
+    write_json_line,
 )
 from plait.model.errors import PlaitError
 
@@ -108,7 +108,7 @@ async def _draft(configured: Configured, task: Task, *, as_json: bool) -> Made |
 def _tell(progress: Progress, *, as_json: bool) -> None:
     if as_json:
         event = {"type": progress.type, "data": progress.data}
-        write(json_text(event, is_pretty=False) + "\n")
+        write_json_line(event)
         return
     repairs = progress.data.get("repairs")
     for line in repairs if isinstance(repairs, list) else ():
@@ -127,7 +127,7 @@ def _deliver(made: Made, output: Path | None, *, as_json: bool) -> None:
             "credentials": list(made.credentials),
             "difference": made.difference,
         }
-        write(json_text({"type": "complete", "data": data}, is_pretty=False) + "\n")
+        write_json_line({"type": "complete", "data": data})
     elif output is None and made.difference is not None:
         write(str(made.difference["text"]))
     elif output is None:

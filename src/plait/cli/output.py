@@ -32,6 +32,7 @@ __all__ = [
     "write",
     "write_document",
     "write_json",
+    "write_json_line",
 ]
 
 EXIT_INVALID: Final = 2
@@ -77,6 +78,15 @@ def write_json(value: Any) -> None:
         TypeError: See `json_text`.
     """
     write(json_text(value, is_pretty=is_terminal(sys.stdout)) + "\n")
+
+
+def write_json_line(value: Any) -> None:
+    """Write `value` to standard output as one line of JSON, whoever reads it.
+
+    Raises:
+        TypeError: See `json_text`.
+    """
+    write(json_text(value, is_pretty=False) + "\n")
 
 
 def error_json(failure: Failure) -> JsonObject:

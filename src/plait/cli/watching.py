@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from plait.cli.options import ConfigOption
-from plait.cli.output import EXIT_FAILED, json_text, stop, write
+from plait.cli.output import EXIT_FAILED, stop, write, write_json_line
 from plait.cli.stores import IdArgument, StoreOption, found, with_store
 from plait.drivers.journal import Store
 from plait.kernel.codec import load_turn
@@ -54,10 +54,9 @@ def watch(
     async def follow(opened: Store) -> str:
         async for event in _events(opened, execution):
             if as_json:
-                line = json_text(event_json(event), is_pretty=False)
+                write_json_line(event_json(event))
             else:
-                line = f"{moment_text(event.at_ms)}  {told_of(event)}"
-            write(line + "\n")
+                write(f"{moment_text(event.at_ms)}  {told_of(event)}\n")
         return (await found(opened, execution)).standing.status
 
     if with_store(store, config, follow) != "completed":
