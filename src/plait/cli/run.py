@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import secrets
 from dataclasses import replace
@@ -25,8 +24,8 @@ from plait.cli.outcome import Ended, Manner, tell_ended, tell_warnings
 from plait.cli.output import check_texts, stop
 from plait.cli.performer import performer_of
 from plait.cli.plans import load_one
-from plait.cli.stores import StoreOption, give_up
-from plait.drivers.inline import NeedsDurable, Result
+from plait.cli.stores import StoreOption, finish
+from plait.drivers.inline import Result
 from plait.drivers.inline import Start as InlineStart
 from plait.drivers.journal import PRIORITY_MAX, Start
 from plait.model.duration import parse_duration_ms
@@ -158,10 +157,7 @@ def command(
         started = Start(new_id(), value, {"type": "cli"}, key, tuple(tag or ()), priority)
         result = start_and_finish(bench, plan, started)
     else:
-        try:
-            result = asyncio.run(execute(bench, plan, value))
-        except NeedsDurable as error:
-            give_up(error)
+        result = finish(execute(bench, plan, value))
     tell_ended(result, manner, is_pretty=pretty)
 
 
