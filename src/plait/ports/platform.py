@@ -122,8 +122,12 @@ class Engine(Protocol):
 class Deployments(Protocol):
     """Keeps what is deployed. Of the runtime."""
 
-    async def validate(self, caller: Caller, definition: str) -> JsonObject:
-        """Compile a document; return `{valid, diagnostics, name}`. Nothing is kept."""
+    async def validate(self, caller: Caller, definition: str, name: str = "") -> JsonObject:
+        """Compile a document; return `{valid, diagnostics, name}`. Nothing is kept.
+
+        Args:
+            name: What it would be deployed as; empty: what it is called.
+        """
         ...
 
     async def deploy(self, caller: Caller, wanted: Wanted) -> JsonObject:

@@ -35,8 +35,8 @@ class RuntimeServicer:
         self, asked: Asked, request: messages.ValidateDefinitionRequest
     ) -> JsonReply:
         """See the proto."""
-        told = await self._deployments.validate(asked.caller, request.definition)
-        return json_reply(told)
+        given = request.definition, request.name
+        return json_reply(await self._deployments.validate(asked.caller, *given))
 
     async def deploy(self, asked: Asked, request: messages.DeployRequest) -> JsonReply:
         """See the proto."""

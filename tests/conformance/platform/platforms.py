@@ -121,9 +121,9 @@ class HeldCalls:
 class FakeDeployments:
     """Says back what it was asked for: the binding is what is tested here."""
 
-    async def validate(self, caller: Caller, definition: str) -> JsonObject:
+    async def validate(self, caller: Caller, definition: str, name: str = "") -> JsonObject:
         """See plait.ports.platform."""
-        return {"valid": True, "name": definition, "diagnostics": []}
+        return {"valid": True, "name": f"{name}|{definition}", "diagnostics": []}
 
     async def deploy(self, caller: Caller, wanted: Wanted) -> JsonObject:
         """See plait.ports.platform."""

@@ -127,6 +127,27 @@ async def test_what_only_looks_is_not_recorded(tmp_path: Path) -> None:
         assert await own.entries() == []
 
 
+async def test_a_new_version_that_is_only_validated_is_neither_deployed_nor_recorded(
+    tmp_path: Path,
+) -> None:
+    async with asking(tmp_path) as own:
+        wanted = {"name": "order", "workflow_definition": ORDER}
+        await own.ask("POST", "/workflow/deployments", wanted)
+        _, before = await own.ask("GET", "/workflow/deployments/order")
+        target = "/workflow/deployments/order?validate_only=true"
+        for document, valid in (
+            (ORDER.replace("paid", "sold"), True),
+            ("name: order", False),
+        ):
+            told = await own.ask("PUT", target, {"workflow_definition": document})
+            assert (told[0], told[1]["valid"]) == (200, valid)
+        other = {"workflow_definition": ORDER.replace("name: order", "name: other")}
+        status, refusal = await own.ask("PUT", target, other)
+        assert (status, refusal["error"]["code"]) == (400, "deployment.refused")
+        assert (await own.ask("GET", "/workflow/deployments/order"))[1] == before
+        assert [one["action"] for one in await own.entries()] == ["deployment.deploy"]
+
+
 @pytest.mark.parametrize("again", ["", "&validate_only="])
 async def test_no_parameter_keeps_a_change_out_of_the_log(
     tmp_path: Path, again: str

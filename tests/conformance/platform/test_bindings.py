@@ -287,7 +287,8 @@ async def test_deployments_are_asked_for_as_meant(services: Platform) -> None:
     assert told == {"id": "d", "old": "v1", "new": "v2"}
     assert (await some.activate(EDITOR, "d", None))["version"] is None
     assert (await some.activate(EDITOR, "d", "v1"))["version"] == "v1"
-    assert (await some.validate(EDITOR, "x: 1"))["name"] == "x: 1"
+    assert (await some.validate(EDITOR, "x: 1"))["name"] == "|x: 1"
+    assert (await some.validate(EDITOR, "x: 1", "w"))["name"] == "w|x: 1"
     error = await refused(some.get(EDITOR, "d"))
     assert (str(error), details_of(error)) == ("no 'd'", {"known": ["orders"]})
 

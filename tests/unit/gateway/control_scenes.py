@@ -78,9 +78,9 @@ class Scripted:
 
     # -- deployments -------------------------------------------------------------------
 
-    async def validate(self, caller: Caller, definition: str) -> JsonObject:
+    async def validate(self, caller: Caller, definition: str, name: str = "") -> JsonObject:
         reply: JsonObject = {"valid": True, "diagnostics": [], "name": "w"}
-        return self._say(reply, "validate", caller, definition)
+        return self._say(reply, "validate", caller, definition, name)
 
     async def deploy(self, caller: Caller, wanted: Wanted) -> JsonObject:
         reply: JsonObject = {

@@ -242,6 +242,39 @@ async def test_validate_only_deploys_nothing() -> None:
     assert [one[0] for one in script.asked] == ["validate"]
 
 
+async def test_validate_only_deploys_no_new_version_either() -> None:
+    script = Scripted()
+    body: JsonObject = {"workflow_definition": DOCUMENT}
+    target = f"{API}/workflow/deployments/d?validate_only=true"
+    asked = await control(script).ask(target, "PUT", json=body)
+    assert (asked.status, asked.json["valid"]) == (200, True)
+    assert [one[0] for one in script.asked] == ["get", "validate"]
+    assert script.asked[1][2:] == (DOCUMENT, "w")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "query", "said"),
+    [
+        ("PUT", "/d", "validate_onyl=true", "did you mean 'validate_only'?"),
+        ("POST", "", "validate_only=true&validate_only=false", "it is given twice"),
+        ("POST", "/d/rollback", "validate_only=true", "there is no such parameter"),
+        ("DELETE", "/d", "dry_run=1", "there is no such parameter"),
+    ],
+)
+async def test_what_changes_something_is_not_done_with_a_parameter_that_it_does_not_know(
+    method: str, path: str, query: str, said: str
+) -> None:
+    script = Scripted()
+    target = f"{API}/workflow/deployments{path}?{query}"
+    name = query.partition("=")[0]
+    asked = await control(script).ask(target, method, json={})
+    assert (asked.status, asked.json["error"]["code"]) == (400, "request.invalid")
+    assert said in asked.json["error"]["message"]
+    (violation,) = asked.json["error"]["details"]["violations"]
+    assert (violation["in"], violation["path"]) == ("query", f"/{name}")
+    assert script.asked == []
+
+
 @pytest.mark.parametrize(
     ("target", "body", "version"),
     [("activate", {"version": "v2"}, "v2"), ("rollback", {}, None)],

@@ -308,6 +308,8 @@ async def test_validating_keeps_nothing() -> None:
     assert told == {"valid": True, "diagnostics": [], "name": "hello"}
     wrong: Any = await service(records).validate(LOCAL, "name: x\nsteps: 1\n")
     assert (wrong["valid"], wrong["diagnostics"][0]["code"]) == (False, "D103")
+    with pytest.raises(DeploymentRefused, match="give both the same name"):
+        await service(records).validate(LOCAL, text(), "other")
     assert await everything(records) == []
 
 

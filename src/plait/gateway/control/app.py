@@ -45,7 +45,7 @@ _REPLIES: Final[Mapping[str, _Replies]] = {
     "deploy_workflow": {200: models.Deployed | models.Validation, 201: models.Deployed},
     "list_deployments": {200: models.DeploymentPage},
     "get_deployment": {200: models.Deployment},
-    "update_deployment": {200: models.Deployed},
+    "update_deployment": {200: models.Deployed | models.Validation},
     "undeploy_workflow": {200: models.Deployed},
     "list_versions": {200: models.Versions},
     "compare_versions": {200: models.Difference},

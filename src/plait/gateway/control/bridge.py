@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 
 from plait.gateway.control.asked import ASKED, Asked
 from plait.gateway.control.route import REPLY, Message
+from plait.gateway.control.violations import check_names
 from plait.gateway.message import Reply
 from plait.gateway.routes import parameter_names
 
@@ -31,6 +32,8 @@ class Bridge:
         self._app = app
         self._route = route
         self._names = parameter_names(route.path)
+        self._changes = route.methods != {"GET"}
+        self._query = frozenset(one.alias for one in route.dependant.query_params)
 
     async def answer(self, asked: Asked) -> Reply:
         """Return the reply to a request.
@@ -39,6 +42,8 @@ class Bridge:
             Exception: Whatever the handler raised, and what is wrong with parameters.
         """
         request = asked.exchange.request
+        if self._changes:
+            check_names(request.query, self._query)
         scope: dict[str, Any] = {
             "type": "http",
             "asgi": _VERSIONS,

@@ -133,6 +133,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         "editor",
         WORKFLOWS,
         action="deployment.update",
+        has_trial=True,
     ),
     Operation(
         "undeploy_workflow",

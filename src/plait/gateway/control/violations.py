@@ -2,16 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from plait.drivers.inputs import violation_at
 from plait.gateway.refusal import BadInput
+from plait.model.diagnostic import did_you_mean
 from plait.model.json import JsonValue
 
 # Where in a request pydantic's places begin.
 _PARTS: Final = ("body", "query", "path", "header")
 _SHOWN_MAX: Final = 20
+
+
+def check_names(query: str, known: Collection[str]) -> None:
+    """Refuse a query with a parameter that is unknown, or that is given twice.
+
+    For requests that change something: one that asked for less than it says, and was not
+    understood, shall not be done all the same.
+
+    Raises:
+        BadInput: It has one.
+
+    >>> check_names("validate_onyl=true", ["validate_only"])
+    Traceback (most recent call last):
+    plait.gateway.refusal.BadInput: validate_onyl: there is no such parameter; did you mean
+     'validate_only'?
+    """
+    seen: set[str] = set()
+    violations: list[JsonValue] = []
+    said = ""
+    for name, _ in parse_qsl(query, keep_blank_values=True):
+        if name in known and name not in seen:
+            seen.add(name)
+            continue
+        hint = did_you_mean(name, known)
+        unknown = f"there is no such parameter{f'; {hint}' if hint else ''}"
+        message = "it is given twice" if name in seen else unknown
+        said = said or f"{name}: {message}"
+        violations.append({**violation_at([name], message), "in": "query"})
+    if violations:
+        raise BadInput(said, {"violations": violations[:_SHOWN_MAX]})
 
 
 def bad_input(errors: Sequence[Mapping[str, Any]]) -> BadInput:

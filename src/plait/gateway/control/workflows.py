@@ -19,6 +19,9 @@ _WAIT_MS: Final = 30_000
 _PAGE_SIZE_MAX: Final = 500
 
 DeploymentId = Annotated[str, Path(max_length=256)]
+ValidateOnly = Annotated[
+    bool, Query(description="Say what is wrong with it, and deploy nothing.")
+]
 
 
 async def execute_workflow(request: Request, wish: models.Execute) -> Answer:
@@ -57,9 +60,7 @@ def _order(ask: Asked, wish: models.Execute) -> Order:
 async def deploy_workflow(
     request: Request,
     wish: models.Deploy,
-    validate_only: Annotated[
-        bool, Query(description="Say what is wrong with it, and deploy nothing.")
-    ] = False,
+    validate_only: ValidateOnly = False,
 ) -> Answer:
     """Deploy a workflow: keep this version of it, and serve it from now on.
 
@@ -69,7 +70,7 @@ async def deploy_workflow(
     deployments = ask.services.the_deployments()
     # Either will do: what is not recorded is not done, however the parameter was read.
     if validate_only or ask.is_trial:
-        return told(await deployments.validate(ask.caller, _text(wish)))
+        return told(await deployments.validate(ask.caller, _text(wish), wish.name))
     made = await deployments.deploy(ask.caller, _wanted(wish.name, wish))
     return told(made, 201 if made.get("changed", True) else 200)
 
@@ -113,14 +114,19 @@ async def get_deployment(request: Request, deployment_id: DeploymentId) -> Answe
 
 
 async def update_deployment(
-    request: Request, deployment_id: DeploymentId, wish: models.Version
+    request: Request,
+    deployment_id: DeploymentId,
+    wish: models.Version,
+    validate_only: ValidateOnly = False,
 ) -> Answer:
     """Deploy a new version of a workflow that is deployed."""
     ask = asked(request)
     deployments = ask.services.the_deployments()
     kept = await deployments.get(ask.caller, deployment_id)
-    wanted = _wanted(str(kept["name"]), wish)
-    return told(await deployments.deploy(ask.caller, wanted))
+    name = str(kept["name"])
+    if validate_only or ask.is_trial:
+        return told(await deployments.validate(ask.caller, _text(wish), name))
+    return told(await deployments.deploy(ask.caller, _wanted(name, wish)))
 
 
 async def undeploy_workflow(request: Request, deployment_id: DeploymentId) -> Answer:

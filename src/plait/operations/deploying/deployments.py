@@ -119,14 +119,22 @@ class StoredDeployments:
 
     # -- looking -----------------------------------------------------------------------
 
-    async def validate(self, caller: Caller, definition: str) -> JsonObject:
-        """Compile a document; return `{valid, diagnostics, name}`. Nothing is kept."""
+    async def validate(self, caller: Caller, definition: str, name: str = "") -> JsonObject:
+        """Compile a document; return `{valid, diagnostics, name}`. Nothing is kept.
+
+        Args:
+            name: What it would be deployed as; empty: what it is called.
+
+        Raises:
+            DeploymentRefused: It is called otherwise.
+        """
         require(caller, "viewer")
         try:
-            compiled = await self._compiles("workflow", _utf_8(definition))
+            compiled = await self._compiles(name or "workflow", _utf_8(definition))
         except CompileErrors as error:
             found = [one.as_json() for one in error.diagnostics]
             return {"valid": False, "diagnostics": [*found], "name": None}
+        _check_name(name, compiled)
         wrong = await self._unauthorised(caller, compiled)
         if wrong:
             found = [one.as_json() for one in wrong]
@@ -336,11 +344,7 @@ class StoredDeployments:
             )
         document = Document(text, tuple(wanted.triggers), self._is_operators)
         compiled = await self._compiled(caller, wanted.name or "workflow", document)
-        if wanted.name not in ("", compiled.plan.name):
-            raise DeploymentRefused(
-                f"the document is called '{compiled.plan.name}', and was to be deployed as "
-                f"'{wanted.name}': give both the same name"
-            )
+        _check_name(wanted.name, compiled)
         return _Candidate(wanted, compiled, document, version_of(document))
 
     async def _compiled(self, caller: Caller, name: str, document: Document) -> Compiled:
@@ -431,6 +435,14 @@ def _utf_8(text: str) -> str:
         message = "the document holds half of a surrogate pair: it cannot be kept as UTF-8"
         raise DeploymentRefused(message) from None
     return text
+
+
+def _check_name(name: str, compiled: Compiled) -> None:
+    if name not in ("", compiled.plan.name):
+        raise DeploymentRefused(
+            f"the document is called '{compiled.plan.name}', and was to be deployed as "
+            f"'{name}': give both the same name"
+        )
 
 
 def _check_expected(wanted: Wanted, before: Deployed) -> None:

@@ -20,9 +20,9 @@ class RemoteDeployments:
     def __init__(self, link: Link) -> None:
         self._link = link
 
-    async def validate(self, caller: Caller, definition: str) -> JsonObject:
+    async def validate(self, caller: Caller, definition: str, name: str = "") -> JsonObject:
         """Compile a document; return `{valid, diagnostics, name}`. Nothing is kept."""
-        request = messages.ValidateDefinitionRequest(definition=definition)
+        request = messages.ValidateDefinitionRequest(definition=definition, name=name)
         return await self._told("validate_definition", request, caller, is_safe=True)
 
     async def deploy(self, caller: Caller, wanted: Wanted) -> JsonObject:

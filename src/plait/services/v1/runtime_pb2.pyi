@@ -9,10 +9,12 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ValidateDefinitionRequest(_message.Message):
-    __slots__ = ("definition",)
+    __slots__ = ("definition", "name")
     DEFINITION_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
     definition: str
-    def __init__(self, definition: _Optional[str] = ...) -> None: ...
+    name: str
+    def __init__(self, definition: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
 
 class DeployRequest(_message.Message):
     __slots__ = ("name", "definition", "triggers", "description", "expected", "is_kept_only")
