@@ -17,6 +17,7 @@ from tests.proof import (
     hangs,
     hostile,
     killings,
+    malformed,
     neighbours,
     overload,
     recovery,
@@ -38,10 +39,11 @@ def _return(scale: Scale) -> Outcome:
 
 
 def _hostile(scale: Scale) -> Outcome:
-    """Send what a schema makes, and what no schema would."""
-    outcome, fuzzed = hostile.run(scale), fuzz.run(scale)
-    outcome.figures |= fuzzed.figures
-    outcome.broken += fuzzed.broken
+    """Send what a schema makes, what no schema would, and calls that no gateway makes."""
+    outcome = hostile.run(scale)
+    for further in (fuzz.run(scale), malformed.run(scale)):
+        outcome.figures |= further.figures
+        outcome.broken += further.broken
     return outcome
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.proof import fuzz, hostile
+from tests.proof import fuzz, hostile, malformed
 from tests.proof.scorecard import Scale
 
 
@@ -19,3 +19,10 @@ def test_nothing_that_no_schema_would_make_breaks_anything() -> None:
     sent = [n for name, n in outcome.figures.items() if name.startswith("fuzzed: ")]
     assert len(sent) == 6
     assert min(sent) >= 12
+
+
+def test_no_call_that_no_gateway_would_make_is_a_fault_of_the_services() -> None:
+    outcome = malformed.run(Scale(share=0.03))
+    assert outcome.broken == []
+    assert outcome.figures["malformed: calls"] > 500
+    assert outcome.figures["malformed, OK"] > 10

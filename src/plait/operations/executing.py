@@ -58,9 +58,11 @@ class LocalExecutions:
 
         Raises:
             Forbidden: The caller may not see them.
-            InvalidRequest: The page lies too deep.
+            InvalidRequest: The page lies too deep, or is none.
         """
         require(caller, "viewer", search.workflow)
+        if search.limit < 1 or (page is not None and page < 1):
+            raise InvalidRequest("`limit` and `page` are 1 or more")
         page_size, before = search.limit, (page or 1) * search.limit
         if before > PAGED_ROWS_MAX:
             text = f"pages go to row {PAGED_ROWS_MAX}; `before` of a reply leads further"

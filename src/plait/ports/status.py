@@ -141,6 +141,7 @@ _ROWS: Final[Mapping[str, Status]] = {
     "key.unknown": _status("NOT_FOUND"),
     "limit.overload": _status("UNAVAILABLE", 503),
     "limit.payload": _status("INVALID_ARGUMENT", 413),
+    "plan.refused": _status("INVALID_ARGUMENT", 500),
     "plan.unknown": _status("NOT_FOUND"),
     "record.conflict": _status("ABORTED", 409),
     "request.forbidden": _status("PERMISSION_DENIED"),

@@ -12,7 +12,7 @@ from plait.services.results import message_of
 from plait.services.streams import events_of
 from plait.services.v1 import engine_pb2 as messages
 from plait.services.v1.common_pb2 import Event
-from plait.services.wire import Asked, dumped, loaded, loaded_object
+from plait.services.wire import Asked, dumped, given, given_object
 
 
 class EngineServicer:
@@ -48,8 +48,8 @@ class EngineServicer:
         plan, workflows = self._plans.of(asked.caller, request)
         start = Start(
             request.execution_id,
-            loaded(request.input),
-            loaded(request.trigger),
+            given("input", request.input),
+            given("trigger", request.trigger),
             asked.trace,
             asked.caller.tenant,
         )
@@ -60,10 +60,13 @@ class EngineServicer:
 def order_of(asked: Asked, request: messages.ExecuteRequest) -> Order:
     """Return the order that a message holds."""
     what = request.WhichOneof("what")
+    definition = None
+    if what == "definition":
+        definition = given_object("definition", request.definition)
     return Order(
         workflow=request.workflow if what == "workflow" else None,
-        definition=loaded_object(request.definition) if what == "definition" else None,
-        input=loaded(request.input),
+        definition=definition,
+        input=given("input", request.input),
         mode=_mode(request.mode),
         wait_ms=max(request.wait_ms, 0),
         key=request.key if request.HasField("key") else None,

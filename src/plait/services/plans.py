@@ -11,21 +11,28 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 from plait.drivers.inline import Result
 from plait.drivers.inline import Start as InlineStart
 from plait.drivers.journal import Start
 from plait.model.caller import Caller, require
-from plait.plan import Plan, load_plan
+from plait.model.errors import PlaitError
+from plait.plan import Plan, PlanUnreadable, load_plan
 from plait.ports.remote import PlanUnknown
 from plait.services.v1.engine_pb2 import RunPlanRequest
 from plait.services.v1.runtime_pb2 import StartPlanRequest
-from plait.services.wire import Asked, loaded
+from plait.services.wire import Asked, given
 
 _PLANS_KEPT_MAX: Final = 10_000
 # So that they fit a message: a document has 1 MB at most, and its plan not much more.
 PLANS_ASKED_MAX: Final = 8
+
+
+class PlanRefused(PlaitError):
+    """What was sent as a plan is none, or one for another version than this service's."""
+
+    code: ClassVar[str] = "plan.refused"
 
 
 class PlanRunner(Protocol):
@@ -59,12 +66,12 @@ class Plans:
 
         Raises:
             PlanUnknown: Some are not known.
-            PlanUnreadable: One that was sent is none.
+            PlanRefused: One that was sent is none that this version can run.
             Forbidden: The caller is not the gateway.
         """
         require(caller, "operator")
         for data in request.plans:
-            self._keep(load_plan(data))
+            self._keep(_plan_in(data))
         wanted = {request.plan_hash, *request.workflows.values()}
         unknown = sorted(wanted - self._kept.keys())
         if unknown:
@@ -80,13 +87,20 @@ class Plans:
             self._kept.popitem(last=False)
 
 
+def _plan_in(data: bytes) -> Plan:
+    try:
+        return load_plan(data)
+    except PlanUnreadable as error:
+        raise PlanRefused(str(error)) from None
+
+
 def started_of(request: StartPlanRequest, asked: Asked) -> Start:
     """Return what a durable execution starts with."""
     run = request.run
     return Start(
         run.execution_id,
-        loaded(run.input),
-        loaded(run.trigger),
+        given("input", run.input),
+        given("trigger", run.trigger),
         request.key if request.HasField("key") else None,
         trace=asked.trace,
         tenant=asked.caller.tenant,

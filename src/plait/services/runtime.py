@@ -12,7 +12,7 @@ from plait.services.streams import events_of
 from plait.services.v1 import runtime_pb2 as messages
 from plait.services.v1.common_pb2 import Event, JsonReply
 from plait.services.v1.engine_pb2 import RunReply
-from plait.services.wire import Asked, json_reply, loaded_object
+from plait.services.wire import Asked, given_object, json_reply
 
 
 class RuntimeServicer:
@@ -43,7 +43,7 @@ class RuntimeServicer:
         wanted = Wanted(
             request.name,
             request.definition,
-            [loaded_object(one) for one in request.triggers],
+            [given_object("triggers", one) for one in request.triggers],
             request.description,
             request.expected if request.HasField("expected") else None,
             not request.is_kept_only,
@@ -123,7 +123,7 @@ class RuntimeServicer:
         self, asked: Asked, request: messages.ChangeExecutionRequest
     ) -> JsonReply:
         """See the proto."""
-        body = loaded_object(request.body)
+        body = given_object("body", request.body)
         told = await self._executions.change(
             asked.caller, request.execution_id, request.verb, body
         )

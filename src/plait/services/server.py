@@ -16,22 +16,25 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
+from functools import partial
 from ipaddress import ip_address
-from typing import Any, Final, NoReturn, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from plait.model.errors import PlaitError
 from plait.ports.observer import ids_in
+from plait.ports.platform import InvalidRequest
 from plait.ports.remote import OpenService
 from plait.services.call_metrics import CallMetrics, Count
 from plait.services.channel import Security, Sizes, server_options
 from plait.services.errors import Unforeseen, refuse
 from plait.services.methods import FULL_NAMES, METHODS, Method
 from plait.services.tracing import answered, ended_with
-from plait.services.wire import TOKEN_KEY, asked_of
+from plait.services.wire import TOKEN_KEY, Asked, asked_of
 from plait.telemetry.spans import Draw
 
 logger = logging.getLogger("plait.services")
@@ -182,16 +185,14 @@ def _handler(
     else:
         handle = _guarded(role, _answered(answer, method.path, draw), count)
         make = grpc.unary_unary_rpc_method_handler
-    return make(handle, method.load_request, method.dump)
+    return make(handle, partial(_read, method), method.dump)
 
 
 def _answered(
     answer: Callable[[Any, Any], Awaitable[Any]], path: str, draw: Draw | None
 ) -> Handler:
     async def handle(request: Any, context: Any) -> Any:
-        asked = asked_of(context.invocation_metadata())
-        if asked is None:
-            await _refuse_nobody(context)
+        asked = await _asked(request, context)
         with answered(draw, path, asked) as own:
             return await answer(own, request)
 
@@ -201,9 +202,7 @@ def _answered(
 def _streamed(answer: Callable[[Any, Any], Any], path: str, draw: Draw | None) -> Handler:
     # Not a generator: one that is left while it writes is closed by nobody.
     async def handle(request: Any, context: Any) -> None:
-        asked = asked_of(context.invocation_metadata())
-        if asked is None:
-            await _refuse_nobody(context)
+        asked = await _asked(request, context)
         with answered(draw, path, asked) as own:
             async with aclosing(answer(own, request)) as events:
                 async for event in events:
@@ -212,10 +211,15 @@ def _streamed(answer: Callable[[Any, Any], Any], path: str, draw: Draw | None) -
     return handle
 
 
-async def _refuse_nobody(context: Any) -> NoReturn:
-    text = "the call does not say on whose behalf it is made: `plait-caller-bin`"
-    await context.abort(grpc.StatusCode.UNAUTHENTICATED, text)
-    raise AssertionError("a call that was refused goes on")
+async def _asked(request: Any, context: Any) -> Asked:
+    if request is None:
+        raise InvalidRequest("the request is no message of this method")
+    asked = asked_of(context.invocation_metadata())
+    if asked is None:
+        text = "the call does not say on whose behalf it is made: `plait-caller-bin`"
+        await context.abort(grpc.StatusCode.UNAUTHENTICATED, text)
+        raise AssertionError("a call that was refused goes on")
+    return asked
 
 
 async def _counted(handler: Handler, request: Any, context: Any, count: Count) -> Any:
@@ -227,6 +231,14 @@ async def _counted(handler: Handler, request: Any, context: Any, count: Count) -
         raise
     finally:
         count(status, time.perf_counter() - began)
+
+
+def _read(method: Method, data: bytes) -> Any:
+    """Return a request; of bytes that are none, nothing: here nobody answers an error."""
+    try:
+        return method.load_request(data)
+    except DecodeError:
+        return None
 
 
 def _guarded(role: str, handler: Handler, count: Count | None) -> Handler:

@@ -10,10 +10,11 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
-from plait.model.caller import Caller
+from plait.model.caller import ROLES, Caller, is_tenant
 from plait.model.json import JsonObject, JsonValue
 from plait.model.record import record
-from plait.ports.platform import Told
+from plait.model.strict_json import JsonRefused, read_exact_json
+from plait.ports.platform import InvalidRequest, Told
 from plait.services.v1.common_pb2 import Event, JsonReply
 
 CALLER_KEY: Final = "plait-caller-bin"
@@ -21,6 +22,9 @@ ERROR_KEY: Final = "plait-error-bin"
 TOKEN_KEY: Final = "authorization"
 # What a call passes on of the request that it is made for.
 TRACE_KEYS: Final = frozenset({"traceparent", "tracestate", "baggage", "x-request-id"})
+_NO_CALLER: Final = (
+    "`plait-caller-bin` is no caller: an object of subject, tenant, role, grants"
+)
 
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
 Metadata: TypeAlias = "list[tuple[str, str | bytes]]"
@@ -61,6 +65,9 @@ def metadata_of(asked: Asked, token: str | None) -> Metadata:
 def asked_of(metadata: Iterable[tuple[str, str | bytes]]) -> Asked | None:
     """Return on whose behalf a call is made; None: it does not tell.
 
+    Raises:
+        InvalidRequest: What it tells is no caller.
+
     >>> ann = Asked(Caller("user:ann", "t1", "viewer", {"orders": "editor"}))
     >>> asked_of(metadata_of(ann, None)) == ann
     True
@@ -75,12 +82,23 @@ def asked_of(metadata: Iterable[tuple[str, str | bytes]]) -> Asked | None:
     return None if caller is None else Asked(caller, tuple(trace))
 
 
-def _caller_of(value: str | bytes) -> Caller | None:
+def _caller_of(value: str | bytes) -> Caller:
     try:
-        told = orjson.loads(value)
-        return Caller(told["subject"], told["tenant"], told["role"], told["grants"])
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        return None
+        told: Any = orjson.loads(value)
+        subject, tenant = told["subject"], told["tenant"]
+        role, grants = told["role"], told["grants"]
+        roles = [*grants.values()] if role is None else [role, *grants.values()]
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        raise InvalidRequest(_NO_CALLER) from None
+    # Of nobody, who has no tenant, the name is empty.
+    is_somewhere = tenant == "" or is_tenant(tenant)
+    if not is_somewhere or not isinstance(subject, str) or not all(map(_is_role, roles)):
+        raise InvalidRequest(_NO_CALLER)
+    return Caller(subject, tenant, role, grants)
+
+
+def _is_role(name: object) -> bool:
+    return isinstance(name, str) and name in ROLES
 
 
 def dumped(value: JsonValue) -> bytes:
@@ -89,15 +107,41 @@ def dumped(value: JsonValue) -> bytes:
 
 
 def loaded(data: bytes) -> JsonValue:
-    """Return the value that a message holds."""
+    """Return the value that a reply holds."""
     value: JsonValue = orjson.loads(data) if data else None
     return value
 
 
 def loaded_object(data: bytes) -> JsonObject:
-    """Return the JSON object that a message holds; of nothing, the empty one."""
+    """Return the JSON object that a reply holds; of nothing, the empty one."""
     value = loaded(data)
     return value if isinstance(value, dict) else {}
+
+
+def given(name: str, data: bytes) -> JsonValue:
+    """Return the value in the field `name` of a request; nothing is null.
+
+    Raises:
+        InvalidRequest: It is not JSON, or no two readers would read it alike.
+    """
+    if not data:
+        return None
+    try:
+        return read_exact_json(data)
+    except JsonRefused as refused:
+        raise InvalidRequest(f"`{name}` {refused}", refused.details) from None
+
+
+def given_object(name: str, data: bytes) -> JsonObject:
+    """Return the JSON object in the field `name` of a request; nothing is the empty one.
+
+    Raises:
+        InvalidRequest: It is none.
+    """
+    value = given(name, data) if data else {}
+    if not isinstance(value, dict):
+        raise InvalidRequest(f"`{name}` is a JSON object")
+    return value
 
 
 def json_reply(told: Mapping[str, Any]) -> JsonReply:

@@ -316,3 +316,11 @@ async def test_who_leaves_a_draft_ends_it(services: Platform) -> None:
         assert (await anext(stream)).number == 42
         assert not services.drafts.left.is_set()
     await services.drafts.left.wait()
+
+
+@pytest.mark.parametrize(("limit", "page"), [(0, None), (-5, None), (10, 0), (10, -1)])
+async def test_a_page_without_rows_is_no_wish(
+    services: Platform, limit: int, page: int | None
+) -> None:
+    error = await refused(services.executions.find(OPERATOR, Search(limit=limit), page))
+    assert error.code == "request.invalid"

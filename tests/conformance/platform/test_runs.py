@@ -201,7 +201,7 @@ async def test_a_plan_is_known_by_its_own_hash_only() -> None:
             Caller("service:gateway", role="operator"),
             RunPlanRequest(plan_hash="sha256:other", plans=[b'{"format":1,"plan":{}}']),
         )
-    assert caught.value.code == "plan.unreadable"
+    assert caught.value.code == "plan.refused"
 
 
 async def test_a_durable_start_lasts_in_the_runtime_for_its_tenant() -> None:
