@@ -25,6 +25,16 @@ output: ${charge.response.by}
 """
 
 
+# What may last is run in memory, and written down only if it does.
+QUICK = """\
+name: quick
+mode: express
+endpoint: {method: POST, path: /quick, wait: 100ms}
+steps: [{id: asked, type: http, request: {url: http://service/}}]
+output: ${asked.response.by}
+"""
+
+
 class Counting:
     """Answers when it is told to, and counts who waits.
 
@@ -52,12 +62,15 @@ class Counting:
 def gateway(
     folder: Path, service: Upstream, held_max: int = HELD_MAX
 ) -> AbstractAsyncContextManager[GatewayProcess]:
-    (folder / "kept.yaml").write_text(KEPT)
+    workflows = folder / "workflows"  # the store is beside it
+    workflows.mkdir(exist_ok=True)
+    (workflows / "kept.yaml").write_text(KEPT)
+    (workflows / "quick.yaml").write_text(QUICK)
     settings = {
         "PLAIT_EXECUTION_HELD_MAX": str(held_max),
         "PLAIT_EXECUTION_BACKLOG_MAX": str(BACKLOG_MAX),
     }
-    return serving(folder / "kept.yaml", upstreams={"service": service}, settings=settings)
+    return serving(workflows, upstreams={"service": service}, settings=settings)
 
 
 async def start(process: GatewayProcess) -> Answer:
@@ -125,6 +138,22 @@ async def test_kill_9_with_many_that_wait_loses_none_and_doubts_no_call_that_was
             for link in links[:HELD_MAX]:
                 told = json.loads((await process.ask(link)).body)
                 assert told["status"] == "running", "whether these were made is asked about"
+
+
+async def test_an_express_execution_that_may_last_waits_as_well_where_there_is_no_room(
+    tmp_path: Path,
+) -> None:
+    script = Counting()
+    async with Upstream(script) as service, gateway(tmp_path, service) as process:
+        async with asyncio.timeout(WAIT_S):
+            links = await accepted(process, HELD_MAX)
+            await service.until_requests(HELD_MAX)
+        answer = await process.ask("/quick", "POST")
+        assert (answer.status, len(service.requests)) == (202, HELD_MAX)
+        script.goes_on.set()
+        for link in (*links, answer.headers["location"]):
+            assert await outcome(process, link) == ("completed", "card")
+        assert (await process.ask("/quick", "POST")).status == 200, "there is room again"
 
 
 @pytest.mark.slow

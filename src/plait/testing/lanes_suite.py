@@ -133,6 +133,24 @@ class LanesSuite:
         await add(store, held, _IN_AN_HOUR, is_released=True, is_begun=True)
         assert (await row(store, "x2")).lane_state == IN_LANE
 
+    async def test_one_in_no_lane_that_was_given_back_at_its_start_begins_later(
+        self, store: Store
+    ) -> None:
+        waits = Standing(RUNNING, _NOW_MS, _NOW_MS, "execution.no_room")
+        for name, at_ms in (("x1", 2), ("x2", 1), ("x3", 3)):
+            standing = replace(waits, wake_at_ms=_NOW_MS - at_ms)
+            await start(store, name, standing, lane=None, lane_max=0)
+        await store.release("ann", ["x1", "x2", "x3"])
+        claimed = await store.claim("bob", _NOW_MS, 2)
+        held = {one.new.execution_id: one for one in claimed.executions}
+        assert [*held] == ["x3", "x1"], "due the longest"
+        assert held["x3"].standing.error_code == "execution.no_room"
+        await add(store, held["x3"], _DUE, is_begun=True)
+        begun = await row(store, "x3")
+        assert (begun.owner, begun.lane_state, begun.length) == ("bob", IN_LANE, 2)
+        assert begun.standing == _DUE
+        assert await claim(store, worker="eve") == ["x2"]
+
     async def test_an_execution_that_waits_or_that_nobody_holds_keeps_its_place(
         self, store: Store
     ) -> None:

@@ -12,6 +12,7 @@ from plait.drivers.journal import JournalDriver, Start, is_put_off
 from plait.drivers.journal.room import Overloaded
 from plait.kernel import Kernel
 from plait.operations import Hand, show
+from plait.operations.checking import Checker
 from plait.operations.waits import waits
 from plait.plan import Plan
 from plait.ports.calls import Call, CallHandle, CallReply, Done
@@ -296,6 +297,7 @@ def test_one_that_waits_for_room_says_so_and_its_end_needs_none() -> None:
         hand = Hand(store, Kernel, "hand", driver.now_ms(), {})
         assert await waits(hand, history) == [{"for": "room"}]
         assert show(history, driver.now_ms()).status == "running"
+        await Checker(hand).check(history)
         await driver.cancel("x001", "not wanted", "m1")
         async with asyncio.timeout(1):
             assert (await driver.ended("x001")).standing.status == "cancelled"
