@@ -31,7 +31,7 @@ FREE: Final = ("OK", "NOT_FOUND", "INVALID_ARGUMENT", "FAILED_PRECONDITION", "AB
 NEEDED: Final = {
     "engine": {"execute": "operator", "execute_stream": "operator", "run_plan": "operator"},
     "runtime": {
-        "validate_definition": "viewer",
+        "validate_definition": "editor",
         "deploy": "editor",
         "list_deployments": "viewer",
         "get_deployment": "viewer",

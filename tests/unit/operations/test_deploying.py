@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -277,12 +278,16 @@ async def test_who_deploys_is_an_editor_and_who_looks_a_viewer() -> None:
     seen: Any = await made.list(granted)
     assert [one["name"] for one in seen["deployments"]] == ["hello"]
     assert (await made.get(operator, "secret"))["name"] == "secret"
+    assert (await made.validate(granted, text(), "hello"))["valid"] is True
     for looks in (
         made.list(nobody),
         made.get(granted, "secret"),
         made.difference(granted, "secret", "active", "active"),
         made.definition(nobody, "hello", "active"),
         made.validate(nobody, text()),
+        made.validate(operator, text()),
+        made.validate(granted, text()),
+        made.validate(replace(granted, grants={"hello": "editor"}), text("secret")),
     ):
         with pytest.raises(Forbidden):
             await looks
