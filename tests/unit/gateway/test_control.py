@@ -275,6 +275,23 @@ async def test_what_changes_something_is_not_done_with_a_parameter_that_it_does_
     assert script.asked == []
 
 
+async def test_a_delete_needs_no_content_type_unless_it_has_a_body() -> None:
+    script, target = Scripted(), f"{API}/workflow/deployments/d"
+    plain = await control(script).ask(target, "DELETE")
+    assert plain.status == 200
+    form = {"content-type": "text/plain"}
+    other = await control(script).ask(target, "DELETE", json={}, headers=form)
+    assert (other.status, other.error["code"]) == (415, "request.unsupported_media_type")
+    assert script.asked == [("undeploy", LOCAL, "d")]
+
+
+@pytest.mark.parametrize("headers", [{}, {"content-type": "text/plain"}])
+async def test_a_post_without_a_body_says_that_it_is_json(headers: dict[str, str]) -> None:
+    script, target = Scripted(), f"{API}/workflow/deployments/d/rollback"
+    asked = await control(script).ask(target, "POST", headers=headers)
+    assert (asked.status, script.asked) == (415, [])
+
+
 @pytest.mark.parametrize(
     ("target", "body", "version"),
     [("activate", {"version": "v2"}, "v2"), ("rollback", {}, None)],

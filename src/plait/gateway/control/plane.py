@@ -4,8 +4,9 @@ Rule 1. FastAPI is imported with the first request that needs it, in a thread of
         the start of the gateway does not wait for it, nor does any other request.
 Rule 2. Whoever asks is known before anything else is looked at, and what they may is
         checked by the service that does what they ask.
-Rule 3. A POST is JSON: no page of another site can send that unasked. Webhooks take
-        whatever their senders send; each checks its sender by a signature.
+Rule 3. A POST is JSON, also one without a body: no page of another site can send that
+        unasked, as it can send no DELETE. Webhooks take whatever their senders send; each
+        checks its sender by a signature.
 
 Not here: the handlers (the modules beside this one), what the services do.
 """
@@ -193,6 +194,8 @@ def _build() -> App:
 
 
 def _body_of(request: Request, depth_max: int) -> JsonObject:
+    if request.method == "DELETE" and not request.body:
+        return {}
     media_type = request.headers.get(b"content-type", b"").partition(b";")[0].strip()
     if media_type.lower() != b"application/json":
         raise UnsupportedMediaType("send `Content-Type: application/json`; {} will do")
