@@ -192,6 +192,30 @@ async def test_keys_and_users_of_the_command_line_count_at_a_running_gateway(
         assert await status_of(gateway, "/plain", renewed["access_token"]) == 200
 
 
+APPROVED = """\
+name: approved
+endpoint: {path: /approved}
+steps: [{id: ok, type: approval, approvers: [ada]}]
+output: ${ok.response.by}
+"""
+
+
+async def test_an_operators_key_approves_in_nobodys_name_but_its_own(
+    documents: Path,
+) -> None:
+    (documents / "approved.yaml").write_text(APPROVED)
+    store = f"--store={documents.parent / '.plait' / 'plait.db'}"
+    key = (await plait("keys", "create", "ci", "--role=operator", store)).out.strip()
+    async with serving(documents, arguments=NETWORK) as gateway:
+        begun = await gateway.ask("/approved", X_API_Key=key)
+        link = begun.headers["location"]
+        for body in ({"by": "ada"}, {"roles": ["ada"]}):
+            answer = await gateway.ask(f"{link}/approve", "POST", body=body, X_API_Key=key)
+            assert (answer.status, answer.error_code) == (403, "request.forbidden"), body
+        answer = await gateway.ask(f"{link}/approve", "POST", body={}, X_API_Key=key)
+        assert (answer.status, answer.error_code) == (403, "approval.not_an_approver")
+
+
 async def test_tokens_of_an_issuer_count_whose_keys_are_fetched(
     documents: Path, tmp_path: Path
 ) -> None:

@@ -23,6 +23,7 @@ from plait.model.caller import ANYBODY, DEFAULT_TENANT, Caller, is_allowed, requ
 from plait.model.diagnostic import did_you_mean
 from plait.model.json import JsonObject
 from plait.operations.course import Hand
+from plait.operations.deciders import decided_by
 from plait.operations.executions import row_json, show, shown_json, total_of
 from plait.operations.following import Following
 from plait.operations.keeper import Keeper, Kept
@@ -147,23 +148,26 @@ class LocalExecutions:
             hint = did_you_mean(verb, tuple(VERBS))
             raise InvalidRequest(f"there is no '{verb}'" + (f"; {hint}" if hint else ""))
         kept = await self._keeper.kept()
-        await self._check_may_change(caller, kept.store, execution_id)
+        workflow = await self._checked_workflow(caller, kept.store, execution_id)
+        body = decided_by(caller, workflow, verb, body)
         summary = await change(self._hand(kept), execution_id, body)
         kept.driver.stir()
         return row_json(summary)
 
-    async def _check_may_change(
+    async def _checked_workflow(
         self, caller: Caller, store: Store, execution_id: str
-    ) -> None:
+    ) -> str | None:
+        """Return the workflow of an execution that the caller may change; None: unknown."""
         search = Search(execution_ids=(execution_id,), limit=1)
         for summary in await store.find(search):
             self._is_whole(caller, summary)
             require(caller, "operator", summary.new.workflow)
-            return
+            return summary.new.workflow
         require(caller, "operator")
         if caller.tenant != DEFAULT_TENANT:
             raise UnknownExecution(execution_id)
         # It is unknown, or its row is damaged: the verb says which.
+        return None
 
     def _is_whole(self, caller: Caller, summary: Summary) -> bool:
         """Tell whether a caller sees all of an execution, or how it ended only.

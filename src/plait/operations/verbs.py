@@ -10,6 +10,8 @@
 | `approve`, `reject` | `{"by", "roles", "comment", "step"}` |
 | `decide` | `{"as", "response", "by", "step"}`: what became of a call in doubt |
 
+`by` and `roles` are the caller's own; or whose else, says plait.operations.deciders.
+
 Rule. A key that a verb does not know is refused: a mistyped `compensate`, passed over,
       would cancel and undo nothing.
 

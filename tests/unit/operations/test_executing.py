@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 
 from plait.drivers.journal import JournalDriver, Start
+from plait.drivers.journal.result import turns_of
 from plait.kernel import Kernel
-from plait.model.caller import ANYBODY, LOCAL, Caller, Forbidden
+from plait.kernel.events import ApprovalDecided
+from plait.model.caller import ANYBODY, LOCAL, LOCAL_PROGRAM, Caller, Forbidden
 from plait.operations.executing import LocalExecutions
 from plait.operations.keeper import Keeper, Kept
+from plait.operations.messages import NotAnApprover
 from plait.ports.journal import History, Search, UnknownExecution
 from plait.ports.platform import InvalidRequest, Told
 from plait.stores.memory import MemoryStore
@@ -22,6 +25,7 @@ from tests.unit.stores.histories import running
 
 PAID: Any = {"id": "paid", "type": "wait", "event": {"name": "paid"}}
 PLAN = plan_with(PAID, output="${paid.response}")
+WAIT_MS = 10_000
 VIEWER = Caller("user:vi", role="viewer")
 STRANGER = Caller("user:eve", tenant="elsewhere", role="admin")
 GRANTED = Caller("user:gil", role="viewer", grants={PLAN.name: "operator"})
@@ -122,6 +126,57 @@ async def test_a_tenant_sees_and_changes_its_own() -> None:
         assert "steps" in await case.executions.get(STRANGER, "x")
         told = await case.executions.change(STRANGER, "x", "cancel", {})
         assert (told["status"], told["tenant"]) == ("cancelled", "elsewhere")
+
+
+APPROVAL: Any = {"id": "ok", "type": "approval", "approvers": ["ann", "finance"]}
+ASKING = plan_with(APPROVAL, output="${ok.response.by}")
+ANN = Caller("user:ann", role="operator")
+CI = Caller("key:k3v7", role="operator", grants={"other": "admin"})
+BOSS = Caller("user:bo", role="viewer", grants={ASKING.name: "admin"})
+
+
+async def decision(case: Scene) -> tuple[str, list[str]]:
+    await case.executions.get(LOCAL, "x", WAIT_MS)
+    events = [one for turn in turns_of(await case.store.read("x")) for one in turn]
+    (event,) = [one for one in events if isinstance(one, ApprovalDecided)]
+    return event.by, event.roles
+
+
+@pytest.mark.parametrize("verb", ["approve", "reject", "decide"])
+@pytest.mark.parametrize(
+    "claim", [{"by": "ann"}, {"roles": ["finance"]}, {"roles": ["admin"]}]
+)
+async def test_an_operator_decides_in_nobody_elses_name(
+    verb: str, claim: dict[str, Any]
+) -> None:
+    if verb == "decide" and "roles" in claim:
+        return
+    async with scene() as case:
+        await case.driver.start(ASKING, Start("x", None))
+        with pytest.raises(Forbidden, match="key:k3v7 may not decide as"):
+            await case.executions.change(CI, "x", verb, claim)
+        with pytest.raises(NotAnApprover):
+            await case.executions.change(CI, "x", "approve", {})
+        assert (await case.executions.get(LOCAL, "x"))["status"] == "running"
+
+
+@pytest.mark.parametrize("claim", [{}, {"by": "ann"}, {"by": "user:ann"}])
+async def test_whoever_decides_is_who_asks(claim: dict[str, Any]) -> None:
+    async with scene() as case:
+        await case.driver.start(ASKING, Start("x", None))
+        await case.executions.change(ANN, "x", "approve", claim)
+        assert await decision(case) == ("ann", ["viewer", "operator", "user:ann"])
+
+
+@pytest.mark.parametrize("caller", [BOSS, LOCAL, LOCAL_PROGRAM])
+async def test_an_admin_vouches_for_another_and_is_kept_with_the_decision(
+    caller: Caller,
+) -> None:
+    async with scene() as case:
+        await case.driver.start(ASKING, Start("x", None))
+        said: Any = {"by": "eve", "roles": ["finance"]}
+        await case.executions.change(caller, "x", "approve", said)
+        assert await decision(case) == ("eve", ["finance", caller.subject])
 
 
 async def test_pages_and_cursors_lead_to_the_same_rows() -> None:

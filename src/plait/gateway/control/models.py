@@ -212,8 +212,10 @@ class Signal(Asking):
 class Verdict(Asking):
     """`approve` and `reject`."""
 
-    by: Annotated[str, Field(examples=["ada"])]
+    by: Annotated[str, Field(examples=["ada"])] = ""
+    """Who decides. Default: whoever asks; another name is for admins."""
     roles: list[str] = []
+    """What else they decide as. Default: the caller's own; others are for admins."""
     comment: str = ""
     step: str = ""
     """Which approval; needed only where it asks for several."""
@@ -226,6 +228,7 @@ class Decide(Asking):
     response: Json = None
     """What it was answered; with `done` only."""
     by: str = ""
+    """Who says so. Default: whoever asks; another name is for admins."""
     step: str = ""
 
 
