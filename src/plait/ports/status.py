@@ -176,6 +176,7 @@ _ROWS: Final[Mapping[str, Status]] = {
     "store.locked": _status("UNAVAILABLE", 503),
     "store.read_only": _status("UNAVAILABLE", 503),
     "store.unavailable": _status("UNAVAILABLE", 503),
+    "store.unstorable": _status("INVALID_ARGUMENT"),
     "user.exists": _status("ALREADY_EXISTS"),
     "user.unknown": _status("NOT_FOUND"),
     "vault.key_missing": _status("UNAVAILABLE", 503),

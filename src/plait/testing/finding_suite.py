@@ -118,6 +118,25 @@ class FindingSuite(StoreSuite):
         assert await store.count(search) == 1
         assert await store.count(search, 0) is None
 
+    @pytest.mark.parametrize("text", ["\0", "a\0b"])
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *("workflow", "error_code", "tag", "text", "parent", "key", "lane", "tenant"),
+            *("statuses", "execution_ids"),
+        ],
+    )
+    async def test_what_nobody_can_be_called_is_not_found(
+        self, store: CountingStore, name: str, text: str
+    ) -> None:
+        await self.begin(store, "x1")
+        is_list = name in ("statuses", "execution_ids")
+        asked: list[Any] = [(text,), (text, "failed")] if is_list else [text]
+        for one in asked:
+            wanted: dict[str, Any] = {name: one}
+            assert await store.find(Search(**wanted)) == []
+            assert await store.count(Search(**wanted)) == 0
+
     @pytest.mark.parametrize(
         "asked",
         [

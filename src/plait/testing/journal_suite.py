@@ -197,9 +197,12 @@ class JournalSuite(FindingSuite, AnewSuite, HoldsSuite, LanesSuite, UpkeepSuite)
 
     # -- reading -----------------------------------------------------------------------
 
-    async def test_an_unknown_execution_is_told_so(self, store: Store) -> None:
-        with pytest.raises(UnknownExecution, match="nobody"):
-            await store.read("nobody")
+    @pytest.mark.parametrize("name", ["nobody", "no\0body"])
+    async def test_an_unknown_execution_is_told_so(self, store: Store, name: str) -> None:
+        with pytest.raises(UnknownExecution, match=name):
+            await store.read(name)
+        with pytest.raises(UnknownExecution, match=name):
+            await store.post(Message("m1", name, b"cancel"))
 
     # -- messages ----------------------------------------------------------------------
 

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from plait.ports.records import Change, Conflict, Record
 from plait.stores.faults import StoreDamaged
+from plait.stores.postgres.rows import is_kept_text
 from plait.stores.postgres.server import RECORDS_POOL_MAX, Server
-from plait.stores.records import check, end_of, is_text
+from plait.stores.records import check, end_of
 
 _SELECT: Final = "SELECT kind, tenant, key, value, version, at_ms FROM records"
 _ONE: Final = "kind = $1 AND tenant = $2 AND key = $3"
@@ -83,7 +84,7 @@ class PostgresRecords:
 
     async def count(self, kind: str, tenant: str) -> int:
         """See plait.ports.records.Records.count."""
-        if not _may_be(kind, tenant):
+        if not is_kept_text(kind, tenant):
             return 0
         statement = "SELECT count(*) FROM records WHERE kind = $1 AND tenant = $2"
         async with self._server.connection() as connection:
@@ -112,7 +113,7 @@ class PostgresRecords:
         await self._server.close()
 
     async def _found(self, statement: str, values: Sequence[str]) -> list[Record]:
-        if not _may_be(*values):
+        if not is_kept_text(*values):
             return []
         async with self._server.connection() as connection:
             rows = await connection.fetch(statement, *values)
@@ -123,11 +124,6 @@ class PostgresRecords:
             place = f"PostgreSQL at {self._server.place}"
             raise StoreDamaged(place, f"the name of the record {row[2]!r} is no text")
         return Record(*row)
-
-
-def _may_be(*texts: str) -> bool:
-    """Say whether a record may have such names: the server refuses others as texts."""
-    return is_text(*texts) and not any("\0" in one for one in texts)
 
 
 async def _check_versions(connection: Any, changes: Sequence[Change]) -> None:

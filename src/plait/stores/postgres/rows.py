@@ -11,6 +11,7 @@ from plait.ports.journal import NewExecution, Standing, Summary
 from plait.stores.damaged import tell_damaged
 from plait.stores.faults import StoreDamaged
 from plait.stores.postgres.server import DAMAGED
+from plait.stores.records import is_text
 
 COLUMNS: Final = (
     "e.id, e.workflow, e.plan_hash, e.created_at_ms, e.input, e.key, e.tags, s.priority,"
@@ -22,6 +23,11 @@ _TEXTS: Final = (0, 1, 2, 4, 5, 6, 8, 9, 11, 12, 15, 19)
 SELECT: Final = (
     f"SELECT {COLUMNS} FROM executions e JOIN standings s ON s.execution = e.number"
 )
+
+
+def is_kept_text(*texts: str) -> bool:
+    """Say whether the server can have kept such texts: it refuses others as parameters."""
+    return is_text(*texts) and not any("\0" in one for one in texts)
 
 
 def summary_of(row: Sequence[Any]) -> Summary:

@@ -19,7 +19,7 @@ from plait.stores.pieces import (
     is_of_few,
     tables_of,
 )
-from plait.stores.postgres.rows import COLUMNS, SELECT, readable, summary_of
+from plait.stores.postgres.rows import COLUMNS, SELECT, is_kept_text, readable, summary_of
 from plait.stores.postgres.server import Server
 
 _BY_TAG: Final = (
@@ -31,6 +31,8 @@ _END: Final = "SELECT coalesce(max(number), 0) + 1 FROM executions"
 
 async def find(server: Server, search: Search) -> list[Summary]:
     """See plait.ports.journal.Journal.find."""
+    if not _may_be_found(search):
+        return []
 
     async def piece(span: Span | None, limit: int) -> list[Summary]:
         async def fetch(count: int) -> tuple[list[Summary], int]:
@@ -49,6 +51,8 @@ async def find(server: Server, search: Search) -> list[Summary]:
 
 async def count(server: Server, search: Search, count_max: int) -> int | None:
     """See plait.ports.counts.Counts.count."""
+    if not _may_be_found(search):
+        return 0
     search = replace(search, before=None)
 
     async def piece(span: Span | None, limit: int) -> int:
@@ -57,6 +61,16 @@ async def count(server: Server, search: Search, count_max: int) -> int | None:
 
     below = None if await _is_answered(server, search) else await _value(server, _END)
     return await counted(count_max, below, piece)
+
+
+def _may_be_found(search: Search) -> bool:
+    """Say whether there can be rows of that: of texts that nobody can keep are none."""
+    single = (
+        *(search.workflow, search.error_code, search.tag, search.text),
+        *(search.parent, search.key, search.lane, search.tenant),
+        *(search.statuses if len(search.statuses) == 1 else ()),
+    )
+    return is_kept_text(*(one for one in single if one is not None))
 
 
 async def _is_answered(server: Server, search: Search) -> bool:
@@ -103,10 +117,10 @@ def _conditions(search: Search, span: Span | None, number: str) -> tuple[str, li
     is_one_status = len(search.statuses) == 1
     wanted = {
         "t.tag = {}": search.tag,
-        "e.id = ANY({})": list(search.execution_ids) or None,
+        "e.id = ANY({})": _kept(search.execution_ids),
         "e.workflow = {}": search.workflow,
         "s.status = {}": search.statuses[0] if is_one_status else None,
-        "s.status = ANY({})": None if is_one_status else list(search.statuses) or None,
+        "s.status = ANY({})": None if is_one_status else _kept(search.statuses),
         "s.error_code = {}": search.error_code,
         "s.lane = {}": search.lane,
         "e.created_at_ms >= {}": search.since_ms,
@@ -123,6 +137,11 @@ def _conditions(search: Search, span: Span | None, number: str) -> tuple[str, li
     conditions = [text.format(f"${n}") for n, text in enumerate(given, start=1)]
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     return where, list(given.values())
+
+
+def _kept(texts: tuple[str, ...]) -> list[str] | None:
+    """Return those that can be there, perhaps none of them; None: any will do."""
+    return [one for one in texts if is_kept_text(one)] if texts else None
 
 
 def _beginning(search: Search) -> tuple[str, str]:

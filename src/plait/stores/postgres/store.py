@@ -38,7 +38,7 @@ from plait.stores.postgres import leases
 from plait.stores.postgres.appends import Refusal, append_all
 from plait.stores.postgres.creates import Start, create_all
 from plait.stores.postgres.pages import Pages
-from plait.stores.postgres.rows import COLUMNS, SELECT, summary_of
+from plait.stores.postgres.rows import COLUMNS, SELECT, is_kept_text, summary_of
 from plait.stores.postgres.searches import count, find
 from plait.stores.postgres.server import Server, fetch
 from plait.stores.postgres.session import CHANNEL, Session
@@ -155,6 +155,8 @@ class PostgresStore(PostgresUpkeep):
 
     async def read(self, execution_id: str) -> History:
         """See plait.ports.journal.Journal."""
+        if not is_kept_text(execution_id):
+            raise UnknownExecution(execution_id)
         statement = (
             f"SELECT {COLUMNS}, EXISTS (SELECT FROM messages m"
             " WHERE m.execution = e.number AND (m.is_aside OR NOT m.is_heard))"
@@ -192,6 +194,8 @@ class PostgresStore(PostgresUpkeep):
 
     async def post(self, message: Message) -> None:
         """See plait.ports.journal.Journal."""
+        if not is_kept_text(message.execution_id):
+            raise UnknownExecution(message.execution_id)
         values = (message.execution_id, message.message_id, message.body)
         async with self._server.connection() as connection:
             if not await fetch(connection, _POST, *values):
