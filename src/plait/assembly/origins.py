@@ -14,6 +14,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
+from urllib.parse import unquote
 
 from pydantic import BaseModel
 
@@ -31,15 +32,19 @@ FILE: Final = "file"
 ENVIRONMENT: Final = "environment"
 COMMAND_LINE: Final = "command line"
 
-# What is called so in `[env]`, or in the table of a connector, is not shown.
+# What is called so in the tables below, or as a parameter of an address, is not shown.
 _SECRET_WORDS: Final = re.compile(
-    r"(^|[._-])(secret|password|passwd|passphrase|token|key|apikey|credentials?)s?($|[._-])",
+    r"secret|password|passwd|passphrase|api_?key|"
+    r"(^|[._-])(token|key|pass|pwd|credential|authorization|signature|sig)s?($|[._-])",
     re.IGNORECASE,
 )
-_FREE_TABLES: Final = ("env", "connectors")
+_HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+# What stands in them, packages and whoever wrote `[env]` name as they like.
+_FREE_TABLES: Final = ("env", "connectors", "middleware", "authentication", "caches")
 _SECRETS: Final = ("secrets", "vault.keys")
-_PASSWORD: Final = re.compile(r"(?<=://)([^/?#@:]*):[^/?#]*@")
-_PARAMETER: Final = re.compile(r"([?&](?:password|token|secret)=)[^&#]*", re.IGNORECASE)
+# Up to the last @: a password may hold what an address would not.
+_PASSWORD: Final = re.compile(r"(?<=://)([^/?#@:\s]*):\S*@")
+_PARAMETER: Final = re.compile(r"((?:^|[?&;\s])([^=?&#;\s]+)=)[^&#;\s]*")
 
 _Keys: TypeAlias = tuple[str, ...]
 
@@ -169,15 +174,37 @@ def _inside(keys: _Keys, value: Any) -> Iterator[tuple[_Keys, Any]]:
 
 
 def _told(keys: _Keys, value: Any) -> JsonValue:
-    is_free = keys[0] in _FREE_TABLES
-    if is_free and any(_SECRET_WORDS.search(name) for name in keys[1:]):
+    if keys[0] in _FREE_TABLES and any(map(_is_secret, keys[1:])):
         return MASK
     if isinstance(value, list | tuple):
         return [_told(keys, one) for one in value]
+    if isinstance(value, dict):
+        return {str(name): _told((*keys, str(name)), one) for name, one in value.items()}
     if value is None or isinstance(value, bool | int | float):
         return value
-    without = _PASSWORD.sub(rf"\1:{MASK}@", str(value))
-    return _PARAMETER.sub(rf"\1{MASK}", without)
+    return _masked(str(value))
+
+
+def _masked(text: str) -> str:
+    """Return a text without the passwords of addresses and settings that stand in it.
+
+    >>> _masked("redis://:pa/ss@h/0?sslpassword=x&db=1")
+    'redis://:***@h/0?sslpassword=***&db=1'
+    """
+
+    def parameter(found: re.Match[str]) -> str:
+        return found[1] + MASK if _is_secret(unquote(found[2])) else found[0]
+
+    return _PARAMETER.sub(parameter, _PASSWORD.sub(rf"\1:{MASK}@", text))
+
+
+def _is_secret(name: str) -> bool:
+    """Tell whether what is called so is a secret, by the words of the name.
+
+    >>> [name for name in ("clientSecret", "api-key", "keyboard") if _is_secret(name)]
+    ['clientSecret', 'api-key']
+    """
+    return _SECRET_WORDS.search(_HUMP.sub("_", name)) is not None
 
 
 class _Origins:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -169,3 +170,48 @@ def test_every_value_of_a_file_has_the_line_on_which_its_key_stands(
     assert set(found) == {(name, key) for name, inner in parsed.items() for key in inner}
     for (_, key), number in found.items():
         assert lines[number - 1].startswith(f"{key} = ")
+
+
+def test_what_packages_are_given_is_shown_without_what_looks_like_a_secret(
+    tmp_path: Path,
+) -> None:
+    toml = """\
+gateway = {middleware = ["proxy"]}
+security = {strategies = ["saml"]}
+resilience = {cache = "memcached"}
+[authentication.saml]
+client_secret = "hunter2"
+issuer = "https://login.example"
+[middleware.proxy]
+apiKey = "hunter2"
+upstreams = [{url = "http://a.example", pwd = "hunter2"}]
+[caches.memcached]
+password = "hunter2"
+address = "memcached://ann:hun/ter2@cache.example"
+dsn = "host=db password=hunter2 port=5"
+"""
+    rows = shown(tmp_path, toml)
+    assert not re.search(r"hunter2|hun/ter2", repr(rows))
+    assert rows["authentication.saml.issuer"].value == "https://login.example"
+    assert rows["caches.memcached.address"].value == "memcached://ann:***@cache.example"
+    assert rows["caches.memcached.dsn"].value == "host=db password=*** port=5"
+    upstreams = rows["middleware.proxy.upstreams"].value
+    assert upstreams == [{"url": "http://a.example", "pwd": "***"}]
+
+
+def test_an_address_is_shown_without_what_it_holds_of_secrets(tmp_path: Path) -> None:
+    rows = shown(
+        tmp_path,
+        PLAIT_STORE_URL="postgresql://db/plait?sslpassword=hunter2&sslmode=require",
+        PLAIT_TELEMETRY_TRACES_ENDPOINT="https://a.example/v1?x=1&api-key=hunter2",
+        PLAIT_RESILIENCE_REDIS="redis://:hun/ter2@cache.example:6379/0",
+    )
+    assert not re.search(r"hunter2|hun/ter2", repr(rows))
+    assert [
+        rows[key].value
+        for key in ("store.url", "telemetry.traces_endpoint", "resilience.redis")
+    ] == [
+        "postgresql://db/plait?sslpassword=***&sslmode=require",
+        "https://a.example/v1?x=1&api-key=***",
+        "redis://:***@cache.example:6379/0",
+    ]
