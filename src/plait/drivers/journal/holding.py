@@ -150,6 +150,8 @@ class Holding:
                     await worker.sure(worker.store.release(worker.name, names))
         finally:
             self._is_giving_back = False
+        # A look that came before this found nothing of them.
+        self.room.is_behind = True
         if self.room.free:
             worker.alarm.nudge()
 

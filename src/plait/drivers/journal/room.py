@@ -154,7 +154,8 @@ class Room:
     def stands(self, live: Live) -> None:
         """Take in how an execution in memory stands now."""
         execution_id = live.summary.new.execution_id
-        if live.summary.standing.wake_at_ms == WAITS_FOR_CHILDREN:
+        is_here = self._lives.get(execution_id) is live
+        if is_here and live.summary.standing.wake_at_ms == WAITS_FOR_CHILDREN:
             self._parents.add(execution_id)
         else:
             self._parents.discard(execution_id)
