@@ -23,6 +23,7 @@ from plait.gateway.contract import InputContract
 from plait.gateway.deployment import Broken, Deployment, Loaded
 from plait.gateway.endpoint_warnings import endpoint_warnings
 from plait.gateway.following import Follower
+from plait.gateway.routes import is_gateways
 from plait.gateway.threads import in_thread
 from plait.model.caller import DEFAULT_TENANT
 from plait.model.diagnostic import Diagnostic
@@ -38,9 +39,6 @@ from plait.ports.records import Change, Record, Records
 
 # What findings call a document that has no file.
 STORED_SUFFIX: Final = " (deployed)"
-# What the gateway itself answers at, whatever its settings.
-_OWN_PATHS: Final = ("/health", "/docs", "/metrics", "/openapi.json")
-_OWN_FOLDERS: Final = ("/api/", "/health/", "/docs/", "/webhooks/", "/~")
 
 
 class LateRecords:
@@ -205,7 +203,7 @@ def _checked(made: Compiled) -> Compiled:
     span = endpoint_span(made)
     wrong: list[Diagnostic] = []
     path = endpoint.path
-    if path in _OWN_PATHS or path.startswith(_OWN_FOLDERS):
+    if is_gateways(path):
         text = f"{endpoint.method} {path} belongs to the gateway itself"
         wrong.append(Diagnostic("G003", text, "choose another path", span))
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote
 
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.config import JsonDict
@@ -25,6 +26,7 @@ from plait.document.step import StepSettings
 from plait.document.triggers import Webhook
 
 _PATH = re.compile(r"/(?:[A-Za-z0-9_.~!$&'()*+,;=:@%-]+|\{[A-Za-z_]\w*\})?", re.ASCII)
+_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _HAS_TEMPLATE: JsonDict = {"pattern": re.escape("${")}
 _PRIORITY_MAX = 9
 # Each start counts those that run, up to so many.
@@ -41,6 +43,12 @@ def _path(value: Any) -> str:
             raise ValueError(
                 f"'{part}' is no path segment: write fixed text or one {{parameter}}"
             )
+    try:
+        decoded = unquote(value, errors="strict")
+    except UnicodeDecodeError:
+        decoded = ""
+    if not decoded or _BROKEN_ESCAPE.search(value):
+        raise ValueError("a '%' is followed by two hexadecimal digits, of UTF-8")
     names = re.findall(r"\{(\w+)\}", value)
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:

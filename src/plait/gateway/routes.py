@@ -8,6 +8,9 @@ Rule 2. Matching costs O(length of the path): one look-up for a path without par
 Rule 3. A path is cut at its slashes first and decoded then, so `%2F` stays inside a
         parameter.
 
+Rule 4. A parameter that stands first takes nobody's place: not the gateway's own names, nor
+        `~TENANT`, behind which the paths of other tenants stand.
+
 Not here: what a target is (plait.gateway.app).
 """
 
@@ -15,13 +18,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from plait.gateway.message import percent_decode
 from plait.gateway.refusal import Malformed
 from plait.model.record import record
 
 T = TypeVar("T")
+
+# What the gateway itself answers at, whatever its settings.
+_OWN_PATHS: Final = ("/health", "/docs", "/metrics", "/openapi.json")
+_OWN_FOLDERS: Final = ("/api/", "/health/", "/docs/", "/webhooks/", "/~")
+_OWN_NAMES: Final = frozenset(
+    path.strip("/") for path in (*_OWN_PATHS, *_OWN_FOLDERS) if path != "/~"
+)
 
 
 @record
@@ -131,13 +141,29 @@ class _Search(Generic[T]):
             found = self.visit(following, index + 1)
             if found is not None:
                 return found
-        if node.parameter is None or not segment:
+        if node.parameter is None or not segment or (index == 0 and _is_own(segment)):
             return None
         self.values.append(segment)
         found = self.visit(node.parameter, index + 1)
         if found is None:
             self.values.pop()
         return found
+
+
+def is_gateways(template: str) -> bool:
+    """Tell whether a path belongs to the gateway itself, or to a tenant by its name.
+
+    However it is written: what is asked for is decoded, too.
+
+    >>> [is_gateways(path) for path in ("/%61pi/v1/x", "/%7Eacme/x", "/apis", "/{who}/x")]
+    [True, True, False, False]
+    """
+    path = percent_decode(template)
+    return path in _OWN_PATHS or path.startswith(_OWN_FOLDERS)
+
+
+def _is_own(segment: str) -> bool:
+    return segment in _OWN_NAMES or segment.startswith("~")
 
 
 def parameter_names(template: str) -> tuple[str, ...]:

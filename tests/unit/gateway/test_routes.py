@@ -44,6 +44,20 @@ def test_an_unknown_path_has_no_methods() -> None:
         assert table.find("GET", path) == Missing(())
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["~acme", "%7Eacme", "api", "%61pi", "docs", "health", "metrics", "webhooks"],
+)
+def test_a_parameter_that_stands_first_takes_no_place_of_tenants_or_the_gateway(
+    name: str,
+) -> None:
+    table = table_of(("GET", "/{who}/status"), ("GET", "/{who}"), ("GET", "/a/{who}"))
+    for path in (f"/{name}/status", f"/{name}"):
+        assert table.find("GET", path) == Missing(())
+    assert table.find("GET", f"/a/{name}").target == "GET /a/{who}"  # type: ignore[union-attr]
+    assert table.find("GET", "/apis/status") == Found("GET /{who}/status", ("apis",))
+
+
 def test_a_parameter_is_never_empty() -> None:
     table = table_of(("GET", "/a/{x}"), ("GET", "/a/{x}/b"))
     assert table.find("GET", "/a/") == Missing(())
