@@ -141,6 +141,18 @@ async def test_where_a_proxy_at_the_own_machine_is_listed_programs_show_a_key_to
         assert await status_of(gateway, "/plain") == 200
 
 
+async def test_a_key_that_is_revoked_over_the_api_ends_at_once(documents: Path) -> None:
+    async with serving(documents, arguments=NETWORK) as gateway:
+        (admin,) = keys_in(gateway)
+        wish = {"name": "ci", "role": "operator"}
+        made = await gateway.ask("/api/v1/keys", "POST", body=wish, X_API_Key=admin)
+        key = made.json["key"]
+        assert await status_of(gateway, "/plain", key) == 200
+        gone = f"/api/v1/keys/{made.json['id']}"
+        assert (await gateway.ask(gone, "DELETE", X_API_Key=admin)).status == 200
+        assert await status_of(gateway, "/plain", key) == 401
+
+
 async def test_a_key_can_be_required_on_the_own_machine_too(documents: Path) -> None:
     settings = {"PLAIT_SECURITY_REQUIRED": "true"}
     async with serving(documents, settings=settings) as gateway:

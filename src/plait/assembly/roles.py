@@ -204,7 +204,7 @@ def gateway(
             agent=RemoteAgent(links["agent"]),
             vault=vault(configured, stored.records),
             audit=audit_log(stored.records),
-            accounts=accounts(stored.records),
+            accounts=accounts(stored.records, guards.forget),
         ),
     )
     made.metrics.registry.register(LinkMetrics([*links.values()]))

@@ -125,6 +125,7 @@ class Security:
             cors=Cors(own.cors_origins) if own.cors_origins else None,
             tokens=self,
             routes=_route_limits(own),
+            forget=self.authenticator.forget,
         )
 
     async def first_start(self, tell: Callable[[str], None]) -> None:

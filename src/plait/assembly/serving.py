@@ -77,7 +77,7 @@ def gateway(
             agent=agent,
             vault=own.vault,
             audit=audit_log(stored.records),
-            accounts=accounts(stored.records),
+            accounts=accounts(stored.records, guards.forget),
         ),
         guards=guards,
         middleware=brought.layers,

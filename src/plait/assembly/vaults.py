@@ -65,8 +65,12 @@ def audit_log(records: Records) -> AuditLog:
     return AuditLog(records, now_ms, lambda: bool(getattr(records, "is_there", True)))
 
 
-def accounts(records: Records) -> StoredAccounts:
-    """Return what keeps keys and users in a store. Opens nothing yet."""
+def accounts(records: Records, forget: Callable[[], None] = lambda: None) -> StoredAccounts:
+    """Return what keeps keys and users in a store. Opens nothing yet.
+
+    Args:
+        forget: Called when somebody counts no more.
+    """
 
     async def made() -> Users:
         # It brings what hashes passwords, which takes a third of a second.
@@ -79,6 +83,7 @@ def accounts(records: Records) -> StoredAccounts:
         made,
         now_ms,
         lambda: bool(getattr(records, "is_there", True)),
+        forget,
     )
 
 

@@ -13,7 +13,7 @@ Not here: what a guard does (plait.gateway.access).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import field
 from typing import Any, Final
 
@@ -45,12 +45,14 @@ class Guards:
         cors: None: no other site's page may read anything.
         tokens: Gives tokens; None: nobody does.
         routes: Limits of single routes of the API, by method and path.
+        forget: Looks up again whoever counted: somebody counts no more.
     """
 
     doors: Doors = field(default_factory=Doors)
     cors: Cors | None = None
     tokens: GivesTokens | None = None
     routes: Mapping[tuple[str, str], Limit] = field(default_factory=dict)
+    forget: Callable[[], None] = lambda: None
 
     def of_own(self, path: str) -> Access | None:
         """Return the guard of what the gateway tells of itself; None: it needs none."""

@@ -23,6 +23,7 @@ class StoredAccounts:
         users: Returns the users; what hashes passwords takes long to import.
         now_ms: Returns the moment, ms since the Unix epoch.
         is_there: Whether there may be a store: who only looks makes none.
+        forget: Called when somebody counts no more: what is remembered is looked up again.
     """
 
     def __init__(
@@ -31,7 +32,9 @@ class StoredAccounts:
         users: Callable[[], Awaitable[Users]],
         now_ms: Callable[[], int],
         is_there: Callable[[], bool] = lambda: True,
+        forget: Callable[[], None] = lambda: None,
     ) -> None:
+        self._forget = forget
         self._keys = keys
         self._users = users
         self._now_ms = now_ms
@@ -63,7 +66,10 @@ class StoredAccounts:
     async def revoke_key(self, caller: Caller, key_id: str) -> JsonObject:
         """See plait.ports.accounts.Accounts."""
         require(caller, "admin")
-        return (await self._keys.revoke(key_id, caller.tenant)).as_json()
+        try:
+            return (await self._keys.revoke(key_id, caller.tenant)).as_json()
+        finally:
+            self._forget()
 
     async def users(self, caller: Caller) -> JsonObject:
         """See plait.ports.accounts.Accounts."""
@@ -94,9 +100,15 @@ class StoredAccounts:
         """See plait.ports.accounts.Accounts."""
         require(caller, "admin")
         users = await self._users()
-        return (await users.set_password(name, password, caller.tenant)).as_json()
+        try:
+            return (await users.set_password(name, password, caller.tenant)).as_json()
+        finally:
+            self._forget()
 
     async def remove_user(self, caller: Caller, name: str) -> JsonObject:
         """See plait.ports.accounts.Accounts."""
         require(caller, "admin")
-        return (await (await self._users()).remove(name, caller.tenant)).as_json()
+        try:
+            return (await (await self._users()).remove(name, caller.tenant)).as_json()
+        finally:
+            self._forget()

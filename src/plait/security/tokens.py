@@ -16,6 +16,7 @@ from __future__ import annotations
 import binascii
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 import orjson
@@ -23,6 +24,7 @@ from jwt import PyJWS, PyJWTError
 from jwt.types import SigOptions
 
 from plait.model.record import record
+from plait.ports.identity import Unauthenticated
 from plait.security.claims import (
     TOKEN_LENGTH_MAX,
     ClaimRules,
@@ -94,7 +96,10 @@ class TokenVerifier:
     """
 
     def __init__(self, issuers: Iterable[Issuer], now_s: Callable[[], float]) -> None:
-        self._issuers = {issuer.name: issuer for issuer in issuers}
+        # One name may stand for several: an issuer's audiences can have rules of their own.
+        self._issuers: dict[str, list[Issuer]] = {}
+        for issuer in issuers:
+            self._issuers.setdefault(issuer.name, []).append(issuer)
         self._now_s = now_s
 
     async def verify(self, token: str) -> Verified:
@@ -109,9 +114,19 @@ class TokenVerifier:
         header, claims = _object(parts[0]), _object(parts[1])
         # Whose it says it is chooses the keys; that it is theirs, the signature says.
         said = claims.get("iss")
-        issuer = self._issuers.get(said) if isinstance(said, str) else None
-        if issuer is None:
-            raise refused()
+        issuers = self._issuers.get(said, []) if isinstance(said, str) else []
+        for issuer in issuers:
+            with suppress(Unauthenticated):
+                return await self._by(issuer, token, header, claims)
+        raise refused()
+
+    async def _by(
+        self,
+        issuer: Issuer,
+        token: str,
+        header: Mapping[str, Any],
+        claims: Mapping[str, Any],
+    ) -> Verified:
         key = await issuer.keys.find(_kid(header))
         if key is None or header.get("alg") != key.algorithm:
             raise refused()

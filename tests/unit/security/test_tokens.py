@@ -143,6 +143,19 @@ async def test_a_token_without_key_name_needs_an_issuer_with_one_key() -> None:
     assert (await TokenVerifier([one], lambda: NOW_S).verify(nameless)).caller
 
 
+async def test_two_audiences_of_one_issuer_count_each_with_its_rules() -> None:
+    issuers = [
+        Issuer(ISSUER, name, FixedKeys(KEYS), ClaimRules(f"jwt:{name}/"))
+        for name in ("shop", "back")
+    ]
+    both = TokenVerifier(issuers, lambda: NOW_S)
+    for audience, subject in (("shop", "jwt:shop/ann"), ("back", "jwt:back/ann")):
+        shown = token(told=claims(aud=audience))
+        assert (await both.verify(shown)).caller.subject == subject
+    with pytest.raises(Unauthenticated):
+        await both.verify(token(told=claims(aud="other")))
+
+
 async def test_a_key_that_the_token_brings_is_not_used() -> None:
     jwk = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(STRANGER.public_key()))
     data = json.dumps(claims()).encode()
