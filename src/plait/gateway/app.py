@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry
 
 from plait.drivers.closing import close_all
 from plait.drivers.journal import Start
-from plait.gateway.access import Access
+from plait.gateway.access import Access, address_of
 from plait.gateway.binding import METHODS_WITH_BODY
 from plait.gateway.body import JSON_DEPTH_MAX, body_type
 from plait.gateway.builtin import own_routes
@@ -338,8 +338,19 @@ class Gateway:
         if isinstance(found, Found):
             return await found.target.handler(Exchange(request, found.values, _NOBODY))
         if isinstance(found, Refused):
-            found = found.as_reply()
+            found = (self._refused_too_often(request) or found).as_reply()
         return self._outside(found, request.headers, request.method)
+
+    def _refused_too_often(self, request: Request) -> Refused | None:
+        """Count a request that no route answers; return what speaks against one more."""
+        doors = self._guards.doors
+        if doors.address is None:
+            return None
+        try:
+            doors.address.take(address_of(doors, request))
+        except Refused as refused:
+            return refused
+        return None
 
     def admit(self, request: Request) -> Refused | None:
         """Return what can be said from its head alone against reading a body."""

@@ -90,6 +90,17 @@ class Backoff:
         Raises:
             RateExceeded: It comes too early.
         """
+        self.check(client, name)
+        self.failed(client, name)
+
+    def check(self, client: str, name: str) -> None:
+        """Let an attempt be made, and count nothing yet.
+
+        For what nobody can guess: of programs that log in at the same time, none waits.
+
+        Raises:
+            RateExceeded: It comes too early.
+        """
         now_s, pair = self._now_s(), f"{client} {name}"
         wait_s = max(
             self._pairs.wait_s(pair, now_s),
@@ -101,7 +112,11 @@ class Backoff:
                 "too many attempts to log in have failed",
                 retry_after_s=max(1, math.ceil(wait_s)),
             )
-        self._pairs.begin(pair, now_s)
+
+    def failed(self, client: str, name: str) -> None:
+        """Count an attempt that has failed."""
+        now_s = self._now_s()
+        self._pairs.begin(f"{client} {name}", now_s)
         self._clients.begin(client, now_s)
         self._names.begin(name, now_s)
 

@@ -23,8 +23,8 @@ from plait.model.json import JsonObject
 from plait.ports.audit import DONE, REFUSED, Act, Audit
 from plait.ports.identity import Unauthenticated
 from plait.security.backoff import Backoff
-from plait.security.keys import ApiKeys
-from plait.security.refresh import RefreshTokens
+from plait.security.keys import ApiKeys, parsed
+from plait.security.refresh import RefreshTokens, session_of
 from plait.security.signing import OwnTokens
 from plait.security.users import Users
 
@@ -147,9 +147,13 @@ class TokenDesk:
         return _given(token, seconds, await self._refresh.begin(user))
 
     async def _by_key(self, presented: str, client: str) -> JsonObject:
+        named = parsed(presented)
+        known_as = f"key {named[0] if named else client}"
+        self._backoff.check(client, known_as)
         try:
             key = await self._keys.check(presented)
         except Unauthenticated:
+            self._backoff.failed(client, known_as)
             text = "this API key does not count here"
             raise TokenRefused("invalid_client", text) from None
         await self._note_issue(key.caller(), "client_credentials", client)
@@ -157,8 +161,13 @@ class TokenDesk:
         return _given(token, seconds, None)
 
     async def _by_refresh(self, form: Mapping[str, str], client: str) -> JsonObject:
-        renewed = await self._refresh.renew(form.get("refresh_token", ""))
+        shown = form.get("refresh_token", "")
+        # By its session, so that nobody's failures make others wait.
+        known_as = f"session {session_of(shown) or client}"
+        self._backoff.check(client, known_as)
+        renewed = await self._refresh.renew(shown)
         if renewed is None:
+            self._backoff.failed(client, known_as)
             raise TokenRefused("invalid_grant", "this refresh token does not count")
         following, user = renewed
         await self._note_issue(user.caller(), "refresh_token", client)

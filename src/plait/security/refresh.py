@@ -27,6 +27,16 @@ _TOKEN: Final = re.compile(r"plaitr_([0-9a-f]{24})_([A-Za-z0-9_-]{43})", re.ASCI
 _SWEPT: Final = 50
 
 
+def session_of(token: str) -> str | None:
+    """Return the session that a refresh token names; None: it is written like none.
+
+    >>> session_of("plaitr_" + "a" * 24 + "_" + "b" * 43) == "a" * 24
+    True
+    """
+    found = _TOKEN.fullmatch(token)
+    return None if found is None else found[1]
+
+
 class RefreshTokens:
     """The sessions of users.
 

@@ -235,6 +235,14 @@ async def test_an_address_has_one_limit_over_all_routes_but_health() -> None:
     assert (await guarded.ask(scene, "/open", None)).status == 200
 
 
+async def test_what_nothing_answers_counts_for_its_address_too() -> None:
+    guarded = Guarded(address=Limit("address", Rate(2, 60_000), HandClock()))
+    scene = await guarded.scene(document("open", 'auth: "none"'))
+    asks: list[tuple[str, str | None]] = [("/nothing", None)] * 3
+    assert await statuses(guarded, scene, *asks) == [404, 404, 429]
+    assert await statuses(guarded, scene, ("/open", None)) == [429]
+
+
 async def test_addresses_behind_a_proxy_are_counted_one_by_one() -> None:
     limit = Limit("address", Rate(1, 60_000), HandClock())
     guarded = Guarded(address=limit, proxies=Proxies(["10.0.0.0/8"]))

@@ -261,6 +261,38 @@ async def test_the_right_password_waits_too_while_somebody_guesses(
     await logged_in(room)
 
 
+@pytest.mark.parametrize("is_written_well", [True, False])
+@pytest.mark.parametrize(
+    ("grant", "field", "form"),
+    [
+        ("refresh_token", "refresh_token", "plaitr_{:024x}_" + "b" * 43),
+        ("client_credentials", "client_secret", "plait_{:a>12}_" + "b" * 52),
+    ],
+)
+async def test_wrong_refresh_tokens_and_keys_wait_too_and_fill_no_log(
+    room: SecurityRoom, grant: str, field: str, form: str, is_written_well: bool
+) -> None:
+    told: list[str] = []
+    for number in range(100):
+        shown = form.format(number) if is_written_well else f"wrong {number}"
+        try:
+            await room.desk.give({"grant_type": grant, field: shown}, {}, HOME)
+        except (TokenRefused, RateExceeded) as error:
+            told.append(error.code)
+    assert 5 <= told.count("token.refused") <= 20
+    admin = Caller("user:a", role="admin")
+    found: Any = await room.audit.search(admin, Search(limit=500))
+    assert len(found["entries"]) == told.count("token.refused")
+
+
+async def test_programs_that_log_in_at_the_same_time_do_not_wait(
+    room: SecurityRoom,
+) -> None:
+    key, _ = await room.keys.create("p", tenant="acme", role="editor", grants={})
+    form = {"grant_type": "client_credentials", "client_secret": key}
+    await asyncio.gather(*(room.desk.give(form, {}, HOME) for _ in range(50)))
+
+
 async def test_others_are_let_in_while_one_address_guesses(room: SecurityRoom) -> None:
     for _ in range(6):
         await wrong(room, "203.0.113.9")
