@@ -229,11 +229,15 @@ class DraftingAgent:
         session = await self._opened(caller, session_id)
         if not session.said:
             raise NothingSaid
-        session = await self._begun(caller, session, after)
+        # A number that no event has yet is no wish to miss those to come.
+        known = min(after, session.events)
+        session = await self._begun(caller, session, known)
         own = session.generation
         if own is None:
             return
-        number = max(after, own.first - 1)
+        number = max(known, own.first - 1)
+        if after > known and own.is_over:
+            number -= 1  # how it ended is told once more: there is nothing to come
         name = caller.tenant, session_id
         while True:
             written = self._written.setdefault(name, asyncio.Event())

@@ -223,6 +223,24 @@ async def test_a_stream_goes_on_behind_the_event_that_was_seen_last(world: World
     assert await told(agent.generate(ANN, session_id)) == events
 
 
+@pytest.mark.parametrize("after", [50, 999])
+async def test_who_names_an_event_that_is_not_yet_hears_how_it_ends(
+    world: World, after: int
+) -> None:
+    held = Held()
+    agent = world.agent(held)
+    session_id = await begun(agent, "Get the customer")
+    following = asyncio.create_task(told(agent.generate(ANN, session_id)))
+    await held.has_begun.wait()
+    ahead = asyncio.create_task(told(agent.generate(ANN, session_id, after=after)))
+    await asyncio.sleep(0)
+    held.let.set()
+    events = await following
+    assert (await ahead)[-1] == events[-1]
+    assert await told(agent.generate(ANN, session_id, after=after)) == events[-1:]
+    assert held.begun == 1
+
+
 async def test_a_second_generation_follows_the_first(world: World) -> None:
     held = Held()
     agent = world.agent(held)
