@@ -165,6 +165,19 @@ async def test_with_one_broken_document_nothing_is_deployed(tmp_path: Path) -> N
     assert (await deployments(tmp_path, "list", "--json")).out == "[]\n"
 
 
+async def test_an_alert_is_said_to_be_deployed_by_nobody(tmp_path: Path) -> None:
+    alert = "alert: much\nwhen: ${failed >= 3}\nwindow: 1h\nnotify: [{workflow: page}]\n"
+    (tmp_path / "alert.yaml").write_text(alert)
+    alone = await plait("deploy", "alert.yaml", cwd=tmp_path)
+    said = "alert.yaml: an alert is not deployed; `plait serve` is given its file"
+    assert (alone.code, alone.lines[0]) == (2, said)
+    (tmp_path / "one.yaml").write_text("name: one\nsteps: [{id: a, type: set, value: 1}]\n")
+    both = await plait("deploy", ".", cwd=tmp_path)
+    assert both.code == 0
+    assert said.split(":")[1] in both.err
+    assert "one" in both.out
+
+
 async def test_what_cannot_be_done_is_told_by_its_code(tmp_path: Path) -> None:
     assert (await deployments(tmp_path, "list")).lines[0].startswith("store.none: ")
     write(tmp_path / "wf")

@@ -149,7 +149,7 @@ def _good(paths: Sequence[str], config: Path | None) -> list[LoadedFile]:
     broken = sum(file.has_errors for file in files)
     if broken:
         stop(f"{broken} of {len(files)} documents have errors; nothing was deployed")
-    files = [file for file in files if file.alert is None]  # `plait serve` watches those
+    files = _without_alerts(files)
     first: dict[str, str] = {}
     for file in files:
         name = _name(file)
@@ -160,6 +160,17 @@ def _good(paths: Sequence[str], config: Path | None) -> list[LoadedFile]:
             )
         first[name] = file.name
     return files
+
+
+def _without_alerts(files: Sequence[LoadedFile]) -> list[LoadedFile]:
+    """Leave alerts out, and say so; ends with EXIT_INVALID when nothing is left."""
+    workflows = [file for file in files if file.alert is None]
+    for file in files:
+        if file.alert is not None:
+            say(f"{file.name}: an alert is not deployed; `plait serve` is given its file")
+    if files and not workflows:
+        stop("there is no workflow among these documents; nothing was deployed")
+    return workflows
 
 
 def _name(file: LoadedFile) -> str:

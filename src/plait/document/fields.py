@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any, Final
+from urllib.parse import unquote
 
 from pydantic import (
     AfterValidator,
@@ -184,3 +185,18 @@ Steps = Annotated[
     Field(min_length=1),
     WithJsonSchema({"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/Step"}}),
 ]
+
+
+def without_dots(path: str) -> str:
+    """Return the path of an address, if there can be requests to it.
+
+    Raises:
+        ValueError: Clients resolve a segment of it before they ask; the gateway refuses it.
+
+    >>> without_dots("/shop/.well-known")
+    '/shop/.well-known'
+    """
+    for segment in path.split("/"):
+        if unquote(segment) in (".", ".."):
+            raise ValueError(f"no request can have the segment '{segment}' in its path")
+    return path

@@ -20,6 +20,7 @@ from plait.document.fields import (
     Strict,
     Templated,
     is_one_expression,
+    without_dots,
 )
 from plait.document.states import STATE_NAME_SCHEMA, StateName
 from plait.document.step import StepSettings
@@ -49,6 +50,7 @@ def _path(value: Any) -> str:
         decoded = ""
     if not decoded or _BROKEN_ESCAPE.search(value):
         raise ValueError("a '%' is followed by two hexadecimal digits, of UTF-8")
+    without_dots(value)
     names = re.findall(r"\{(\w+)\}", value)
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from plait.plan import Webhook, dump_plan, load_plan
 from tests.simulation.asking import plan_of
 from tests.unit.compile.reading import lines_of
@@ -42,6 +44,8 @@ def test_a_webhook_without_secret_or_with_an_odd_path_is_refused() -> None:
           - {type: webhook, path: /~acme/x, secret: s}
           - {type: schedule, path: /x, secret: s}
           - {type: webhook, path: /x, secret: s, sceret: t}
+          - {type: webhook, path: /a/../b, secret: s}
+          - {type: webhook, path: /., secret: s}
         steps: [{id: a, type: set, value: 1}]
     """
     found = [line.split()[:2] for line in lines_of(text)]
@@ -51,4 +55,14 @@ def test_a_webhook_without_secret_or_with_an_odd_path_is_refused() -> None:
         ("5", "D103"),
         ("6", "D103"),
         ("7", "D101"),
+        ("8", "D103"),
+        ("9", "D103"),
     ]
+
+
+@pytest.mark.parametrize("path", ["/../a", "/a/.", "/%2e%2E/a"])
+def test_an_endpoint_that_no_request_can_reach_is_refused(path: str) -> None:
+    text = f"name: t\nendpoint: {{method: GET, path: {path}}}\n"
+    (line,) = lines_of(text + "steps: [{id: a, type: set, value: 1}]")
+    assert line.startswith("2:31: D1")
+    assert "no request can have the segment" in line
