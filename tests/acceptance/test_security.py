@@ -141,6 +141,23 @@ async def test_where_a_proxy_at_the_own_machine_is_listed_programs_show_a_key_to
         assert await status_of(gateway, "/plain") == 200
 
 
+async def test_single_routes_have_limits_that_no_misspelling_loses(
+    documents: Path,
+) -> None:
+    token, hook = "POST /api/v1/auth/token", "POST /webhooks/{path}"
+    rates = json.dumps({token: "1/1h", hook: "1/1h"})
+    settings = {"PLAIT_SECURITY_ROUTE_RATES": rates}
+    async with serving(documents, settings=settings) as gateway:
+        for path in ("/api/v1/auth/token", "/webhooks/x"):
+            answers = [await gateway.ask(path, "POST", body={"a": []}) for _ in range(2)]
+            assert answers[0].status != 429, path
+            assert answers[1].status == 429, (path, answers[1].body)
+    wrong = {"PLAIT_SECURITY_ROUTE_RATES": json.dumps({token[:-1]: "1/1h"})}
+    refused = await plait("serve", documents, "--port=0", env=wrong)
+    assert refused.code == 2
+    assert f"did you mean '{token}'?" in refused.err
+
+
 async def test_a_key_that_is_revoked_over_the_api_ends_at_once(documents: Path) -> None:
     async with serving(documents, arguments=NETWORK) as gateway:
         (admin,) = keys_in(gateway)

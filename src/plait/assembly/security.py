@@ -35,10 +35,11 @@ from plait.drivers.outcome import outcome_of
 from plait.gateway.access import CREDENTIALS, Doors
 from plait.gateway.clients import Proxies
 from plait.gateway.cors import Cors
-from plait.gateway.guards import Guards
+from plait.gateway.guards import Guards, limited_routes
 from plait.gateway.limits import Limit
 from plait.gateway.threads import in_thread
 from plait.model.caller import DEFAULT_TENANT
+from plait.model.diagnostic import did_you_mean
 from plait.model.errors import PlaitError
 from plait.model.json import JsonObject
 from plait.model.rate import parse_rate
@@ -254,9 +255,18 @@ def _limit(name: str, rate: str | None) -> Limit | None:
 
 
 def _route_limits(own: SecuritySection) -> dict[tuple[str, str], Limit]:
-    """Return the limits of single routes, by method and path."""
+    """Return the limits of single routes, by method and path.
+
+    Raises:
+        SettingsInvalid: One is none of the API's.
+    """
     found: dict[tuple[str, str], Limit] = {}
+    known = limited_routes()
     for route, rate in own.route_rates.items():
+        if route not in known:
+            hint = did_you_mean(route, known) or "docs/reference/api.md has all"
+            text = f"security.route_rates: the API has no route '{route}'; {hint}"
+            raise SettingsInvalid([text])
         method, _, path = route.partition(" ")
         found[method, path] = Limit("route", parse_rate(rate))
     return found

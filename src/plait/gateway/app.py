@@ -34,7 +34,7 @@ from plait.gateway.deadlines import Deadlines
 from plait.gateway.deployment import Deployment, Finding, Loaded, next_deployments
 from plait.gateway.durable import with_store_errors
 from plait.gateway.following import Follower
-from plait.gateway.guards import Guards, with_security_headers
+from plait.gateway.guards import WEBHOOK_TEMPLATE, Guards, with_security_headers
 from plait.gateway.identity import Identity, IdentitySource
 from plait.gateway.layers import (
     Exchange,
@@ -233,11 +233,12 @@ class Gateway:
             access = guards.of_operation(is_public=operation.is_public)
             route = self._route(operation.method, operation.template, handler, access)
             routes.append(route)
-        public = guards.of_operation(is_public=True)
         for path, handler in guards.token_handlers().items():
-            routes.append(self._route("POST", path, handler, public))
+            access = guards.of_public("POST", path)
+            routes.append(self._route("POST", path, handler, access))
         if control.takes_webhooks:
-            self._webhook = self._route("POST", WEBHOOKS, control.deliver, public)
+            access = guards.of_public("POST", WEBHOOK_TEMPLATE)
+            self._webhook = self._route("POST", WEBHOOKS, control.deliver, access)
         return routes
 
     def _route(

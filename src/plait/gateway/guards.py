@@ -18,16 +18,24 @@ from dataclasses import field
 from typing import Any, Final
 
 from plait.gateway.access import OPEN, Access, Doors, Rule, address_of, counted_caller
-from plait.gateway.control.operations import Operation
+from plait.gateway.control.operations import OPERATIONS, Operation
 from plait.gateway.cors import Cors
 from plait.gateway.layers import Exchange, Handler
 from plait.gateway.limits import Headers, Limit
 from plait.gateway.message import Reply, Request
-from plait.gateway.token_routes import GivesTokens, token_handlers, token_paths
+from plait.gateway.token_routes import (
+    REVOKE_PATH,
+    TOKEN_PATH,
+    GivesTokens,
+    token_handlers,
+    token_paths,
+)
 from plait.model.caller import ANYBODY, Caller
 from plait.model.record import record
 
 _HEALTH: Final = "/health"
+# All webhooks together; there is one route for them.
+WEBHOOK_TEMPLATE: Final = "/webhooks/{path}"
 _SECURITY_HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
@@ -71,6 +79,12 @@ class Guards:
         access = Access(self.doors, Rule(OPEN, is_answered=is_public))
         return access if access.is_any else None
 
+    def of_public(self, method: str, template: str) -> Access | None:
+        """Return the guard of what checks itself what it is shown; None: it needs none."""
+        limit = self.routes.get((method, template))
+        access = Access(self.doors, Rule(OPEN, limit=limit, by="address"))
+        return access if access.is_any else None
+
     def count(self, operation: Operation, request: Request, caller: Caller) -> Headers:
         """Count a request to the control plane; return the headers that tell the limits.
 
@@ -95,6 +109,12 @@ class Guards:
         """Return the control plane's OpenAPI document with the routes for tokens."""
         more = token_paths() if self.tokens is not None else {}
         return {**made, "paths": {**made["paths"], **more}}
+
+
+def limited_routes() -> list[str]:
+    """Return the routes that can have limits of their own, as settings name them."""
+    own = [f"{one.method} {one.template}" for one in OPERATIONS]
+    return [*own, *(f"POST {path}" for path in (TOKEN_PATH, REVOKE_PATH, WEBHOOK_TEMPLATE))]
 
 
 def with_security_headers(handler: Handler) -> Handler:
