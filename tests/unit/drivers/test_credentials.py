@@ -193,6 +193,21 @@ async def test_a_redirect_to_another_origin_is_shown_nothing(where: str) -> None
             assert SECRET not in there.requests[0].head.decode()
 
 
+@pytest.mark.parametrize("more", ["", ", name: all, key: \"${'k'}\""])
+async def test_what_a_credential_was_answered_is_for_the_workflows_that_may_show_it(
+    more: str,
+) -> None:
+    async with Upstream(reply(json=1)) as upstream, bench() as own:
+        wanted: dict[str, object] = {"name": "shop", "type": "bearer"}
+        wanted |= {"hosts": [upstream.url("")], "workflows": ["orders"]}
+        await own.vault.add(ADMIN, {**wanted, "fields": {"token": SECRET}})
+        text = step(upstream.url("/"), f"cache: {{ttl: 1m{more}}}, ")
+        allowed = await own.run(text.replace("name: w", "name: orders", 1))
+        assert allowed.status == "completed"
+        assert failed(await own.run(text))[0] == "credential.forbidden"
+        assert len(upstream.requests) == 1
+
+
 async def test_answers_are_cached_for_each_tenant_apart() -> None:
     async with Upstream(echo) as upstream, bench() as own:
         await own.keep("bearer", upstream.url(""), token=SECRET)

@@ -106,11 +106,12 @@ def key_of(call: Call, asked: CallPolicies, policy: CachePolicy) -> str | None:
 
 def made_for(call: Call) -> list[JsonValue]:
     """Return what tells apart calls whose requests are alike: on whose behalf they are
-    made, whether on the operator's word (the host may be private then), what they show.
+    made, whether on the operator's word (the host may be private then), what they show,
+    and in which workflow: a credential may be for some only.
 
     What one of them is answered is nobody's who differs in any of it.
     """
-    return [call.tenant, call.host_is_literal, call.credential]
+    return [call.tenant, call.host_is_literal, call.credential, call.workflow]
 
 
 class CachedCall(TaskCall):
