@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from typing import Annotated, Any, Literal
-from urllib.parse import unquote
 
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.config import JsonDict
@@ -27,7 +26,7 @@ from plait.document.step import StepSettings
 from plait.document.triggers import Webhook
 
 _PATH = re.compile(r"/(?:[A-Za-z0-9_.~!$&'()*+,;=:@%-]+|\{[A-Za-z_]\w*\})?", re.ASCII)
-_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 _HAS_TEMPLATE: JsonDict = {"pattern": re.escape("${")}
 _PRIORITY_MAX = 9
 # Each start counts those that run, up to so many.
@@ -44,11 +43,7 @@ def _path(value: Any) -> str:
             raise ValueError(
                 f"'{part}' is no path segment: write fixed text or one {{parameter}}"
             )
-    try:
-        decoded = unquote(value, errors="strict")
-    except UnicodeDecodeError:
-        decoded = ""
-    if not decoded or _BROKEN_ESCAPE.search(value):
+    if not _is_decodable(value):
         raise ValueError("a '%' is followed by two hexadecimal digits, of UTF-8")
     without_dots(value)
     names = re.findall(r"\{(\w+)\}", value)
@@ -62,6 +57,16 @@ def _status_key(value: Any) -> str:
     if isinstance(value, str) and "${" in value:
         return value
     return error_word(value)
+
+
+def _is_decodable(path: str) -> bool:
+    """Tell whether every `%` of a path is an escape, and the bytes are UTF-8."""
+    raw = path.encode()
+    try:
+        _ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), raw).decode()
+    except UnicodeDecodeError:
+        return False
+    return b"%" not in _ESCAPE.sub(b"", raw)
 
 
 EndpointPath = Annotated[
