@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any, Final
-from urllib.parse import unquote
 
 from pydantic import (
     AfterValidator,
@@ -197,6 +196,6 @@ def without_dots(path: str) -> str:
     '/shop/.well-known'
     """
     for segment in path.split("/"):
-        if unquote(segment) in (".", ".."):
+        if re.sub("%2e", ".", segment, flags=re.IGNORECASE) in (".", ".."):
             raise ValueError(f"no request can have the segment '{segment}' in its path")
     return path
