@@ -33,8 +33,8 @@ VERBS: Mapping[str, Any] = {
     "restart_execution": {},
     "fork_execution": {"from": "paid"},
     "signal_execution": {"name": "paid"},
-    "approve_execution": {"by": "ann"},
-    "reject_execution": {"by": "ann"},
+    "approve_execution": {},
+    "reject_execution": {},
     "decide_execution": {"as": "fail"},
 }
 DEPLOYMENT: Mapping[str, Any] = {"workflow_definition": ORDER, "triggers": []}
