@@ -33,6 +33,7 @@ from plait.ports.journal import (
     Created,
     Entry,
     History,
+    Hold,
     Message,
     NewExecution,
     Standing,
@@ -298,8 +299,9 @@ async def _create_for_any_key(
     entries: Sequence[Entry],
     standing: Standing,
     owner: str,
+    under: Hold | None = None,
 ) -> Created:
-    return await _create(self, replace(new, key=None), entries, standing, owner)
+    return await _create(self, replace(new, key=None), entries, standing, owner, under)
 
 
 def _free_whoever_holds_it(self: MemoryStore) -> list[Summary]:

@@ -80,6 +80,8 @@ def catch(planted: Plant) -> tuple[int, str | None]:
         for seed in islice(count(planted.first_seed, 2), SEEDS_PER_PLANT_MAX):
             try:
                 broken = weather(seed).broken
+            except TypeError:  # what was planted fits no more: that is no catch
+                raise
             except Exception as error:  # the broken variant broke the simulation itself
                 return seed, f"{type(error).__name__}: {error}"
             if broken:
