@@ -26,6 +26,19 @@ def canonical_bytes(value: JsonValue) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
+def readable_bytes(value: JsonValue, bytes_max: int) -> bytes:
+    """Return the bytes of `value` with a line for each of its values; without any spaces
+    where that would be longer than `bytes_max`: indentation of deep values is most of it.
+
+    >>> readable_bytes({"a": [1]}, 99)
+    b'{\\n  "a": [\\n    1\\n  ]\\n}'
+    >>> readable_bytes({"a": [1]}, 10)
+    b'{"a":[1]}'
+    """
+    indented = orjson.dumps(value, option=orjson.OPT_INDENT_2)
+    return indented if len(indented) <= bytes_max else orjson.dumps(value)
+
+
 def is_deeper(value: JsonValue, depth_max: int) -> bool:
     """Tell whether objects and lists of `value` are nested deeper than `depth_max`.
 
