@@ -115,6 +115,7 @@ class Credential:
         workflows: The workflows that may show it; empty: all of its tenant.
         fields: What it holds, as its type says.
         number: Grows whenever it is replaced.
+        id: Drawn when it was added: one of the same name that was removed is another.
     """
 
     tenant: str
@@ -124,6 +125,7 @@ class Credential:
     workflows: tuple[str, ...]
     fields: Mapping[str, str] = field(repr=False)
     number: int = 1
+    id: str = ""
 
 
 class Credentials(Protocol):

@@ -48,6 +48,7 @@ class HeaderAuthenticator:
         self._now_ms = now_ms
         # By SHA-256: the secrets of all who ask need not lie together in memory.
         self._kept: dict[bytes, tuple[Caller, int]] = {}
+        self._times_forgotten = 0
 
     async def authenticate(self, headers: Mapping[str, str], peer: str) -> Caller:
         """Return on whose behalf a request is made."""
@@ -58,13 +59,20 @@ class HeaderAuthenticator:
         kept = self._kept.get(name)
         if kept is not None and now_ms < kept[1]:
             return kept[0]
+        times_forgotten = self._times_forgotten
         caller, ends_ms = await self._found(shown)
-        until_ms = now_ms + self._kept_ms
-        self._keep(name, caller, until_ms if ends_ms is None else min(until_ms, ends_ms))
+        if times_forgotten == self._times_forgotten:
+            until_ms = now_ms + self._kept_ms
+            until_ms = until_ms if ends_ms is None else min(until_ms, ends_ms)
+            self._keep(name, caller, until_ms)
         return caller
 
     def forget(self) -> None:
-        """Look everything up again: a key was revoked here."""
+        """Look everything up again: a key was revoked here.
+
+        What is being looked up now may have been read before that, and is not remembered.
+        """
+        self._times_forgotten += 1
         self._kept.clear()
 
     async def _found(self, shown: str) -> tuple[Caller, int | None]:

@@ -137,11 +137,14 @@ class TokenDesk:
         if not name or not password:
             raise TokenRefused("invalid_request", "send `username` and `password`")
         known_as = name[:_NAME_LENGTH_MAX]
-        self._backoff.begin(client, known_as)
-        user = await self._users.checked(name, password)
+        await self._backoff.begin(client, known_as)
+        user = None
+        try:
+            user = await self._users.checked(name, password)
+        finally:
+            self._backoff.ended(client, known_as, is_right=user is not None)
         if user is None:
             raise TokenRefused("invalid_grant", "the name or the password is wrong")
-        self._backoff.succeeded(client, known_as)
         await self._note_issue(user.caller(), "password", client)
         token, seconds = await self._tokens.issue(user.caller())
         return _given(token, seconds, await self._refresh.begin(user))

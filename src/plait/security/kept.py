@@ -21,6 +21,9 @@ _VERSION: Final = 1
 _PAGE_SIZE: Final = 500
 _WORKFLOW: Final = re.compile(r"[A-Za-z0-9_.-]{1,200}", re.ASCII)
 _GRANTS_MAX: Final = 1_000
+# They go with each call between services, and stand in tokens: with a third more, for
+# base64, they have to pass gRPC's metadata, TOKEN_LENGTH_MAX, and the heads of requests.
+_GRANTS_BYTES_MAX: Final = 16 * 1024
 
 
 class BadScope(PlaitError):
@@ -62,7 +65,8 @@ def scope_of(tenant: str, role: str | None, grants: Mapping[str, str]) -> Scope:
     """Return a scope, checked.
 
     Raises:
-        BadScope: There is no such role, or no tenant or workflow can be called so.
+        BadScope: There is no such role, no tenant or workflow can be called so, or there
+            are too many grants.
     """
     if not is_tenant(tenant):
         raise BadScope(f"a tenant's name is {TENANT_FORM}")
@@ -70,6 +74,9 @@ def scope_of(tenant: str, role: str | None, grants: Mapping[str, str]) -> Scope:
         raise BadScope("give a role, or grants on single workflows")
     if len(grants) > _GRANTS_MAX:
         raise BadScope(f"there are more than {_GRANTS_MAX} grants")
+    if len(orjson.dumps(dict(grants))) > _GRANTS_BYTES_MAX:
+        text = "the grants are longer than 16 kB of JSON: give a role on all workflows, "
+        raise BadScope(f"{text}or fewer grants to several keys or users")
     for workflow in grants:
         if not _WORKFLOW.fullmatch(workflow):
             raise BadScope(f"'{workflow[:40]}' is no name of a workflow")

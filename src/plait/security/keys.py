@@ -162,6 +162,11 @@ class ApiKeys:
         own = [one for one in found if tenant in (None, one.scope.tenant)]
         return sorted(own, key=lambda one: (one.created_at_ms, one.id))
 
+    async def get(self, key_id: str) -> ApiKey | None:
+        """Return what is known of a key; None when there is none of that id."""
+        kept = await self._kept(key_id)
+        return None if kept is None else _unpacked(kept)[0]
+
     async def revoke(self, key_id: str, tenant: str | None = None) -> ApiKey:
         """Let a key count no more; its hash is forgotten.
 
@@ -172,9 +177,7 @@ class ApiKeys:
             UnknownKey: There is none of that id, or it is another tenant's.
         """
         for _ in range(_TRIES_MAX):
-            kept = None
-            if _ID.fullmatch(key_id):
-                kept = await self._records.get(KIND, EVERYWHERE, key_id)
+            kept = await self._kept(key_id)
             key = None if kept is None else _unpacked(kept)[0]
             if kept is None or key is None or tenant not in (None, key.scope.tenant):
                 raise UnknownKey(key_id)
@@ -204,6 +207,11 @@ class ApiKeys:
         if key.used_at_ms is None or now_ms - key.used_at_ms >= _USED_MS:
             await self._note_use(kept, key, digest, now_ms)
         return key
+
+    async def _kept(self, key_id: str) -> Record | None:
+        if not _ID.fullmatch(key_id):
+            return None
+        return await self._records.get(KIND, EVERYWHERE, key_id)
 
     async def _note_use(self, kept: Record, key: ApiKey, digest: str, now_ms: int) -> None:
         used = replace(key, used_at_ms=now_ms - now_ms % _USED_MS)

@@ -58,6 +58,7 @@ class RefreshTokens:
         now_ms, session = self._now_ms(), secrets.token_hex(12)
         told = {
             "user": user.name,
+            "user_id": user.id,
             "password_number": user.password_number,
             "until_ms": now_ms + self._ttl_ms,
         }
@@ -76,11 +77,10 @@ class RefreshTokens:
         if kept is None:
             return None
         told = unpacked(kept)
-        user = await self._users.get(told["user"])
+        user = await self._user_of(told)
         is_copied = not hmac.compare_digest(_digest(secret), told["sha256"])
         is_over = told["until_ms"] <= self._now_ms()
-        is_changed = user is None or user.password_number != told["password_number"]
-        if user is None or is_copied or is_over or is_changed:
+        if user is None or is_copied or is_over:
             await self._end(kept)
             return None
         following, changes = self._next(session, told, expected=kept.version)
@@ -89,6 +89,15 @@ class RefreshTokens:
         except Conflict:  # the same token twice at the same time
             return None
         return following, user
+
+    async def _user_of(self, told: dict[str, Any]) -> User | None:
+        """Return whose a session is; None: they were removed, or have another password.
+
+        Not by name alone: that may be somebody else's by now, of another tenant even.
+        """
+        user = await self._users.get(told["user"])
+        then = told.get("user_id", ""), told["password_number"]
+        return user if user and (user.id, user.password_number) == then else None
 
     async def revoke(self, token: str) -> None:
         """End the session of a token; of none when the token does not count."""

@@ -7,6 +7,7 @@ Rule. An unknown name, a wrong password and a user who was taken out answer alik
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -61,12 +62,15 @@ class User:
     Attributes:
         name: In lower case; unique in the store.
         password_number: Grows with each new password; tokens of former ones end with it.
+        id: Drawn when they were added, never used again: whoever is given the name of a
+            user who was removed is somebody else. Empty: an older version added them.
     """
 
     name: str
     scope: Scope
     created_at_ms: int
     password_number: int = 1
+    id: str = ""
 
     def caller(self) -> Caller:
         """Return who this user is to everybody else."""
@@ -116,7 +120,7 @@ class Users:
         if not _NAME.fullmatch(name):
             raise BadScope("a user's name is letters, digits, '.', '_', '@', '+', '-'")
         scope, now_ms = scope_of(tenant, role, grants), self._now_ms()
-        user = User(name, scope, now_ms)
+        user = User(name, scope, now_ms, id=secrets.token_hex(8))
         value = _packed(user, await self._passwords.hash(password))
         try:
             await self._records.change([Change(KIND, EVERYWHERE, name, value, 0)], now_ms)
@@ -202,10 +206,11 @@ class Users:
 
 
 def _packed(user: User, kept_hash: str) -> bytes:
-    return packed({**user.as_json(), "argon2": kept_hash})
+    return packed({**user.as_json(), "id": user.id, "argon2": kept_hash})
 
 
 def _unpacked(kept: Record) -> tuple[User, str]:
     told = unpacked(kept)
     made_at_ms, number = told["created_at_ms"], told["password_number"]
-    return User(told["name"], scope_in(told), made_at_ms, number), told["argon2"]
+    user = User(told["name"], scope_in(told), made_at_ms, number, told.get("id", ""))
+    return user, told["argon2"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 from argon2 import PasswordHasher
 
+from plait.ports.records import Record
 from plait.security.audit import AuditLog
 from plait.security.desk import TokenDesk
 from plait.security.keys import ApiKeys
@@ -26,6 +28,23 @@ class Cheap:
 
     OLD = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     NEW = PasswordHasher(time_cost=2, memory_cost=16, parallelism=1)
+
+
+class FarRecords(MemoryRecords):
+    """Records that the next reader is told late of, if somebody says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.was_read = asyncio.Event()
+        self.may_tell: asyncio.Event | None = None
+
+    async def get(self, kind: str, tenant: str, key: str) -> Record | None:
+        found, may_tell = await super().get(kind, tenant, key), self.may_tell
+        if may_tell is not None:
+            self.may_tell = None
+            self.was_read.set()
+            await may_tell.wait()
+        return found
 
 
 @dataclass

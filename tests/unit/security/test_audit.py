@@ -187,6 +187,21 @@ async def test_pages_follow_each_other_without_a_gap() -> None:
     assert numbers == [7, 6, 5, 4, 3, 2, 1]
 
 
+@pytest.mark.parametrize(
+    "shown_as", ["plait_k3v7aaaaaaaa_", f"plaitr_{'0a' * 12}_"], ids=["key", "refresh"]
+)
+async def test_a_key_that_was_sent_where_its_id_belongs_is_not_kept(shown_as: str) -> None:
+    records = MemoryRecords()
+    own = log(records)
+    secret = "s3cr3t" * 8
+    await own.note(act(f"{shown_as}{secret}", request_id=f"x {shown_as}{secret}"), REFUSED)
+    await own.begin(act(f"{shown_as}{secret}"))
+    kept = [await records.find(kind, None) for kind in (ENTRY, OPEN)]
+    assert all(kept)
+    assert not any(secret.encode() in one.value for many in kept for one in many)
+    assert (await shown(own))[0]["subject"] == f"{shown_as}***"
+
+
 async def test_texts_are_cut_and_what_is_no_text_does_no_harm() -> None:
     own = log(MemoryRecords())
     await own.note(act("x" * 10_000 + "\ud800"), DONE)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from plait.model.caller import LOCAL, LOCAL_PROGRAM, Forbidden, require
 from plait.ports.identity import Unauthenticated
 from plait.security.anonymous import anybody, chosen, is_local, local_only, nobody
 from plait.security.authenticator import HeaderAuthenticator, shown_in
-from tests.unit.security.rooms import START_MS, SecurityRoom
+from tests.unit.security.rooms import START_MS, FarRecords, SecurityRoom
 
 PEER = "127.0.0.1"
 
@@ -96,6 +98,23 @@ async def test_a_key_that_was_revoked_here_ends_at_once() -> None:
     (kept,) = await room.keys.list()
     await room.keys.revoke(kept.id)
     gate.forget()
+    with pytest.raises(Unauthenticated):
+        await gate.authenticate({"x-api-key": key}, PEER)
+
+
+async def test_what_was_read_before_a_key_was_revoked_is_not_remembered_after_it() -> None:
+    records = FarRecords()
+    room = SecurityRoom(records)
+    gate, key = door(room), await with_key(room)
+    (kept,) = await room.keys.list()
+    await room.keys.check(key)  # from now on for an hour its use is not noted
+    may_tell = records.may_tell = asyncio.Event()
+    under_way = asyncio.create_task(gate.authenticate({"x-api-key": key}, PEER))
+    await records.was_read.wait()
+    await room.keys.revoke(kept.id)
+    gate.forget()
+    may_tell.set()
+    assert (await under_way).tenant == "acme"
     with pytest.raises(Unauthenticated):
         await gate.authenticate({"x-api-key": key}, PEER)
 

@@ -13,6 +13,7 @@ from plait.model.caller import Caller
 from plait.ports.audit import Search
 from plait.ports.identity import RateExceeded, Unauthenticated
 from plait.ports.journal import StoreUnavailable
+from plait.ports.records import Change
 from plait.security.desk import TokenRefused
 from plait.security.signing import OwnTokens
 from plait.security.tokens import TokenVerifier
@@ -208,6 +209,33 @@ async def test_a_session_ends_with_its_time_its_password_and_its_user(
     assert await room.records.find("refresh_token", None) == []
 
 
+@pytest.mark.parametrize("tenant", ["acme", "default"])
+async def test_whoever_is_given_a_removed_user_s_name_is_not_given_their_session(
+    room: SecurityRoom, tenant: str
+) -> None:
+    given = await logged_in(room)
+    await room.users.remove("ann", "acme")
+    await room.users.add("ann", "another password", tenant=tenant, role="admin", grants={})
+    assert await error_of(renewed(room, given["refresh_token"])) == "invalid_grant"
+    assert await room.records.find("refresh_token", None) == []
+    mine = await logged_in(room, password="another password")
+    assert (await renewed(room, mine["refresh_token"]))["token_type"] == "Bearer"
+
+
+async def test_users_and_sessions_of_before_users_had_ids_go_on(room: SecurityRoom) -> None:
+    given = await logged_in(room)
+    for kind, name in (("user", "id"), ("refresh_token", "user_id")):
+        (kept,) = await room.records.find(kind, None)
+        told = orjson.loads(kept.value)
+        del told[name]
+        change = Change(kind, kept.tenant, kept.key, orjson.dumps(told), kept.version)
+        await room.records.change([change], room.ms())
+    second = await renewed(room, given["refresh_token"])
+    await room.users.remove("ann")
+    await room.users.add("ann", PASSWORD, tenant="acme", role="admin", grants={})
+    assert await error_of(renewed(room, second["refresh_token"])) == "invalid_grant"
+
+
 async def test_a_session_can_be_ended_by_its_owner(room: SecurityRoom) -> None:
     given = await logged_in(room)
     await room.desk.revoke(given["refresh_token"])
@@ -285,6 +313,27 @@ async def test_wrong_refresh_tokens_and_keys_wait_too_and_fill_no_log(
     assert len(found["entries"]) == told.count("token.refused")
 
 
+async def test_nobody_waits_for_wrong_keys_and_tokens_of_others_at_the_same_address(
+    room: SecurityRoom,
+) -> None:
+    key, _ = await room.keys.create("p", tenant="acme", role="editor", grants={})
+    session = await logged_in(room)
+    for grant, field, wrong_one in (
+        ("client_credentials", "client_secret", f"plait_{'a' * 12}_{'b' * 52}"),
+        ("refresh_token", "refresh_token", f"plaitr_{'0' * 24}_{'b' * 43}"),
+    ):
+        told: list[str] = []
+        for _ in range(8):
+            try:
+                await room.desk.give({"grant_type": grant, field: wrong_one}, {}, HOME)
+            except (TokenRefused, RateExceeded) as error:
+                told.append(error.code)
+        assert told.count("token.refused") == 5
+    form = {"grant_type": "client_credentials", "client_secret": key}
+    await room.desk.give(form, {}, HOME)
+    await renewed(room, session["refresh_token"])
+
+
 async def test_programs_that_log_in_at_the_same_time_do_not_wait(
     room: SecurityRoom,
 ) -> None:
@@ -327,6 +376,65 @@ async def test_who_knows_their_password_can_log_in_all_day(room: SecurityRoom) -
 async def test_attempts_at_the_same_time_count_each(room: SecurityRoom) -> None:
     waits = await asyncio.gather(*(wrong(room) for _ in range(30)))
     assert sum(wait == 0.0 for wait in waits) == 5
+
+
+async def test_right_passwords_at_the_same_time_wait_for_each_other_and_count_all(
+    room: SecurityRoom,
+) -> None:
+    await asyncio.gather(*(logged_in(room) for _ in range(30)))
+    for number in range(40):
+        await room.users.add(
+            f"u{number}", PASSWORD, tenant="acme", role="viewer", grants={}
+        )
+    await asyncio.gather(*(logged_in(room, username=f"u{one}") for one in range(40)))
+
+
+async def test_a_right_password_among_wrong_ones_brings_them_no_more_guesses(
+    room: SecurityRoom,
+) -> None:
+    for _ in range(4):
+        await wrong(room)
+    # One may still be wrong; whoever comes next waits to hear whether it is.
+    tried = await asyncio.gather(
+        *(wrong(room) for _ in range(10)), logged_in(room), return_exceptions=True
+    )
+    assert tried[:10].count(0.0) == 1
+    assert isinstance(tried[10], RateExceeded)
+
+
+async def test_an_attempt_that_is_broken_off_counts_as_failed_and_holds_up_nobody(
+    room: SecurityRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def gone(*_: object) -> None:
+        raise StoreUnavailable("gone")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(room.users, "checked", gone)
+        for _ in range(4):
+            with pytest.raises(StoreUnavailable):
+                await logged_in(room)
+    assert await wrong(room) == 0.0
+    assert await wrong(room) == 1.0
+    room.advance(1)
+    await logged_in(room)
+
+
+async def test_only_so_many_attempts_wait_for_others(
+    room: SecurityRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_check, checked = asyncio.Event(), room.users.checked
+
+    async def late(name: str, password: str) -> Any:
+        await may_check.wait()
+        return await checked(name, password)
+
+    monkeypatch.setattr(room.users, "checked", late)
+    tries = [asyncio.ensure_future(logged_in(room)) for _ in range(206)]
+    done, _ = await asyncio.wait(tries, return_when=asyncio.FIRST_COMPLETED)
+    assert [type(one.exception()) for one in done] == [RateExceeded]
+    may_check.set()
+    ended = await asyncio.gather(*tries, return_exceptions=True)
+    assert sum(isinstance(one, dict) for one in ended) == 205
 
 
 async def test_failures_are_forgotten_after_a_quarter_of_an_hour(

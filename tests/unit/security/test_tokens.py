@@ -195,7 +195,13 @@ async def test_a_token_with_extensions_does_not_count(crit: Any) -> None:
         {"exp": "4102444800"},
         {"exp": True},
         {"nbf": int(NOW_S) + 31},
+        {"exp": 1e308},
+        {"exp": 253_402_300_800},  # the year 10000
+        {"exp": 10**400},
         {"nbf": "0"},
+        {"nbf": -1e308},
+        {"iat": float("nan")},
+        {"iat": -(2**63)},
         {"iat": int(NOW_S) + 31},
         {"sub": ...},
         {"sub": ""},
@@ -210,6 +216,12 @@ async def test_a_token_whose_claims_do_not_fit_does_not_count(told: dict[str, An
 async def test_clocks_may_be_half_a_minute_apart() -> None:
     late = claims(exp=int(NOW_S) - 29, nbf=int(NOW_S) + 29, iat=int(NOW_S) + 29)
     assert (await verifier().verify(token(told=late))).caller.subject == "ann"
+
+
+async def test_a_token_may_count_until_the_last_second_of_the_year_9999() -> None:
+    told = claims(exp=253_402_300_799, nbf=0, iat=0.5)
+    verified = await verifier().verify(token(told=told))
+    assert verified.ends_s == 253_402_300_799
 
 
 async def test_one_of_several_audiences_may_be_ours() -> None:

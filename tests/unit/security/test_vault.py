@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -31,6 +32,7 @@ from plait.security.vault.kept import KIND
 from plait.security.vault.kinds import KINDS
 from plait.security.vault.ring import read_key
 from plait.stores.memory.records import MemoryRecords
+from tests.unit.security.rooms import FarRecords
 
 ADMIN = Caller("ann", "default", "admin")
 OTHER = Caller("bob", "acme", "admin")
@@ -91,6 +93,24 @@ async def test_a_list_is_told_page_by_page() -> None:
     pages = [[one["name"] for one in page["credentials"]] for page in (first, second)]
     assert pages == [["a", "b"], ["c"]]
     assert second["next"] is None
+
+
+async def test_what_was_read_before_a_credential_was_removed_is_not_at_hand_after_it() -> (
+    None
+):
+    records = FarRecords()
+    own = vault(records)
+    await own.add(ADMIN, SHOP)
+    may_tell = records.may_tell = asyncio.Event()
+    opening = asyncio.create_task(own.open("default", "shop"))
+    await records.was_read.wait()
+    await own.remove(ADMIN, "shop")
+    may_tell.set()
+    await opening
+    assert own.at_hand("default", "shop") is None
+    await own.add(ADMIN, SHOP)
+    await own.open("default", "shop")
+    assert own.at_hand("default", "shop") is not None
 
 
 async def test_another_tenants_credential_does_not_exist() -> None:

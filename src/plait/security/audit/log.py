@@ -8,6 +8,7 @@ out by the head's version, and the slower one goes behind the other.
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict, replace
@@ -42,6 +43,7 @@ _LOOKED_AT_MAX: Final = 5_000
 _LOST_MS: Final = 600_000
 _TRIES_MAX: Final = 50
 _TEXT_LENGTH_MAX: Final = 300
+_SECRET: Final = re.compile(r"(plaitr?_[0-9a-z]+_)[0-9A-Za-z_-]+")
 
 
 class AuditLog:
@@ -210,13 +212,26 @@ def _key(number: int) -> str:
 
 
 def _short(act: Act) -> Act:
-    """Return an act whose texts are no longer than people read, and which can be kept."""
+    """Return an act whose texts are no longer than people read, and which can be kept.
+
+    Somebody may send a whole key where its id belongs, and nothing is ever taken out of
+    the chain: what is secret in one is left out.
+    """
     return Act(
         **{
-            name: text.encode(errors="replace").decode()[:_TEXT_LENGTH_MAX]
+            name: _masked(text.encode(errors="replace").decode())[:_TEXT_LENGTH_MAX]
             for name, text in asdict(act).items()
         }
     )
+
+
+def _masked(text: str) -> str:
+    """Return a text without what is secret in the keys and refresh tokens in it.
+
+    >>> _masked("plait_k3v7aaaaaaaa_" + "x" * 52), _masked("plait_k3v7aaaaaaaa")
+    ('plait_k3v7aaaaaaaa_***', 'plait_k3v7aaaaaaaa')
+    """
+    return _SECRET.sub(r"\1***", text) if "plait" in text else text
 
 
 def _entry(kept: Record) -> Entry:

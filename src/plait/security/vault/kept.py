@@ -53,6 +53,7 @@ class Kept:
             self.workflows,
             fields,
             self.number,
+            self.id,
         )
 
     def as_json(self) -> JsonObject:

@@ -83,6 +83,8 @@ class StoredVault:
         self._kept_ms = kept_ms
         self._is_there = is_there
         self._at_hand: dict[tuple[str, str], tuple[int, Credential]] = {}
+        # How often this process changed one.
+        self._changes = 0
 
     # -- where calls are made ------------------------------------------------------------
 
@@ -95,9 +97,11 @@ class StoredVault:
 
     async def open(self, tenant: str, name: str) -> Credential:
         """See plait.ports.credentials.Credentials."""
-        until_ms = self._now_ms() + self._kept_ms
+        until_ms, changes = self._now_ms() + self._kept_ms, self._changes
         kept = await self._kept(tenant, name)
         credential = kept.credential(_box().opened(self._ring, kept))
+        if changes != self._changes:
+            return credential  # read before the change perhaps: it is not remembered
         if len(self._at_hand) >= _AT_HAND_MAX:
             self._at_hand.clear()
         self._at_hand[tenant, name] = until_ms, credential
@@ -182,7 +186,7 @@ class StoredVault:
         kept = await self._kept(caller.tenant, name)
         gone = Change(KIND, caller.tenant, name, None)
         await self._records.change([gone], self._now_ms())
-        self._at_hand.pop((caller.tenant, name), None)
+        self._forget(caller.tenant, name)
         return kept.as_json()
 
     async def rotate(self) -> Rotation:
@@ -251,7 +255,11 @@ class StoredVault:
         packed = packed_credential(made)
         change = Change(KIND, made.tenant, made.name, packed, expected)
         await self._records.change([change], self._now_ms())
-        self._at_hand.pop((made.tenant, made.name), None)
+        self._forget(made.tenant, made.name)
+
+    def _forget(self, tenant: str, name: str) -> None:
+        self._changes += 1
+        self._at_hand.pop((tenant, name), None)
 
 
 def _workflows(given: object) -> tuple[str, ...]:

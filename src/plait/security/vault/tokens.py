@@ -2,8 +2,8 @@
 shortly before their end.
 
 Rule 1. Whoever wants a token that is being fetched waits for that one.
-Rule 2. A token belongs to one credential as it was when it was fetched: replaced, it gets
-        others.
+Rule 2. A token belongs to one credential as it was when it was fetched: replaced, or
+        removed and added anew, it gets others.
 Rule 3. A reply is quoted nowhere: it may hold a token. Of a refusal the error code is told.
 """
 
@@ -25,6 +25,9 @@ from plait.ports.credentials import Credential, CredentialToken
 
 # What makes a request: of an http step, and a time limit in milliseconds.
 Fetch: TypeAlias = Callable[[Mapping[str, object], int], Awaitable[Outcome]]
+
+# Tenant, name, id and number of a credential.
+_Key: TypeAlias = tuple[str, str, str, int]
 
 _FETCH_MS_MAX: Final = 10_000
 # RFC 6749 recommends that servers say it; those that do not are asked every few minutes.
@@ -52,8 +55,8 @@ class AccessTokens:
     def __init__(self, fetch: Fetch, now_s: Callable[[], float]) -> None:
         self._fetch = fetch
         self._now_s = now_s
-        self._tokens: dict[tuple[str, str, int], _Token] = {}
-        self._fetching: dict[tuple[str, str, int], asyncio.Task[str]] = {}
+        self._tokens: dict[_Key, _Token] = {}
+        self._fetching: dict[_Key, asyncio.Task[str]] = {}
 
     def at_hand(self, credential: Credential) -> str | None:
         """Return a token that counts for some time yet; None: there is none."""
@@ -91,7 +94,7 @@ class AccessTokens:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _ended(self, key: tuple[str, str, int], task: asyncio.Task[str]) -> None:
+    def _ended(self, key: _Key, task: asyncio.Task[str]) -> None:
         self._fetching.pop(key, None)
         if not task.cancelled():
             task.exception()  # seen: nobody may have waited for it to the end
@@ -156,5 +159,6 @@ def _refused(credential: Credential, failure: Failure) -> CredentialToken:
     return CredentialToken(credential.name, reason, is_final=is_final)
 
 
-def _key(credential: Credential) -> tuple[str, str, int]:
-    return credential.tenant, credential.name, credential.number
+def _key(credential: Credential) -> _Key:
+    # Numbers begin at 1 again when a name is given anew.
+    return credential.tenant, credential.name, credential.id, credential.number
