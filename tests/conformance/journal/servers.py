@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -106,7 +106,7 @@ def postgres(**options: str) -> Iterator[PrivateServer]:
 
     The user `postgres` needs no password, `walled` has `PASSWORD`.
     """
-    initdb = _found("initdb", *sorted(Path("/usr/lib/postgresql").glob("*/bin")))
+    initdb = installed("initdb", *sorted(Path("/usr/lib/postgresql").glob("*/bin")))
     folder = initdb.resolve().parent
     with _data_folder("postgres") as (data, run_as):
         port = free_port()
@@ -132,7 +132,7 @@ def postgres(**options: str) -> Iterator[PrivateServer]:
 @contextmanager
 def redis(**options: str) -> Iterator[PrivateServer]:
     """Start Redis, durable unless the options say otherwise."""
-    binary = _found("redis-server")
+    binary = installed("redis-server")
     with _data_folder("redis") as (data, run_as):
         port = free_port()
         durable = {"appendonly": "yes", "appendfsync": "always", "save": ""}
@@ -144,6 +144,30 @@ def redis(**options: str) -> Iterator[PrivateServer]:
         ]
         command = [*run_as, str(binary), *settings]
         with _running(PrivateServer(command, port, b"Ready to accept")) as server:
+            yield server
+
+
+@contextmanager
+def prometheus(files: Mapping[str, str]) -> Iterator[PrivateServer]:
+    """Start Prometheus.
+
+    Args:
+        files: Its folder, by paths: `prometheus.yml`, and what that names.
+    """
+    binary = installed("prometheus")
+    with _data_folder("prometheus") as (data, run_as):
+        for name, text in files.items():
+            (data / name).parent.mkdir(exist_ok=True)
+            (data / name).write_text(text)
+        port = free_port()
+        settings = [
+            f"--config.file={data}/prometheus.yml",
+            f"--storage.tsdb.path={data}/series",
+            f"--web.listen-address=127.0.0.1:{port}",
+        ]
+        command = [*run_as, str(binary), *settings]
+        ready = b"Server is ready to receive web requests"
+        with _running(PrivateServer(command, port, ready)) as server:
             yield server
 
 
@@ -177,8 +201,12 @@ def _data_folder(user: str) -> Iterator[tuple[Path, list[str]]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _found(program: str, *folders: Path) -> Path:
-    """Return the path of `program`, the newest one of `folders` first."""
+def installed(program: str, *folders: Path) -> Path:
+    """Return the path of `program`, the newest one of `folders` first.
+
+    Raises:
+        SkipTest: It is not installed; in CI a RuntimeError.
+    """
     path = os.pathsep.join([*map(str, reversed(folders)), os.environ.get("PATH", "")])
     found = shutil.which(program, path=path)
     if found is not None:

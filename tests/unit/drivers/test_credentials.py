@@ -290,6 +290,22 @@ async def test_a_token_is_fetched_once_for_all_who_wait_and_used_until_its_end()
         assert all("access-t1" not in json.dumps(one.output) for one in results)
 
 
+async def test_a_token_of_a_removed_credential_is_not_shown_for_the_next_of_its_name() -> (
+    None
+):
+    async with oauth(TokenServer(), echo) as (own, tokens, upstream):
+        assert (await own.run(step(upstream.url("/")))).status == "completed"
+        await own.vault.remove(ADMIN, "shop")
+        async with Upstream(echo) as other:
+            url = tokens.url("/token")
+            fields = {"token_url": url, "client_id": "bob", "client_secret": "b" * 20}
+            await own.keep("oauth2", other.url(""), **fields)
+            assert (await own.run(step(other.url("/")))).status == "completed"
+            (shown,) = [one.headers["authorization"] for one in other.requests]
+        assert shown == "Bearer access-t2"
+        assert len({one.headers["authorization"] for one in tokens.requests}) == 2
+
+
 async def test_a_token_near_its_end_is_not_shown_any_more() -> None:
     async with oauth(TokenServer(expires_in=0.000_001), echo) as (own, _, upstream):
         for _ in range(2):

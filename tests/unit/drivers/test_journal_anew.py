@@ -14,7 +14,7 @@ from plait.kernel import Kernel
 from plait.kernel.codec import load_turn
 from plait.kernel.events import HistoryBegun
 from plait.kernel.turn import Limits
-from plait.operations import BegunAnew, Fork, fork, restart, resume, show
+from plait.operations import BegunAnew, Fork, fork, restart, resume, show, started_by
 from plait.operations.archive import Intake, line_of
 from plait.operations.checking import Checker
 from plait.operations.following import Following
@@ -208,7 +208,7 @@ def test_a_fork_keeps_what_came_before_also_what_is_in_the_kept_state_only() -> 
         each = ask("x", {"of": "${execution.id}"}, effect="keyed")
         await case.live(loop(steps=[each]), for_s=2, dies=False)
         begun = first_of(await case.store.read("x"))
-        await fork(case.hand(), Fork("x", "l[57]/x"), "y")
+        await fork(replace(case.hand(), by="user:ann"), Fork("x", "l[57]/x"), "y")
         case.calls.made.clear()
         await case.live(None, for_s=0.015)
         await case.live(None, for_s=2, dies=False)
@@ -220,6 +220,8 @@ def test_a_fork_keeps_what_came_before_also_what_is_in_the_kept_state_only() -> 
         assert show(copy, 0).output == ROUNDS
         assert first_of(copy).started.execution_id == "y"
         assert first_of(copy).started.at_ms == begun.started.at_ms
+        by = {"type": "fork", "by": "user:ann", "execution_id": "x"}
+        assert started_by(first_of(copy).started.trigger) == by
         told = await requests(case.hand(), copy)
         assert told["l[59]/x"]["arg"] == {"of": "y"}  # type: ignore[call-overload,index]
 

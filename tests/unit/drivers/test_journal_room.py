@@ -13,6 +13,7 @@ from plait.drivers.journal.room import Overloaded
 from plait.kernel import Kernel
 from plait.operations import Hand, show
 from plait.operations.checking import Checker
+from plait.operations.messages import cancel
 from plait.operations.waits import waits
 from plait.plan import Plan
 from plait.ports.calls import Call, CallHandle, CallReply, Done
@@ -62,6 +63,18 @@ class Stuck(MemoryStore):
     async def create(self, *given: Any) -> Any:
         await self.goes_on.wait()
         return await super().create(*given)
+
+
+class Counting(MemoryStore):
+    """Counts how often somebody counts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts = 0
+
+    async def count(self, *given: Any) -> int | None:
+        self.counts += 1
+        return await super().count(*given)
 
 
 async def opened(
@@ -340,13 +353,73 @@ def test_who_asks_from_outside_is_refused_when_too_many_wait_and_let_in_again() 
     run_virtually(main())
 
 
+async def full(driver: JournalDriver) -> None:
+    await start(driver, 4)
+    with pytest.raises(Overloaded):
+        driver.room.check()
+    # It looks whether that is so still, and finds that it is.
+    await a_while(5)
+    with pytest.raises(Overloaded):
+        driver.room.check()
+
+
+def test_who_asks_is_let_in_when_those_who_waited_were_cancelled_from_elsewhere() -> None:
+    async def main() -> None:
+        store = MemoryStore()
+        driver = await opened(store, Slow(1e6), held_max=1, backlog_max=3)
+        await full(driver)
+        hand = Hand(store, Kernel, "hand", driver.now_ms(), {})
+        for name in ("x001", "x002", "x003"):
+            await cancel(hand, name, "not wanted", compensates=False)
+        await a_while(1.1)
+        driver.room.check()
+        assert driver.room.waiting == 0
+        await driver.start(ASK, Start("next", None))
+        assert driver.room.waiting == 1
+        await driver.close()
+
+    run_virtually(main())
+
+
+def test_who_asks_is_let_in_when_another_worker_has_taken_some_of_those_who_wait() -> None:
+    async def main() -> None:
+        store = MemoryStore()
+        driver = await opened(store, Slow(1e6), held_max=1, backlog_max=3)
+        await full(driver)
+        bob = await opened(store, Slow(1e6), "bob", held_max=1)
+        await a_while(5)
+        driver.room.check()
+        assert driver.room.waiting == 2
+        await bob.close()
+        await driver.close()
+
+    run_virtually(main())
+
+
+def test_the_store_is_asked_how_many_wait_now_and_then_only_and_while_it_matters() -> None:
+    async def main() -> None:
+        store = Counting()
+        driver = await opened(store, Slow(1e6), held_max=1, backlog_max=3)
+        await start(driver, 3)
+        await a_while(60)
+        assert store.counts == 0, "nobody is refused"
+        await driver.start(ASK, Start("last", None))
+        for _ in range(1_000):
+            driver.stir()
+            await a_while(0.01)
+        assert 2 <= store.counts <= 10 + 1, "once in a second"
+        await driver.close()
+
+    run_virtually(main())
+
+
 def test_who_asks_is_refused_while_the_store_is_late_for_long_and_let_in_after() -> None:
     async def main() -> None:
         store = Stuck()
         driver = await opened(store, Slow())
         starts = [driver.start(ASK, Start(f"x{n}", None)) for n in range(100)]
         writing = asyncio.gather(*starts)
-        for _ in range(7):  # one moment of it is no reason
+        for _ in range(4):  # one moment of it is no reason
             await a_while(0.1)
             driver.room.check()
         await a_while(0.1)
@@ -355,6 +428,33 @@ def test_who_asks_is_refused_while_the_store_is_late_for_long_and_let_in_after()
         store.goes_on.set()
         await writing
         driver.room.check()
+        await driver.close()
+
+    run_virtually(main())
+
+
+@pytest.mark.parametrize(("calm_s", "is_over"), [(1.0, False), (3.0, True)])
+def test_a_store_that_was_quick_in_between_is_late_at_once(
+    calm_s: float, is_over: bool
+) -> None:
+    async def main() -> None:
+        store = Stuck()
+        driver = await opened(store, Slow())
+        for number, wait_s in enumerate((0.5, 0.15)):
+            store.goes_on.clear()
+            starts = [driver.start(ASK, Start(f"{number}-{n}", None)) for n in range(100)]
+            writing = asyncio.gather(*starts)
+            late = False
+            for _ in range(round(wait_s / 0.05)):
+                await a_while(0.05)
+                try:
+                    driver.room.check()
+                except Overloaded:
+                    late = True
+            assert late is (number == 0 or not is_over)
+            store.goes_on.set()
+            await writing
+            await a_while(calm_s)
         await driver.close()
 
     run_virtually(main())

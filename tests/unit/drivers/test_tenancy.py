@@ -105,7 +105,7 @@ async def test_what_a_tenant_may_not_have_is_found_when_it_is_deployed() -> None
 
     async def codes(tenant: str, text: str) -> list[str]:
         editor = Caller("ed", tenant, "editor")
-        told = await stored.validate(editor, text)
+        told = await stored.validate(editor, Wanted("", text))
         try:
             await stored.deploy(editor, Wanted("", text))
         except DefinitionInvalid as error:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
@@ -80,6 +80,10 @@ class Parent(Protocol):
         ...
 
     async def ended(self, execution_id: str) -> Summary:
+        """See plait.drivers.journal.driver.JournalDriver."""
+        ...
+
+    def awaiting(self, execution_id: str) -> AbstractContextManager[None]:
         """See plait.drivers.journal.driver.JournalDriver."""
         ...
 
@@ -172,6 +176,25 @@ class Children:
 
     async def _outcome_of(self, asked: _Asked) -> Outcome:
         call = asked.call
+        if call.request.get("wait") is False:
+            child_id = await self._begun(asked)
+            if isinstance(child_id, Failure):
+                return child_id
+            return CallReply({"execution_id": child_id}, {})
+        # Before it begins: what it comes to is kept then, and its history is not read.
+        with self._parent.awaiting(child_of(call)):
+            child_id = await self._begun(asked)
+            if isinstance(child_id, Failure):
+                return child_id
+            await self._parent.ended(child_id)
+            result = await self._parent.result(child_id)
+        if result.status != "completed":
+            return failure_of(result.failure, child_id)
+        return reply_of(result.output, result.passed_over, child_id)
+
+    async def _begun(self, asked: _Asked) -> str | Failure:
+        """Return the id of the child, begun by whoever asked for it first."""
+        call = asked.call
         name = child_of(call), asked.resumed_at_ms, asked.hold().epoch
         starting = self._starting.get(name)
         if starting is None:
@@ -179,16 +202,7 @@ class Children:
             self._starting[name] = starting
             starting.add_done_callback(partial(self._note_start, name))
         # Who begins to start a child brings that to its end, or nobody knew of the child.
-        child_id = await asyncio.shield(starting)
-        if isinstance(child_id, Failure):
-            return child_id
-        if call.request.get("wait") is False:
-            return CallReply({"execution_id": child_id}, {})
-        await self._parent.ended(child_id)
-        result = await self._parent.result(child_id)
-        if result.status != "completed":
-            return failure_of(result.failure, child_id)
-        return reply_of(result.output, result.passed_over, child_id)
+        return await asyncio.shield(starting)
 
     def _note_start(
         self, name: tuple[str, int, int], starting: asyncio.Task[str | Failure]

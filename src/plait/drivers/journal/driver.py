@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 from plait.drivers.children import Workflows
 from plait.drivers.inline import Result
@@ -32,7 +32,7 @@ from plait.drivers.journal.messages import (
     decision_message,
     signal_message,
 )
-from plait.drivers.journal.observing import begun, observed
+from plait.drivers.journal.observing import begun, observed, result_in
 from plait.drivers.journal.payload import (
     HISTORY_BYTES_MAX,
     PAYLOAD_BYTES_MAX,
@@ -210,7 +210,8 @@ class JournalDriver:
         if byte_count > byte_count_max:
             raise PayloadTooLarge(byte_count=byte_count, byte_count_max=byte_count_max)
 
-        told = observed(self.observer, new, state)
+        is_awaited = start.execution_id in self._worker.waiters.ids
+        told = observed(self.observer, new, state, is_awaited=is_awaited)
         acts = standing.status == RUNNING and not may_leave(standing, event.at_ms)
         is_child = start.parent is not None
 
@@ -218,10 +219,14 @@ class JournalDriver:
             worker, holding = self._worker, self._holding
             async with holding.alone_with(start.execution_id):
                 row = new, entries, standing
+                if told is not None:
+                    told.ask()
                 wanted = worker.store.create(*row, worker.name, start.under)
                 created = await worker.sure(wanted)
                 if created.is_new:
                     begun(told, turn.events)
+                    ended = result_in(told, created.summary)
+                    worker.waiters.tell(created.summary, ended)
                 is_ours = created.is_new and created.summary.lane_state != QUEUED
                 if is_ours and is_put_off(standing):
                     holding.put_off(start.execution_id)
@@ -355,6 +360,15 @@ class JournalDriver:
                     worker.waiters.fail(execution_id)
             return await told
 
+    @contextmanager
+    def awaiting(self, execution_id: str) -> Iterator[None]:
+        """Say that somebody waits for what an execution comes to, before it is begun.
+
+        If it ends in this worker's memory, `result` needs not read its history.
+        """
+        with self._worker.waiters.waiting(execution_id, has_ended):
+            yield
+
     async def result(self, execution_id: str) -> Result:
         """Return the result of an execution that has ended.
 
@@ -363,6 +377,9 @@ class JournalDriver:
             HistoryDamaged: Its history is not the one that was written.
         """
         worker = self._worker
+        known = worker.waiters.results.get(execution_id)
+        if known is not None:
+            return known
         with self.room.asking():
             history = await worker.store.read(execution_id)
         return result_of(history, (await worker.kernels.told(history)).state)

@@ -28,7 +28,7 @@ from plait.drivers.journal.children import Children
 from plait.drivers.journal.deaths import Deaths
 from plait.drivers.journal.history import is_untouched
 from plait.drivers.journal.live import Live
-from plait.drivers.journal.observing import observed
+from plait.drivers.journal.observing import observed, result_in
 from plait.drivers.journal.refused import BACK_OFF_S, is_given_up, pause_after
 from plait.drivers.journal.room import Room
 from plait.drivers.journal.standing import is_put_off, standing_of, waits_for_worker
@@ -159,7 +159,7 @@ class Holding:
         """See plait.drivers.journal.live.Host."""
         self._forget(live)
         standing, alarm = summary.standing, self._worker.alarm
-        self._worker.waiters.tell(summary)
+        self._worker.waiters.tell(summary, result_in(live.observed, summary))
         if self.room.is_worth_a_look:
             alarm.nudge()
         if standing.status == RUNNING and live.inbox:

@@ -1,6 +1,7 @@
 """Observing: what is told of one durable execution, turn by turn, once it is recorded.
 
-Where nobody observes there is no `Observed`, and nothing is gathered.
+Where nobody observes, and nobody waits for its result, there is no `Observed`, and nothing
+is gathered.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final, get_args
 
-from plait.drivers.inline import StepTrace, Trace
-from plait.drivers.journal.result import trace_of, turns_of
+from plait.drivers.inline import Result, StepTrace, Trace
+from plait.drivers.journal.result import concluded, trace_of, turns_of
 from plait.kernel import Execution
 from plait.kernel.events import Event, TerminalEvent
-from plait.ports.journal import History, NewExecution
+from plait.ports.journal import RUNNING, History, NewExecution, Summary
 from plait.ports.observer import DURABLE, About, Observer, wanted_by
 
 _TERMINAL: Final = get_args(TerminalEvent)
@@ -25,7 +26,8 @@ class Observed:
     """An execution in memory that somebody hears of.
 
     Attributes:
-        course: Its timeline until now; None: the observer does not draw.
+        course: Its timeline until now; None: the observer does not draw, and nobody was
+            waiting when it began.
         untold: The turns that are not known to be recorded.
         asked_s: When the store was asked to keep what is untold; 0: it was not.
         ends: How often it has ended before it was resumed, and when it did last.
@@ -58,7 +60,7 @@ class Observed:
             lines: list[StepTrace] = []
             if self.course is not None:
                 self.course.note(events, events[0].at_ms / 1000)
-                if isinstance(events[-1], _TERMINAL):
+                if self.observer.draws and isinstance(events[-1], _TERMINAL):
                     lines = self._lines(self.course)
             self.observer.turned(about, events, lines)
 
@@ -83,28 +85,48 @@ class Observed:
         )
 
 
+class _Nobody(Observer):
+    """Who hears nothing."""
+
+    draws = False
+
+    def ran(self, *_told: object) -> None:
+        """See `Observer`."""
+
+    def recorded(self, _took_s: float) -> None:
+        """See `Observer`."""
+
+    def turned(self, *_told: object) -> None:
+        """See `Observer`."""
+
+
 def observed(
     observer: Observer | None,
     new: NewExecution,
     state: Execution,
     history: History | None = None,
+    *,
+    is_awaited: bool = False,
 ) -> Observed | None:
     """Return what tells of an execution; None: there is nobody to tell.
 
     Args:
         history: What is known of it already; None: it begins.
+        is_awaited: Whether somebody waits for what it comes to.
     """
-    if observer is None:
+    wants_course = is_awaited and history is None
+    if observer is None and not wants_course:
         return None
-    if not observer.draws:
-        return Observed(observer, new, state)
+    listener = observer or _Nobody()
+    if not (listener.draws or wants_course):
+        return Observed(listener, new, state)
     if history is None:
-        return Observed(observer, new, state, Trace(state.started.at_ms / 1000))
+        return Observed(listener, new, state, Trace(state.started.at_ms / 1000))
     turns = turns_of(history)
     ends = [one.at_ms for turn in turns for one in turn if isinstance(one, _TERMINAL)]
     last_s = ends[-1] / 1000 if ends else 0.0
     course = trace_of(turns, history.summary.standing.at_ms)
-    return Observed(observer, new, state, course, ends=(len(ends), last_s))
+    return Observed(listener, new, state, course, ends=(len(ends), last_s))
 
 
 def begun(told: Observed | None, events: Sequence[Event]) -> None:
@@ -112,3 +134,15 @@ def begun(told: Observed | None, events: Sequence[Event]) -> None:
     if told is not None:
         told.hear([*events])
         told.tell()
+
+
+def result_in(told: Observed | None, ended: Summary) -> Result | None:
+    """Return what an execution came to; None: it has not ended, or its journal has to tell.
+
+    Args:
+        ended: Its row, as it is recorded.
+    """
+    if told is None or told.course is None or ended.standing.status == RUNNING:
+        return None
+    told.course.ended_s = ended.standing.at_ms / 1000
+    return concluded(ended, told.state, told.course)

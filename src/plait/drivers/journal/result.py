@@ -22,7 +22,7 @@ from plait.kernel.events import (
 )
 from plait.model.failure import Failure
 from plait.model.json import JsonValue
-from plait.ports.journal import History
+from plait.ports.journal import History, Summary
 
 
 def turns_of(history: History) -> list[list[Event]]:
@@ -66,6 +66,16 @@ def result_of(history: History, state: Execution) -> Result:
         state: The same history, replayed.
     """
     summary = history.summary
+    trace = trace_of(turns_of(history), summary.standing.at_ms)
+    return concluded(summary, state, trace)
+
+
+def concluded(summary: Summary, state: Execution, trace: Trace) -> Result:
+    """Return the result of an execution that has ended, by what it came to.
+
+    Args:
+        trace: Its timeline, to its end.
+    """
     output: JsonValue = None
     failure: Failure | None = None
     passed_over: Failure | None = None
@@ -84,6 +94,6 @@ def result_of(history: History, state: Execution) -> Result:
         output,
         failure,
         passed_over,
-        trace_of(turns_of(history), summary.standing.at_ms),
+        trace,
         state,
     )

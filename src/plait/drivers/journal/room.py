@@ -21,21 +21,28 @@ from typing import ClassVar, Final
 
 from plait.drivers.journal.deaths import WAITS_FOR_CHILDREN
 from plait.drivers.journal.live import Live
-from plait.drivers.journal.standing import is_put_off, put_off
+from plait.drivers.journal.standing import NoRoom, is_put_off, put_off
 from plait.drivers.journal.terms import Limits
 from plait.model.errors import Advice, PlaitError
-from plait.ports.journal import Standing, Summary
+from plait.ports.counts import Counts
+from plait.ports.journal import Search, Standing, Summary
 
 # A start that takes so long to be written, or a result to be read, is late. When some have
 # been so for so long, one after the other, the store has more to do than it can; one moment
 # of it is no reason.
 LATE_MS: Final = 100
-LASTING_MS: Final = 500
+LASTING_MS: Final = 200
+# It is over when none was late for so long; a store that takes many at a time is quick in
+# between.
+OVER_MS: Final = 2_000
 # One commit takes all that wait for it: so few are late because of the disk, not because of
 # each other.
 _FEW: Final = 32
 # Large inputs stand in memory some ten times while they are read and written.
 WRITING_BYTES_MAX: Final = 16 * 1024 * 1024
+# Those who wait are cancelled from anywhere, and other workers take some. A count of 10,000
+# takes a store some milliseconds.
+COUNT_EVERY_MS: Final = 1_000
 # With this share of the places free it is worth a look into the store.
 _WORTH_SHARE: Final = 16
 
@@ -59,7 +66,7 @@ class Room:
         kept: How many places are kept for what is being claimed.
         is_behind: Whether some may wait in the store for room here.
         waiting: How many of those this worker has put there, as far as it knows: others
-            may have taken some.
+            may have taken some, or cancelled them.
     """
 
     def __init__(
@@ -73,7 +80,7 @@ class Room:
         # first.
         self._asked: dict[object, int] = {}
         self._writing_bytes = 0
-        self._late_since_ms = self._late_last_ms = 0
+        self._late_since_ms = self._late_last_ms = self._counted_at_ms = 0
         self.coming = self.kept = self.waiting = 0
         self.is_behind = False
 
@@ -97,13 +104,24 @@ class Room:
         """Whether some may wait for places that are free: not for each place alone."""
         return self.is_behind and self.free > self._limits.held_max // _WORTH_SHARE
 
+    @property
+    def has_too_many(self) -> bool:
+        """Whether starts are refused, as so many wait."""
+        return self.waiting >= self._limits.backlog_max
+
+    @property
+    def is_worth_a_count(self) -> bool:
+        """Whether too many wait, and they have not just been counted."""
+        is_recent = self._now_ms() - self._counted_at_ms < COUNT_EVERY_MS
+        return self.has_too_many and not is_recent
+
     def check(self) -> None:
         """Refuse a start from outside when there is too much to do already.
 
         Raises:
             Overloaded: There is.
         """
-        if self.waiting >= self._limits.backlog_max:
+        if self.has_too_many:
             text = f"{self.waiting} executions wait for their turn here: come again later"
             raise Overloaded(text)
         if self._writing_bytes >= WRITING_BYTES_MAX or self._is_late():
@@ -117,7 +135,7 @@ class Room:
         now_ms, oldest_ms = self._now_ms(), next(iter(self._asked.values()))
         if now_ms - oldest_ms <= LATE_MS:
             return False
-        if now_ms - self._late_last_ms > LASTING_MS:
+        if now_ms - self._late_last_ms > OVER_MS:
             self._late_since_ms = now_ms
         self._late_last_ms = now_ms
         return now_ms - self._late_since_ms > LASTING_MS
@@ -178,3 +196,17 @@ class Room:
         taken = sum(is_put_off(one.standing) for one in claimed)
         self.waiting = 0 if is_all else max(self.waiting - taken, 0)
         self.is_behind = not is_all
+
+    async def count(self, store: Counts) -> None:
+        """Look whether fewer wait than this worker knows of; more are those of others.
+
+        Raises:
+            StoreUnavailable: It could not be read.
+        """
+        self._counted_at_ms, known = self._now_ms(), self.waiting
+        search = Search(error_code=NoRoom.code)
+        count = await store.count(search, self._limits.backlog_max)
+        if count is not None:
+            # Meanwhile more may have been put there.
+            gone = max(known - count, 0)
+            self.waiting = max(self.waiting - gone, 0)

@@ -16,7 +16,9 @@ from typing import Final
 from plait.drivers.journal.holding import Holding
 from plait.drivers.journal.lost import held_by
 from plait.drivers.journal.refused import BACK_OFF_S
+from plait.drivers.journal.room import COUNT_EVERY_MS
 from plait.drivers.journal.worker import Worker
+from plait.ports.counts import Counts
 from plait.ports.journal import StoreUnavailable, Summary
 from plait.ports.leases import Claimed
 
@@ -89,11 +91,15 @@ class Rounds:
         if is_all:
             return claimed.next_wake_at_ms
         # Without room it is looked again when there is some.
-        return now_ms if self._holding.room.is_worth_a_look else None
+        if (room := self._holding.room).is_worth_a_look:
+            return now_ms
+        return worker.now_ms() + COUNT_EVERY_MS if room.has_too_many else None
 
     async def _claim(self, now_ms: int) -> tuple[Claimed, bool]:
         """Claim what is due, as far as there is room; tell whether that is all of it."""
         worker, room = self._worker, self._holding.room
+        if room.is_worth_a_count and isinstance(worker.store, Counts):
+            await room.count(worker.store)
         limit = min(CLAIM_LIMIT, room.free)
         if not limit:
             room.is_behind = True

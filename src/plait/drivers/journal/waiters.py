@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from typing import TypeAlias
 
+from plait.drivers.inline import Result
 from plait.model.errors import PlaitError
 from plait.ports.journal import RUNNING, Journal, Search, Standing, Summary
 
@@ -21,9 +22,11 @@ class Waiters:
 
     Attributes:
         failed: Executions that this process holds and cannot go on with, and why.
+        results: Of those that have ended in this process's memory while somebody waits.
     """
 
     def __init__(self) -> None:
+        self.results: dict[str, Result] = {}
         self.failed: dict[str, Exception] = {}
         self._futures: dict[str, dict[asyncio.Future[Summary], Enough]] = {}
 
@@ -48,10 +51,19 @@ class Waiters:
             future.cancel()
             if not futures and self._futures.get(execution_id) is futures:
                 del self._futures[execution_id]
+                self.results.pop(execution_id, None)
 
-    def tell(self, summary: Summary) -> None:
-        """Tell those who wait for this execution to be as it is now."""
-        for future, is_enough in self._futures.get(summary.new.execution_id, {}).items():
+    def tell(self, summary: Summary, result: Result | None = None) -> None:
+        """Tell those who wait for this execution to be as it is now.
+
+        Args:
+            result: What it came to; None: it has not ended, or the store has to be asked.
+        """
+        execution_id = summary.new.execution_id
+        self.results.pop(execution_id, None)
+        if result is not None and execution_id in self._futures:
+            self.results[execution_id] = result
+        for future, is_enough in self._futures.get(execution_id, {}).items():
             if not future.done() and is_enough(summary.standing):
                 future.set_result(summary)
 

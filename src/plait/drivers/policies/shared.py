@@ -2,15 +2,14 @@
 
 Rule 1. Gates are shared by all workflows of a tenant that say the same of one upstream;
         what is said otherwise is another gate. No tenant uses up what is another's.
-Rule 2. Their number is bounded. A gate that is in use is never dropped for another: who
-        comes with more upstreams or keys than there is room for is refused.
+Rule 2. Their number is bounded, and each tenant's (plait.drivers.policies.shares). A gate
+        that is in use is never dropped for another: who comes with more upstreams or keys
+        than there is room for is refused.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from typing import Any, Final, TypeAlias
 
 from plait.drivers.policies.gates import (
@@ -20,6 +19,7 @@ from plait.drivers.policies.gates import (
     Given,
     LimitGate,
 )
+from plait.drivers.policies.shares import Shares
 from plait.kernel import CallPolicies
 from plait.model.json import JsonObject, JsonValue
 from plait.model.record import record
@@ -34,8 +34,8 @@ from plait.plan import RetryBudget as BudgetPolicy
 from plait.resilience import BreakerState as State
 from plait.resilience import Hedge, RateLimited, RetryBudget
 
-# A gate takes 1 to 2 KB, so all of them 20 MB.
-GATES_MAX: Final = 10_000
+# A gate takes 1 to 2 KB, so all of them 40 MB. One tenant alone has half of them.
+GATES_MAX: Final = 20_000
 # Looked at for each new gate, the longest unused first: so the idle go faster than new ones
 # come, and a few busy ones do not hide them.
 _LOOKED_AT: Final = 8
@@ -44,7 +44,7 @@ _BY_CONCERN: Final[Sequence[JsonValue]] = [
     *(State.CLOSED.value, State.HALF_OPEN.value, State.OPEN.value, State.ISOLATED.value)
 ]
 # Each keeps the times of 500 calls, 4 KB.
-_HEDGES_MAX: Final = 1_000
+_HEDGES_MAX: Final = 2_000
 
 Around: TypeAlias = tuple[Gate, Given]
 # A tenant, and a key.
@@ -84,11 +84,17 @@ class Shared:
     def __init__(self, gates_max: int = GATES_MAX, *, kinds: Kinds = LOCAL) -> None:
         self._gates_max = gates_max
         self._kinds = kinds
-        self._gates: OrderedDict[_Id, Gate] = OrderedDict()
-        self._hedges: OrderedDict[tuple[str, str, HedgePolicy], Hedge] = OrderedDict()
         self._known: dict[tuple[int, str, str], tuple[Policies, tuple[Around, ...]]] = {}
-        self._budgets: OrderedDict[tuple[str, str, BudgetPolicy], RetryBudget]
-        self._budgets = OrderedDict()
+        self._gates = Shares[_Id, Gate](
+            gates_max, lambda gate: gate.is_idle, looked_at=_LOOKED_AT
+        )
+        # Nothing of these is held: one that is used again begins anew.
+        self._hedges = Shares[tuple[str, HedgePolicy], Hedge](
+            _HEDGES_MAX, lambda _: True, looked_at=1
+        )
+        self._budgets = Shares[tuple[str, BudgetPolicy], RetryBudget](
+            gates_max, lambda _: True, looked_at=1
+        )
 
     def gates(self, upstream: str, tenant: str, asked: CallPolicies) -> Iterable[Around]:
         """Return the gates around a call, outermost first, with what its step says of each.
@@ -133,39 +139,37 @@ class Shared:
 
     def budget(self, upstream: str, tenant: str, given: BudgetPolicy) -> RetryBudget:
         """Return what pays for a tenant's retries of an upstream."""
-        at = upstream, tenant, given
-        budget = self._budgets.get(at)
+        at = upstream, given
+        budget = self._budgets.get(tenant, at)
         if budget is not None:
-            self._budgets.move_to_end(at)
             return budget
-        while len(self._budgets) >= self._gates_max:
-            self._budgets.popitem(last=False)
-        made = self._budgets[at] = RetryBudget(
+        made = RetryBudget(
             ratio=given.ratio,
             min_retries=given.retries_min,
             window_s=given.window_ms / 1000,
         )
+        if self._budgets.make_room(tenant):
+            self._budgets.add(tenant, at, made)
         return made
 
     def hedge(self, upstream: str, tenant: str, given: HedgePolicy) -> Hedge:
         """Return what knows how fast an upstream is, and counts the hedges of a tenant's
         calls.
         """
-        at = upstream, tenant, given
-        hedge = self._hedges.get(at)
+        at = upstream, given
+        hedge = self._hedges.get(tenant, at)
         if hedge is not None:
-            self._hedges.move_to_end(at)
             return hedge
-        while len(self._hedges) >= _HEDGES_MAX:
-            self._hedges.popitem(last=False)
         after_ms = given.after_ms
-        made = self._hedges[at] = Hedge(
+        made = Hedge(
             None if after_ms is None else after_ms / 1000,
             quantile=given.quantile,
             max_hedges=given.hedges_max,
             max_share=given.share,
             name=upstream,
         )
+        if self._hedges.make_room(tenant):
+            self._hedges.add(tenant, at, made)
         return made
 
     def snapshot(self) -> JsonObject:
@@ -174,9 +178,9 @@ class Shared:
         Those of several tenants, keys or settings are added up; `count` says of how many.
         """
         told: dict[str, dict[str, JsonObject]] = {}
-        for (policy, name, *_), gate in self._gates.items():
+        for (policy, name, *_), gate in self._gates:
             _add(told.setdefault(policy, {}), name, gate.snapshot())
-        for (name, *_), budget in self._budgets.items():
+        for (name, *_), budget in self._budgets:
             now = budget.snapshot()
             counts: JsonObject = {
                 "requests": now.requests,
@@ -184,7 +188,7 @@ class Shared:
                 "refused": now.refused,
             }
             _add(told.setdefault("retry_budget", {}), name, counts)
-        for (name, *_), hedge in self._hedges.items():
+        for (name, *_), hedge in self._hedges:
             so_far = hedge.snapshot()
             made: JsonObject = {
                 "hedged": so_far.hedges,
@@ -197,26 +201,24 @@ class Shared:
 
     def _gate(self, policy: str, name: str, whose: Whose, given: Given) -> Gate:
         gate_id = (policy, name, whose, *said_of(given))
-        gate = self._gates.get(gate_id)
+        tenant = whose[0]
+        gate = self._gates.get(tenant, gate_id)
         if gate is not None:
-            self._gates.move_to_end(gate_id)
             return gate
-        self._drop_idle()
-        if len(self._gates) >= self._gates_max:
-            text = f"{self._gates_max} upstreams and keys are in use already"
-            raise RateLimited(text, name=name)
+        self._make_room(tenant, name)
         made: Gate = getattr(self._kinds, policy)(name, whose, given)
-        self._gates[gate_id] = made
+        self._gates.add(tenant, gate_id, made)
         return made
 
-    def _drop_idle(self) -> None:
-        if len(self._gates) < self._gates_max:
-            return
-        self._known.clear()
-        oldest = list(islice(self._gates.items(), _LOOKED_AT))
-        for gate_id, gate in oldest:
-            if gate.is_idle:
-                del self._gates[gate_id]
+    def _make_room(self, tenant: str, name: str) -> None:
+        before = len(self._gates)
+        has_room = self._gates.make_room(tenant)
+        if len(self._gates) != before:
+            self._known.clear()
+        if not has_room:
+            count = self._gates.count(tenant)
+            text = f"{count} upstreams and keys of this tenant are in use already"
+            raise RateLimited(text, name=name)
 
 
 def said_of(given: Given) -> tuple[Any, ...]:

@@ -47,7 +47,7 @@ def speaks_against(failure: Failure, on: tuple[str, ...] | None = None) -> bool:
 
 def refused(error: ResilienceError) -> Failure:
     """Return the failure of an attempt that a policy does not let through."""
-    asked = error.retry_after
+    asked_s = error.retry_after
     details: dict[str, JsonValue] = {"name": error.name}
     return Failure(
         error.code,
@@ -55,7 +55,7 @@ def refused(error: ResilienceError) -> Failure:
         details,
         advice=Advice.RETRY,
         sent=False,
-        retry_after_ms=None if asked is None else math.ceil(asked * 1000),
+        retry_after_ms=None if asked_s is None else math.ceil(asked_s * 1000),
     )
 
 
