@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64encode
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -41,11 +42,20 @@ USERS: dict[str, Any] = {
 }
 
 
+SECURED: dict[str, Any] = {
+    **USERS,
+    "security": [{"key": []}],
+    "components": {"securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
+}
+VAULT = {"PLAIT_VAULT_KEY": b64encode(b"k" * 32).decode()}
+
+
 def gateway(
-    folder: Path, upstream: Upstream
+    folder: Path, upstream: Upstream, document: Any = USERS
 ) -> AbstractAsyncContextManager[GatewayProcess]:
-    (folder / "users.json").write_text(json.dumps(USERS))
+    (folder / "users.json").write_text(json.dumps(document))
     settings = {
+        **VAULT,
         "PLAIT_STORE_URL": str(folder / "plait.db"),
         "PLAIT_AGENT_OPENAPI": json.dumps({"users": str(folder / "users.json")}),
     }
@@ -112,6 +122,44 @@ async def test_what_was_said_is_drafted_deployed_called_and_edited(tmp_path: Pat
             assert changes == [{"change": "changed", "step": "user", "keys": ["retry"]}]
 
 
+async def test_a_draft_is_deployed_when_its_credential_is_there_for_it(
+    tmp_path: Path,
+) -> None:
+    async def keep(host: str, *more: str) -> None:
+        store = f"--store={tmp_path / 'plait.db'}"
+        words = ("credentials", "add", "users_token", "--type=bearer", f"--host={host}")
+        done = await plait(*words, store, *more, env=VAULT, stdin=b"t0ken\n")
+        assert done.code == 0, done.err
+
+    async with Upstream() as upstream:
+        upstream.on("/users/7", reply(json={"name": "Ada"}))
+        async with gateway(tmp_path, upstream, SECURED) as own:
+            session = await begun(own, action="create")
+            await say(own, session, "Get the user. Expose it as GET /who. Call it 'who'")
+            told = await events(own, "/workflow_generation", session_id=session)
+            data = told[-1][1]["data"]
+            assert data["credentials"] == ["users_token"]
+            name = told[-1][1]["workflow_id"]
+            wish = {"name": name, "workflow_definition": data["definition"]}
+            target = f"{API}/workflow/deployments"
+
+            async def refused() -> list[str]:
+                answer = await own.ask(target, "POST", body=wish)
+                assert (answer.status, answer.error_code) == (422, "deployment.invalid")
+                found = json.loads(answer.body)["error"]["details"]["diagnostics"]
+                return [one["code"] for one in found]
+
+            assert await refused() == ["S001"]
+            await keep("http://elsewhere")
+            assert await refused() == ["S002"]
+            await keep("http://service", "--replace")
+            done = await own.ask(target, "POST", body=wish)
+            assert done.status == 201, done.body
+            assert (await own.ask("/who?user_id=7")).body == b'{"user":{"name":"Ada"}}'
+        assert upstream.requests[0].headers["authorization"] == "Bearer t0ken"
+        assert "t0ken" not in json.dumps(told)
+
+
 async def test_the_api_refuses_what_the_agent_refuses(tmp_path: Path) -> None:
     async with Upstream() as upstream, gateway(tmp_path, upstream) as own:
         unknown = {"action": "edit", "workflow_id": "nobody"}
@@ -124,6 +172,26 @@ async def test_the_api_refuses_what_the_agent_refuses(tmp_path: Path) -> None:
         assert (early.status, early.error_code) == (409, "session.empty")
 
 
+@pytest.mark.parametrize("path", ["/api/v1/x", "/health", "/~acme/x"])
+async def test_what_is_complete_can_be_deployed_whatever_path_was_wished_for(
+    tmp_path: Path, path: str
+) -> None:
+    async with Upstream() as upstream, gateway(tmp_path, upstream) as own:
+        session = await begun(own, action="create")
+        await say(own, session, f"Get the user. Expose it as GET {path}")
+        told = await events(own, "/workflow_generation", session_id=session)
+        kinds = [kind for kind, _ in told]
+        assert kinds == ["waiting", "start", "draft", "debugging", "complete"]
+        made = told[-1][1]
+        assert f"GET {path} belongs to" in " ".join(made["data"]["unresolved"])
+        wish = {
+            "name": made["workflow_id"],
+            "workflow_definition": made["data"]["definition"],
+        }
+        path = f"{API}/workflow/deployments"
+        assert (await own.ask(path, "POST", body=wish)).status == 201
+
+
 # -- plait draft -----------------------------------------------------------------------
 
 
@@ -132,7 +200,7 @@ async def test_a_draft_is_printed_and_runs_as_it_is(tmp_path: Path) -> None:
     done = await plait("draft", said, "--openapi", SHOP, "-o", "w.yaml", cwd=tmp_path)
     assert done.code == 0
     assert "wrote w.yaml" in done.lines
-    assert "needs the secret `shop_token`" in done.lines
+    assert "needs the credential `shop_token`" in done.lines
     assert "unresolved: Which operation does 'Launch a rocket'?" in done.lines
     checked = await plait("validate", "w.yaml", cwd=tmp_path)
     assert checked.code == 0, checked.out

@@ -15,7 +15,7 @@ from plait.agent import edits
 from plait.agent.difference import difference
 from plait.agent.drafting import Draft, draft
 from plait.agent.knowledge import Knowledge
-from plait.agent.repairs import ROUNDS_MAX, findings, mend, text_of
+from plait.agent.repairs import ROUNDS_MAX, Checks, findings, mend, text_of
 from plait.document import Catalog
 from plait.model.diagnostic import Diagnostic
 from plait.model.json import JsonObject, JsonValue
@@ -56,6 +56,8 @@ class Made:
     Attributes:
         name: What it is called.
         text: The document.
+        credentials: Names of those that its calls show; what a model reads of the
+            operator's secrets as `secrets.NAME`.
     """
 
     name: str
@@ -95,10 +97,15 @@ class Drafter(Protocol):
 
 
 class EmbeddedDrafter:
-    """Drafts by rules: no model, no network, the same draft for the same words."""
+    """Drafts by rules: no model, no network, the same draft for the same words.
 
-    def __init__(self, catalog: Catalog) -> None:
+    Args:
+        checks: What judges a draft as deploying does; None: it shall compile, and no more.
+    """
+
+    def __init__(self, catalog: Catalog, checks: Checks | None = None) -> None:
         self._catalog = catalog
+        self._checks = checks
 
     async def answer(self, task: Task) -> AsyncIterator[str]:
         """Say what was understood, what is missing, and what will be drafted."""
@@ -117,7 +124,7 @@ class EmbeddedDrafter:
             return
         yield Progress("draft", draft_data(made.text, made.draft.steps))
         for number in range(1, ROUNDS_MAX + 1):
-            wrong = await asyncio.to_thread(findings, made.text, self._catalog)
+            wrong = await self._judged(made)
             if not wrong:
                 yield _complete(made, task)
                 return
@@ -125,12 +132,15 @@ class EmbeddedDrafter:
             yield Progress("debugging", debugging_data(number, wrong, done, made.text))
             if not done or not _has_steps(made):
                 break
-        wrong = await asyncio.to_thread(findings, made.text, self._catalog)
+        wrong = await self._judged(made)
         questions = made.draft.unresolved or tuple(one.message for one in wrong[:5])
         text = "no draft that compiles came of it"
         yield NotMade(
             code="agent.not_valid", message=text, unresolved=questions, diagnostics=wrong
         )
+
+    async def _judged(self, made: _Text) -> tuple[Diagnostic, ...]:
+        return await asyncio.to_thread(findings, made.text, self._catalog, self._checks)
 
     async def close(self) -> None:
         """Nothing is open."""

@@ -73,7 +73,7 @@ class Draft:
         steps: A line per step: what it calls.
         unresolved: Questions, for the next message.
         assumed: What was taken for granted.
-        credentials: Names of the secrets that it reads.
+        credentials: Names of the credentials that its calls show.
     """
 
     document: JsonObject
@@ -316,14 +316,18 @@ class _Drafter:
             value = self._value(parameter, operation, text, scope)
             if value is not None:
                 values[parameter.name] = value
-        if operation.credential is not None:
-            self.credentials += re.findall(r"secrets\.(\w+)", operation.credential[2])
         request = request_of(operation, values)
         scope.made.append(
             Made(step_id, f"{step_id}.response", operation.response, operation.resource)
         )
-        kind = "http" if operation.method else "workflow"
-        return {"id": step_id, "type": kind, "request": request}
+        step: JsonObject = {
+            "id": step_id,
+            "type": "http" if operation.method else "workflow",
+        }
+        if operation.credential is not None:
+            step["credential"] = operation.credential.name
+            self.credentials.append(operation.credential.name)
+        return {**step, "request": request}
 
     def _value(
         self, parameter: Parameter, operation: Operation, text: str, scope: Scope

@@ -30,6 +30,8 @@ OPERATIONS_MAX: Final = 2_000
 _LOADER: Final[Any] = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
 _TEXT_MAX: Final = 500
+# A credential's name has 100 characters at most.
+_NAME_LENGTH_MAX: Final = 80
 _SERVER: Final = re.compile(r"https?://[^\s/?#\\@${}]+(?:/[^\s?#\\${}]*)?")
 _PATH: Final = re.compile(r"/[^\s?#\\$]*")
 _SLOT: Final = re.compile(r"\{([^{}]*)\}")
@@ -68,6 +70,21 @@ class Parameter:
 
 
 @record
+class Shown:
+    """What a call has to show: a credential, which the vault has under this name.
+
+    Attributes:
+        types: Of which types it can be, the likeliest first.
+        place, at: Where an API key goes: `header` or `query`, and its name there.
+    """
+
+    name: str
+    types: tuple[str, ...]
+    place: str = ""
+    at: str = ""
+
+
+@record
 class Operation:
     """Something that a step can call.
 
@@ -78,7 +95,7 @@ class Operation:
         url: Server and path, with `{name}` for path parameters.
         resource: What it is about, in the singular: `order`.
         response: The schema of what it answers; may be empty.
-        credential: What a call of it must carry: place, name and template; None: nothing.
+        credential: What a call of it has to show; None: nothing.
     """
 
     api: str
@@ -91,7 +108,7 @@ class Operation:
     resource: str
     parameters: tuple[Parameter, ...]
     response: JsonObject
-    credential: tuple[str, str, str] | None = None
+    credential: Shown | None = None
 
     @property
     def is_read(self) -> bool:
@@ -109,7 +126,7 @@ def read_openapi(data: bytes, name: str) -> list[Operation]:
 
     Args:
         data: JSON or YAML, UTF-8, at most 16 MB.
-        name: What the API is called; of it the names of its secrets are made.
+        name: What the API is called; of it the names of its credentials are made.
 
     Raises:
         OpenapiUnusable: It cannot be read, or has no operation that can be called.
@@ -153,6 +170,7 @@ class _Document:
         self._root = root
         self._name = name
         self._server = self._server_of(root)
+        self._keys: dict[tuple[str, str], str] = {}
 
     def operations(self) -> Iterator[Operation]:
         """Yield what can be called."""
@@ -254,7 +272,7 @@ class _Document:
                 return media.get("schema", {})
         return None
 
-    def _credential(self, own: dict[str, Any]) -> tuple[str, str, str] | None:
+    def _credential(self, own: dict[str, Any]) -> Shown | None:
         wanted = own.get("security", self._root.get("security"))
         schemes = {
             **_map(self._root.get("securityDefinitions")),
@@ -264,10 +282,28 @@ class _Document:
         if not options or {} in options:
             return None
         for name in _map(options[0]):
-            scheme = self._resolved(schemes.get(name))
-            found = _credential_of(scheme, identifier(pieces(self._name), fallback="api"))
+            found = self._shown(self._resolved(schemes.get(name)))
             if found is not None:
                 return found
+        return None
+
+    def _shown(self, scheme: dict[str, Any]) -> Shown | None:
+        prefix = identifier(pieces(self._name), fallback="api")[:_NAME_LENGTH_MAX]
+        kind, named = scheme.get("type"), scheme.get("name")
+        if kind == "apiKey" and isinstance(named, str) and _HEADER.fullmatch(named):
+            place = "query" if scheme.get("in") == "query" else "header"
+            # Of several keys each is a credential: one knows one place to go to.
+            count = len(self._keys) + 1
+            own = f"{prefix}_key" if count == 1 else f"{prefix}_key_{count}"
+            own = self._keys.setdefault((place, named), own)
+            return Shown(own, ("api_key",), place, named)
+        is_http = kind == "http"
+        if kind == "basic" or (is_http and str(scheme.get("scheme")).lower() == "basic"):
+            return Shown(f"{prefix}_basic", ("basic",))
+        if is_http:
+            return Shown(f"{prefix}_token", ("bearer", "oauth2"))
+        if kind in ("oauth2", "openIdConnect"):
+            return Shown(f"{prefix}_token", ("oauth2", "bearer"))
         return None
 
     def _resolved(self, raw: object) -> dict[str, Any]:
@@ -291,18 +327,6 @@ class _Document:
             url = f"{scheme}://{host}{base}"
             return url if _SERVER.fullmatch(url) else ""
         return ""
-
-
-def _credential_of(scheme: dict[str, Any], prefix: str) -> tuple[str, str, str] | None:
-    kind, named = scheme.get("type"), scheme.get("name")
-    if kind == "apiKey" and isinstance(named, str) and _HEADER.fullmatch(named):
-        place = "query" if scheme.get("in") == "query" else "header"
-        return place, named, f"${{secrets.{prefix}_key}}"
-    if kind == "basic" or (kind == "http" and str(scheme.get("scheme")).lower() == "basic"):
-        return "header", "Authorization", f"Basic ${{secrets.{prefix}_basic}}"
-    if kind in ("http", "oauth2", "openIdConnect"):
-        return "header", "Authorization", f"Bearer ${{secrets.{prefix}_token}}"
-    return None
 
 
 def _resource_of(path: str) -> str:

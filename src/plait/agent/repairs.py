@@ -28,6 +28,9 @@ ROUNDS_MAX: Final = 60
 _QUOTED: Final = re.compile(r"'([^']*)'")
 
 Path: TypeAlias = tuple[str | int, ...]
+# Compiles a document's text, and looks for what else it could not be deployed for; raises
+# CompileErrors.
+Checks: TypeAlias = Callable[[str], object]
 
 
 @record
@@ -58,10 +61,19 @@ class Mended:
     lost: tuple[str, ...]
 
 
-def findings(text: str, catalog: Catalog) -> tuple[Diagnostic, ...]:
-    """Return the errors of a document's text; warnings are left out."""
+def findings(
+    text: str, catalog: Catalog, checks: Checks | None = None
+) -> tuple[Diagnostic, ...]:
+    """Return the errors of a document's text; warnings are left out.
+
+    Args:
+        checks: What judges it as deploying does; None: it shall compile, and no more.
+    """
     try:
-        compile_text(text.encode(), name="draft.yaml", catalog=catalog)
+        if checks is None:
+            compile_text(text.encode(), name="draft.yaml", catalog=catalog)
+        else:
+            checks(text)
     except CompileErrors as error:
         return tuple(
             one for one in error.diagnostics if one.severity is Severity.ERROR
@@ -356,7 +368,8 @@ def _change_value(fault: Fault) -> str:
         return _rename_step(fault)
     if key == "name" and holder is fault.document:
         fault.document["name"] = (
-            re.sub(r"[^A-Za-z0-9._-]+", "-", str(fault.document["name"])) or "draft"
+            re.sub(r"[^A-Za-z0-9._-]+", "-", str(fault.document["name"])).strip(".")
+            or "draft"
         )
         return "changed the name"
     return _drop_key(fault)

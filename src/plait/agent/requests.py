@@ -98,9 +98,6 @@ def request_of(operation: Operation, values: dict[str, JsonValue]) -> JsonObject
         else:
             place = {"query": "params", "header": "headers"}.get(parameter.place, "body")
             parts[place][parameter.name] = value
-    if operation.credential is not None:
-        at, name, template = operation.credential
-        parts["params" if at == "query" else "headers"][name] = template
     request: JsonObject = {} if operation.is_read else {"method": operation.method}
     request["url"] = url
     request.update({key: value for key, value in parts.items() if value})

@@ -34,6 +34,7 @@ from plait.agent.sessions import (
     Session,
     Sessions,
 )
+from plait.document import is_workflow_name
 from plait.kernel.views import moment_text
 from plait.model.caller import Caller, require
 from plait.model.errors import PlaitError
@@ -45,6 +46,10 @@ from plait.ports.records import Records
 _LOG: Final = logging.getLogger(__name__)
 _LAST: Final = ("complete", "error")
 _SWEEP_MS: Final = 3_600_000
+_BAD_NAME: Final = (
+    "a new workflow cannot be called so: a `workflow_id` has letters, digits, `-`, `_` and "
+    "`.`, not dots alone, and 200 characters at most"
+)
 
 
 class Library(Protocol):
@@ -119,6 +124,7 @@ class DraftingAgent:
         Raises:
             Forbidden: The caller may not edit workflows, or not this one.
             WorkflowUnknown: `edit`, and there is no such workflow.
+            InvalidRequest: `create`, and no workflow can be called so.
             TooManySessions: The tenant has as many as it may.
         """
         base = None
@@ -131,6 +137,8 @@ class DraftingAgent:
                 raise WorkflowUnknown(workflow_id)
         else:
             require(caller, "editor", workflow_id)
+            if workflow_id and not is_workflow_name(workflow_id):
+                raise InvalidRequest(_BAD_NAME)
         now_ms = self._now_ms()
         if now_ms - self._swept_at_ms.get(caller.tenant, 0) >= _SWEEP_MS:
             self._swept_at_ms[caller.tenant] = now_ms
@@ -433,4 +441,5 @@ def _as_event(one: Progress | Made | NotMade, workflow: str | None) -> Told:
     }
     if one.difference is not None:
         made["difference"] = one.difference
-    return _told("complete", workflow or one.name, made)
+    # The document's own name: a wish for another may have been mended, or edited away.
+    return _told("complete", one.name, made)

@@ -86,6 +86,15 @@ async def test_who_may_not_is_refused_alike(
         assert refused.value.code == code
 
 
+@pytest.mark.parametrize("name", ["a b", "é", "..", "a/b", "a\n", "x" * 201])
+async def test_a_name_that_no_workflow_can_have_is_refused_alike(
+    agent: Agent, name: str
+) -> None:
+    with pytest.raises(PlaitError, match="not dots alone") as refused:
+        await agent.create_session(ANN, "create", name)
+    assert refused.value.code == "request.invalid"
+
+
 async def test_an_early_generation_is_refused_alike(agent: Agent) -> None:
     session_id = await said(agent)
     with pytest.raises(PlaitError) as refused:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,10 +12,13 @@ from plait.agent import Made, NotMade, Progress, Task
 from plait.agent.errors import ModelRefused, ModelUnavailable
 from plait.agent.model_drafter import ModelDrafter
 from plait.agent.openai import OpenaiModel, OpenaiSettings
+from plait.agent.repairs import Checks
 from plait.assembly import compose
+from plait.assembly.deploying import deployable
 from plait.assembly.settings import Settings
 from plait.connectors.egress import ForbiddenAddress
 from plait.connectors.http.streamed import StreamedPosts
+from plait.document.limits import DEFAULT_LIMITS
 from plait.model.json import JsonObject
 from plait.ports.language_model import Prompt
 from tests.unit.agent.drafts import CATALOG, SHOP, knowledge
@@ -38,9 +42,8 @@ input: {type: object, required: [id], properties: {id: {type: string}}}
 steps:
   - id: customer
     type: http
-    request:
-      url: "https://shop.example/api/customers/${input.id}"
-      headers: {Authorization: "Bearer ${secrets.shop_token}"}
+    credential: shop_token
+    request: {url: "https://shop.example/api/customers/${input.id}"}
 """
 BAD = GOOD.replace("${input.id}", "${inptu.id}")
 
@@ -52,9 +55,13 @@ def model_of(server: ModelServer, **given: Any) -> OpenaiModel:
 
 
 async def drafts(
-    server: ModelServer, *said: str, base: str | None = None, rounds_max: int = 3
+    server: ModelServer,
+    *said: str,
+    base: str | None = None,
+    rounds_max: int = 3,
+    checks: Checks | None = None,
 ) -> tuple[list[Progress], Made | NotMade]:
-    drafter = ModelDrafter(model_of(server), CATALOG, rounds_max=rounds_max)
+    drafter = ModelDrafter(model_of(server), CATALOG, checks, rounds_max=rounds_max)
     way: list[Progress] = []
     async for one in drafter.draft(Task(said, base, knowledge())):
         if not isinstance(one, Progress):
@@ -231,6 +238,16 @@ async def test_what_compiles_at_once_is_the_draft() -> None:
     assert ended.assumed == ()
 
 
+async def test_secrets_and_credentials_that_a_model_takes_are_told() -> None:
+    taken = GOOD.replace("credential: shop_token", "credential: admin").replace(
+        'url: "', 'headers: {X: "${secrets.root}"}, url: "'
+    )
+    async with serving(drafted(taken)) as server:
+        _, ended = await drafts(server, "get the customer")
+    assert isinstance(ended, Made)
+    assert ended.credentials == ("admin", "secrets.root")
+
+
 async def test_the_model_is_told_language_operations_and_workflows() -> None:
     async with serving(drafted(GOOD)) as server:
         await drafts(server, "get the customer")
@@ -241,6 +258,8 @@ async def test_the_model_is_told_language_operations_and_workflows() -> None:
         "GET https://shop.example/api/customers/{customerId} (getCustomer"
         in (system["content"])
     )
+    assert "; credential: shop_token\n" in system["content"]
+    assert "${secrets." not in system["content"]
     assert "workflow settle-accounts" in system["content"]
     assert server.asked[0].body["messages"][1] == {
         "role": "user",
@@ -261,6 +280,16 @@ async def test_diagnostics_go_back_to_the_model_until_it_compiles() -> None:
     assert codes == [["P001"], ["D010"]]
     assert "P001" in server.asked[1].body["messages"][-1]["content"]
     assert "inptu" in server.asked[1].body["messages"][-2]["content"]
+
+
+async def test_what_no_gateway_could_serve_goes_back_to_the_model_too() -> None:
+    taken = f"{GOOD}endpoint: {{path: /health}}\n"
+    checks = partial(deployable, name="d", catalog=CATALOG, limits=DEFAULT_LIMITS)
+    async with serving(drafted(taken), drafted(GOOD)) as server:
+        _, ended = await drafts(server, "get the customer", checks=checks)
+    assert isinstance(ended, Made)
+    assert ended.text == GOOD
+    assert "G003" in server.asked[1].body["messages"][-1]["content"]
 
 
 async def test_a_model_that_never_gets_it_right_is_given_up() -> None:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plait.agent import Knowledge, Made, OpenapiUnusable, Operation, read_openapi
+from plait.agent.openapi import Shown
 from tests.unit.agent.drafts import drafted
 
 GET: dict[str, Any] = {"operationId": "getThing", "responses": {"200": {}}}
@@ -52,25 +53,26 @@ def test_the_address_is_that_of_the_server(given: dict[str, Any], url: str) -> N
     [
         (
             {"type": "http", "scheme": "bearer"},
-            ("header", "Authorization", "Bearer ${secrets.my_api_token}"),
+            Shown("my_api_token", ("bearer", "oauth2")),
         ),
         (
             {"type": "http", "scheme": "basic"},
-            ("header", "Authorization", "Basic ${secrets.my_api_basic}"),
+            Shown("my_api_basic", ("basic",)),
         ),
         (
             {"type": "apiKey", "in": "header", "name": "X-Key"},
-            ("header", "X-Key", "${secrets.my_api_key}"),
+            Shown("my_api_key", ("api_key",), "header", "X-Key"),
         ),
         (
             {"type": "apiKey", "in": "query", "name": "key"},
-            ("query", "key", "${secrets.my_api_key}"),
+            Shown("my_api_key", ("api_key",), "query", "key"),
         ),
         ({"type": "apiKey", "in": "header", "name": "X\r\nEvil: 1"}, None),
+        ({"type": "oauth2"}, Shown("my_api_token", ("oauth2", "bearer"))),
         ({"type": "odd"}, None),
     ],
 )
-def test_what_a_call_must_carry_is_a_secret(scheme: Any, credential: Any) -> None:
+def test_what_a_call_has_to_show_is_a_credential(scheme: Any, credential: Any) -> None:
     own = document(security=[{"s": []}], components={"securitySchemes": {"s": scheme}})
     assert only(own).credential == credential
 
@@ -86,6 +88,21 @@ def test_references_inside_the_document_are_followed_and_others_left() -> None:
         ("b", True),
     ]
     assert found.parameters[0].schema == {}
+
+
+def test_each_of_several_keys_is_a_credential_of_its_own() -> None:
+    schemes = {
+        name: {"type": "apiKey", "in": place, "name": at}
+        for name, place, at in (("a", "header", "X-A"), ("b", "query", "b"))
+    }
+    paths: dict[str, Any] = {
+        f"/things/{number}": {"get": {"security": [{name: []}]}}
+        for number, name in enumerate("aba")
+    }
+    text = document(paths=paths, components={"securitySchemes": schemes})
+    shown = [one.credential for one in read_openapi(text, "my_api")]
+    first = Shown("my_api_key", ("api_key",), "header", "X-A")
+    assert shown == [first, Shown("my_api_key_2", ("api_key",), "query", "b"), first]
 
 
 def test_a_schema_that_leads_back_to_itself_everywhere_is_cut() -> None:

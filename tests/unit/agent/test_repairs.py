@@ -41,6 +41,7 @@ def mended(*steps: Any, **given: Any) -> tuple[Any, list[str], list[str]]:
         ([http("a", colour="red")], {}, "D101"),
         ([http("a", timeout="soon")], {}, "D103"),
         ([http("a")], {"name": "no good name"}, "D103"),
+        ([http("a")], {"name": ".."}, "D103"),
         ([http("list")], {}, "D103"),
         ([http("a"), http("a")], {}, "P004"),
         ([http("a", depends_on=["nobody"])], {}, "P006"),

@@ -202,6 +202,22 @@ async def test_a_new_workflow_is_called_what_the_session_says(world: World) -> N
     assert str(data_of(last)["definition"]).startswith("name: nightly\n")
 
 
+class Elsewhere(Held):
+    """A drafter that calls what it makes as nobody wished."""
+
+    async def draft(self, task: Task) -> AsyncIterator[Progress | Made | NotMade]:
+        yield Made("other", "name: other\n", "", ())
+
+
+async def test_what_is_complete_is_named_as_the_document_is(world: World) -> None:
+    agent = world.agent(Elsewhere())
+    made = await agent.create_session(ANN, "create", "nightly")
+    session_id = str(made["session_id"])
+    await told(agent.chat(ANN, session_id, "Get the customer"))
+    last = (await told(agent.generate(ANN, session_id)))[-1]
+    assert (last.type, last.data["workflow_id"]) == ("complete", "other")
+
+
 async def test_what_is_not_understood_ends_in_an_error_with_questions(world: World) -> None:
     agent = world.agent()
     session_id = await begun(agent, "Launch the rocket")
