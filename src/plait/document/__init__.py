@@ -5,6 +5,14 @@ from plait.document.found import DocumentErrors
 from plait.document.parse import parse_document
 from plait.document.step import Step
 from plait.document.tree import Document
-from plait.document.workflow import Endpoint
+from plait.document.workflow import Endpoint, is_workflow_name
 
-__all__ = ["Catalog", "Document", "DocumentErrors", "Endpoint", "Step", "parse_document"]
+__all__ = [
+    "Catalog",
+    "Document",
+    "DocumentErrors",
+    "Endpoint",
+    "Step",
+    "is_workflow_name",
+    "parse_document",
+]

@@ -170,6 +170,22 @@ _STEPS_ONLY: JsonDict = {"initial": False, "states": False}
 _STATES_ONLY: JsonDict = {"steps": False, "order": False}
 
 
+# A name is a segment of addresses, where `.` and `..` lead elsewhere.
+_NAME_PATTERN = r"^\.*[A-Za-z0-9_-][A-Za-z0-9_.-]*$"
+_NAME_LENGTH_MAX = 200
+WorkflowName = Annotated[str, Field(pattern=_NAME_PATTERN, max_length=_NAME_LENGTH_MAX)]
+
+
+def is_workflow_name(text: str) -> bool:
+    """Tell whether a workflow can be called so.
+
+    >>> [is_workflow_name(one) for one in ("a-b", ".a", "..", "a b", "", "a" * 201)]
+    [True, True, False, False, False, False]
+    """
+    is_short = len(text) <= _NAME_LENGTH_MAX
+    return is_short and re.fullmatch(_NAME_PATTERN[1:-1], text) is not None
+
+
 class WorkflowModel(Strict):
     """A workflow document."""
 
@@ -182,8 +198,8 @@ class WorkflowModel(Strict):
         }
     )
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=200)]
-    """Letters, digits, `-`, `_`, `.`."""
+    name: WorkflowName
+    """Letters, digits, `-`, `_`, `.`; not dots alone."""
     version: str | int | float | None = None
     """For people; Plait tells versions apart by content."""
     description: str | None = None

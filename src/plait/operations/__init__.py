@@ -57,6 +57,7 @@ from plait.operations.messages import (
 )
 from plait.operations.requests import requests, secrets_lacking
 from plait.operations.retention import Keeping, Sweeper
+from plait.operations.starters import started_by
 from plait.operations.waits import queue_of, waits
 
 __all__ = [
@@ -112,6 +113,7 @@ __all__ = [
     "show",
     "shown_json",
     "signal",
+    "started_by",
     "steps_json",
     "total_of",
     "upkeep_of",

@@ -34,6 +34,7 @@ from plait.model.errors import Advice, PlaitError
 from plait.model.json import JsonValue
 from plait.model.record import record
 from plait.model.signal import InvalidDecision, check_decision
+from plait.operations.starters import begun_again
 from plait.plan import Plan, load_plan
 from plait.ports.journal import (
     RUNNING,
@@ -105,6 +106,7 @@ class Hand:
         worker_id: A worker's name of one's own, for as long as the change takes.
         now_ms: The moment, milliseconds since the Unix epoch.
         secrets: As the driver has them: a history is told with the same.
+        by: Who that is, for what is begun; empty: nobody says.
     """
 
     store: Store
@@ -112,6 +114,7 @@ class Hand:
     worker_id: str
     now_ms: int
     secrets: Mapping[str, str]
+    by: str = ""
 
 
 @record
@@ -209,6 +212,7 @@ async def restart(hand: Hand, execution_id: str, new_id: str) -> Summary:
         input=fitted(told.kernel.plan, old.input),
         at_ms=hand.now_ms,
         behaviour=BEHAVIOUR,
+        trigger=begun_again(old.trigger, "restart", execution_id, hand.by),
         secrets=told.secrets_known(told.kernel),
     )
     fresh, turn = Telling.begin(told.kernel, started, told.secrets)

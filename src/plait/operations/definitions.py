@@ -6,14 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
-import orjson
-
 from plait.compile import CompileErrors, compile_text
 from plait.document import Catalog
 from plait.document.source import SourceLimits
 from plait.model.diagnostic import Diagnostic, Severity
 from plait.model.errors import Advice, PlaitError
-from plait.model.json import JsonObject
+from plait.model.json import JsonObject, readable_bytes
 from plait.plan import Plan
 from plait.plan.origin import without_trust
 
@@ -47,7 +45,7 @@ def compiles(
         return without_trust(made.plan)
 
     async def plan_of(definition: JsonObject) -> Plan:
-        data = orjson.dumps(definition, option=orjson.OPT_INDENT_2)
+        data = readable_bytes(definition, limits.bytes_max)
         return await asyncio.to_thread(compiled, data)
 
     return plan_of

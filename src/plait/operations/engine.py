@@ -16,7 +16,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
 
-from plait.drivers.inline import InlineDriver, Result
+from plait.drivers.inline import Hear, InlineDriver, Result
 from plait.drivers.inline import Start as InlineStart
 from plait.drivers.inputs import InvalidInput, fitted
 from plait.drivers.journal import Start, Store
@@ -28,6 +28,7 @@ from plait.model.json import JsonObject, JsonValue
 from plait.operations.executions import event_json
 from plait.operations.following import Following
 from plait.operations.keeper import Keeper
+from plait.operations.keys import api_trigger
 from plait.operations.runs import Durable, LocalRuns
 from plait.plan import Plan
 from plait.ports.platform import InvalidRequest, Order, Told
@@ -66,12 +67,24 @@ async def start_named(
     await durable.start(plan, fitting, 0, is_promotable=False)
 
 
+class TookTooLong(PlaitError):
+    """An express execution has not ended in the time that a request may take."""
+
+    code = "request.timeout"
+
+    def __init__(self, timeout_ms: int) -> None:
+        super().__init__(f"the request was not answered within {timeout_ms} ms")
+        self.details: JsonObject = {"timeout_ms": timeout_ms}
+
+
 class LocalEngine:
     """Runs workflows in this process (plait.ports.platform, `Engine`).
 
     Args:
         find: Returns the plan of a deployed workflow, for a tenant; None: there is none.
         compile_: Returns the plan of a document.
+        request_timeout_ms: How long an express execution may take whose workflow has no
+            `timeout` of its own.
     """
 
     def __init__(
@@ -82,6 +95,7 @@ class LocalEngine:
         *,
         find: Callable[[str, str], Awaitable[Plan | None]],
         compile_: Callable[[JsonObject], Awaitable[Plan]],
+        request_timeout_ms: int,
     ) -> None:
         self._driver = driver
         self._kernel_for = kernel_for
@@ -89,6 +103,7 @@ class LocalEngine:
         self._runs = LocalRuns(keeper)
         self._find = find
         self._compile = compile_
+        self._request_timeout_ms = request_timeout_ms
         self._following = Following(self._store)
 
     async def execute(self, caller: Caller, order: Order) -> JsonObject:
@@ -98,12 +113,13 @@ class LocalEngine:
             InvalidRequest: Order or input cannot be.
             UnknownWorkflow: None of that name is deployed.
             Forbidden: The caller may not run it.
+            TookTooLong: It was given up, and its calls were cancelled.
         """
         plan = await self._plan(caller, order)
         value = _fitted(plan, order.input)
         if not _is_durable(plan, order):
             start = _express_start(caller, order, value)
-            return _told(plan, await self._driver.run(self._kernel_for(plan), start))
+            return _told(plan, await self._run(plan, start))
         durable = _durable_start(caller, order, value)
         ended = await self._runs.start(plan, durable, order.wait_ms, is_promotable=False)
         return _running(plan, ended) if isinstance(ended, str) else _told(plan, ended)
@@ -131,7 +147,7 @@ class LocalEngine:
     async def _durable_events(self, plan: Plan, start: Start) -> AsyncGenerator[Told, None]:
         ended = await self._runs.start(plan, start, 0, is_promotable=False)
         execution_id = ended if isinstance(ended, str) else ended.execution_id
-        yield Told("start", _running(plan, execution_id))
+        yield Told("start", {**_running(plan, execution_id), "mode": "durable"})
         number = 0
         async with aclosing(self._following.follow(execution_id)) as courses:
             async for course in courses:
@@ -145,13 +161,12 @@ class LocalEngine:
         self, plan: Plan, start: InlineStart
     ) -> AsyncGenerator[Told, None]:
         heard: asyncio.Queue[list[Event] | None] = asyncio.Queue()
-        running = asyncio.ensure_future(
-            self._driver.run(self._kernel_for(plan), start, heard.put_nowait)
-        )
+        running = asyncio.ensure_future(self._run(plan, start, heard.put_nowait))
         running.add_done_callback(lambda _: heard.put_nowait(None))
         number = 0
         try:
-            yield Told("start", _running(plan, start.execution_id))
+            told = _running(plan, start.execution_id)
+            yield Told("start", {**told, "mode": "express"})
             while (events := await heard.get()) is not None:
                 number += 1
                 shown: list[JsonValue] = [event_json(one) for one in events]
@@ -159,6 +174,21 @@ class LocalEngine:
             yield Told("result", _told(plan, await running), number)
         finally:
             running.cancel()
+
+    async def _run(
+        self, plan: Plan, start: InlineStart, hear: Hear | None = None
+    ) -> Result:
+        running = self._driver.run(self._kernel_for(plan), start, hear)
+        if plan.timeout_ms is not None:
+            return await running
+        timeout_ms = self._request_timeout_ms
+        try:
+            async with asyncio.timeout(timeout_ms / 1000) as bound:
+                return await running
+        except TimeoutError:
+            if not bound.expired():
+                raise
+            raise TookTooLong(timeout_ms) from None
 
     async def _plan(self, caller: Caller, order: Order) -> Plan:
         if (order.workflow is None) == (order.definition is None):
@@ -191,7 +221,7 @@ def _fitted(plan: Plan, value: JsonValue) -> JsonValue:
 
 
 def _express_start(caller: Caller, order: Order, value: JsonValue) -> InlineStart:
-    trigger = _trigger(caller)
+    trigger = _trigger(caller, order)
     return InlineStart(_new_id(), value, trigger, order.trace, caller.tenant)
 
 
@@ -199,15 +229,15 @@ def _durable_start(caller: Caller, order: Order, value: JsonValue) -> Start:
     return Start(
         _new_id(),
         value,
-        _trigger(caller),
+        _trigger(caller, order),
         order.key,
         trace=order.trace,
         tenant=caller.tenant,
     )
 
 
-def _trigger(caller: Caller) -> JsonObject:
-    return {"type": "api", "by": caller.subject}
+def _trigger(caller: Caller, order: Order) -> JsonObject:
+    return api_trigger(caller.subject, is_definition=order.definition is not None)
 
 
 def _new_id() -> str:

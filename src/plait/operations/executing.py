@@ -28,7 +28,7 @@ from plait.operations.executions import row_json, show, shown_json, total_of
 from plait.operations.following import Following
 from plait.operations.keeper import Keeper, Kept
 from plait.operations.requests import requests
-from plait.operations.verbs import VERBS
+from plait.operations.verbs import STARTING, VERBS
 from plait.operations.waits import waits
 from plait.ports.journal import RUNNING, History, Search, Summary, UnknownExecution
 from plait.ports.platform import InvalidRequest, Told
@@ -69,9 +69,9 @@ class LocalExecutions:
             text = f"pages go to row {PAGED_ROWS_MAX}; `before` of a reply leads further"
             raise InvalidRequest(text)
         store, search = await self._store(), replace(search, tenant=caller.tenant)
-        rows = (await store.find(replace(search, limit=before)))[before - page_size :]
-        is_last = len(rows) < page_size
-        more = None if is_last else str(rows[-1].number)
+        found = await store.find(replace(search, limit=before + 1))
+        rows = found[before - page_size : before]
+        more = str(rows[-1].number) if len(found) > before else None
         if search.before is not None:
             return _page(rows, None, None, page_size, more)
         return _page(rows, await total_of(store, search), page or 1, page_size, more)
@@ -88,7 +88,7 @@ class LocalExecutions:
         history = await kept.store.read(execution_id)
         if not self._is_whole(caller, history.summary):
             return _told(history, is_whole=False)
-        hand = self._hand(kept)
+        hand = self._hand(kept, caller)
         shown = replace(show(history, now_ms()), requests=await requests(hand, history))
         if shown.status == RUNNING:
             shown = replace(shown, waits=await waits(hand, history))
@@ -141,6 +141,7 @@ class LocalExecutions:
         Raises:
             InvalidRequest: There is no such verb, or the body is not for it.
             Forbidden: The caller may not.
+            Overloaded: It makes work, and too much waits for its turn already.
             PlaitError: What the verb itself has against it (plait.operations).
         """
         change = VERBS.get(verb)
@@ -150,7 +151,9 @@ class LocalExecutions:
         kept = await self._keeper.kept()
         workflow = await self._checked_workflow(caller, kept.store, execution_id)
         body = decided_by(caller, workflow, verb, body)
-        summary = await change(self._hand(kept), execution_id, body)
+        if verb in STARTING:
+            kept.driver.room.check()
+        summary = await change(self._hand(kept, caller), execution_id, body)
         kept.driver.stir()
         return row_json(summary)
 
@@ -183,10 +186,15 @@ class LocalExecutions:
     async def _store(self) -> Store:
         return (await self._keeper.kept()).store
 
-    def _hand(self, kept: Kept) -> Hand:
-        worker_id = f"hand-{secrets.token_hex(8)}"
-        now_ms = kept.driver.now_ms()
-        return Hand(kept.store, kept.kernel_for, worker_id, now_ms, self._keeper.secrets)
+    def _hand(self, kept: Kept, caller: Caller) -> Hand:
+        return Hand(
+            kept.store,
+            kept.kernel_for,
+            f"hand-{secrets.token_hex(8)}",
+            kept.driver.now_ms(),
+            self._keeper.secrets,
+            caller.subject,
+        )
 
 
 def _page(

@@ -29,6 +29,7 @@ from plait.kernel.views import moment_text
 from plait.model.failure import Failure
 from plait.model.json import JsonObject, JsonValue
 from plait.model.record import record
+from plait.operations.starters import started_by
 from plait.operations.states import signals_refused, states_entered
 from plait.ports.counts import Counts
 from plait.ports.journal import QUEUED, RUNNING, History, Message, Search, Summary
@@ -168,6 +169,7 @@ def shown_json(shown: Shown) -> JsonObject:
     error = None if shown.failure is None else shown.failure.as_json()
     return {
         **row_json(shown.summary),
+        "started_by": started_by(shown.started.trigger),
         "input": shown.started.input,
         "output": shown.output,
         "error": error,

@@ -17,7 +17,14 @@ from plait.drivers.journal import Store, turns_of
 from plait.kernel.events import Event
 from plait.model.json import JsonObject, JsonValue
 from plait.operations.executions import event_json
-from plait.ports.journal import RUNNING, History, Search, Summary, UnknownExecution
+from plait.ports.journal import (
+    RUNNING,
+    History,
+    Search,
+    StoreUnavailable,
+    Summary,
+    UnknownExecution,
+)
 
 # Between two looks at the rows of what is followed. A look is one read by key.
 _LOOK_S: Final = 0.2
@@ -77,6 +84,15 @@ class _Feed:
         self.is_gone = False
         self._changed = asyncio.Event()
 
+    def take(self, course: Course) -> None:
+        """Tell all who follow how it stands, if it has gone on since it was last seen.
+
+        However it came to be read: a look finds nothing new in it any more.
+        """
+        if self.course is None or course.length > self.course.length:
+            self.course = course
+            self.tell()
+
     def tell(self) -> None:
         """Wake all who follow."""
         self._changed.set()
@@ -111,6 +127,7 @@ class Following:
         Raises:
             UnknownExecution: There is none of that id.
             StoreUnavailable: It cannot be seen any more.
+            PlaitError: Its history is damaged.
         """
         feed = self._feeds.get(execution_id)
         if feed is None:
@@ -118,11 +135,10 @@ class Following:
             feed = self._feeds[execution_id] = _Feed(loading)
         feed.follower_count += 1
         try:
-            course = await asyncio.shield(feed.loading)
-            if feed.course is None:
-                feed.course = course
+            feed.take(await asyncio.shield(feed.loading))
+            assert feed.course is not None
             if after > feed.course.length:
-                feed.course = await self._read(execution_id)
+                feed.take(await self._read(execution_id))
             while True:
                 course = feed.course
                 yield course
@@ -167,8 +183,7 @@ class Following:
                 await self._look_at(seen)
             except Exception as error:  # whatever it is, who follows hears of it
                 for key, feed in seen.items():
-                    feed.error = error
-                    self._drop_told(key, feed)
+                    self._fail(key, feed, error)
 
     async def _look_at(self, feeds: dict[str, _Feed]) -> None:
         store, ids = await self._store(), list(feeds)
@@ -180,15 +195,28 @@ class Following:
         for key, feed in feeds.items():
             row, course = rows.get(key), feed.course
             assert course is not None
-            if row is not None and row.length <= course.length:
-                continue
-            try:
-                feed.course = Course(await store.read(key))
-            except UnknownExecution:  # it has ended long ago, and was removed
-                feed.is_gone = True
-                self._drop_told(key, feed)
-            else:
-                feed.tell()
+            if row is None or row.length > course.length:
+                await self._look_again(store, key, feed)
+
+    async def _look_again(self, store: Store, execution_id: str, feed: _Feed) -> None:
+        """Read what has gone on. What is wrong with it concerns none who follows another.
+
+        Raises:
+            StoreUnavailable: None can be read.
+        """
+        try:
+            feed.take(Course(await store.read(execution_id)))
+        except StoreUnavailable:
+            raise
+        except UnknownExecution:  # it has ended long ago, and was removed
+            feed.is_gone = True
+            self._drop_told(execution_id, feed)
+        except Exception as error:
+            self._fail(execution_id, feed, error)
+
+    def _fail(self, execution_id: str, feed: _Feed, error: Exception) -> None:
+        feed.error = error
+        self._drop_told(execution_id, feed)
 
     def _drop_told(self, execution_id: str, feed: _Feed) -> None:
         """Let the next who follows begin anew."""

@@ -34,6 +34,7 @@ from plait.operations.course import (
     read_history,
     told_of,
 )
+from plait.operations.starters import begun_again
 from plait.plan import Plan, dump_plan, scopes_of
 from plait.ports.journal import Entry, Summary
 
@@ -114,7 +115,7 @@ async def fork(hand: Hand, wanted: Fork, new_id: str) -> Summary:
     kernel = told.kernel
     begun = told.events[0]
     if isinstance(begun, HistoryBegun):
-        fresh, entries = _forked_anew(told, begun, wanted, new_id)
+        fresh, entries = _forked_anew(told, begun, wanted, new_id, hand.by)
         refuse_undone(told, fresh, wanted.execution_id)
         again = [one for one in told.failing if one in fresh.groups]
         forked = left(hand, fresh, entries, epoch=1, again=again)
@@ -132,6 +133,7 @@ async def fork(hand: Hand, wanted: Fork, new_id: str) -> Summary:
         plan_hash=kernel.plan.content_hash,
         input=fitted(kernel.plan, wanted.input if wanted.has_input else old.input),
         behaviour=BEHAVIOUR,
+        trigger=begun_again(old.trigger, "fork", wanted.execution_id, hand.by),
         secrets=told.secrets_known(kernel),
     )
     if wanted.plan is not None:
@@ -155,7 +157,7 @@ def _forked(
 
 
 def _forked_anew(
-    told: Telling, begun: HistoryBegun, wanted: Fork, new_id: str
+    told: Telling, begun: HistoryBegun, wanted: Fork, new_id: str, by: str
 ) -> tuple[Telling, list[Entry]]:
     """As `_forked`, from how the execution stood when its history began anew.
 
@@ -172,7 +174,8 @@ def _forked_anew(
     if begun.state["undoing"] is not None:
         raise BegunAnew(execution_id, "what it had done was being undone then")
     names = told.secrets_known(kernel)
-    started = replace(begun.started, execution_id=new_id, secrets=names)
+    trigger = begun_again(begun.started.trigger, "fork", execution_id, by)
+    started = replace(begun.started, execution_id=new_id, trigger=trigger, secrets=names)
     state: JsonObject = {**begun.state, "secrets": [*names]}
     own = HistoryBegun(started, state, 1, "", begun.at_ms)
     since = told.steps.keys() - {path for path, _, _ in runs_in(begun.state)}

@@ -20,7 +20,7 @@ from plait.drivers.inline import InlineDriver, Result
 from plait.drivers.inline import Start as InlineStart
 from plait.drivers.journal import Start, Unkept
 from plait.kernel import Kernel
-from plait.operations.keeper import Keeper
+from plait.operations.keeper import Keeper, Kept
 from plait.operations.keys import check_same
 from plait.plan import Plan
 from plait.ports.journal import RUNNING, StoreUnavailable, Summary
@@ -63,7 +63,7 @@ class Durable(Protocol):
                 longer than that; one with a key is written down at once.
 
         Raises:
-            KeyReused: The key came before, with another input.
+            KeyReused: The key came before, with another input or document.
             Overloaded: Too much waits for its turn already; nothing was begun.
             StoreUnavailable: Nothing was begun, or nothing is known of it.
         """
@@ -92,15 +92,23 @@ class LocalRuns:
         if is_promotable and wait_ms and start.key is None and not driver.room.is_full:
             return await self._promotable(plan, start, wait_ms)
         driver.room.check()
-        summary = await driver.start(plan, start)
-        execution_id, has_ended = summary.new.execution_id, _has_ended(summary)
-        if execution_id != start.execution_id:
-            check_same(await kept.store.read(execution_id), start.input)
-        if wait_ms and not has_ended:
-            has_ended = await self._keeper.has_ended(execution_id, wait_ms)
-        if not wait_ms or not has_ended:
+        if not wait_ms:
+            return (await self._started(kept, plan, start)).new.execution_id
+        with driver.awaiting(start.execution_id):
+            summary = await self._started(kept, plan, start)
+            execution_id = summary.new.execution_id
+            is_over = summary.standing.status != RUNNING
+            if is_over or await self._keeper.has_ended(execution_id, wait_ms):
+                return await driver.result(execution_id)
             return execution_id
-        return await driver.result(execution_id)
+
+    async def _started(self, kept: Kept, plan: Plan, start: Start) -> Summary:
+        """Begin an execution, or find the one that its key was used for."""
+        summary = await kept.driver.start(plan, start)
+        execution_id = summary.new.execution_id
+        if execution_id != start.execution_id:
+            check_same(await kept.store.read(execution_id), start, plan.content_hash)
+        return summary
 
     async def _promotable(self, plan: Plan, start: Start, wait_ms: int) -> Result | str:
         kept = await self._keeper.kept()
@@ -117,10 +125,6 @@ class LocalRuns:
             unkept.abandon()
             raise
         return unkept.result()
-
-
-def _has_ended(summary: Summary) -> bool:
-    return summary.standing.status != RUNNING
 
 
 async def _promoted(unkept: Unkept) -> bool:

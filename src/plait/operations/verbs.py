@@ -87,7 +87,8 @@ async def _fork(hand: Hand, execution_id: str, body: JsonObject) -> Summary:
 
 
 async def _signal(hand: Hand, execution_id: str, body: JsonObject) -> Summary:
-    signal_id = _text(body, "id", secrets.token_hex(_ID_BYTES))
+    has_id = body.get("id") is not None
+    signal_id = _text(body, "id") if has_id else secrets.token_hex(_ID_BYTES)
     sent = Signal(signal_id, _text(body, "name"), body.get("payload"))
     return await signal(hand, execution_id, sent)
 
@@ -146,6 +147,9 @@ _ROWS: Final[tuple[tuple[str, tuple[str, ...], Verb], ...]] = (
     ("reject", _VERDICT, _reject),
     ("decide", ("as", "response", "by", "step"), _decide),
 )
+# They let something act that did not: like a start, but for the name. What ends or undoes
+# something, or answers what an execution waits for, is never too much.
+STARTING: Final = frozenset({"resume", "restart", "fork"})
 VERBS: Final[dict[str, Verb]] = {
     name: _strict(name, known, verb) for name, known, verb in _ROWS
 }

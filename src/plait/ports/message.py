@@ -50,12 +50,15 @@ class Reply:
     Attributes:
         stream: The body's parts as they come, instead of `body`; the connection is closed
             after the last.
+        beat: What may stand between two parts of it and means nothing; empty: nothing may.
+            It is sent to a client that sends no more, to find out whether it has gone.
     """
 
     status: int
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     body: bytes = b""
     stream: AsyncIterator[bytes] | None = None
+    beat: bytes = b""
 
 
 def json_reply(status: int, value: JsonValue) -> Reply:

@@ -122,11 +122,9 @@ class Engine(Protocol):
 class Deployments(Protocol):
     """Keeps what is deployed. Of the runtime."""
 
-    async def validate(self, caller: Caller, definition: str, name: str = "") -> JsonObject:
-        """Compile a document; return `{valid, diagnostics, name}`. Nothing is kept.
-
-        Args:
-            name: What it would be deployed as; empty: what it is called.
+    async def validate(self, caller: Caller, wanted: Wanted) -> JsonObject:
+        """Return `{valid, diagnostics, name}`: what speaks against a document. Nothing is
+        kept, and whatever else `deploy` would refuse is refused.
         """
         ...
 

@@ -144,6 +144,7 @@ _ROWS: Final[Mapping[str, Status]] = {
     "plan.refused": _status("INVALID_ARGUMENT", 500),
     "plan.unknown": _status("NOT_FOUND"),
     "record.conflict": _status("ABORTED", 409),
+    "request.cut_off": _status("UNAVAILABLE", 503),
     "request.forbidden": _status("PERMISSION_DENIED"),
     "request.headers_too_large": _status("INVALID_ARGUMENT", 431),
     "request.incomplete": _status("INVALID_ARGUMENT", 408),

@@ -35,20 +35,12 @@ class RuntimeServicer:
         self, asked: Asked, request: messages.ValidateDefinitionRequest
     ) -> JsonReply:
         """See the proto."""
-        given = request.definition, request.name
-        return json_reply(await self._deployments.validate(asked.caller, *given))
+        wanted = _wanted(request)
+        return json_reply(await self._deployments.validate(asked.caller, wanted))
 
     async def deploy(self, asked: Asked, request: messages.DeployRequest) -> JsonReply:
         """See the proto."""
-        wanted = Wanted(
-            request.name,
-            request.definition,
-            [given_object("triggers", one) for one in request.triggers],
-            request.description,
-            request.expected if request.HasField("expected") else None,
-            not request.is_kept_only,
-        )
-        return json_reply(await self._deployments.deploy(asked.caller, wanted))
+        return json_reply(await self._deployments.deploy(asked.caller, _wanted(request)))
 
     async def list_deployments(
         self, asked: Asked, request: messages.ListDeploymentsRequest
@@ -161,3 +153,14 @@ class RuntimeServicer:
     ) -> JsonReply:
         """See the proto."""
         return json_reply(await self._triggers.list(asked.caller))
+
+
+def _wanted(request: messages.DeployRequest | messages.ValidateDefinitionRequest) -> Wanted:
+    return Wanted(
+        request.name,
+        request.definition,
+        [given_object("triggers", one) for one in request.triggers],
+        request.description,
+        request.expected if request.HasField("expected") else None,
+        not request.is_kept_only,
+    )

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from plait.model.caller import LOCAL, Caller, Forbidden
+from plait.model.errors import PlaitError
 from plait.operations.deploying import (
     ActiveDeployments,
     DefinitionInvalid,
@@ -20,6 +21,7 @@ from plait.operations.deploying import (
     UnknownDeployment,
     UnknownVersion,
 )
+from plait.operations.deploying.kept import Deployed, dump_deployed, load_deployed
 from plait.ports.platform import Deployments, Wanted
 from plait.ports.records import Change, Conflict
 from plait.stores.memory.records import MemoryRecords
@@ -104,6 +106,20 @@ async def test_what_does_not_compile_is_not_kept_and_says_all_that_is_wrong() ->
     assert await everything(records) == []
 
 
+@pytest.mark.parametrize("name", [".", "..", "..."])
+async def test_a_name_that_is_no_segment_of_a_path_is_refused(name: str) -> None:
+    with pytest.raises(DefinitionInvalid) as caught:
+        await deploy(service(MemoryRecords()), text(name))
+    (found,) = caught.value.diagnostics
+    assert (found.code, found.span.line) == ("D103", 1)
+    assert "not dots alone" in found.hint
+
+
+@pytest.mark.parametrize("name", [".a", "..a", "a.", "-x", "_"])
+async def test_a_name_may_begin_and_end_with_dots(name: str) -> None:
+    assert (await deploy(service(MemoryRecords()), text(name)))["name"] == name
+
+
 async def test_a_name_that_is_not_the_documents_is_refused() -> None:
     made = service(MemoryRecords())
     with pytest.raises(DeploymentRefused, match="give both the same name"):
@@ -138,6 +154,21 @@ async def test_a_version_may_be_kept_and_not_activated() -> None:
         await made.activate(LOCAL, "hello", kept["version"])
     await made.undeploy(LOCAL, other["name"])
     assert (await made.activate(LOCAL, "hello", kept["version"]))["status"] == "active"
+
+
+async def test_who_keeps_a_version_beside_the_active_one_is_told_its_id() -> None:
+    made = service(MemoryRecords())
+    first = await deploy(made, text())
+    kept = await deploy(made, text(value="2"), activates=False)
+    again = await deploy(made, text(value="2"), activates=False)
+    assert kept["version"] == again["version"] != first["version"]
+    assert (
+        ((await made.activate(LOCAL, "hello", kept["version"]))["replaced"])
+        == (first["version"])
+    )
+    # The same when it is not the latest that is kept.
+    old = await deploy(made, text(), activates=False)
+    assert (old["version"], old["changed"]) == (first["version"], False)
 
 
 async def test_two_deployments_cannot_answer_at_one_endpoint() -> None:
@@ -231,6 +262,43 @@ async def test_what_was_removed_comes_back_as_it_was() -> None:
     assert [one["version"] for one in shown["history"]] == [version, None, version]
 
 
+async def test_going_back_works_when_what_was_removed_was_deployed_or_activated_again() -> (
+    None
+):
+    made = service(MemoryRecords())
+    first, second = [(await deploy(made, text(value=one)))["version"] for one in ("1", "2")]
+    await made.undeploy(LOCAL, "hello")
+    await deploy(made, text(value="2"))
+    await made.undeploy(LOCAL, "hello")
+    await made.activate(LOCAL, "hello", second)
+    told: Any = await made.difference(LOCAL, "hello", "previous", "active")
+    assert (told["old"], told["new"]) == (first, second)
+    back = await made.activate(LOCAL, "hello", None)
+    assert (back["version"], back["changed"]) == (first, True)
+    with pytest.raises(NothingBefore):
+        await made.activate(LOCAL, "hello", None)
+
+
+def test_a_record_that_names_a_version_twice_in_its_trail_is_mended_when_it_is_read() -> (
+    None
+):
+    kept = Deployed("hello", 0, "b", trail=("a", "b", "b", "a", "a", "b", "b"))
+    assert load_deployed("hello", dump_deployed(kept)).trail == ("a", "b", "a", "b")
+
+
+async def test_a_dropped_version_leaves_no_way_back_to_the_active_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("plait.operations.deploying.shelf.VERSIONS_MAX", 2)
+    made = service(MemoryRecords())
+    first = (await deploy(made, text()))["version"]
+    await deploy(made, text(value="2"))
+    await made.activate(LOCAL, "hello", first)
+    await deploy(made, text(value="3"), activates=False)  # drops the second
+    with pytest.raises(NothingBefore):
+        await made.activate(LOCAL, "hello", None)
+
+
 async def test_versions_are_named_by_enough_of_their_ids() -> None:
     made = service(MemoryRecords())
     await deploy(made, text())
@@ -278,16 +346,18 @@ async def test_who_deploys_is_an_editor_and_who_looks_a_viewer() -> None:
     seen: Any = await made.list(granted)
     assert [one["name"] for one in seen["deployments"]] == ["hello"]
     assert (await made.get(operator, "secret"))["name"] == "secret"
-    assert (await made.validate(granted, text(), "hello"))["valid"] is True
+    assert (await made.validate(granted, Wanted("hello", text())))["valid"] is True
     for looks in (
         made.list(nobody),
         made.get(granted, "secret"),
         made.difference(granted, "secret", "active", "active"),
         made.definition(nobody, "hello", "active"),
-        made.validate(nobody, text()),
-        made.validate(operator, text()),
-        made.validate(granted, text()),
-        made.validate(replace(granted, grants={"hello": "editor"}), text("secret")),
+        made.validate(nobody, Wanted("", text())),
+        made.validate(operator, Wanted("", text())),
+        made.validate(granted, Wanted("", text())),
+        made.validate(
+            replace(granted, grants={"hello": "editor"}), Wanted("", text("secret"))
+        ),
     ):
         with pytest.raises(Forbidden):
             await looks
@@ -309,18 +379,58 @@ async def test_lists_are_told_in_pages() -> None:
 
 async def test_validating_keeps_nothing() -> None:
     records = MemoryRecords()
-    told: Any = await service(records).validate(LOCAL, text())
+    made = service(records)
+    told: Any = await made.validate(LOCAL, Wanted("", text()))
     assert told == {"valid": True, "diagnostics": [], "name": "hello"}
-    wrong: Any = await service(records).validate(LOCAL, "name: x\nsteps: 1\n")
+    wrong: Any = await made.validate(LOCAL, Wanted("", "name: x\nsteps: 1\n"))
     assert (wrong["valid"], wrong["diagnostics"][0]["code"]) == (False, "D103")
     with pytest.raises(DeploymentRefused, match="give both the same name"):
-        await service(records).validate(LOCAL, text(), "other")
+        await made.validate(LOCAL, Wanted("other", text()))
     assert await everything(records) == []
 
 
 HOOKED = "name: {}\ntriggers: [{{type: webhook, path: {}, secret: s}}]\n{}"
 STEPS = "steps: [{id: a, type: set, value: 1}]\n"
 HOOK: Any = {"type": "webhook", "path": "/beside", "secret": "s"}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "refusal"),
+    [
+        (Wanted("", text("other")), None),
+        (Wanted("", text(), expected="0" * 64), DeploymentConflict),
+        (Wanted("", text("other"), expected="0" * 64), DeploymentConflict),
+        (Wanted("", text("other"), expected="0" * 64, activates=False), None),
+        (Wanted("", text("other"), [{"type": "nothing"}]), DeploymentRefused),
+        (Wanted("", text("other"), [HOOK]), DeploymentRefused),  # it is express
+        (Wanted("", "name: other\n" + STEPS, [HOOK, HOOK]), DeploymentRefused),
+        (Wanted("", "name: other\n" + STEPS, [HOOK]), EndpointTaken),
+        (Wanted("", text("other", path="/hello")), EndpointTaken),
+        (Wanted("", text("other"), description="x" * 10_001), DeploymentRefused),
+        (Wanted("", text("other", value="'\ud800'")), DeploymentRefused),
+    ],
+)
+async def test_validating_refuses_what_deploying_does_and_keeps_nothing(
+    wanted: Wanted, refusal: type[PlaitError] | None
+) -> None:
+    records = MemoryRecords()
+    made = service(records)
+    await deploy(made, text(path="/hello"))
+    await deploy(made, "name: hooked\n" + STEPS, triggers=[HOOK])
+    before = await everything(records), await records.revision()
+    told = None
+    try:
+        assert (await made.validate(LOCAL, wanted))["valid"] is True
+    except PlaitError as error:
+        told = type(error), error.code, str(error)
+    assert (await everything(records), await records.revision()) == before
+    if refusal is None:
+        assert told is None
+        await made.deploy(LOCAL, wanted)
+    else:
+        with pytest.raises(refusal) as caught:
+            await made.deploy(LOCAL, wanted)
+        assert told == (refusal, caught.value.code, str(caught.value))
 
 
 async def test_webhooks_are_switched_and_claimed_with_their_deployment() -> None:
@@ -414,6 +524,27 @@ async def test_of_very_many_versions_the_oldest_go(monkeypatch: pytest.MonkeyPat
     assert [one["number"] for one in shown["versions"]] == [5, 4, 1]
     assert (shown["version"], shown["definition"]) == (first, text())
     assert await records.count("deployment.version", "default") == limit
+
+
+async def test_of_long_versions_the_oldest_go_before_the_record_is_too_long() -> None:
+    """A hundred webhooks with long paths are 22 kB in the record of their deployment."""
+    made = service(MemoryRecords())
+    hooks = [{**HOOK, "path": f"/{n:03}{'x' * 190}"} for n in range(100)]
+    document = f"name: a\n{STEPS}"
+    first = await deploy(made, document, triggers=hooks)
+    for n in range(60):
+        of_it = f"{document}# {n}\n"
+        await deploy(made, of_it, triggers=hooks, activates=False)
+    shown: Any = await made.get(LOCAL, "a")
+    numbers = [one["number"] for one in shown["versions"]]
+    assert (shown["version"], numbers[0], numbers[-1]) == (first["version"], 61, 1)
+    assert 30 < len(numbers) < 60
+    last = await deploy(made, document, description="d" * 10_000)
+    assert (await made.activate(LOCAL, "a", first["version"]))["replaced"] == (
+        last["version"]
+    )
+    with pytest.raises(DeploymentRefused, match="100 at most"):
+        await deploy(made, document, triggers=[*hooks, HOOK])
 
 
 async def test_looking_shows_what_is_active_and_compiles_each_version_once() -> None:

@@ -17,8 +17,9 @@ from plait.model.caller import ANYBODY, LOCAL, LOCAL_PROGRAM, Caller, Forbidden
 from plait.operations.executing import LocalExecutions
 from plait.operations.keeper import Keeper, Kept
 from plait.operations.messages import NotAnApprover
-from plait.ports.journal import History, Search, UnknownExecution
+from plait.ports.journal import Append, History, Search, UnknownExecution
 from plait.ports.platform import InvalidRequest, Told
+from plait.stores.faults import StoreDamaged
 from plait.stores.memory import MemoryStore
 from tests.simulation.asking import plan_with
 from tests.unit.stores.histories import running
@@ -36,15 +37,26 @@ class CountedStore(MemoryStore):
 
     Attributes:
         read_count: How many whole histories.
+        breaking: Executions whose histories the next thing that is written damages.
+        damaged: Those whose histories cannot be read.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.read_count = 0
+        self.breaking: set[str] = set()
+        self.damaged: set[str] = set()
+
+    async def append(self, append: Append) -> None:
+        """Write, and damage what shall be."""
+        await super().append(append)
+        self.damaged |= self.breaking & {append.execution_id}
 
     async def read(self, execution_id: str) -> History:
         """Count, and read."""
         self.read_count += 1
+        if execution_id in self.damaged:
+            raise StoreDamaged(f"the history of {execution_id}", "half of it is gone")
         return await super().read(execution_id)
 
 
@@ -72,6 +84,11 @@ async def scene() -> AsyncIterator[Scene]:
     store = CountedStore()
     async with running(store) as driver:
         yield Scene(store, driver)
+
+
+async def listed(events: AsyncIterator[Told]) -> list[Told]:
+    """Return all that is told to the end."""
+    return [told async for told in events]
 
 
 async def test_whoever_knows_an_id_learns_how_it_ended_and_no_more() -> None:
@@ -241,6 +258,38 @@ async def test_who_comes_back_hears_what_followed_and_nothing_twice() -> None:
         again = [told async for told in case.executions.events(VIEWER, "x", 1)]
         assert again == every[1:]
         assert [told.type for told in every] == ["turn", "turn", "end"]
+
+
+async def test_an_id_that_nobody_has_seen_yet_lets_all_others_hear_the_end() -> None:
+    async with scene() as case:
+        await case.start("x")
+        events = case.executions.events(VIEWER, "x", 0)
+        heard = [await anext(events)]
+        going_on = asyncio.create_task(listed(events))
+        await case.driver.signal("x", "paid", 1, "s")
+        await case.driver.ended("x")
+        (end,) = await listed(case.executions.events(VIEWER, "x", 99_999))
+        async with asyncio.timeout(WAIT_MS / 1000):
+            heard += await going_on
+        assert [told.type for told in heard] == ["turn", "turn", "end"]
+        assert heard[-1].data["status"] == end.data["status"] == "completed"
+
+
+async def test_a_history_that_is_damaged_ends_its_own_stream_alone() -> None:
+    async with scene() as case:
+        await case.start("x", "y")
+        streams = [case.executions.events(VIEWER, one, 0) for one in ("x", "y")]
+        for stream in streams:
+            await anext(stream)
+        damaged, whole = (asyncio.create_task(listed(stream)) for stream in streams)
+        case.store.breaking.add("x")
+        await case.driver.signal("x", "paid", 1, "s")
+        with pytest.raises(StoreDamaged, match="the history of x"):
+            await damaged
+        await case.driver.signal("y", "paid", 2, "s")
+        async with asyncio.timeout(WAIT_MS / 1000):
+            heard = await whole
+        assert [told.type for told in heard] == ["turn", "end"]
 
 
 async def test_nobody_looks_any_more_when_nobody_follows() -> None:

@@ -58,6 +58,8 @@ from plait.ports.records import Conflict, Records
 _Moves: TypeAlias = Sequence[Move]
 PAGE_SIZE_MAX: Final = 500
 _DESCRIPTION_LENGTH_MAX: Final = 10_000
+# Their paths stand in the deployment's record twice, which has 1 MiB.
+_TRIGGERS_MAX: Final = 100
 # Each round somebody else got on, so this many mean hundreds of deployments at once.
 _ROUNDS_MAX: Final = 20
 _SHOWN: Final = 12
@@ -119,29 +121,21 @@ class StoredDeployments:
 
     # -- looking -----------------------------------------------------------------------
 
-    async def validate(self, caller: Caller, definition: str, name: str = "") -> JsonObject:
-        """Compile a document; return `{valid, diagnostics, name}`. Nothing is kept.
-
-        Args:
-            name: What it would be deployed as; empty: what it is called.
+    async def validate(self, caller: Caller, wanted: Wanted) -> JsonObject:
+        """Return `{valid, diagnostics, name}`: what speaks against a document, or what is
+        to be warned of. Nothing is kept.
 
         Raises:
-            DeploymentRefused: It is called otherwise.
+            As `deploy`, but for DefinitionInvalid: whatever it would refuse now.
         """
-        # What is wrong with it may be what the tenant's credentials are for.
-        require(caller, "editor", name or None)
+        # Editors only: what is wrong may be what the tenant's credentials are for.
         try:
-            compiled = await self._compiles(name or "workflow", _utf_8(definition))
-        except CompileErrors as error:
+            (step,) = await self.deploy_all(caller, [wanted], is_trial=True)
+        except DefinitionInvalid as error:
             found = [one.as_json() for one in error.diagnostics]
             return {"valid": False, "diagnostics": [*found], "name": None}
-        _check_name(name, compiled)
-        wrong = await self._unauthorised(caller, compiled)
-        if wrong:
-            found = [one.as_json() for one in wrong]
-            return {"valid": False, "diagnostics": [*found], "name": None}
-        warnings = [one.as_json() for one in compiled.warnings]
-        return {"valid": True, "diagnostics": [*warnings], "name": compiled.plan.name}
+        warnings = step.reply["warnings"]
+        return {"valid": True, "diagnostics": warnings, "name": step.name}
 
     async def list(self, caller: Caller, *, after: str = "", limit: int = 50) -> JsonObject:
         """Return `{deployments, next}`, by name; those that the caller may see.
@@ -274,7 +268,8 @@ class StoredDeployments:
             ]
 
         done = await self._make(caller, moves, is_trial=is_trial)
-        steps = [_step(move) for move in done]
+        versions = {one.compiled.plan.name: one.version for one in candidates}
+        steps = [_step(move, versions.get(move.after.name)) for move in done]
         for step, one in zip(steps, candidates, strict=False):
             step.reply["warnings"] = [found.as_json() for found in one.compiled.warnings]
         return steps
@@ -342,6 +337,11 @@ class StoredDeployments:
         if len(wanted.description) > _DESCRIPTION_LENGTH_MAX:
             raise DeploymentRefused(
                 f"a description has at most {_DESCRIPTION_LENGTH_MAX} characters"
+            )
+        if len(wanted.triggers) > _TRIGGERS_MAX:
+            raise DeploymentRefused(
+                f"there are {len(wanted.triggers)} triggers beside the document, and "
+                f"{_TRIGGERS_MAX} at most: let several workflows have them"
             )
         document = Document(text, tuple(wanted.triggers), self._is_operators)
         compiled = await self._compiled(caller, wanted.name or "workflow", document)
@@ -451,7 +451,12 @@ def _check_expected(wanted: Wanted, before: Deployed) -> None:
         raise DeploymentConflict(before.name, wanted.expected, before.active)
 
 
-def _step(move: Move) -> Step:
+def _step(move: Move, version: str | None = None) -> Step:
+    """Return what a move comes to.
+
+    Args:
+        version: What was deployed, be it served or kept only; None: nothing was.
+    """
     before, after = move.seen.deployed, move.after
     if move.is_none:
         change = "unchanged"
@@ -459,9 +464,8 @@ def _step(move: Move) -> Step:
         change = "removed"
     else:
         change = "changed" if before.versions else "added"
-    # What was deployed and not activated is the latest version.
     latest = after.versions[-1].id if after.versions else None
-    version = after.active or latest
+    version = version or after.active or latest
     reply = {**_summary(after), "version": version, "changed": not move.is_none}
     reply["replaced"] = before.active
     return Step(after.name, change, version, before.active, reply)

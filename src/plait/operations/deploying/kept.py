@@ -13,8 +13,9 @@ once, in whichever processes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
+from itertools import groupby
 from typing import Any, ClassVar, Final
 from urllib.parse import quote, unquote
 
@@ -29,8 +30,10 @@ DEPLOYMENT: Final = "deployment"
 VERSION: Final = "deployment.version"
 CLAIM: Final = "deployment.claim"
 FORMAT: Final = 1
-# A deployment's own record stays far below what a store takes, 1 MiB.
+# A deployment's own record stays below what a store takes, 1 MiB: whatever else is in it,
+# claims, the trail and what is said of it, has 256 KiB.
 VERSIONS_MAX: Final = 1_000
+VERSIONS_BYTES_MAX: Final = 768 * 1024
 _TRAIL_MAX: Final = 200
 _KEY_BYTES_MAX: Final = 512
 
@@ -113,9 +116,20 @@ class Deployed:
         return replace(
             self,
             active=version,
-            trail=tuple(trail)[-_TRAIL_MAX:],
+            trail=without_repeats(trail)[-_TRAIL_MAX:],
             switches=(*self.switches, by)[-_TRAIL_MAX:],
         )
+
+
+def without_repeats(trail: Iterable[str]) -> tuple[str, ...]:
+    """Return a trail in which each version differs from the one before it.
+
+    Two equal ones in a row would lead back to the active version: nowhere, for ever.
+
+    >>> without_repeats(["a", "b", "b", "a"])
+    ('a', 'b', 'a')
+    """
+    return tuple(one for one, _ in groupby(trail))
 
 
 @record
@@ -187,6 +201,15 @@ def dump_deployed(deployed: Deployed) -> bytes:
     return orjson.dumps({"v": FORMAT, **asdict(deployed)})
 
 
+def length_of(version: Version) -> int:
+    """Return how many bytes of a deployment's record a version takes.
+
+    >>> length_of(Version("0" * 64, 1, 0, "local"))
+    144
+    """
+    return len(orjson.dumps(asdict(version))) + 1
+
+
 def load_deployed(key: str, data: bytes) -> Deployed:
     """Return the deployment that `data` holds.
 
@@ -197,7 +220,7 @@ def load_deployed(key: str, data: bytes) -> Deployed:
     try:
         versions = tuple(_version(one) for one in told.pop("versions"))
         switches = tuple(Switch(**one) for one in told.pop("switches"))
-        trail, claims = tuple(told.pop("trail")), tuple(told.pop("claims"))
+        trail, claims = without_repeats(told.pop("trail")), tuple(told.pop("claims"))
         return Deployed(
             **told, versions=versions, switches=switches, trail=trail, claims=claims
         )

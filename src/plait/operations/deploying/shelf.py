@@ -19,6 +19,7 @@ from plait.operations.deploying.kept import (
     CLAIM,
     DEPLOYMENT,
     VERSION,
+    VERSIONS_BYTES_MAX,
     VERSIONS_MAX,
     Deployed,
     DeploymentUnreadable,
@@ -28,9 +29,11 @@ from plait.operations.deploying.kept import (
     dump_claim,
     dump_deployed,
     dump_document,
+    length_of,
     load_claim,
     load_deployed,
     load_document,
+    without_repeats,
 )
 from plait.ports.records import Change, Record, Records
 
@@ -186,16 +189,23 @@ def is_active(row: Record) -> bool:
 
 
 def with_version(seen: Seen, version: Version, document: Document) -> Move:
-    """Return the move that keeps a new version, and drops the oldest if there are many."""
+    """Return the move that keeps a new version, and drops the oldest if they are many, or
+    long together. The active one stays.
+    """
     deployed = seen.deployed
     versions = (*deployed.versions, version)
-    dropped: tuple[str, ...] = ()
-    if len(versions) > VERSIONS_MAX:
-        kept = {deployed.active, version.id}
-        oldest = next(one for one in versions if one.id not in kept)
-        versions = tuple(one for one in versions if one is not oldest)
-        dropped = (oldest.id,)
-    trail = tuple(one for one in deployed.trail if one not in dropped)
+    free = [one for one in deployed.versions if one.id != deployed.active]
+    too_many = max(0, len(versions) - VERSIONS_MAX)
+    too_long = sum(map(length_of, versions)) - VERSIONS_BYTES_MAX
+    gone: list[Version] = []
+    for one in free:
+        if len(gone) >= too_many and too_long <= 0:
+            break
+        gone.append(one)
+        too_long -= length_of(one)
+    dropped = tuple(one.id for one in gone)
+    versions = tuple(one for one in versions if one.id not in dropped)
+    trail = without_repeats(one for one in deployed.trail if one not in dropped)
     after = replace(deployed, versions=versions, trail=trail)
     return Move(seen, after, document, dropped)
 

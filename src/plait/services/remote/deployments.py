@@ -20,21 +20,14 @@ class RemoteDeployments:
     def __init__(self, link: Link) -> None:
         self._link = link
 
-    async def validate(self, caller: Caller, definition: str, name: str = "") -> JsonObject:
-        """Compile a document; return `{valid, diagnostics, name}`. Nothing is kept."""
-        request = messages.ValidateDefinitionRequest(definition=definition, name=name)
+    async def validate(self, caller: Caller, wanted: Wanted) -> JsonObject:
+        """Return `{valid, diagnostics, name}`. Nothing is kept."""
+        request = messages.ValidateDefinitionRequest(**_fields(wanted))
         return await self._told("validate_definition", request, caller, is_safe=True)
 
     async def deploy(self, caller: Caller, wanted: Wanted) -> JsonObject:
         """Keep a version of a workflow, and serve it from now on."""
-        request = messages.DeployRequest(
-            name=wanted.name,
-            definition=wanted.definition,
-            triggers=[orjson.dumps(one) for one in wanted.triggers],
-            description=wanted.description,
-            expected=wanted.expected,
-            is_kept_only=not wanted.activates,
-        )
+        request = messages.DeployRequest(**_fields(wanted))
         return await self._told("deploy", request, caller)
 
     async def list(self, caller: Caller, *, after: str, limit: int) -> JsonObject:
@@ -76,3 +69,14 @@ class RemoteDeployments:
         asked = Asked(caller)
         reply = await self._link.call(method, request, asked, is_safe=is_safe)
         return loaded_object(reply.json)
+
+
+def _fields(wanted: Wanted) -> dict[str, Any]:
+    return {
+        "name": wanted.name,
+        "definition": wanted.definition,
+        "triggers": [orjson.dumps(one) for one in wanted.triggers],
+        "description": wanted.description,
+        "expected": wanted.expected,
+        "is_kept_only": not wanted.activates,
+    }

@@ -16,10 +16,16 @@ from plait.services.wire import Asked, dumped, loaded_object, told_of
 
 
 class RemoteEngine:
-    """Runs workflows elsewhere (plait.ports.platform, `Engine`)."""
+    """Runs workflows elsewhere (plait.ports.platform, `Engine`).
 
-    def __init__(self, link: Link) -> None:
+    Args:
+        request_timeout_ms: How long the engine gives an express execution: its own answer
+            is waited for, beside the link's time. 0: nobody knows.
+    """
+
+    def __init__(self, link: Link, request_timeout_ms: int = 0) -> None:
         self._link = link
+        self._request_timeout_ms = request_timeout_ms
 
     async def execute(self, caller: Caller, order: Order) -> JsonObject:
         """Run a workflow; return `{execution_id, status, output, error, …}`."""
@@ -28,7 +34,7 @@ class RemoteEngine:
             request_of(order),
             Asked(caller, order.trace),
             is_safe=order.key is not None,
-            wait_ms=order.wait_ms,
+            wait_ms=max(order.wait_ms, self._request_timeout_ms),
         )
         return loaded_object(reply.json)
 

@@ -9,12 +9,20 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ValidateDefinitionRequest(_message.Message):
-    __slots__ = ("definition", "name")
+    __slots__ = ("definition", "name", "triggers", "description", "expected", "is_kept_only")
     DEFINITION_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
+    TRIGGERS_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_FIELD_NUMBER: _ClassVar[int]
+    IS_KEPT_ONLY_FIELD_NUMBER: _ClassVar[int]
     definition: str
     name: str
-    def __init__(self, definition: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+    triggers: _containers.RepeatedScalarFieldContainer[bytes]
+    description: str
+    expected: str
+    is_kept_only: bool
+    def __init__(self, definition: _Optional[str] = ..., name: _Optional[str] = ..., triggers: _Optional[_Iterable[bytes]] = ..., description: _Optional[str] = ..., expected: _Optional[str] = ..., is_kept_only: _Optional[bool] = ...) -> None: ...
 
 class DeployRequest(_message.Message):
     __slots__ = ("name", "definition", "triggers", "description", "expected", "is_kept_only")
