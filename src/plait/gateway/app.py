@@ -17,8 +17,6 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, TypeAlias
 
-from prometheus_client import CollectorRegistry
-
 from plait.drivers.closing import close_all
 from plait.drivers.journal import Start
 from plait.gateway.access import Access, address_of
@@ -33,7 +31,6 @@ from plait.gateway.control.recorder import Recorder
 from plait.gateway.deadlines import Deadlines
 from plait.gateway.deployment import Deployment, Finding, Loaded, next_deployments
 from plait.gateway.durable import with_store_errors
-from plait.gateway.following import Follower
 from plait.gateway.guards import WEBHOOK_TEMPLATE, Guards, with_security_headers
 from plait.gateway.identity import Identity, IdentitySource
 from plait.gateway.layers import (
@@ -49,6 +46,7 @@ from plait.gateway.layers import (
 )
 from plait.gateway.message import Reply, Request
 from plait.gateway.metrics import Metrics
+from plait.gateway.parts import Running, Telling
 from plait.gateway.pipeline import Shared
 from plait.gateway.policy_metrics import PolicyMetrics
 from plait.gateway.refusal import Malformed, MethodNotAllowed, NotFound, Refused
@@ -56,17 +54,15 @@ from plait.gateway.routes import Found, Missing
 from plait.gateway.snapshot import Route, Snapshot, build_snapshot
 from plait.gateway.watching import with_watch
 from plait.gateway.within import within
-from plait.kernel import Kernel
 from plait.model.errors import PlaitError
-from plait.model.json import JsonObject
 from plait.model.record import record
 from plait.operations.engine import UnknownWorkflow, start_named
 from plait.operations.keeper import Keeper
-from plait.operations.runs import Durable, Express, LocalRuns
+from plait.operations.runs import Express
 from plait.plan import Plan
 from plait.ports.identity import Authenticator
 from plait.ports.middleware import Layer
-from plait.ports.observer import Answered, Watch
+from plait.ports.observer import Answered
 
 logger = logging.getLogger("plait.gateway")
 
@@ -112,22 +108,15 @@ class Gateway:
     """Answers requests with workflows.
 
     Args:
-        driver: Runs them.
-        kernel_for: Makes the kernel of a plan.
-        keeper: The store of this process; None: it has none.
-        durable: Starts durable executions; None: they are started in this process's store,
-            and where there is none, durable workflows are not served.
-        follower: Serves what is deployed in a store; None: nothing is.
-        on_close: Awaited once, after the last request: closes connections, say.
-        policies: What the policies around calls tell of themselves, for the metrics.
+        driver: Runs express ones.
+        running: What else they run with; None: nothing is kept.
         services: What the control plane asks; None: there is no control plane.
         authenticator: Finds out who asks it; None: as `doors` or `has_open_api` say.
         guards: Who may ask, and how often; None: everybody, at any rate.
-        on_prepare: Awaited once, when the store is open that there is use for.
         middleware: What stands around every request, the outermost first.
-        watch: Hears of every request that was answered; None: nobody does.
-        is_drawn: Tells of a trace that begins here whether it is; None: each is.
-        registry: Has the metrics of others, which are answered with the gateway's own.
+        telling: Who hears of what is done here; None: nobody.
+        on_prepare: Awaited once, when the store is open that there is use for.
+        on_close: Awaited once, after the last request: closes connections, say.
 
     Attributes:
         state: `starting`, `ready` or `draining`.
@@ -140,30 +129,25 @@ class Gateway:
         driver: Express,
         *,
         settings: GatewaySettings | None = None,
-        kernel_for: Callable[[Plan], Kernel] = Kernel,
-        keeper: Keeper | None = None,
-        durable: Durable | None = None,
-        follower: Follower | None = None,
-        on_close: Callable[[], Awaitable[None]] | None = None,
-        policies: Callable[[], JsonObject] | None = None,
+        running: Running | None = None,
         services: Services | None = None,
         authenticator: Authenticator | None = None,
         guards: Guards | None = None,
-        on_prepare: Callable[[], Awaitable[None]] | None = None,
         middleware: Sequence[Layer] = (),
-        watch: Watch | None = None,
-        is_drawn: Callable[[str], bool] | None = None,
-        registry: CollectorRegistry | None = None,
+        telling: Telling | None = None,
+        on_prepare: _Act | None = None,
+        on_close: _Act | None = None,
     ) -> None:
         self._guards = guards = guards or Guards()
-        settings = settings or GatewaySettings()
+        settings, running = settings or GatewaySettings(), running or Running()
+        telling = telling or Telling()
         room = Room(settings.in_flight_max, settings.queue_timeout_ms)
         self._control_room = Room(settings.in_flight_max, settings.queue_timeout_ms)
         self.state = "starting"
         self.refused: tuple[str, ...] = ()
-        self.metrics = Metrics(lambda: room.taken, registry)
-        if policies is not None:
-            self.metrics.registry.register(PolicyMetrics(policies))
+        self.metrics = Metrics(lambda: room.taken, telling.registry)
+        if running.policies is not None:
+            self.metrics.registry.register(PolicyMetrics(running.policies))
         self._nowhere = self.metrics.for_route("", "")
         self._cache = ReplyCache(
             clock=time.monotonic,
@@ -172,24 +156,23 @@ class Gateway:
         )
         self._shared = Shared(
             driver=driver,
-            durable=durable or (None if keeper is None else LocalRuns(keeper)),
-            kernel_for=kernel_for,
+            durable=running.durable,
+            kernel_for=running.kernel_for,
             cache=self._cache,
             deadlines=Deadlines(settings.request_timeout_ms / 1000),
-            identities=IdentitySource(is_drawn),
+            identities=IdentitySource(telling.is_drawn),
             metrics=self.metrics,
             room=room,
             json_depth_max=settings.json_depth_max,
             doors=guards.doors,
-            watch=watch,
+            watch=telling.watch,
         )
         self._entry = within(middleware, self._answer)
         self._on_close = on_close
         self._on_prepare = on_prepare
         self._beside: list[tuple[_Act, _Act]] = []
-        self._keeper = keeper
-        self._follower = follower
-        self._is_over = asyncio.Event()
+        self._keeper, self._follower = running.keeper, running.follower
+        self._is_over, self._is_cut = asyncio.Event(), asyncio.Event()
         self._webhook: Route | None = None
         known_by = authenticator or guards.doors.authenticator
         self._control = self._control_plane(settings, services, known_by)
@@ -210,7 +193,7 @@ class Gateway:
         return ControlPlane(
             services,
             authenticator or OpenToAll(is_open=settings.has_open_api),
-            Events(self._is_over, settings.heartbeat_ms / 1000),
+            Events(self._is_over, settings.heartbeat_ms / 1000, self._is_cut),
             json_depth_max=settings.json_depth_max,
             count=self._guards.count,
             recorder=_recorder(services, self._guards),
@@ -331,7 +314,7 @@ class Gateway:
         if cors is None:
             return await self._entry(request)
         reply = await self._entry(request)
-        cors.tell(request, reply)
+        cors.tell(request.headers, request.method, reply)
         return reply
 
     async def _answer(self, request: Request) -> Reply:
@@ -386,7 +369,10 @@ class Gateway:
         Args:
             headers: Those of the request, as far as they have come.
         """
-        return self._outside(refused.as_reply(), headers)
+        reply = self._outside(refused.as_reply(), headers)
+        if self._guards.cors is not None:
+            self._guards.cors.tell(headers, "", reply)
+        return reply
 
     def _outside(
         self, reply: Reply, headers: Mapping[bytes, bytes], method: str = ""
@@ -499,8 +485,13 @@ class Gateway:
         if self._keeper is not None:
             self._keeper.begin_drain()
 
+    def cut(self) -> None:
+        """Tell those whose executions run for them alone that these are not waited for."""
+        self._is_cut.set()
+
     async def close(self) -> None:
         """Cancel what is done in the background, and let go of connections."""
+        self.cut()
         closes: list[_Act] = [close for _, close in self._beside]
         closes.append(self._cache.close)
         if self._follower is not None:

@@ -8,10 +8,10 @@ Rule 2. Nothing here counts as permission to ask: whoever asks shows a key. No c
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final
 
-from plait.gateway.message import Reply, Request
+from plait.gateway.message import Reply
 
 _ALLOWED_HEADERS: Final = (
     b"authorization, content-type, idempotency-key, last-event-id, prefer, traceparent, "
@@ -35,15 +35,20 @@ class Cors:
     def __init__(self, origins: Collection[str]) -> None:
         self._origins = frozenset(origin.encode() for origin in origins)
 
-    def tell(self, request: Request, reply: Reply) -> None:
-        """Add to a reply what the browser of a page wants to know."""
+    def tell(self, headers: Mapping[bytes, bytes], method: str, reply: Reply) -> None:
+        """Add to a reply what the browser of a page wants to know.
+
+        Args:
+            headers: Those of the request, as far as they have come.
+            method: Empty where it is not known.
+        """
         reply.headers.append(_VARY)
-        origin = request.headers.get(b"origin")
+        origin = headers.get(b"origin")
         if origin is None or origin not in self._origins:
             return
         reply.headers.append((b"access-control-allow-origin", origin))
-        asks_first = b"access-control-request-method" in request.headers
-        if request.method != "OPTIONS" or not asks_first:
+        asks_first = b"access-control-request-method" in headers
+        if method != "OPTIONS" or not asks_first:
             reply.headers.append((b"access-control-expose-headers", _SHOWN_HEADERS))
             return
         allowed = next((told for name, told in reply.headers if name == b"allow"), b"")

@@ -62,7 +62,7 @@ def _start_of(exchange: Exchange, reads: TriggerReads, tenant: str) -> Start:
     return Start(
         identity.execution_id,
         exchange.input,
-        kept_trigger(request, reads),
+        kept_trigger(request, reads, exchange.caller),
         idempotency_key(request),
         trace=identity.trace,
         tenant=tenant,

@@ -5,7 +5,8 @@ Why the gateway reads HTTP itself, instead of standing behind a server: docs/dec
 Rule 1. The client going away cancels what is being done for it. One that only says that
         it sends no more (as `nc -N` does) gets its reply. On the wire both look the same,
         until something is written: interim replies, which every client of HTTP/1.1 passes
-        over, find out within about a second who has gone. HTTP/1.0 has none; there, who
+        over, find out within about a second who has gone; in a stream, what it says itself
+        that may stand there (`Reply.beat`). HTTP/1.0 has none; there, who
         sends no more has gone.
 Rule 2. After anything that is not plainly a request the connection is closed: where the
         next one would begin is anyone's guess.
@@ -91,7 +92,7 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_caught_up", "_held_bytes", "_host", "_is_deaf", "_is_new", "_is_paused",
+        "_beat", "_caught_up", "_held_bytes", "_host", "_is_deaf", "_is_new", "_is_paused",
         "_is_stuffed", "_limits", "_probing", "_reader", "_task", "_transport",
         "_waiting", "due_s",
     )  # fmt: skip
@@ -104,6 +105,7 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[tuple[Request | Reply, bool]] = deque()
         self._task: asyncio.Task[None] | None = None
         self._probing: asyncio.TimerHandle | None = None
+        self._beat = _CONTINUE  # what means nothing to the client
         self._held_bytes = 0
         self._is_deaf = False  # what still comes in is thrown away
         self._caught_up: asyncio.Event | None = None  # only of a stream
@@ -273,6 +275,7 @@ class Connection(asyncio.Protocol):
         self._is_deaf = True
         self._caught_up = caught_up = asyncio.Event()
         caught_up.set()
+        self._beat = reply.beat
         self._send(reply, request.method, is_last=True)
         if request.method != "HEAD":
             async for part in parts:
@@ -325,8 +328,8 @@ class Connection(asyncio.Protocol):
 
     def _probe(self, next_delay_s: float) -> None:
         """Write something that means nothing: if the client has gone, that fails."""
-        if self._task is not None and not self._transport.is_closing():
-            self._transport.write(_CONTINUE)
+        if self._beat and self._task is not None and not self._transport.is_closing():
+            self._transport.write(self._beat)
             self._probe_after(next_delay_s)
 
     def _wait_ms(self, timeout_ms: int) -> None:
@@ -346,8 +349,11 @@ class Connection(asyncio.Protocol):
         if self._task is None and not self._reader.is_reading and not self._is_deaf:
             self.due_s = min(self.due_s, idle_until_s)
 
-    def abort(self) -> bool:
-        """Close now; return whether a request was cut off."""
-        is_cut = self._task is not None
+    @property
+    def is_answering(self) -> bool:
+        """Whether a request is under way."""
+        return self._task is not None
+
+    def abort(self) -> None:
+        """Close now."""
         self._transport.abort()
-        return is_cut

@@ -20,7 +20,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from email.utils import formatdate
 from typing import Final
@@ -40,6 +40,8 @@ _IDLE_GRACE_S: Final = 0.25
 _ACCEPT_GRACE_S: Final = 0.2
 # For the last packet of connections that have begun: longer than a way round the world.
 _HANDSHAKE_S: Final = 0.3
+# For what those are told who are cut off; others would hang for longer.
+_LAST_WORD_S: Final = 0.1
 _ACCEPT_TURNS: Final = 5
 _BACKLOG: Final = 2048
 # How many more connections are taken in with one.
@@ -54,6 +56,7 @@ class Listener:
         screen: Looks at requests whose bodies have not come yet; None: all are welcome.
         refuse: Makes the replies to what cannot be answered; None: plain ones.
         admit: Looks at requests before their bodies are read; None: all are read.
+        cut: Called when a drain is over with requests under way: the last word is theirs.
     """
 
     def __init__(
@@ -64,11 +67,13 @@ class Listener:
         screen: Screen | None = None,
         refuse: Refuse | None = None,
         admit: Screen | None = None,
+        cut: Callable[[], None] | None = None,
     ) -> None:
         self.handle = handle
         self.screen: Screen = screen or _all_welcome
         self.refuse: Refuse = refuse or _plain_reply
         self.admit = admit
+        self._cut = cut
         self.limits = limits or HttpLimits()
         self.loop = asyncio.get_running_loop()
         self.is_draining = False
@@ -130,7 +135,13 @@ class Listener:
         await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
-        cut_off = sum([connection.abort() for connection in list(self._connections)])
+        cut_off = sum(connection.is_answering for connection in self._connections)
+        if cut_off and self._cut is not None:
+            self._cut()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.emptied(), _LAST_WORD_S)
+        for connection in list(self._connections):
+            connection.abort()
         await self.emptied()
         if self._sweeper is not None:
             self._sweeper.cancel()

@@ -28,9 +28,10 @@ T = TypeVar("T")
 
 # What the gateway itself answers at, whatever its settings.
 _OWN_PATHS: Final = ("/health", "/docs", "/metrics", "/openapi.json")
-_OWN_FOLDERS: Final = ("/api/", "/health/", "/docs/", "/webhooks/", "/~")
+_TENANTS: Final = "/~"
+_OWN_FOLDERS: Final = ("/api/", "/health/", "/docs/", "/webhooks/", _TENANTS)
 _OWN_NAMES: Final = frozenset(
-    path.strip("/") for path in (*_OWN_PATHS, *_OWN_FOLDERS) if path != "/~"
+    path.strip("/") for path in (*_OWN_PATHS, *_OWN_FOLDERS) if path != _TENANTS
 )
 
 
@@ -160,6 +161,15 @@ def is_gateways(template: str) -> bool:
     """
     path = percent_decode(template)
     return path in _OWN_PATHS or path.startswith(_OWN_FOLDERS)
+
+
+def is_tenants(template: str) -> bool:
+    """Tell whether a path leads to a tenant by its name, however it is written.
+
+    >>> [is_tenants(path) for path in ("/~acme/x", "/%7Eacme/x", "/a/~acme", "/api/x")]
+    [True, True, False, False]
+    """
+    return percent_decode(template).startswith(_TENANTS)
 
 
 def _is_own(segment: str) -> bool:

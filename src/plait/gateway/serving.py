@@ -126,6 +126,7 @@ async def _serve(
         screen=gateway.screen,
         refuse=gateway.refuse,
         admit=gateway.admit,
+        cut=gateway.cut,
     )
     watching: asyncio.Task[None] | None = None
     try:

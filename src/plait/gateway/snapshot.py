@@ -6,7 +6,7 @@ Findings about routes:
 |---|---|
 | G001 | two documents claim the same method and path; the first keeps it |
 | G002 | a durable workflow has an endpoint, and this gateway has no store |
-| G003 | the path belongs to the gateway itself |
+| G003 | the path belongs to the gateway itself, or to a tenant |
 | G004 | a header that the document sets is not sent (warning) |
 | G005 | the input schema cannot be checked |
 | G006 | replies are not kept, although `cache` asks for it (warning) |
@@ -22,7 +22,7 @@ import jsonschema_rs
 
 from plait.gateway.access import Access, endpoint_access
 from plait.gateway.deployment import Deployment, Finding
-from plait.gateway.endpoint_warnings import endpoint_warnings
+from plait.gateway.endpoint_findings import endpoint_errors, endpoint_warnings
 from plait.gateway.layers import Handler
 from plait.gateway.pipeline import Shared, build_pipeline
 from plait.gateway.routes import RouteTable
@@ -150,6 +150,9 @@ class _Building:
                 f"workflow '{plan.name}' is durable; this gateway answers express ones only"
             )
             return [_finding(deployment, "G002", text, "set `mode: express`")]
+        wrong = endpoint_errors(deployment)
+        if wrong:
+            return wrong
         try:
             handler, access = self._handler(deployment, endpoint)
         except jsonschema_rs.ValidationError as error:

@@ -12,6 +12,7 @@ from typing import Any
 from plait.expression import Template
 from plait.gateway.message import Request
 from plait.gateway.reply_headers import is_header_name
+from plait.model.caller import Caller
 from plait.model.json import JsonObject, JsonValue
 from plait.model.record import record
 from plait.plan import CREDENTIAL_HEADERS, Plan
@@ -81,9 +82,17 @@ def trigger_reads(plan: Plan) -> TriggerReads:
     )
 
 
-def kept_trigger(request: Request, reads: TriggerReads) -> JsonObject:
-    """Return what is written down as `trigger`: what templates read, and no credential."""
+def kept_trigger(
+    request: Request, reads: TriggerReads, caller: Caller | None = None
+) -> JsonObject:
+    """Return what is written down as `trigger`: what templates read, and no credential.
+
+    Args:
+        caller: Who asks, where that is known: by name, or by the id of a key.
+    """
     trigger = trigger_of(request)
+    if caller is not None:
+        trigger["by"] = caller.subject
     headers = trigger["headers"]
     assert isinstance(headers, dict)
     trigger["headers"] = {

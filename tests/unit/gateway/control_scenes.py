@@ -78,9 +78,9 @@ class Scripted:
 
     # -- deployments -------------------------------------------------------------------
 
-    async def validate(self, caller: Caller, definition: str, name: str = "") -> JsonObject:
+    async def validate(self, caller: Caller, wanted: Wanted) -> JsonObject:
         reply: JsonObject = {"valid": True, "diagnostics": [], "name": "w"}
-        return self._say(reply, "validate", caller, definition, name)
+        return self._say(reply, "validate", caller, wanted)
 
     async def deploy(self, caller: Caller, wanted: Wanted) -> JsonObject:
         reply: JsonObject = {

@@ -15,8 +15,12 @@ from plait.gateway.control.asked import Services
 from plait.gateway.cors import Cors
 from plait.gateway.deployment import Deployment
 from plait.gateway.guards import Guards
+from plait.gateway.identity import Identity
+from plait.gateway.incoming import HttpLimits
+from plait.gateway.layers import Exchange
 from plait.gateway.limits import Limit
-from plait.gateway.message import Request
+from plait.gateway.message import Reply, Request
+from plait.gateway.refusal import Refused
 from plait.model.rate import Rate
 from plait.security.anonymous import nobody
 from plait.security.authenticator import HeaderAuthenticator
@@ -262,6 +266,27 @@ async def test_addresses_behind_a_proxy_are_counted_one_by_one() -> None:
     assert [await ask("9.9.9.9", one) for one in ("3.3.3.3", "4.4.4.4")] == [200, 429]
 
 
+async def test_tokens_and_webhooks_are_counted_by_address_and_not_all_together() -> None:
+    limit = Limit("route", Rate(1, 60_000), HandClock())
+    guards = Guards(routes={("POST", "/webhooks/{path}"): limit})
+    access = guards.of_public("POST", "/webhooks/{path}")
+    assert access is not None
+
+    async def taken(exchange: Exchange) -> Reply:
+        return Reply(202, [], b"")
+
+    async def ask(peer: str) -> int:
+        request = Request("POST", "/webhooks/x", "", {}, b"{}", peer)
+        handle = access.layer(taken)
+        try:
+            return (await handle(Exchange(request, (), Identity("", "", ())))).status
+        except Refused as refused:
+            return refused.as_reply().status
+
+    peers = ("192.0.2.1", "192.0.2.2", "192.0.2.1", "192.0.2.2")
+    assert [await ask(one) for one in peers] == [202, 202, 429, 429]
+
+
 async def test_a_caller_has_one_limit_over_all_endpoints() -> None:
     guarded = Guarded(caller=Limit("caller", Rate(1, 60_000), HandClock()))
     scene = await guarded.scene(document("plain"), document("closed"))
@@ -385,6 +410,43 @@ async def test_a_browser_that_asks_first_is_told_methods_and_headers(
     assert "authorization" in seen.headers["access-control-allow-headers"]
     api = await scene.ask("/api/v1/workflow/execute", "OPTIONS", headers=headers)
     assert "POST" in api.headers["access-control-allow-methods"]
+
+
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [
+        (b"content-length: 2\r\n\r\n{}", 401),
+        (b"content-length: 2\r\nexpect: 100-continue\r\n\r\n", 401),
+        (b"content-length: 9000\r\n\r\n", 413),
+        (b"content-length: x\r\n\r\n", 400),
+        (b"transfer-encoding: chunked\r\n\r\nnone\r\n", 401),
+        (b"a: " + 9_000 * b"b" + b"\r\n\r\n", 431),
+        (b"content-length: 2\r\nx-api-key: KEY\r\n\r\n{", 408),
+    ],
+    ids=["no key", "waits", "too large", "no length", "chunks", "headers", "late"],
+)
+async def test_the_page_may_read_what_is_refused_from_its_head(
+    with_cors: tuple[Guarded, Scene], more: bytes, status: int
+) -> None:
+    guarded, scene = with_cors
+    gateway = scene.gateway
+    origin = b"host: x\r\norigin: https://app.example.com\r\n"
+    key = guarded.keys["default", "admin"].encode()
+    async with (
+        listening(
+            gateway.handle,
+            HttpLimits(head_bytes_max=8_000, body_bytes_max=1_000, body_timeout_ms=100),
+            screen=gateway.screen,
+            refuse=gateway.refuse,
+            admit=gateway.admit,
+        ) as (_, address),
+        client_of(*address) as client,
+    ):
+        client.send(b"POST /closed HTTP/1.1\r\n" + origin + more.replace(b"KEY", key))
+        answer = await client.answer()
+    assert answer.status == status
+    assert answer.headers.get(ALLOWED) == "https://app.example.com"
+    assert answer.headers["vary"] == "origin"
 
 
 async def test_without_listed_sites_nothing_is_said() -> None:

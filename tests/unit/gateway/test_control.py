@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from typing import Any
@@ -233,23 +234,37 @@ async def test_a_new_version_keeps_its_deployment_s_name() -> None:
     assert script.asked[1][2].definition == wanted.definition
 
 
+async def test_a_document_that_indented_would_be_too_long_is_kept_in_one_line() -> None:
+    """Indentation makes 270 kB of 32 kB, and the limit is 256 KiB."""
+    script = Scripted()
+    steps: list[Any] = [{"id": "a", "type": "set", "value": [[[[1] * 2_000]] * 8]}]
+    document: JsonObject = {"name": "w", "steps": steps}
+    body: JsonObject = {"name": "w", "workflow_definition": document}
+    await control(script).ask(f"{API}/workflow/deployments", "POST", json=body)
+    text = json.dumps(document, separators=(",", ":"))
+    assert script.asked == [("deploy", LOCAL, Wanted("w", f"{text}\n", []))]
+
+
 async def test_validate_only_deploys_nothing() -> None:
     script = Scripted()
-    body = {"name": "w", "workflow_definition": DOCUMENT}
+    hook: JsonObject = {"type": "webhook", "path": "/w", "secret": "s"}
+    body: JsonObject = {"name": "w", "workflow_definition": DOCUMENT, "triggers": [hook]}
+    body |= {"expected_version": "v0", "description": "d", "activate": False}
     target = f"{API}/workflow/deployments?validate_only=true"
     asked = await control(script).ask(target, "POST", json=body)
     assert asked.json["valid"] is True
-    assert [one[0] for one in script.asked] == ["validate"]
+    wanted = Wanted("w", DOCUMENT, [hook], "d", "v0", False)
+    assert script.asked == [("validate", LOCAL, wanted)]
 
 
 async def test_validate_only_deploys_no_new_version_either() -> None:
     script = Scripted()
-    body: JsonObject = {"workflow_definition": DOCUMENT}
+    body: JsonObject = {"workflow_definition": DOCUMENT, "expected_version": "v0"}
     target = f"{API}/workflow/deployments/d?validate_only=true"
     asked = await control(script).ask(target, "PUT", json=body)
     assert (asked.status, asked.json["valid"]) == (200, True)
     assert [one[0] for one in script.asked] == ["get", "validate"]
-    assert script.asked[1][2:] == (DOCUMENT, "w")
+    assert script.asked[1][2:] == (Wanted("w", DOCUMENT, [], expected="v0"),)
 
 
 @pytest.mark.parametrize(

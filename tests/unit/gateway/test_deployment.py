@@ -120,6 +120,20 @@ def test_no_document_takes_a_path_of_the_gateway_s_own() -> None:
     assert codes(scene(text).findings) == [("0.yaml", "G003")]
 
 
+@pytest.mark.parametrize("path", ["/~acme/echo", "/%7Eacme/echo", "/%7eacme/{id}", "/~"])
+def test_no_document_takes_a_path_of_a_tenant(path: str) -> None:
+    gateway = scene().gateway
+    stolen = deployed("stolen.yaml", ECHO.replace("/echo", f'"{path}"'))
+    tenants = replace(deployed("acme/echo (deployed)", ECHO), tenant="acme")
+    findings = gateway.deploy([stolen, tenants])
+    assert [finding.render() for finding in findings] == [
+        f"stolen.yaml:4:1: G003 POST {path} belongs to a tenant: its paths begin with '/~' "
+        "(choose another path, or deploy it with a key of that tenant)"
+    ]
+    assert gateway.refused == ("stolen.yaml",)
+    assert served(gateway) == ["POST /~acme/echo"]
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 def test_a_cache_that_keeps_nothing_for_the_method_is_warned_of(method: str) -> None:
     text = ECHO.replace("POST, path: /echo", f"{method}, path: /echo, cache: 5s")

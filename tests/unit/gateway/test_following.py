@@ -14,6 +14,7 @@ from plait.gateway.app import Gateway
 from plait.gateway.deployment import Deployment, Loaded
 from plait.gateway.following import Follower
 from plait.gateway.message import Request
+from plait.gateway.parts import Running
 from plait.model.errors import PlaitError
 from plait.model.json import JsonObject
 from plait.ports.journal import StoreTooNew, StoreUnavailable
@@ -61,7 +62,7 @@ class Scene:
         self._waiting = 0
         self.follower = Follower(self.store, self._beat)
         driver = InlineDriver(ScriptedCalls())
-        self.gateway = Gateway(driver, follower=self.follower)
+        self.gateway = Gateway(driver, running=Running(follower=self.follower))
 
     async def _beat(self) -> None:
         async with self._waits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 from plait.gateway.message import Reply, Request
 from tests.unit.gateway.wires import WAIT_S, client_of, connected, echo, listening
@@ -61,6 +62,47 @@ async def test_a_client_that_has_gone_cancels_its_work_within_moments() -> None:
         async with asyncio.timeout(WAIT_S):
             await work.cancelled.wait()
             await listener.emptied()
+
+
+class Telling:
+    """A handler whose reply is a stream that goes on until it is released."""
+
+    def __init__(self, beat: bytes) -> None:
+        self.beat = beat
+        self.done = asyncio.Event()
+
+    async def handle(self, _: Request) -> Reply:
+        return Reply(200, [], stream=self._parts(), beat=self.beat)
+
+    async def _parts(self) -> AsyncIterator[bytes]:
+        yield b"first\n"
+        await self.done.wait()
+        yield b"last\n"
+
+
+async def test_a_stream_s_client_that_sends_no_more_reads_nothing_but_the_stream() -> None:
+    telling = Telling(b"beat\n")
+    async with connected(telling.handle) as client:
+        client.send(GET)
+        client.writer.write_eof()
+        assert (await client.until(b"first\n")).startswith(b"HTTP/1.1 200 ")
+        for _ in range(2):  # had it gone, the second of these would have found out
+            assert await client.until(b"\n") == b"beat\n"
+        telling.done.set()
+        rest = await client.closed()
+        assert rest.endswith(b"last\n")
+        assert rest.replace(b"beat\n", b"") == b"last\n"
+
+
+async def test_a_stream_that_nothing_may_stand_in_is_not_looked_through() -> None:
+    telling = Telling(b"")
+    async with connected(telling.handle) as client:
+        client.send(GET)
+        client.writer.write_eof()
+        await client.until(b"first\n")
+        # By then it would have been asked.
+        asyncio.get_running_loop().call_later(0.6, telling.done.set)
+        assert await client.closed() == b"last\n"
 
 
 async def test_a_client_of_http_1_0_that_sends_no_more_has_gone() -> None:

@@ -3,21 +3,27 @@
 Rule 1. Nothing is held back: each event goes out when it is there.
 Rule 2. What goes wrong before the first event is an error reply; later, an event `error`.
 Rule 3. Nobody is kept listening while the process drains: whoever comes again with
-        `Last-Event-ID` goes on where they were.
+        `Last-Event-ID` goes on where they were. An express execution has nobody but who
+        listens: it is a request under way, and comes to its result.
+Rule 4. Whoever counts no more is told no more: a key may be revoked while it listens.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Final
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from typing import Final, TypeAlias
 
 import orjson
 
 from plait.gateway.message import Reply
-from plait.gateway.refusal import Unforeseen
+from plait.gateway.refusal import CutOff, Unforeseen
 from plait.model.errors import PlaitError
+from plait.ports.identity import RateExceeded
+from plait.ports.journal import StoreUnavailable
 from plait.ports.platform import Told
 from plait.ports.status import error_json
 
@@ -31,6 +37,8 @@ _FIRST_S: Final = 0.25
 # Of an agent that is first imported and reads its OpenAPI documents, or asks a model, the
 # client would wait for something to read anyway.
 AGENT_FIRST_S: Final = 10.0
+# A stream of a thousand events a second looks up its key no oftener.
+_LOOK_S: Final = 1.0
 _UNFORESEEN: Final = "something went wrong inside; the server's log says what"
 _BEAT: Final = b": still here\n\n"
 EVENT_HEADERS: Final = (
@@ -40,23 +48,50 @@ EVENT_HEADERS: Final = (
 )
 
 
+# Raises when whoever listens does not count any more.
+Look: TypeAlias = Callable[[], Awaitable[None]]
+
+
 class Events:
     """Makes replies of what services yield.
 
     Args:
         is_over: Set when nobody shall be kept listening any longer.
         heartbeat_s: After how much silence a comment is sent.
+        is_cut: Set when runs are not waited for any longer, either.
     """
 
-    def __init__(self, is_over: asyncio.Event, heartbeat_s: float = HEARTBEAT_S) -> None:
+    def __init__(
+        self,
+        is_over: asyncio.Event,
+        heartbeat_s: float = HEARTBEAT_S,
+        is_cut: asyncio.Event | None = None,
+    ) -> None:
         self._is_over = is_over
+        self._is_cut = is_cut or is_over
         self._heartbeat_s = heartbeat_s
+        self._look: Look | None = None
+        self._looked_s = 0.0
 
-    async def reply(self, told: AsyncIterator[Told], first_s: float = _FIRST_S) -> Reply:
+    def watched(self, look: Look) -> Events:
+        """Return what makes one reply, to somebody who counts as long as `look` is quiet.
+
+        Args:
+            look: Awaited before events and with heartbeats, once a second at most. What it
+                raises ends the stream; with heartbeats only where it is no passing trouble.
+        """
+        own = Events(self._is_over, self._heartbeat_s, self._is_cut)
+        own._look, own._looked_s = look, time.monotonic()
+        return own
+
+    async def reply(
+        self, told: AsyncIterator[Told], first_s: float = _FIRST_S, *, is_run: bool = False
+    ) -> Reply:
         """Return the reply that tells of `told`, as it comes.
 
         Args:
             first_s: How long the reply waits for the first event, or for an error.
+            is_run: Whether an execution is run by it, whose event `start` tells its `mode`.
 
         Raises:
             PlaitError: What the service has against the request.
@@ -75,12 +110,14 @@ class Events:
             raise
         finally:
             ending.cancel()
-        return Reply(200, list(EVENT_HEADERS), stream=self._parts(told, first))
+        parts = self._parts(told, first, is_run)
+        return Reply(200, list(EVENT_HEADERS), stream=parts, beat=_BEAT)
 
     async def _parts(
-        self, told: AsyncIterator[Told], coming: asyncio.Task[Told | None]
+        self, told: AsyncIterator[Told], coming: asyncio.Task[Told | None], is_run: bool
     ) -> AsyncGenerator[bytes, None]:
-        ending = asyncio.ensure_future(self._is_over.wait())
+        over = self._is_cut if is_run else self._is_over
+        ending = asyncio.ensure_future(over.wait())
         first, wait_s = asyncio.FIRST_COMPLETED, self._heartbeat_s
         try:
             while True:
@@ -90,11 +127,20 @@ class Events:
                     one = await coming
                     if one is None:
                         return
+                    await self._check()
                     yield event_bytes(one)
                     coming = asyncio.ensure_future(_next(told))
+                    if is_run and one.type == "start" and one.data.get("mode") != "express":
+                        is_run = False
+                        ending.cancel()
+                        ending = asyncio.ensure_future(self._is_over.wait())
                 elif ending.done():
+                    if is_run:
+                        raise CutOff("the gateway stops, and the execution with it")
                     return
                 else:
+                    with suppress(StoreUnavailable, RateExceeded):  # nothing is told yet
+                        await self._check()
                     yield _BEAT
         except PlaitError as error:
             yield event_bytes(Told("error", error_json(error)))
@@ -104,6 +150,12 @@ class Events:
         finally:
             ending.cancel()
             await _close(told, coming)
+
+    async def _check(self) -> None:
+        now_s = time.monotonic()
+        if self._look is not None and now_s - self._looked_s >= _LOOK_S:
+            await self._look()
+            self._looked_s = now_s
 
 
 async def _next(told: AsyncIterator[Told]) -> Told | None:

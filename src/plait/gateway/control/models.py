@@ -144,6 +144,10 @@ class Execution(Telling):
     status: Status
     created_at: Moment
     updated_at: Moment
+    started_by: Object | None = None
+    """Who or what: `type` (`api`, `http`, `webhook`, `cli`, `workflow`, `alert`, `restart`,
+    `fork`), and what is known: `by`, `method`, `path`, `id`, `alert`, `step`,
+    `execution_id`. Of a key `by` has its id, never the key."""
     input: Json = None
     output: Json = None
     error: Object | None = None
@@ -205,7 +209,7 @@ class Signal(Asking):
 
     name: Annotated[str, Field(examples=["payment-received"])]
     payload: Json = None
-    id: str = ""
+    id: Annotated[str, Field(min_length=1)] | None = None
     """Of several with one id the first counts. Without: a new one."""
 
 
@@ -320,6 +324,7 @@ class Deployed(Telling):
     name: str
     status: str
     version: str | None = None
+    """What was deployed, also where it is kept only (`activate: false`)."""
     webhook_url: str | None = None
     created_at: str | None = None
     changed: bool | None = None
@@ -447,7 +452,7 @@ class Scoped(Asking):
     role: Annotated[str | None, Field(max_length=40, examples=["operator"])] = None
     """On all workflows: `viewer`, `operator`, `editor`, `admin`. Null: only the grants."""
     grants: Annotated[dict[str, str], Field(max_length=1_000)] = {}
-    """Roles on single workflows, by name."""
+    """Roles on single workflows, by name; at most 16 kB of JSON."""
 
 
 class NewKey(Scoped):

@@ -140,9 +140,8 @@ class ControlPlane:
             body = _body_of(request, self._json_depth_max) if takes_body else {}
             app = self._app or await self._built()
             is_trial = operation.has_trial and _is_trial(request)
-            asked = Asked(
-                exchange, caller, self._services, self._events, body, is_trial=is_trial
-            )
+            events = self._events.watched(partial(self._look, operation, request, caller))
+            asked = Asked(exchange, caller, self._services, events, body, is_trial=is_trial)
             does = partial(app.bridges[operation.name].answer, asked)
             if self._recorder is None or not operation.action or is_trial:
                 return await does()
@@ -180,6 +179,11 @@ class ControlPlane:
             if operation.is_public and not shows_something:
                 return ANYBODY
             raise
+
+    async def _look(self, operation: Operation, request: Request, caller: Caller) -> None:
+        """Raise Unauthenticated when a request is not its caller's any more."""
+        if await self._caller(operation, request) != caller:
+            raise Unauthenticated("what was shown counts for something else now: ask again")
 
 
 def _is_trial(request: Request) -> bool:

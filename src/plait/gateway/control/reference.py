@@ -31,7 +31,8 @@ least, on the workflow that it is about or on all.
 Streams are server-sent events. Each has a type, most an `id`: whoever comes back with it
 in `Last-Event-ID` misses nothing. A comment every 15 seconds keeps the connection open;
 what goes wrong after the first event is an event `error`. When the gateway stops, streams
-end.
+end; but an express execution, which runs for its listener alone, has
+`gateway.drain_timeout` to come to its `result`, and ends with `request.cut_off` after that.
 
 What an execution looks like, and what its verbs do, stands in
 [the executions API](executions-api.md).

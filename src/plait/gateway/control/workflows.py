@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-import orjson
 from fastapi import Path, Query, Request
 
+from plait.document.limits import DEFAULT_LIMITS
 from plait.gateway.control import models
 from plait.gateway.control.asked import Asked
 from plait.gateway.control.executions import wait_ms_of
 from plait.gateway.control.route import Answer, asked, by_name, told
 from plait.gateway.durable import EXECUTIONS_PATH, idempotency_key
+from plait.model.json import readable_bytes
 from plait.ports.journal import RUNNING
 from plait.ports.platform import Order, Wanted
 
@@ -20,7 +21,11 @@ _PAGE_SIZE_MAX: Final = 500
 
 DeploymentId = Annotated[str, Path(max_length=256)]
 ValidateOnly = Annotated[
-    bool, Query(description="Say what is wrong with it, and deploy nothing.")
+    bool,
+    Query(
+        description="Say what is wrong with the document, and deploy nothing. Whatever "
+        "else would be refused is refused: triggers, an expected version, a taken path."
+    ),
 ]
 
 
@@ -29,13 +34,16 @@ async def execute_workflow(request: Request, wish: models.Execute) -> Answer:
 
     Waits for its end (200), or answers with a link (202) when the wait is over or none is
     wanted. With `stream`, or `Accept: text/event-stream`, what happens in it comes as
-    events, and `result` at last. `Idempotency-Key` makes it safe to repeat.
+    events: `start`, with its id and `mode`, turns, and `result` at last. `Idempotency-Key`
+    makes it safe to repeat: with another input, or another `definition`, the key is
+    refused.
     """
     ask = asked(request)
     engine, order = ask.services.the_engine(), _order(ask, wish)
     accepts = ask.exchange.request.headers.get(b"accept", b"")
     if wish.stream or b"text/event-stream" in accepts:
-        return Answer(await ask.events.reply(engine.execute_stream(ask.caller, order)))
+        events = engine.execute_stream(ask.caller, order)
+        return Answer(await ask.events.reply(events, is_run=True))
     result = await engine.execute(ask.caller, order)
     if result["status"] != RUNNING:
         return told(result)
@@ -70,7 +78,7 @@ async def deploy_workflow(
     deployments = ask.services.the_deployments()
     # Either will do: what is not recorded is not done, however the parameter was read.
     if validate_only or ask.is_trial:
-        return told(await deployments.validate(ask.caller, _text(wish), wish.name))
+        return told(await deployments.validate(ask.caller, _wanted(wish.name, wish)))
     made = await deployments.deploy(ask.caller, _wanted(wish.name, wish))
     return told(made, 201 if made.get("changed", True) else 200)
 
@@ -91,7 +99,8 @@ def _text(wish: models.Version) -> str:
     given = wish.workflow_definition
     if isinstance(given, str):
         return given
-    return orjson.dumps(given, option=orjson.OPT_INDENT_2).decode() + "\n"
+    # A version is known by this text: what was deployed so far is indented, and stays so.
+    return readable_bytes(given, DEFAULT_LIMITS.bytes_max - 1).decode() + "\n"
 
 
 async def list_deployments(
@@ -123,10 +132,10 @@ async def update_deployment(
     ask = asked(request)
     deployments = ask.services.the_deployments()
     kept = await deployments.get(ask.caller, deployment_id)
-    name = str(kept["name"])
+    wanted = _wanted(str(kept["name"]), wish)
     if validate_only or ask.is_trial:
-        return told(await deployments.validate(ask.caller, _text(wish), name))
-    return told(await deployments.deploy(ask.caller, _wanted(name, wish)))
+        return told(await deployments.validate(ask.caller, wanted))
+    return told(await deployments.deploy(ask.caller, wanted))
 
 
 async def undeploy_workflow(request: Request, deployment_id: DeploymentId) -> Answer:

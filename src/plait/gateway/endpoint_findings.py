@@ -1,6 +1,7 @@
-"""What an endpoint asks for and does not get: warnings G004 and G006.
+"""What an endpoint asks for and does not get: error G003, warnings G004 and G006.
 
-They follow from the document alone, so that it can be checked without being served.
+They follow from the document alone, so that it can be checked without being served. Which
+other paths are the gateway's own depends on its settings (plait.gateway.snapshot).
 """
 
 from __future__ import annotations
@@ -9,9 +10,22 @@ from collections.abc import Iterator
 
 from plait.gateway.deployment import Deployment
 from plait.gateway.reply_headers import header_problem
+from plait.gateway.routes import is_tenants
 from plait.gateway.trigger import trigger_reads
 from plait.model.diagnostic import Diagnostic, Severity
 from plait.plan import Endpoint, Plan
+
+
+def endpoint_errors(deployment: Deployment) -> list[Diagnostic]:
+    """Return what no gateway can serve of a document: a path that leads to a tenant."""
+    endpoint = deployment.plan.endpoint
+    if endpoint is None or not is_tenants(endpoint.path):
+        return []
+    text = (
+        f"{endpoint.method} {endpoint.path} belongs to a tenant: its paths begin with '/~'"
+    )
+    hint = "choose another path, or deploy it with a key of that tenant"
+    return [Diagnostic("G003", text, hint, deployment.endpoint_span)]
 
 
 def endpoint_warnings(deployment: Deployment) -> list[Diagnostic]:
