@@ -44,6 +44,30 @@ async def test_commands_are_recorded_and_the_log_is_verified_and_exported(
     assert other.code == 1
 
 
+async def test_what_a_command_changes_is_recorded_for_the_tenant_whose_it_is(
+    tmp_path: Path,
+) -> None:
+    async def done(*words: str, given: bytes = b"") -> str:
+        ran = await plait(*words, cwd=tmp_path, stdin=given)
+        assert ran.code == 0, ran.err
+        return ran.out.strip()
+
+    async def recorded(tenant: str) -> list[tuple[str, str]]:
+        rows = await done("audit", "list", "--json", f"--tenant={tenant}")
+        return [(one["action"], one["subject"]) for one in json.loads(rows)["entries"]]
+
+    acme, password = "--tenant=acme", b"correct horse battery"
+    key = await done("keys", "create", "k", "--role=viewer", acme)
+    await done("users", "add", "ann", "--role=viewer", acme, given=password)
+    await done("keys", "revoke", key)
+    await done("users", "remove", "ann")
+    assert (await recorded("acme"))[:2] == [
+        ("user.remove", "ann"),
+        ("key.revoke", key.split("_")[1]),
+    ]
+    assert await recorded("default") == []
+
+
 async def test_names_that_look_like_markup_are_listed_as_they_are(tmp_path: Path) -> None:
     names = ("[/x]", "[bold]admin[/bold]", ":smile:")
     for name in names:

@@ -57,6 +57,15 @@ async def test_validate_warns_of_what_an_endpoint_asks_for_in_vain(tmp_path: Pat
     assert (await plait("validate", "a.yaml", "--strict", cwd=tmp_path)).code == 2
 
 
+async def test_validate_refuses_a_path_of_a_tenant(tmp_path: Path) -> None:
+    for path in ("/~acme/login", "/%7Eacme/login"):
+        endpoint = f'{{path: "{path}"}}'
+        (tmp_path / "a.yaml").write_text(f"endpoint: {endpoint}\nmode: express\n{GOOD}")
+        done = await plait("validate", "a.yaml", cwd=tmp_path)
+        assert (done.code, done.err) == (2, "1 document: 0 fine, 1 with errors\n")
+        assert done.out.startswith(f"a.yaml:1:11: G003 GET {path} belongs to a tenant")
+
+
 async def test_validate_passes_warnings_unless_strict(folder: Path) -> None:
     assert (await plait("validate", "good.yaml", cwd=folder)).code == 0
     assert (await plait("validate", "warned.yaml", cwd=folder)).code == 0

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from plait.assembly.stores import open_records, open_store
-from plait.model.caller import Caller
+from plait.model.caller import LOCAL, Caller
+from plait.model.json import JsonObject
 from plait.operations.deploying import StoredDeployments
 from plait.ports.journal import Search
 from plait.ports.platform import Wanted
@@ -162,7 +163,7 @@ async def test_with_one_broken_document_nothing_is_deployed(tmp_path: Path) -> N
     broken.write_text(HELLO.format(name="b", value="1").replace("/b", "/hello"))
     done = await deploy(tmp_path)
     assert (done.code, done.lines[-1].split(":")[0]) == (2, "deployment.endpoint_taken")
-    assert (await deployments(tmp_path, "list", "--json")).out == "[]\n"
+    assert (await deployments(tmp_path, "list")).lines[0].startswith("store.none: ")
 
 
 async def test_an_alert_is_said_to_be_deployed_by_nobody(tmp_path: Path) -> None:
@@ -214,6 +215,40 @@ async def test_an_export_gives_the_same_bytes_back(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "odd.yaml").read_text() == "mine"
     assert (await deployments(tmp_path, "export", "out", "--force")).code == 0
     assert (tmp_path / "out" / "odd.yaml").read_bytes() == odd.read_bytes()
+
+
+async def test_an_export_keeps_the_triggers_that_were_given_beside_a_document(
+    tmp_path: Path,
+) -> None:
+    hook: JsonObject = {"type": "webhook", "path": "/paid", "secret": "shop"}
+    text = HELLO.format(name="hello", value="1").replace("express", "durable")
+    for store in ("first", "second"):
+        (tmp_path / store).mkdir()
+    records = await open_records(str(tmp_path / "first" / ".plait" / "plait.db"))
+    made = StoredDeployments(records, compiles, now_ms=lambda: 0, is_operators=True)
+    deployed = await made.deploy(LOCAL, Wanted("hello", text, [hook]))
+    await records.close()
+    first, second, out = tmp_path / "first", tmp_path / "second", str(tmp_path / "out")
+    done = await deployments(first, "export", out)
+    assert (done.code, (tmp_path / "out" / "hello.yaml").read_text()) == (0, text)
+    assert (await plait("deploy", out, cwd=second)).code == 0
+    shown = await deployments(second, "show", "hello", "--json")
+    told = json.loads(shown.out)
+    assert (told["version"], told["triggers"]) == (deployed["version"], [hook])
+    # A file of triggers that are no more would bring them back.
+    beside = tmp_path / "out" / "hello.yaml.triggers"
+    beside.rename(tmp_path / "kept")
+    assert (await plait("deploy", out, cwd=second)).code == 0
+    beside.write_text("[{}]")
+    done = await deployments(second, "export", out)
+    assert (done.code, "hello.yaml.triggers would be replaced" in done.err) == (2, True)
+    wrong = await plait("deploy", out, cwd=second)
+    assert (wrong.code, "triggers.0.type" in wrong.err) == (2, True)
+    assert (await deployments(second, "export", out, "--force")).code == 0
+    assert not beside.exists()
+    beside.write_text("{}")
+    wrong = await plait("deploy", out, cwd=second)
+    assert (wrong.code, "hello.yaml.triggers: cannot be read" in wrong.err) == (2, True)
 
 
 async def test_a_gateway_follows_what_another_process_deploys(tmp_path: Path) -> None:

@@ -389,6 +389,15 @@ async def test_the_gateway_s_own_time_limit_has_the_headers_of_every_reply(
     assert asked == answer.headers["plait-execution-id"]
 
 
+async def test_a_workflow_that_is_run_over_the_api_has_the_same_time(
+    extra: GatewayProcess, upstream: Upstream
+) -> None:
+    upstream.on("/slow", raw_then_hang())
+    body = {"workflow": "slow"}
+    answer = await extra.ask("/api/v1/workflow/execute", "POST", body=body)
+    assert (answer.status, answer.error_code) == (504, "request.timeout")
+
+
 @pytest.mark.parametrize(
     ("target", "code"),
     [

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,7 +91,11 @@ async def test_a_second_signal_cuts_off_what_is_under_way(document: Path) -> Non
         await upstream.until_open(0)
 
 
-async def test_what_takes_longer_than_the_drain_is_cut_off(document: Path) -> None:
+@asynccontextmanager
+async def cut_short(
+    document: Path, request: bytes
+) -> AsyncIterator[tuple[GatewayProcess, Client]]:
+    """Stop a gateway that has hardly any patience while its upstream hangs."""
     async with (
         Upstream(raw_then_hang()) as upstream,
         serving(
@@ -99,11 +105,50 @@ async def test_what_takes_longer_than_the_drain_is_cut_off(document: Path) -> No
         ) as gateway,
         gateway.client() as client,
     ):
-        client.send(request_bytes("/call"))
+        client.send(request)
         await upstream.until_requests(1)
         gateway.stop()
+        yield gateway, client
+
+
+async def test_what_takes_longer_than_the_drain_is_cut_off(document: Path) -> None:
+    async with cut_short(document, request_bytes("/call")) as (gateway, _):
         assert await gateway.ended() == 1
         assert any("1 requests were cut off" in line for line in gateway.lines)
+
+
+RUN = request_bytes(
+    "/api/v1/workflow/execute", "POST", body={"workflow": "call", "stream": True}
+)
+
+
+async def test_an_express_run_that_is_streamed_comes_to_its_result(document: Path) -> None:
+    release = asyncio.Event()
+    async with (
+        Upstream(after(release, reply(json="done"))) as upstream,
+        serving(document, upstreams={"upstream": upstream}) as gateway,
+        gateway.client() as client,
+        gateway.client() as idle,
+    ):
+        await ask(idle, "/health")
+        client.send(RUN)
+        await upstream.until_requests(1)
+        gateway.stop()
+        await until_draining(idle)
+        await until_refused(gateway)
+        release.set()
+        heard = await client.closed()
+        assert b"event: result\n" in heard
+        assert b'"output":"done"' in heard
+        assert await gateway.ended() == 0
+
+
+async def test_one_that_outlasts_the_drain_is_told_so(document: Path) -> None:
+    async with cut_short(document, RUN) as (gateway, client):
+        assert b'event: error\ndata: {"error":{"code":"request.cut_off"' in (
+            await client.closed()
+        )
+        assert await gateway.ended() == 1
 
 
 @dataclass

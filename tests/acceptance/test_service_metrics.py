@@ -93,7 +93,7 @@ async def test_the_engine_and_the_runtime_answer_for_what_they_ran(tmp_path: Pat
     took = 'plait_service_call_seconds_count{method="GetExecution",service="runtime"}'
     assert f"{took} 1.0" in durable
     assert "plait_store_up 1.0" in durable
-    assert "plait_journal_commit_seconds_count" in durable
+    assert "plait_journal_commit_seconds_count 1.0" in durable
     # Who does not ask the store has no say in how it stands.
     assert "plait_store_up" not in fronted
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from plait.agent import (
 from plait.agent.model_drafter import ModelDrafter
 from plait.agent.openai import OpenaiModel, OpenaiSettings
 from plait.assembly import compose
+from plait.assembly.deploying import deployable
 from plait.assembly.settings import Settings
 from plait.assembly.sources import Configured, SettingsInvalid
 from plait.connectors.http.streamed import StreamedPosts
@@ -67,8 +69,10 @@ def drafter(configured: Configured, catalog: Catalog) -> Drafter:
         SettingsInvalid: `agent.key` names a secret that is not there.
     """
     own = configured.settings.agent
+    limits = compose.source_limits(configured.settings)
+    checks = partial(deployable, name="draft.yaml", catalog=catalog, limits=limits)
     if own.endpoint is None:
-        return EmbeddedDrafter(catalog)
+        return EmbeddedDrafter(catalog, checks)
     if own.key and own.key not in configured.secrets:
         raise SettingsInvalid([f"agent.key: there is no secret '{own.key}'"])
     model = OpenaiSettings(
@@ -79,7 +83,8 @@ def drafter(configured: Configured, catalog: Catalog) -> Drafter:
     )
     # The operator wrote the endpoint: no rule about addresses applies to it.
     posts = StreamedPosts(compose.egress(configured.settings), is_trusted=True)
-    return ModelDrafter(OpenaiModel(model, posts), catalog, rounds_max=own.rounds_max)
+    written = OpenaiModel(model, posts)
+    return ModelDrafter(written, catalog, checks, rounds_max=own.rounds_max)
 
 
 def operations(settings: Settings, folder: Path | None = None) -> list[Operation]:

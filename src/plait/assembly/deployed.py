@@ -1,4 +1,4 @@
-"""Documents as the gateway takes them, and what it would warn of.
+"""Documents as the gateway takes them, and what it would say of them.
 
 Apart from the gateway itself, for commands that check documents and serve none.
 """
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from plait.assembly.documents import UNREADABLE, LoadedFile
 from plait.compile import Alert, Compiled
 from plait.gateway.deployment import Broken, Deployment, Loaded, names_below
-from plait.gateway.endpoint_warnings import endpoint_warnings
+from plait.gateway.endpoint_findings import endpoint_errors, endpoint_warnings
 from plait.model.place import Span
 
 
@@ -43,12 +43,14 @@ def _is_unreadable(file: LoadedFile) -> bool:
     return any(one.code == UNREADABLE for one in file.diagnostics)
 
 
-def with_endpoint_warnings(file: LoadedFile) -> LoadedFile:
-    """Return `file` with what the gateway would warn of, were it served."""
+def with_endpoint_findings(file: LoadedFile) -> LoadedFile:
+    """Return `file` with what the gateway would say of it, were it served."""
     if file.compiled is None:
         return file
-    more = endpoint_warnings(_deployment(file.name, file.compiled))
-    return LoadedFile(file.name, file.compiled, (*file.diagnostics, *more))
+    deployment = _deployment(file.name, file.compiled)
+    wrong, more = endpoint_errors(deployment), endpoint_warnings(deployment)
+    compiled = None if wrong else file.compiled
+    return LoadedFile(file.name, compiled, (*file.diagnostics, *wrong, *more))
 
 
 def _deployment(name: str, compiled: Compiled) -> Deployment:

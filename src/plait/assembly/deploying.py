@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Final
 
 import jsonschema_rs
@@ -18,10 +19,12 @@ from plait.assembly.settings import Settings
 from plait.assembly.stores import is_there, open_records
 from plait.assembly.vaults import authorised
 from plait.compile import Compiled, CompileErrors, compile_text
+from plait.document import Catalog
+from plait.document.limits import SourceLimits
 from plait.drivers.clock import now_ms
 from plait.gateway.contract import InputContract
 from plait.gateway.deployment import Broken, Deployment, Loaded
-from plait.gateway.endpoint_warnings import endpoint_warnings
+from plait.gateway.endpoint_findings import endpoint_errors, endpoint_warnings
 from plait.gateway.following import Follower
 from plait.gateway.routes import is_gateways
 from plait.gateway.threads import in_thread
@@ -44,6 +47,8 @@ STORED_SUFFIX: Final = " (deployed)"
 class LateRecords:
     """Records that are opened when they are first needed (plait.ports.records).
 
+    Who only looks makes no store: where there is none, there is nothing in it.
+
     Args:
         place: The store's address.
     """
@@ -55,7 +60,7 @@ class LateRecords:
 
     @property
     def is_there(self) -> bool:
-        """Whether there may be something in them: who only looks makes no store."""
+        """Whether there may be something in them."""
         return self._records is not None or is_there(self._place)
 
     async def _opened(self) -> Records:
@@ -67,6 +72,8 @@ class LateRecords:
 
     async def get(self, kind: str, tenant: str, key: str) -> Record | None:
         """See plait.ports.records.Records.get."""
+        if not self.is_there:
+            return None
         return await (await self._opened()).get(kind, tenant, key)
 
     async def find(
@@ -80,6 +87,8 @@ class LateRecords:
         is_backward: bool = False,
     ) -> list[Record]:
         """See plait.ports.records.Records.find."""
+        if not self.is_there:
+            return []
         opened = await self._opened()
         return await opened.find(
             kind, tenant, prefix=prefix, after=after, limit=limit, is_backward=is_backward
@@ -87,6 +96,8 @@ class LateRecords:
 
     async def count(self, kind: str, tenant: str) -> int:
         """See plait.ports.records.Records.count."""
+        if not self.is_there:
+            return 0
         return await (await self._opened()).count(kind, tenant)
 
     async def change(self, changes: Sequence[Change], at_ms: int) -> list[int]:
@@ -179,16 +190,24 @@ def compiler(settings: Settings, connectors: Iterable[Available] | None = None) 
     limits = compose.source_limits(settings)
 
     async def compiled(name: str, definition: str) -> Compiled:
-        def work() -> Compiled:
-            # No ending: the text itself tells YAML from JSON.
-            made = compile_text(
-                definition.encode(), name=_shown(name), catalog=catalog, limits=limits
-            )
-            return _checked(made)
-
-        return await in_thread(work)
+        return await in_thread(
+            partial(deployable, definition, _shown(name), catalog, limits)
+        )
 
     return compiled
+
+
+def deployable(
+    definition: str, name: str, catalog: Catalog, limits: SourceLimits
+) -> Compiled:
+    """Return the plan of a document that can be deployed.
+
+    Raises:
+        CompileErrors: It does not compile, or no gateway could serve it.
+    """
+    # No ending: the text itself tells YAML from JSON.
+    data = definition.encode()
+    return _checked(compile_text(data, name=name, catalog=catalog, limits=limits))
 
 
 def _checked(made: Compiled) -> Compiled:
@@ -200,10 +219,10 @@ def _checked(made: Compiled) -> Compiled:
     endpoint = made.plan.endpoint
     if endpoint is None:
         return made
-    span = endpoint_span(made)
-    wrong: list[Diagnostic] = []
-    path = endpoint.path
-    if is_gateways(path):
+    span, path = endpoint_span(made), endpoint.path
+    deployment = Deployment("", made.plan, span)
+    wrong = endpoint_errors(deployment)
+    if not wrong and is_gateways(path):
         text = f"{endpoint.method} {path} belongs to the gateway itself"
         wrong.append(Diagnostic("G003", text, "choose another path", span))
     try:
@@ -213,7 +232,7 @@ def _checked(made: Compiled) -> Compiled:
         wrong.append(Diagnostic("G005", text, "", span))
     if wrong:
         raise CompileErrors((*made.warnings, *wrong))
-    more = endpoint_warnings(Deployment("", made.plan, span))
+    more = endpoint_warnings(deployment)
     return Compiled(made.plan, made.document, (*made.warnings, *more))
 
 

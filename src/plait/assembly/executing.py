@@ -105,6 +105,7 @@ def local_engine(
         keeper,
         find=find,
         compile_=compiles(compose.catalog(connectors), compose.source_limits(settings)),
+        request_timeout_ms=settings.gateway.request_timeout,
     )
 
 

@@ -41,6 +41,7 @@ from plait.gateway.app import Gateway
 from plait.gateway.control.asked import Services
 from plait.gateway.deployment import Deployment, Finding, Loaded
 from plait.gateway.listener import url_of
+from plait.gateway.parts import Running, Telling
 from plait.gateway.policy_metrics import PolicyMetrics
 from plait.gateway.serving import Stop, new_loop
 from plait.kernel import Kernel
@@ -180,15 +181,15 @@ def gateway(
             told.counts,
         ),
         settings=gateway_settings(settings.gateway),
-        kernel_for=partial(compose.kernel, settings),
-        durable=RemoteRuns(links["runtime"]),
-        follower=stored.follower,
+        running=Running(
+            kernel_for=partial(compose.kernel, settings),
+            elsewhere=RemoteRuns(links["runtime"]),
+            follower=stored.follower,
+        ),
         guards=guards,
         middleware=brought.layers,
+        telling=Telling(told.watch, told.is_drawn, told.registry),
         on_prepare=first_start,
-        watch=told.watch,
-        is_drawn=told.is_drawn,
-        registry=told.registry,
         on_close=partial(
             close_all,
             brought.close,
@@ -198,7 +199,7 @@ def gateway(
         ),
         services=Services(
             executions=RemoteExecutions(links["runtime"]),
-            engine=RemoteEngine(links["engine"]),
+            engine=RemoteEngine(links["engine"], settings.gateway.request_timeout),
             deployments=RemoteDeployments(links["runtime"]),
             triggers=RemoteTriggers(links["runtime"]),
             agent=RemoteAgent(links["agent"]),

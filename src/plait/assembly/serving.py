@@ -23,6 +23,7 @@ from plait.gateway.app import Gateway, GatewaySettings
 from plait.gateway.control.asked import Services
 from plait.gateway.deployment import Deployment, Loaded
 from plait.gateway.http1 import HttpLimits
+from plait.gateway.parts import Running, Telling
 from plait.operations.executing import LocalExecutions
 from plait.operations.webhooks import LocalTriggers
 from plait.plan import Plan
@@ -62,13 +63,12 @@ def gateway(
     made = Gateway(
         driver,
         settings=gateway_settings(settings.gateway),
-        kernel_for=partial(compose.kernel, settings),
-        keeper=keeper,
-        follower=stored.follower,
-        on_close=partial(
-            close_all, brought.close, agent.close, performer.close, told.close
+        running=Running(
+            kernel_for=partial(compose.kernel, settings),
+            keeper=keeper,
+            follower=stored.follower,
+            policies=performer.snapshot,
         ),
-        policies=performer.snapshot,
         services=Services(
             executions=LocalExecutions(keeper),
             engine=local_engine(configured, connectors, driver, keeper, find),
@@ -81,10 +81,11 @@ def gateway(
         ),
         guards=guards,
         middleware=brought.layers,
+        telling=Telling(told.watch, told.is_drawn, told.registry),
         on_prepare=with_checked_keys(own.vault, first_start),
-        watch=told.watch,
-        is_drawn=told.is_drawn,
-        registry=told.registry,
+        on_close=partial(
+            close_all, brought.close, agent.close, performer.close, told.close
+        ),
     )
     return made
 

@@ -5,11 +5,13 @@ Not here: the sections (plait.assembly.settings).
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import NoDecode
 
+from plait.connectors.egress import InvalidRequest
+from plait.connectors.http.url import read_url
 from plait.model.duration import parse_duration_ms
 
 
@@ -39,8 +41,35 @@ def read_words(value: Any) -> Any:
     return value
 
 
+def read_http_url(value: str) -> str:
+    """Take what requests can be sent to; it is told at the start, not with the first one.
+
+    Raises:
+        ValueError: It is no http(s) URL.
+    """
+    try:
+        read_url(value)
+    except InvalidRequest as error:
+        raise ValueError(f"{error}; write an http(s) URL") from None
+    return value
+
+
+def read_listen_host(value: str) -> str:
+    """Take an address; the system would take an empty one for every address of the machine.
+
+    Raises:
+        ValueError: It is empty.
+    """
+    if not value.strip():
+        raise ValueError(NO_HOST)
+    return value
+
+
+NO_HOST: Final = "write an address; 0.0.0.0 or :: for all that this machine has"
 Duration: TypeAlias = Annotated[int, BeforeValidator(read_duration), Field(ge=1)]
 Words: TypeAlias = Annotated[list[str], NoDecode, BeforeValidator(read_words)]
 Number: TypeAlias = Annotated[int, BeforeValidator(read_number)]
 Bytes: TypeAlias = Annotated[Number, Field(ge=1, le=2**31)]
 Count: TypeAlias = Annotated[Number, Field(ge=1, le=1_000_000)]
+HttpUrl: TypeAlias = Annotated[str, AfterValidator(read_http_url)]
+ListenHost: TypeAlias = Annotated[str, AfterValidator(read_listen_host)]

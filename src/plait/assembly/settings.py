@@ -29,6 +29,8 @@ from plait.assembly.setting_types import (
     Bytes,
     Count,
     Duration,
+    HttpUrl,
+    ListenHost,
     Number,
     Words,
     read_number,
@@ -102,7 +104,7 @@ class SecretFile(Section):
 class GatewaySection(Section):
     """`plait serve`."""
 
-    host: str = "127.0.0.1"
+    host: ListenHost = "127.0.0.1"
     """Address to listen on. `0.0.0.0` and `::` open the gateway to the network."""
     port: Annotated[Number, Field(ge=0, le=65_535)] = 8080
     """Port to listen on; 0 takes any free one."""
@@ -115,7 +117,8 @@ class GatewaySection(Section):
     """When the gateway has had more to do than it can for so long, requests that waited a
     fifth of it for their turn are answered 503 with `Retry-After`."""
     request_timeout: Duration = 60_000
-    """How long a request may take whose workflow has no `timeout` of its own."""
+    """How long a request to an endpoint, or an express execution that is run over the API,
+    may take whose workflow has no `timeout` of its own."""
     # Whoever stops a service tends to kill it after ten seconds.
     drain_timeout: Duration = 9_000
     """How long requests under way may go on after a signal to stop."""
@@ -286,7 +289,7 @@ class IssuerSection(Section):
     """What `iss` says, letter by letter."""
     audience: str
     """What `aud` says, or one of what it says."""
-    jwks: str | None = None
+    jwks: HttpUrl | None = None
     """Where the issuer publishes its keys: an http(s) URL."""
     algorithms: Annotated[list[Algorithm], NoDecode, BeforeValidator(read_words)] = [
         "RS256",
@@ -318,8 +321,6 @@ class IssuerSection(Section):
             raise ValueError(f"'{_OWN_ISSUER}' is what Plait calls itself")
         if (self.jwks is None) == (not self.keys):
             raise ValueError("write either `jwks`, a URL, or `keys`")
-        if self.jwks is not None and not self.jwks.startswith(("https://", "http://")):
-            raise ValueError("`jwks` is an http(s) URL")
         return self
 
 
@@ -395,7 +396,7 @@ class StoreSection(Section):
 class AgentSection(Section):
     """Drafting workflows from descriptions (`plait draft`, the agent service)."""
 
-    endpoint: str | None = None
+    endpoint: HttpUrl | None = None
     """Where an OpenAI-compatible API is: `https://api.openai.com/v1`. Default: none, and
     drafts are made by rules, without a model."""
     model: str = ""
@@ -455,12 +456,6 @@ class ServicesSection(Section):
     service that was not there."""
 
 
-def _http_url(value: str) -> str:
-    if not re.match(r"https?://[^/\s]+", value):
-        raise ValueError("write an http(s) URL with its path: http://collector:4318/v1/…")
-    return value
-
-
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 LogFormat: TypeAlias = Literal["auto", "json", "console"]
 
@@ -483,7 +478,7 @@ class TelemetrySection(Section):
     told of errors of Plait's own. Needs `pip install plait[sentry]`. Default: nobody is."""
     service_name: str = "plait"
     """What this process is called in traces, in metrics that are sent, and by Sentry."""
-    traces_endpoint: Annotated[str, AfterValidator(_http_url)] | None = None
+    traces_endpoint: HttpUrl | None = None
     """Where spans are sent to, OTLP over HTTP: `http://collector:4318/v1/traces`. Default:
     nowhere, and none are made."""
     traces_authorization: str = ""
@@ -498,7 +493,7 @@ class TelemetrySection(Section):
     metrics_token: str = ""
     """The name of the secret that has to be shown for those metrics, as `Authorization:
     Bearer …`. On a network they are not answered without one."""
-    metrics_endpoint: Annotated[str, AfterValidator(_http_url)] | None = None
+    metrics_endpoint: HttpUrl | None = None
     """Where metrics are sent to, OTLP over HTTP: `http://collector:4318/v1/metrics`, the
     same that /metrics answers with. Default: nowhere."""
     metrics_every: Duration = 60_000

@@ -22,6 +22,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final, TypeAlias
 
+from plait.assembly.setting_types import read_http_url
+
 _OTLP: Final = "OTEL_EXPORTER_OTLP_"
 _SIGNALS: Final = ("traces", "metrics")
 _URL: Final = re.compile(r"https?://[!-.0-~]+[!-~]*")
@@ -67,4 +69,11 @@ def _endpoint(signal: str, environ: Mapping[str, str]) -> tuple[str, str] | None
     if not url:
         name, base = f"{_OTLP}ENDPOINT", environ.get(f"{_OTLP}ENDPOINT", "")
         url = f"{base.rstrip('/')}/v1/{signal}" if base else ""
-    return (name, url) if _URL.fullmatch(url) else None
+    return (name, url) if _is_url(url) else None
+
+
+def _is_url(text: str) -> bool:
+    try:
+        return bool(_URL.fullmatch(read_http_url(text)))
+    except ValueError:
+        return False

@@ -19,6 +19,7 @@ from typer.core import TyperCommand, TyperGroup
 from plait import __version__
 from plait.cli import streams
 from plait.cli.typers import new_typer
+from plait.model.visible import visible
 
 # Name → module, and what `plait --help` says of it: the first line of its own help.
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
@@ -48,12 +49,25 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
 
 
 class LazyGroup(TyperGroup):
-    """A group whose commands are imported when one of them is called."""
+    """A group whose commands are imported when one of them is called.
+
+    What is wrong with an argument is told in its own words, and so as text of others is.
+    """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         for name, (_, summary) in COMMANDS.items():
             self.add_command(TyperCommand(name, help=summary))
+
+    def make_context(self, *given: Any, **more: Any) -> Any:
+        """Read the arguments of `plait` itself."""
+        with _told_visibly():
+            return super().make_context(*given, **more)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Read the arguments of a command, and run it."""
+        with _told_visibly():
+            return super().invoke(ctx)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return name, command and what is left of `args`; the command is real."""
@@ -70,6 +84,19 @@ def load_command(name: str) -> Any:
     single = new_typer(add_completion=False)
     single.command(name)(module.command)
     return typer.main.get_command(single)
+
+
+@contextmanager
+def _told_visibly() -> Iterator[None]:
+    """Let no error about an argument hold what commands a terminal.
+
+    Typer itself leaves what turns text around (U+202E).
+    """
+    try:
+        yield
+    except typer.TyperException as error:
+        error.message = visible(error.message)
+        raise
 
 
 @contextmanager

@@ -10,8 +10,9 @@ from typing import Annotated, Final, TypeAlias
 
 import typer
 
-from plait.assembly.deployed import with_endpoint_warnings
+from plait.assembly.deployed import with_endpoint_findings
 from plait.assembly.documents import LoadedFile
+from plait.cli.beside import triggers_beside, triggers_path
 from plait.cli.options import ConfigOption, JsonOption
 from plait.cli.output import EXIT_INVALID, say, stop, write, write_json
 from plait.cli.plans import files_of
@@ -93,6 +94,7 @@ def command(
     one moment, or, when anything is wrong with one of them, none does. A `plait serve` on
     the same store follows within a second; executions under way finish on the version that
     they began with. Documents that are deployed already as they stand change nothing.
+    Triggers may stand beside a document, `pay.yaml`, as a JSON list in `pay.yaml.triggers`.
     Exit code 0: done. 2: something is wrong with a document; nothing was deployed.
 
     Examples:
@@ -142,7 +144,7 @@ def _json(done: Sequence[_Done], others: Sequence[str], *, is_trial: bool) -> Js
 
 def _good(paths: Sequence[str], config: Path | None) -> list[LoadedFile]:
     """Return the documents at `paths`; ends with EXIT_INVALID when one is not good."""
-    files = [with_endpoint_warnings(file) for file in files_of(paths, config)]
+    files = [with_endpoint_findings(file) for file in files_of(paths, config)]
     for file in files:
         for line in file.findings():
             say(line)
@@ -183,7 +185,16 @@ def _wanted(file: LoadedFile, description: str) -> Wanted:
         definition = Path(file.name).read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:  # it was changed meanwhile
         stop(f"{file.name}: cannot be read: {error}; nothing was deployed")
-    return Wanted(_name(file), definition, description=description)
+    triggers = _triggers(Path(file.name))
+    return Wanted(_name(file), definition, triggers, description)
+
+
+def _triggers(document: Path) -> list[JsonObject]:
+    try:
+        return triggers_beside(document)
+    except (OSError, ValueError) as error:
+        path = triggers_path(document)
+        stop(f"{path}: cannot be read: {error}; nothing was deployed")
 
 
 def _tell_invalid(error: DefinitionInvalid, by_name: dict[str, str]) -> None:

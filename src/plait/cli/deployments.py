@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from plait.cli.beside import triggers_data, triggers_path
 from plait.cli.options import ConfigOption, JsonOption
 from plait.cli.output import say, stop, write, write_json
 from plait.cli.recorded import recorded
@@ -199,25 +200,29 @@ def export(
 ) -> None:
     """Write every active document to a file, to the byte as it was deployed.
 
+    Triggers that were given beside a document are written beside it: `pay.yaml.triggers`.
+
     Examples:
 
     - `plait deployments export workflows/`
     """
-    texts = with_deployments(store, config, tenant, _active_texts)
-    files = {folder / f"{name}.{_ending(text)}": text.encode() for name, text in texts}
+    kept = with_deployments(store, config, tenant, _active_documents)
+    files: dict[Path, bytes | None] = {}
+    for name, text, triggers in kept:
+        path = folder / f"{name}.{_ending(text)}"
+        files[path] = text.encode()
+        files[triggers_path(path)] = triggers_data(triggers) if triggers else None
     try:
-        there = [
-            path for path, data in files.items() if path.exists() and _differs(path, data)
-        ]
+        there = [path for path, data in files.items() if _differs(path, data)]
         if there and not force:
             names = ", ".join(path.name for path in there)
             stop(f"{folder}: {names} would be replaced; nothing was written (--force)")
         folder.mkdir(parents=True, exist_ok=True)
         for path, data in files.items():
-            path.write_bytes(data)
+            _write(path, data)
     except OSError as error:
         stop(f"{error.filename or folder}: cannot be written: {error.strerror}")
-    say(f"{len(files)} documents written to {folder}")
+    say(f"{len(kept)} documents written to {folder}")
 
 
 async def _every(made: StoredDeployments, caller: Caller) -> list[dict[str, Any]]:
@@ -230,9 +235,14 @@ async def _every(made: StoredDeployments, caller: Caller) -> list[dict[str, Any]
     return rows
 
 
-async def _active_texts(made: StoredDeployments, caller: Caller) -> list[tuple[str, str]]:
-    names = await made.active_names(caller)
-    return [(name, await made.definition(caller, name, "active")) for name in names]
+async def _active_documents(
+    made: StoredDeployments, caller: Caller
+) -> list[tuple[str, str, list[JsonObject]]]:
+    """Return the name, the text and the triggers from beside it of all that is active."""
+    told: list[Any] = [
+        await made.get(caller, name) for name in await made.active_names(caller)
+    ]
+    return [(one["name"], one["definition"], one["triggers"]) for one in told]
 
 
 def _ending(text: str) -> str:
@@ -248,8 +258,16 @@ def _ending(text: str) -> str:
     return "json"
 
 
-def _differs(path: Path, data: bytes) -> bool:
-    return path.read_bytes() != data
+def _differs(path: Path, data: bytes | None) -> bool:
+    """Tell whether a file is there that says something else; None: there shall be none."""
+    return path.exists() and path.read_bytes() != data
+
+
+def _write(path: Path, data: bytes | None) -> None:
+    if data is not None:
+        path.write_bytes(data)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _tell_switch(told: JsonObject, as_json: bool) -> None:

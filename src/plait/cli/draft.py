@@ -141,7 +141,9 @@ def _deliver(made: Made, output: Path | None, *, as_json: bool) -> None:
     for line in made.assumed:
         say(f"taken for granted: {line}")
     for name in made.credentials:
-        say(f"needs the secret `{name}`")
+        secret = name.removeprefix("secrets.")
+        what = "credential" if secret == name else "secret"
+        say(f"needs the {what} `{secret}`")
     for line in _questions(made.unresolved):
         say(line)
 

@@ -21,6 +21,7 @@ from plait.assembly.stores import open_store
 from plait.cli.output import EXIT_FAILED, say, stop
 from plait.cli.performer import performer_of
 from plait.cli.stores import finish, give_up, in_records
+from plait.cli.whoever import whoever
 from plait.drivers.children import Workflows
 from plait.drivers.clock import now_ms
 from plait.drivers.closing import close_all
@@ -103,7 +104,8 @@ def new_id() -> str:
 def hand_of(bench: Bench, store: Store) -> Hand:
     """Return what changes the course of executions in `store`."""
     kernel_for = partial(compose.kernel, bench.settings.settings)
-    return Hand(store, kernel_for, f"hand-{new_id()}", now_ms(), bench.settings.secrets)
+    own = f"hand-{new_id()}", now_ms(), bench.settings.secrets
+    return Hand(store, kernel_for, *own, whoever())
 
 
 def start_and_finish(bench: Bench, plan: Plan, start: Start) -> Shown:
@@ -117,7 +119,7 @@ def start_and_finish(bench: Bench, plan: Plan, start: Start) -> Shown:
         summary = await driver.start(plan, start)
         execution_id = summary.new.execution_id
         if execution_id != start.execution_id:
-            check_same(await store.read(execution_id), start.input)
+            check_same(await store.read(execution_id), start, plan.content_hash)
             say(f"execution {execution_id} was started with this key before")
         return summary
 

@@ -39,6 +39,7 @@ from plait.operations import (
     row_json,
     show,
     shown_json,
+    started_by,
     steps_json,
     waits,
 )
@@ -148,6 +149,7 @@ def _print_shown(shown: Shown, *, is_whole: bool) -> None:
         "workflow": new.workflow,
         "tenant": new.tenant if new.tenant != DEFAULT_TENANT else None,
         "started": moment_text(new.created_at_ms),
+        "by": starter_text(started_by(shown.started.trigger)),
         "tags": ", ".join(new.tags),
         "key": new.key,
         "parent": new.parent,
@@ -174,6 +176,20 @@ def _print_shown(shown: Shown, *, is_whole: bool) -> None:
         write(f"unreadable {told}\n")
     for line in step_lines(steps_json(shown), is_whole=is_whole):
         write(line + "\n")
+
+
+def starter_text(told: JsonObject | None) -> str:
+    """Return who or what started an execution, for people.
+
+    >>> starter_text({"type": "http", "by": "key:k3v7", "method": "GET", "path": "/x"})
+    'key:k3v7 (http GET /x)'
+    >>> starter_text({"type": "webhook", "path": "/paid", "id": "m1"}), starter_text(None)
+    ('webhook /paid m1', '')
+    """
+    facts = dict(told or {})
+    by = facts.pop("by", None)
+    what = " ".join(map(str, facts.values()))
+    return what if by is None else f"{by} ({what})"
 
 
 def state_lines(

@@ -111,8 +111,18 @@ def list_(
     print_rows(names, map(_row, found))
 
 
+async def _tenant_of(records: Records, key_id: str) -> str | None:
+    key = await ApiKeys(records, now_ms).get(_id_in(key_id))
+    return None if key is None else key.scope.tenant
+
+
+def _id_in(given: str) -> str:
+    """Return the id in what may be the whole key."""
+    return given.split("_")[1] if given.count("_") == 2 else given
+
+
 @group.command()
-@recorded("key.revoke", "key_id")
+@recorded("key.revoke", "key_id", _tenant_of)
 def revoke(
     key_id: Annotated[
         str, typer.Argument(metavar="ID", help="A key's id, or the whole key.")
@@ -131,10 +141,9 @@ def revoke(
     - `plait keys revoke 66k5z6awevch`
     """
     check_texts({"ID": key_id})
-    wanted = key_id.split("_")[1] if key_id.count("_") == 2 else key_id
 
     async def work(records: Records) -> ApiKey:
-        return await ApiKeys(records, now_ms).revoke(wanted)
+        return await ApiKeys(records, now_ms).revoke(_id_in(key_id))
 
     revoked = with_records(store, config, work)
     if as_json:

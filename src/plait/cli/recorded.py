@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Awaitable, Callable
-from functools import wraps
+from dataclasses import replace
+from functools import partial, wraps
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias
 
 import typer
 
@@ -15,18 +15,20 @@ from plait.assembly.vaults import audit_log
 from plait.cli.options import configured
 from plait.cli.output import EXIT_INVALID
 from plait.cli.stores import finish, in_records
+from plait.cli.whoever import whoever
 from plait.model.caller import DEFAULT_TENANT
 from plait.ports.audit import DONE, FAILED, REFUSED, Act, Opened
-from plait.security.audit import AuditLog
+from plait.ports.records import Records
 from plait.security.keys import parsed
 
-T = TypeVar("T")
+# Returns the tenant of what is called so; None: there is no such thing.
+Whose: TypeAlias = Callable[[Records, str], Awaitable[str | None]]
 
 _WITHOUT_CHANGE: Final = ("dry_run",)
 
 
 def recorded(
-    action: str, subject: str
+    action: str, subject: str, whose: Whose | None = None
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Record what a command does: kept before it is done, and told how it ended.
 
@@ -36,6 +38,8 @@ def recorded(
     Args:
         action: What the log calls it.
         subject: The command's argument that says what it is done to.
+        whose: Finds the tenant of what it is done to, where no argument says it: the entry
+            is for those whose thing is changed.
     """
 
     def decorated(command: Callable[..., None]) -> Callable[..., None]:
@@ -45,8 +49,10 @@ def recorded(
                 command(**given)
                 return
             tenant = given.get("tenant") or DEFAULT_TENANT
-            act = Act(tenant, _whoever(), action, _text(given.get(subject)))
-            _run(given.get("store"), given.get("config"), act, lambda: command(**given))
+            act = Act(tenant, whoever(), action, _text(given.get(subject)))
+            begin = partial(_begin, act, whose)
+            place = given.get("store"), given.get("config")
+            _run(*place, act, begin, lambda: command(**given))
 
         return run
 
@@ -54,14 +60,14 @@ def recorded(
 
 
 def _run(
-    store: str | None, config: Path | None, act: Act, command: Callable[[], None]
+    store: str | None,
+    config: Path | None,
+    act: Act,
+    begin: Callable[[Records], Awaitable[Opened]],
+    command: Callable[[], None],
 ) -> None:
     url = configured(config, None, None, {"store": {"url": store}}).settings.store.url
-
-    async def begin(log: AuditLog) -> Opened:
-        return await log.begin(act)
-
-    opened = _in_log(url, begin) if is_there(url) else None
+    opened = finish(in_records(url, begin)) if is_there(url) else None
     outcome = FAILED
     try:
         command()
@@ -73,26 +79,21 @@ def _run(
         _end(url, act, opened, outcome)
 
 
+async def _begin(act: Act, whose: Whose | None, records: Records) -> Opened:
+    tenant = None if whose is None else await whose(records, act.subject)
+    return await audit_log(records).begin(replace(act, tenant=tenant or act.tenant))
+
+
 def _end(url: str, act: Act, opened: Opened | None, outcome: str) -> None:
-    async def end(log: AuditLog) -> None:
+    async def end(records: Records) -> None:
+        log = audit_log(records)
         if opened is not None:
             await log.end(opened, outcome)
-        elif is_there(url):
+        else:
             await log.note(act, outcome)
 
     if is_there(url):
-        _in_log(url, end)
-
-
-def _in_log(url: str, work: Callable[[AuditLog], Awaitable[T]]) -> T:
-    return finish(in_records(url, lambda records: work(audit_log(records))))
-
-
-def _whoever() -> str:
-    try:
-        return f"cli:{getpass.getuser()}"
-    except (OSError, KeyError):  # a user without a name, as in containers
-        return "cli"
+        finish(in_records(url, end))
 
 
 def _text(given: Any) -> str:

@@ -25,11 +25,12 @@ from plait.cli.output import check_texts, stop
 from plait.cli.performer import performer_of
 from plait.cli.plans import load_one
 from plait.cli.stores import StoreOption, finish
+from plait.cli.whoever import whoever
 from plait.drivers.inline import Result
 from plait.drivers.inline import Start as InlineStart
 from plait.drivers.journal import PRIORITY_MAX, Start
 from plait.model.duration import parse_duration_ms
-from plait.model.json import JsonValue
+from plait.model.json import JsonObject, JsonValue
 from plait.plan import Plan
 from plait.plan.codec import hash_plan
 
@@ -154,7 +155,8 @@ def command(
     bench = Bench(settings, available, store, os.path.dirname(file) or ".")
     result: Ended
     if durable:
-        started = Start(new_id(), value, {"type": "cli"}, key, tuple(tag or ()), priority)
+        trigger: JsonObject = {"type": "cli", "by": whoever()}
+        started = Start(new_id(), value, trigger, key, tuple(tag or ()), priority)
         result = start_and_finish(bench, plan, started)
     else:
         result = finish(execute(bench, plan, value))

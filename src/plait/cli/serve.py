@@ -18,6 +18,7 @@ from plait.assembly.connectors import Available
 from plait.assembly.deployed import alerts_of
 from plait.assembly.deploying import STORED_SUFFIX, LateRecords
 from plait.assembly.documents import LoadedFile, load_documents
+from plait.assembly.setting_types import NO_HOST
 from plait.assembly.sources import Configured
 from plait.cli.options import ConfigOption, EnvOption, ResolveOption, configured, connectors
 from plait.cli.output import EXIT_FAILED, say, stop
@@ -85,8 +86,9 @@ def command(
     broken is reported, and the others are served. What is deployed while it runs is served
     within a second. Durable executions in the store go on where they were.
 
-    The first SIGTERM or Ctrl-C lets requests under way finish; a second one cuts them off
-    and a third one kills the process. Exit code 0: stopped, all requests answered. 1: some
+    The first SIGTERM or Ctrl-C lets requests under way finish, express executions that are
+    streamed too, and ends all other streams; a second one cuts them off and a third one
+    kills the process. Exit code 0: stopped, all requests answered. 1: some
     were cut off. 2: there is nothing to serve, or a setting is invalid.
 
     Examples:
@@ -99,8 +101,8 @@ def command(
 
     - `plait serve workflows/ --role engine`
     """
-    if host == "":  # the system would take it for every address of the machine
-        stop("--host: write an address; 0.0.0.0 or :: for all that this machine has")
+    if host == "":
+        stop(f"--host: {NO_HOST}")
     sections: dict[str, dict[str, object]] = {
         "gateway": {"host": host, "port": port},
         "store": {"url": store},

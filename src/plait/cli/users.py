@@ -113,8 +113,13 @@ def list_(
     )
 
 
+async def _tenant_of(records: Records, name: str) -> str | None:
+    user = await users(records).get(name)
+    return None if user is None else user.scope.tenant
+
+
 @group.command()
-@recorded("user.remove", "name")
+@recorded("user.remove", "name", _tenant_of)
 def remove(
     name: NameArgument, store: StoreOption = None, config: ConfigOption = None
 ) -> None:
@@ -136,7 +141,7 @@ def remove(
 
 
 @group.command()
-@recorded("user.password", "name")
+@recorded("user.password", "name", _tenant_of)
 def passwd(
     name: NameArgument, store: StoreOption = None, config: ConfigOption = None
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from plait.assembly.deployed import with_endpoint_warnings
+from plait.assembly.deployed import with_endpoint_findings
 from plait.assembly.documents import LoadedFile, has_warnings
 from plait.cli.options import ConfigOption
 from plait.cli.output import EXIT_INVALID, json_text, say, write
@@ -40,7 +40,7 @@ def command(
 
     - `plait validate workflows/ --strict`
     """
-    files = [with_endpoint_warnings(file) for file in files_of(paths, config)]
+    files = [with_endpoint_findings(file) for file in files_of(paths, config)]
     if as_json:
         findings = [
             finding_json(file.name, found) for file in files for found in file.diagnostics

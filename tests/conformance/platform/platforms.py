@@ -20,6 +20,7 @@ from plait.kernel import Kernel
 from plait.model.caller import Caller
 from plait.model.json import JsonObject
 from plait.operations.definitions import compiles
+from plait.operations.deploying import DeploymentConflict
 from plait.operations.engine import LocalEngine
 from plait.operations.executing import LocalExecutions
 from plait.operations.keeper import Keeper, Kept
@@ -118,18 +119,24 @@ class HeldCalls:
         """See plait.ports.calls."""
 
 
+def _back(wanted: Wanted) -> list[Any]:
+    if wanted.expected == "gone":
+        raise DeploymentConflict(wanted.name, "gone", "v2")
+    triggers = [dict(one) for one in wanted.triggers]
+    told: list[Any] = [wanted.name, wanted.definition, *triggers, wanted.description]
+    return [*told, wanted.expected, wanted.activates]
+
+
 class FakeDeployments:
     """Says back what it was asked for: the binding is what is tested here."""
 
-    async def validate(self, caller: Caller, definition: str, name: str = "") -> JsonObject:
+    async def validate(self, caller: Caller, wanted: Wanted) -> JsonObject:
         """See plait.ports.platform."""
-        return {"valid": True, "name": f"{name}|{definition}", "diagnostics": []}
+        return {"by": caller.subject, "trial": _back(wanted)}
 
     async def deploy(self, caller: Caller, wanted: Wanted) -> JsonObject:
         """See plait.ports.platform."""
-        triggers = [dict(one) for one in wanted.triggers]
-        told: list[Any] = [wanted.name, wanted.definition, *triggers, wanted.description]
-        return {"by": caller.subject, "told": [*told, wanted.expected, wanted.activates]}
+        return {"by": caller.subject, "told": _back(wanted)}
 
     async def list(self, caller: Caller, *, after: str, limit: int) -> JsonObject:
         """See plait.ports.platform."""
@@ -207,7 +214,11 @@ class FakeAgent:
 
 @dataclass
 class Platform:
-    """The services as a gateway has them, and what stands behind them."""
+    """The services as a gateway has them, and what stands behind them.
+
+    Attributes:
+        plans: What is deployed, by name.
+    """
 
     engine: Engine
     deployments: Deployments
@@ -216,6 +227,7 @@ class Platform:
     agent: Agent
     calls: HeldCalls
     drafts: FakeAgent
+    plans: dict[str, Plan]
 
 
 @dataclass
@@ -228,6 +240,7 @@ class Local:
     runs: LocalRuns
     calls: HeldCalls
     keeper: Keeper
+    plans: dict[str, Plan]
 
     def servicers(self, agent: FakeAgent) -> dict[str, object]:
         """Return what answers for each over gRPC."""
@@ -240,15 +253,20 @@ class Local:
 
 
 @asynccontextmanager
-async def local() -> AsyncIterator[Local]:
-    """Yield the services in this process, with executions in memory."""
+async def local(request_timeout_ms: int = 60_000, **limits: int) -> AsyncIterator[Local]:
+    """Yield the services in this process, with executions in memory.
+
+    Args:
+        limits: Those of the driver (plait.drivers.journal.JournalDriver).
+    """
     store, calls = MemoryStore(), HeldCalls()
     plans = {plan.name: plan for plan in map(plan_of, DEPLOYED)}
 
     def served(tenant: str, name: str) -> Plan | None:
         return plans.get(name) if tenant == "default" else None
 
-    journal = JournalDriver(store, calls, Kernel, worker_id="w", workflows=served)
+    options: Any = {"worker_id": "w", "workflows": served, **limits}
+    journal = JournalDriver(store, calls, Kernel, **options)
     await journal.open()
     kept = Kept(journal, store, Kernel, store.close)
 
@@ -265,11 +283,12 @@ async def local() -> AsyncIterator[Local]:
         keeper,
         find=find,
         compile_=compiles(CATALOG, DEFAULT_LIMITS),
+        request_timeout_ms=request_timeout_ms,
     )
     runner = LocalRunner(lambda workflows: _driver(calls, workflows), Kernel)
     executions = LocalExecutions(keeper)
     try:
-        yield Local(engine, executions, runner, LocalRuns(keeper), calls, keeper)
+        yield Local(engine, executions, runner, LocalRuns(keeper), calls, keeper, plans)
     finally:
         await journal.close()
         await store.close()
@@ -312,13 +331,13 @@ async def linked(
 
 
 @asynccontextmanager
-async def platform(binding: str) -> AsyncIterator[Platform]:
-    """Yield a platform: `in-process` or `grpc`."""
+async def platform(binding: str, **limits: int) -> AsyncIterator[Platform]:
+    """Yield a platform: `in-process` or `grpc`; `limits` as for `local`."""
     agent = FakeAgent()
-    async with local() as own:
+    async with local(**limits) as own:
         if binding == "in-process":
             shown = (FakeDeployments(), own.executions, FakeTriggers(), agent)
-            yield Platform(own.engine, *shown, own.calls, agent)
+            yield Platform(own.engine, *shown, own.calls, agent, own.plans)
             return
         async with (
             served(own.servicers(agent)) as address,
@@ -334,4 +353,5 @@ async def platform(binding: str) -> AsyncIterator[Platform]:
                 RemoteAgent(drafting),
                 own.calls,
                 agent,
+                own.plans,
             )

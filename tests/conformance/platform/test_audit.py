@@ -26,6 +26,7 @@ from tests.conformance.platform.test_roles_over_http import (
 )
 from tests.conformance.platform.whole import whole
 
+HOOK = {"type": "webhook", "path": "/beside", "secret": "s"}
 SECRET = "s3cr3t-0f-th3-sh0p"
 # They begin executions, and conversations, which have histories of their own.
 UNRECORDED = {"execute_workflow", "create_session"}
@@ -146,6 +147,32 @@ async def test_a_new_version_that_is_only_validated_is_neither_deployed_nor_reco
         assert (status, refusal["error"]["code"]) == (400, "deployment.refused")
         assert (await own.ask("GET", "/workflow/deployments/order"))[1] == before
         assert [one["action"] for one in await own.entries()] == ["deployment.deploy"]
+
+
+async def test_what_would_be_refused_is_refused_alike_when_it_is_only_validated(
+    tmp_path: Path,
+) -> None:
+    async with asking(tmp_path) as own:
+        wanted = {"name": "order", "workflow_definition": ORDER}
+        await own.ask("POST", "/workflow/deployments", wanted)
+        before = await own.entries()
+        told = []
+        for more, status, code in (
+            ({"expected_version": "0" * 64}, 409, "deployment.conflict"),
+            ({"triggers": [{"type": "nothing"}]}, 400, "deployment.refused"),
+            ({"triggers": [HOOK, HOOK]}, 400, "deployment.refused"),
+            ({"description": "x" * 10_001}, 400, "deployment.refused"),
+        ):
+            for method, path in (("POST", ""), ("PUT", "/order")):
+                body = wanted if method == "POST" else {"workflow_definition": ORDER}
+                target = f"/workflow/deployments{path}"
+                changed = {**body, "workflow_definition": ORDER + "# other\n", **more}
+                tried = await own.ask(method, f"{target}?validate_only=true", changed)
+                assert (tried[0], tried[1]["error"]["code"]) == (status, code)
+                told.append((tried, await own.ask(method, target, changed)))
+        assert all(tried == done for tried, done in told)
+        entries = await own.entries()
+        assert len(entries) - len(before) == len(told)
 
 
 @pytest.mark.parametrize("again", ["", "&validate_only="])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,11 +17,14 @@ from plait.ports.journal import Search
 from plait.ports.platform import Delivery, Order, Told, Wanted
 from plait.ports.status import details_of, status_of
 from tests.conformance.platform.platforms import (
+    CALLING,
     FAILING,
     SUM,
     Platform,
+    plan_of,
     platform,
 )
+from tests.unit.security.scopes import largest_caller
 
 OPERATOR = Caller("user:op", role="operator")
 EDITOR = Caller("user:ed", role="editor")
@@ -69,6 +73,17 @@ async def test_a_grant_on_one_workflow_is_enough_for_it(services: Platform) -> N
     assert (await services.engine.execute(GRANTED, order))["output"] == 2
     error = await refused(services.engine.execute(GRANTED, Order(workflow="failing")))
     assert error.code == "request.forbidden"
+
+
+@pytest.mark.parametrize("name_length", [4, 93, 200])
+async def test_a_caller_with_all_grants_that_a_key_can_have_is_let_in(
+    services: Platform, name_length: int
+) -> None:
+    caller = largest_caller(name_length, "sum")
+    trace = (*TRACE, ("baggage", "b" * 8_000), ("tracestate", "s" * 500))
+    order = Order(workflow="sum", input={"a": 1}, trace=trace)
+    assert (await services.engine.execute(caller, order))["output"] == 2
+    assert "deployments" in await services.deployments.list(caller, after="", limit=1)
 
 
 async def test_a_workflow_that_fails_is_told_with_its_error(services: Platform) -> None:
@@ -125,6 +140,28 @@ async def test_a_document_runs_no_workflow_of_another_tenant(services: Platform)
     assert (told["status"], told["output"]) == ("completed", 2)
 
 
+@pytest.mark.parametrize("binding", ["in-process", "grpc"])
+async def test_whatever_makes_work_is_refused_while_too_many_wait(binding: str) -> None:
+    async with platform(binding, held_max=2, backlog_max=1) as services:
+        change = services.executions.change
+        order = Order(workflow="failing", mode="durable", wait_ms=10_000)
+        old = str((await services.engine.execute(OPERATOR, order))["execution_id"])
+        verbs: list[tuple[str, JsonObject]] = [("restart", {}), ("fork", {"from": "no"})]
+        for verb, body in verbs:
+            told = await change(OPERATOR, old, verb, body)
+            await services.executions.get(OPERATOR, str(told["id"]), 10_000)
+        order = Order(workflow="calling", mode="durable")
+        begun = [await services.engine.execute(OPERATOR, order) for _ in range(3)]
+        refusals = [refused(services.engine.execute(OPERATOR, order))]
+        for verb, body in [*verbs, ("resume", {})]:
+            refusals.append(refused(change(OPERATOR, old, verb, body)))
+        for error in await asyncio.gather(*refusals):
+            assert (error.code, status_of(error).http) == ("limit.overload", 503)
+        last = str(begun[-1]["execution_id"])
+        told = await change(OPERATOR, last, "cancel", {})
+        assert told["status"] == "cancelled", "to end one makes no work"
+
+
 async def test_what_a_caller_starts_is_their_tenant_s(services: Platform) -> None:
     order = Order(definition=SUM, input={"a": 1}, key="k1", wait_ms=10_000)
     ours = await services.engine.execute(EDITOR, order)
@@ -151,6 +188,35 @@ async def test_a_durable_execution_goes_on_when_the_wait_is_over(
     assert (ended["status"], ended["output"]) == ("completed", {"sum": 7})
 
 
+@pytest.mark.parametrize(
+    "search",
+    [Search(), Search(workflow="failing"), Search(statuses=("failed",), tenant="default")],
+    ids=["all", "of one workflow", "failed"],
+)
+async def test_the_last_page_says_that_it_is_the_last(
+    services: Platform, search: Search
+) -> None:
+    order = Order(workflow="failing", mode="durable", wait_ms=10_000)
+    for _ in range(4):
+        await services.engine.execute(OPERATOR, order)
+    find = services.executions.find
+    for limit, pages in ((1, 4), (2, 2), (3, 2), (4, 1), (5, 1)):
+        wanted = replace(search, limit=limit)
+        by_page: list[Any] = [
+            await find(OPERATOR, wanted, page) for page in range(1, pages + 1)
+        ]
+        by_cursor: list[Any] = [await find(OPERATOR, wanted)]
+        while (before := by_cursor[-1]["before"]) is not None:
+            by_cursor.append(await find(OPERATOR, replace(wanted, before=int(before))))
+        for found in (by_page, by_cursor):
+            assert [one["before"] is None for one in found] == [False] * (pages - 1) + [
+                True
+            ]
+            assert sum(len(one["executions"]) for one in found) == 4
+    none: Any = await find(OPERATOR, replace(search, workflow="nobody", limit=1))
+    assert (none["executions"], none["before"]) == ([], None)
+
+
 async def test_a_key_makes_a_start_safe_to_repeat(services: Platform) -> None:
     order = Order(workflow="sum", input={"a": 1}, key="k1", wait_ms=10_000)
     first = await services.engine.execute(OPERATOR, order)
@@ -160,6 +226,42 @@ async def test_a_key_makes_a_start_safe_to_repeat(services: Platform) -> None:
     error = await refused(services.engine.execute(OPERATOR, other))
     assert (error.code, status_of(error).http) == ("request.key_reused", 422)
     assert details_of(error) == {"execution_id": first["execution_id"]}
+
+
+OTHER_SUM: Any = {**SUM, "output": "another"}
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"definition": SUM}, {"definition": OTHER_SUM}),
+        ({"workflow": "sum"}, {"definition": OTHER_SUM}),
+        ({"definition": OTHER_SUM}, {"workflow": "sum"}),
+    ],
+    ids=["another document", "a document for a name", "a name for a document"],
+)
+async def test_a_key_is_for_one_document(
+    services: Platform, first: Any, second: Any
+) -> None:
+    order = Order(**first, input={"a": 1}, key="k1", wait_ms=10_000)
+    told = await services.engine.execute(EDITOR, order)
+    assert told["status"] == "completed"
+    assert await services.engine.execute(EDITOR, order) == told
+    other = Order(**second, input={"a": 1}, key="k1", wait_ms=10_000)
+    error = await refused(services.engine.execute(EDITOR, other))
+    assert (error.code, status_of(error).http) == ("request.key_reused", 422)
+    assert details_of(error) == {"execution_id": told["execution_id"]}
+    error = await refused(listed(services.engine.execute_stream(EDITOR, other)))
+    assert error.code == "request.key_reused"
+
+
+async def test_a_start_by_name_is_safe_to_repeat_after_a_deploy(
+    services: Platform,
+) -> None:
+    order = Order(workflow="sum", input={"a": 1}, key="k1", wait_ms=10_000)
+    first = await services.engine.execute(OPERATOR, order)
+    services.plans["sum"] = plan_of(OTHER_SUM)
+    assert await services.engine.execute(OPERATOR, order) == first
 
 
 async def test_trace_context_reaches_the_calls(services: Platform) -> None:
@@ -187,12 +289,29 @@ async def test_an_express_execution_is_told_while_it_runs(services: Platform) ->
     async with aclosing(stream):
         first = await anext(stream)
         assert (first.type, first.data["status"]) == ("start", "running")
+        assert first.data["mode"] == "express"
         turn = await anext(stream)
         assert turn.data["events"][-1]["type"] == "StepStarted"
         services.calls.answer("ann")
         rest = await listed(stream)
     assert rest[-1].type == "result"
     assert rest[-1].data["output"] == "ann"
+
+
+@pytest.mark.parametrize("binding", ["in-process", "grpc"])
+async def test_an_express_run_takes_no_longer_than_a_request_may(binding: str) -> None:
+    async with platform(binding, request_timeout_ms=50) as services:
+        order = Order(definition={**CALLING, "timeout": "30s"})
+        with_its_own = asyncio.ensure_future(services.engine.execute(EDITOR, order))
+        await services.calls.started.wait()
+        order = Order(workflow="calling")
+        error = await refused(services.engine.execute(OPERATOR, order))
+        assert (error.code, status_of(error).http) == ("request.timeout", 504)
+        assert services.calls.cancelled.is_set()
+        error = await refused(listed(services.engine.execute_stream(OPERATOR, order)))
+        assert error.code == "request.timeout"
+        services.calls.answer("ann")
+        assert (await with_its_own)["output"] == "ann"
 
 
 async def test_who_leaves_an_express_stream_ends_it(services: Platform) -> None:
@@ -210,6 +329,7 @@ async def test_a_durable_execution_is_told_to_its_end(services: Platform) -> Non
         async for one in stream:
             told.append(one)
             if one.type == "start":
+                assert one.data["mode"] == "durable"
                 body: Any = {"name": "paid", "payload": 7}
                 execution_id = one.data["execution_id"]
                 await services.executions.change(OPERATOR, execution_id, "signals", body)
@@ -269,12 +389,25 @@ async def test_an_unknown_verb_is_refused(services: Platform) -> None:
 
 async def test_a_deployment_arrives_as_it_was_wanted(services: Platform) -> None:
     wanted = Wanted("orders", "name: orders\n", [{"type": "webhook"}], "é", "v1", False)
-    assert await services.deployments.deploy(EDITOR, wanted) == {
-        "by": "user:ed",
-        "told": ["orders", "name: orders\n", {"type": "webhook"}, "é", "v1", False],
-    }
-    plain = await services.deployments.deploy(EDITOR, Wanted("a", "b"))
-    assert plain["told"] == ["a", "b", "", None, True]
+    told = ["orders", "name: orders\n", {"type": "webhook"}, "é", "v1", False]
+    some = services.deployments
+    assert await some.deploy(EDITOR, wanted) == {"by": "user:ed", "told": told}
+    assert await some.validate(EDITOR, wanted) == {"by": "user:ed", "trial": told}
+    plain = Wanted("", "b")
+    assert (await some.deploy(EDITOR, plain))["told"] == ["", "b", "", None, True]
+    assert (await some.validate(EDITOR, plain))["trial"] == ["", "b", "", None, True]
+
+
+async def test_what_is_refused_is_refused_alike_when_only_validating(
+    services: Platform,
+) -> None:
+    some, wanted = services.deployments, Wanted("orders", "x: 1", expected="gone")
+    for error in (
+        await refused(some.deploy(EDITOR, wanted)),
+        await refused(some.validate(EDITOR, wanted)),
+    ):
+        assert (error.code, status_of(error).http) == ("deployment.conflict", 409)
+        assert details_of(error)["active"] == "v2"
 
 
 async def test_deployments_are_asked_for_as_meant(services: Platform) -> None:
@@ -287,8 +420,6 @@ async def test_deployments_are_asked_for_as_meant(services: Platform) -> None:
     assert told == {"id": "d", "old": "v1", "new": "v2"}
     assert (await some.activate(EDITOR, "d", None))["version"] is None
     assert (await some.activate(EDITOR, "d", "v1"))["version"] == "v1"
-    assert (await some.validate(EDITOR, "x: 1"))["name"] == "|x: 1"
-    assert (await some.validate(EDITOR, "x: 1", "w"))["name"] == "w|x: 1"
     error = await refused(some.get(EDITOR, "d"))
     assert (str(error), details_of(error)) == ("no 'd'", {"known": ["orders"]})
 

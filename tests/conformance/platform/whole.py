@@ -15,6 +15,7 @@ from plait.assembly.sources import Configured
 from plait.assembly.vaults import accounts, audit_log, vault
 from plait.gateway.app import Gateway, GatewaySettings
 from plait.gateway.control.asked import Services
+from plait.gateway.parts import Running
 from plait.operations.executing import LocalExecutions
 from plait.operations.keeper import Keeper
 from plait.operations.webhooks import LocalTriggers
@@ -43,9 +44,11 @@ async def whole(
     driver = compose.driver(configured, performer)
     gateway = Gateway(
         driver,
-        kernel_for=partial(compose.kernel, settings),
-        keeper=keeper,
-        follower=stored.follower,
+        running=Running(
+            kernel_for=partial(compose.kernel, settings),
+            keeper=keeper,
+            follower=stored.follower,
+        ),
         on_close=performer.close,
         services=Services(
             executions=LocalExecutions(keeper),

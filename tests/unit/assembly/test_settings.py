@@ -191,6 +191,41 @@ def test_a_variable_for_a_whole_table_that_is_empty_is_not_set(
     assert found.gateway.port == 8080
 
 
+@pytest.mark.parametrize("host", ["", " "])
+def test_an_empty_address_is_not_taken_for_every_address(tmp_path: Path, host: str) -> None:
+    assert problems(tmp_path, PLAIT_GATEWAY_HOST=host) == (
+        "environment: PLAIT_GATEWAY_HOST: gateway.host: write an address; 0.0.0.0 or :: "
+        "for all that this machine has",
+    )
+    (found,) = problems(tmp_path, f'[gateway]\nhost = "{host}"')
+    assert "gateway.host: write an address; " in found
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "agent.endpoint",
+        "telemetry.traces_endpoint",
+        "telemetry.metrics_endpoint",
+        "security.issuers.login.jwks",
+    ],
+)
+@pytest.mark.parametrize(
+    "url",
+    ["", "zzz", "host/v1", "ftp://host/v1", "http://", "http://[::1", "http://h:99999999/v1",
+     "http://h:/v1", "http://a b/v1", "http://user:hunter2@h/v1"],
+)  # fmt: skip
+def test_a_url_that_no_request_can_be_sent_to_is_told_at_the_start(
+    tmp_path: Path, name: str, url: str
+) -> None:
+    table, _, key = name.rpartition(".")
+    issuer = 'issuer = "i"\naudience = "a"\n' if key == "jwks" else ""
+    (found,) = problems(tmp_path, f'[{table}]\n{issuer}{key} = "{url}"')
+    assert f"plait.toml: {name}: the URL" in found or f"{name}: the host" in found
+    assert found.endswith("; write an http(s) URL")
+    assert "hunter2" not in found
+
+
 def test_one_key_may_be_set_to_an_empty_text(tmp_path: Path) -> None:
     assert configured(tmp_path, PLAIT_ENV_A="").settings.env == {"a": ""}
 

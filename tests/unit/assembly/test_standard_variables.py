@@ -35,6 +35,8 @@ def test_an_endpoint_of_one_signal_is_taken_as_it_is() -> None:
         {"OTEL_METRICS_EXPORTER": "prometheus, console"},
         {"OTEL_EXPORTER_OTLP_METRICS_PROTOCOL": "grpc"},
         {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "collector:4317"},
+        {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://[::1"},
+        {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://collector:99999/v1"},
     ],
     ids=str,
 )

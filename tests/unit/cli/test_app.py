@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 import typer
 
-from plait.cli.app import COMMANDS, load_command
+from plait.cli.app import COMMANDS, app, load_command
 from plait.cli.init import starter_text
 from plait.cli.options import pairs
 
@@ -38,6 +39,43 @@ def test_every_command_has_its_help_at_h_and_installs_no_completion(
     assert ended.value.code == 0
     assert COMMANDS[name][1] in " ".join(told.split())
     assert "--install-completion" not in told
+
+
+HOSTILE = "\x1b[2J\x9b1m\u202e\u2066\x07"
+
+
+@pytest.mark.parametrize("terminal", ["", "1"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        [HOSTILE],
+        [f"--{HOSTILE}"],
+        ["health", HOSTILE, HOSTILE],
+        ["serve", f"--{HOSTILE}=1"],
+        ["serve", "--port", HOSTILE],
+        ["serve", f"--reload={HOSTILE}"],
+        ["keys", HOSTILE],
+        ["keys", "create", f"-{HOSTILE}"],
+        ["executions", "list", "--limit", HOSTILE],
+        ["run", "--input", HOSTILE, HOSTILE, HOSTILE],
+    ],
+)
+def test_what_is_wrong_with_an_argument_commands_no_terminal(
+    given: list[str],
+    terminal: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if terminal:
+        monkeypatch.setenv("FORCE_COLOR", terminal)
+    with pytest.raises(SystemExit) as ended:
+        app(given, prog_name="plait")
+    told = capsys.readouterr()
+    assert (ended.value.code, told.out) == (2, "")
+    # What is left are the colours that typer itself writes.
+    text = re.sub(r"\x1b\[[0-9;]*m", "", told.err)
+    assert text
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
 
 
 def stores(command: Any, *names: str) -> Iterator[tuple[tuple[str, ...], Any]]:
