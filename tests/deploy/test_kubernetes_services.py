@@ -17,6 +17,7 @@ from tests.conformance.journal.servers import free_port
 from tests.deploy.image import DEPLOY, Image
 from tests.deploy.running import in_image, started
 from tests.deploy.test_kubernetes import CONTAINER, KEYS, POD
+from tests.deploy.test_kubernetes import one as resource
 from tests.deploy.yaml_files import documents
 
 FOLDER = DEPLOY / "kubernetes-services"
@@ -24,6 +25,13 @@ ROLES = ("engine", "runtime", "agent")
 (KUSTOMIZATION,) = documents(FOLDER / "kustomization.yaml")
 (SETTINGS,) = documents(FOLDER / "configmap.yaml")
 TOML: str = SETTINGS["data"]["plait.toml"]
+# By what the items of a list are the same ones; a list of other items is replaced whole.
+MERGED_BY = {
+    "containers": "name",
+    "env": "name",
+    "volumes": "name",
+    "volumeMounts": "mountPath",
+}
 
 
 def both(role: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -31,6 +39,20 @@ def both(role: str) -> tuple[dict[str, Any], dict[str, Any]]:
     deployment, service = documents(FOLDER / f"{role}.yaml")
     assert (deployment["kind"], service["kind"]) == ("Deployment", "Service")
     return deployment, service
+
+
+def patched(below: Any, patch: Any, key: str = "") -> Any:
+    """Return what a strategic merge makes of a value, as kustomize does it."""
+    if isinstance(below, dict) and isinstance(patch, dict):
+        changed = {name: patched(below.get(name), one, name) for name, one in patch.items()}
+        return {**below, **changed}
+    if isinstance(below, list) and key in MERGED_BY:
+        items = {one[MERGED_BY[key]]: one for one in below}
+        for one in patch:
+            name = one[MERGED_BY[key]]
+            items[name] = patched(items.get(name), one)
+        return list(items.values())
+    return patch
 
 
 def pod_of(role: str) -> dict[str, Any]:
@@ -52,6 +74,22 @@ def test_every_file_is_listed() -> None:
             if one["kind"] == patch["kind"]
         ]
         assert patch["metadata"]["name"] == below["metadata"]["name"]
+
+
+def test_the_gateway_is_what_it_was_and_has_a_role_and_the_token_besides() -> None:
+    (patch,) = documents(FOLDER / "gateway.yaml")
+    spec = patched(resource("Deployment"), patch)["spec"]
+    pod = spec["template"]["spec"]
+    (container,) = pod["containers"]
+    alike = set(CONTAINER) - {"args", "volumeMounts"}
+    assert {key: container[key] for key in alike} == {key: CONTAINER[key] for key in alike}
+    assert container["args"] == [*CONTAINER["args"], "--role=gateway"]
+    mounted = [mount["name"] for mount in container["volumeMounts"]]
+    assert mounted == [volume["name"] for volume in pod["volumes"]]
+    assert set(mounted) - {mount["name"] for mount in CONTAINER["volumeMounts"]} == {
+        "token"
+    }
+    assert set(pod) == set(POD)
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -20,6 +20,8 @@ KNOWN = {name: one for one in METRICS for name in series_of(one)}
 # Scraping adds them.
 _ADDED = {"job", "instance", "le"}
 _NAME = re.compile(r"\bplait_\w+")
+# What Prometheus says of Plait's jobs itself.
+_OF_SCRAPING = re.compile(r"\bup\{job=~?\"plait")
 _SELECTED = re.compile(r"\b(plait_\w+)\{([^}]*)\}")
 _LABEL = re.compile(r"(\w+)\s*(?:=~|!~|!=|=)\s*\"")
 _GROUPED = re.compile(r"\bby \(([^)]*)\)")
@@ -28,7 +30,7 @@ _GROUPED = re.compile(r"\bby \(([^)]*)\)")
 def wrong_in(expression: str) -> Iterator[str]:
     """Yield what an expression of PromQL names that there is not."""
     names = _NAME.findall(expression)
-    if not names:
+    if not names and not _OF_SCRAPING.search(expression):
         yield f"nothing of Plait's in {expression}"
     for name in names:
         if name not in KNOWN:
