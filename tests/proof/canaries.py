@@ -3,7 +3,8 @@
 Each is a canary: it has a part that nobody could guess. It counts only if it was used:
 the other side saw it, or the gateway took it. Then all that was written or said is searched
 for it: the store's files and what they hold, the log, every answer and stream, what the
-command line shows and exports.
+command line shows and exports, backups and archives, and what collectors, a pager and a
+project of errors are told.
 
 A further kind of secret is one more class in `KINDS`: it puts its canaries into the house
 with `canary` before the gateway starts, uses them, and says so with `used`.
@@ -18,7 +19,6 @@ import secrets
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -35,16 +35,17 @@ from plait.security.vault import KeyRing, StoredVault
 from plait.testing.upstream import Peer, Request, Upstream
 from plait.testing.upstream_scripts import reply
 from tests.acceptance.cli import plait
-from tests.acceptance.gateways import ROOT, GatewayProcess, request_bytes, serving
+from tests.acceptance.gateways import ROOT, serving
 from tests.acceptance.test_webhooks import signed
 from tests.proof.deaths import read_histories
+from tests.proof.house import API, LISTENERS, House, Kind, told_of
+from tests.proof.listeners import Collector, Pager, Project, Refused
 from tests.proof.scorecard import Outcome, Scale
-from tests.proof.searching import Heard, forms_of
+from tests.proof.searching import forms_of
 from tests.unit.gateway.wires import Answer
 
 CANARIES_MIN: Final = 50
 PLANTED: Final = Path(__file__).parent / "planted_unmasked"
-_API: Final = "/api/v1"
 _ENVIRONMENT: Final = 24
 _FILES: Final = 4
 # Where a call takes a secret, as the request of a step.
@@ -61,75 +62,6 @@ _PLACES: Final[tuple[dict[str, Any], ...]] = (
 _FATES: Final = ("ok", "fail", "text", "drop", "coded")
 # Put around the part that nobody could guess: what URLs, JSON and HTML write otherwise.
 _DRESSES: Final = ("{}", "cn-{}", '"{}"&<x>', "ä {}/+=%", "{}\\n'")
-
-
-@dataclass
-class House:
-    """A gateway with secrets in it, and all that was heard of it.
-
-    Attributes:
-        canaries: By name, the part of each that nobody could guess.
-        unused: The names of those that nobody has used yet.
-        values: The whole secrets, where they are more than that part.
-    """
-
-    folder: Path
-    bait: Upstream
-    canaries: dict[str, str] = field(default_factory=dict)
-    unused: set[str] = field(default_factory=set)
-    values: dict[str, str] = field(default_factory=dict)
-    heard: Heard = field(default_factory=Heard)
-    settings: dict[str, str] = field(default_factory=dict)
-    gateway: GatewayProcess = field(init=False)
-
-    @property
-    def place(self) -> str:
-        """Where its store is."""
-        return str(self.folder / "store" / "plait.db")
-
-    def canary(self, name: str, core: str | None = None) -> str:
-        """Return the unguessable part of a new secret.
-
-        Args:
-            core: That part, where somebody else makes the secret.
-        """
-        core = core or "c4n4ry" + secrets.token_hex(10)
-        self.canaries[name] = core
-        self.unused.add(name)
-        return core
-
-    def used(self, name: str) -> None:
-        """Somebody has used a canary."""
-        self.unused.discard(name)
-
-    @property
-    def key(self) -> str:
-        """What the house shows of itself: an administrator's API key."""
-        return self.values["key admin"]
-
-    async def ask(
-        self, target: str, method: str = "GET", *, body: Any = None, **headers: str
-    ) -> Answer:
-        """Ask the gateway, and take in its answer."""
-        headers.setdefault("X_API_Key", self.key)
-        if "Authorization" in headers:
-            headers.pop("X_API_Key")
-        answer = await self.gateway.ask(target, method, body=body, **headers)
-        self.heard.note(f"{method} {target.partition('?')[0]}", told_of(answer))
-        return answer
-
-    async def stream(self, target: str) -> bytes:
-        """Read a stream to its end, and take it in."""
-        async with self.gateway.client() as client:
-            client.send(request_bytes(target, X_API_Key=self.key, Connection="close"))
-            said: bytes = await client.closed()
-        self.heard.note(f"the stream {target.partition('?')[0]}", said)
-        return said
-
-
-def told_of(answer: Answer) -> bytes:
-    """Return an answer's headers and body."""
-    return json.dumps(answer.headers).encode() + answer.body
 
 
 def run(scale: Scale) -> Outcome:
@@ -167,6 +99,11 @@ async def _run(
         "hits": len(hits),
     }
     outcome.broken += [f"nobody has used {name}" for name in sorted(house.unused)]
+    outcome.broken += house.heard.failed
+    outcome.figures |= {f"heard by {one}": n for one, n in sorted(house.listened.items())}
+    if planted is None:
+        deaf = [one for one in LISTENERS if not house.listened[one]]
+        outcome.broken += [f"nothing was told to {one}" for one in deaf]
     return outcome, hits
 
 
@@ -198,14 +135,15 @@ async def _live(house: House, kinds: Sequence[Kind]) -> None:
 
 async def _look_around(house: House) -> None:
     """Ask for everything that the gateway tells."""
-    listed = await house.ask(f"{_API}/executions?page_size=100")
+    listed = await house.ask(f"{API}/executions?page_size=100")
     for one in listed.json["executions"]:
-        path = f"{_API}/executions/{one['id']}"
+        path = f"{API}/executions/{one['id']}"
         await house.ask(path)
         await house.ask(f"{path}/timeline")
         await house.stream(f"{path}/events")
-    told = ("/openapi.json", "/docs", "/metrics", "/health/ready", f"{_API}/triggers")
-    for path in (*told, f"{_API}/workflow/deployments"):
+    told = ("/openapi.json", "/docs", "/metrics", "/health/ready", f"{API}/triggers")
+    kept = ("workflow/deployments", "audit?limit=500", "credentials", "keys", "users")
+    for path in (*told, *(f"{API}/{one}" for one in kept)):
         await house.ask(path)
 
 
@@ -226,13 +164,29 @@ async def _command(house: House, names: Sequence[str]) -> None:
         for command in ("show", "export"):
             shown = await plait("executions", command, name, store)
             house.heard.note(f"executions {command}", shown.out + shown.err)
-    for words in ("executions list --json", "keys list --json", "users list --json"):
-        shown = await plait(*words.split(), store)
-        house.heard.note(words, shown.out + shown.err)
-    copy = house.folder / "copy.db"
-    shown = await plait("journal", "backup", str(copy), store)
-    house.heard.note("journal backup", shown.out + shown.err)
+    told = ("executions list", "keys list", "users list", "credentials list")
+    config = f"--config={house.folder / 'plait.toml'}"
+    for words in (*(f"{one} --json {store}" for one in told), f"audit export {store}"):
+        await _note(house, *words.split())
+    await _note(house, "config", "show", config, env=house.settings)
+    copy, archive = house.folder / "copy.db", house.folder / "old.jsonl"
+    await _note(house, "journal", "backup", str(copy), store)
     house.heard.note("the backup", copy.read_bytes())
+    old = ("--older-than=0s", f"--archive={archive}")
+    await _note(house, "journal", "compact", *old, store)
+    archived = archive.read_bytes()
+    house.heard.note("the archive", archived)
+    if not archived:
+        house.heard.failed.append("nothing was archived")
+    house.heard.note_files(house.folder / "store")
+
+
+async def _note(house: House, *words: str, env: dict[str, str] | None = None) -> None:
+    """Take in what a command says."""
+    shown = await plait(*words, env=env)
+    house.heard.note(" ".join(words[:2]), shown.out + shown.err)
+    if shown.code:
+        house.heard.failed.append(f"{' '.join(words[:2])}: {shown.err[-300:]}")
 
 
 class _Bait:
@@ -246,6 +200,7 @@ class _Bait:
         for name, core in self.house.canaries.items():
             if any(form in said for form in forms_of(core)):
                 self.house.used(name)
+        self.house.listen(request)
         text = said.decode("utf-8", "replace")
         fate = request.target.split("/")[1].partition("?")[0]
         if fate == "token":
@@ -273,16 +228,6 @@ class _Bait:
 
 
 # -- kinds of secrets ------------------------------------------------------------------
-
-
-class Kind:
-    """Secrets of one kind."""
-
-    async def prepare(self, house: House) -> None:
-        """Put them into the house, before its gateway starts."""
-
-    async def use(self, house: House) -> None:
-        """Use them."""
 
 
 class _OfRequests(Kind):
@@ -355,8 +300,8 @@ class _Keys(Kind):
         for name in ("admin", "viewer", "revoked", "expired"):
             value = house.values[f"key {name}"]
             answers = [
-                await house.ask(f"{_API}/executions", X_API_Key=value),
-                await house.ask(f"{_API}/nowhere", Authorization=f"Bearer {value}"),
+                await house.ask(f"{API}/executions", X_API_Key=value),
+                await house.ask(f"{API}/nowhere", Authorization=f"Bearer {value}"),
             ]
             is_good = name in ("admin", "viewer")
             if (answers[0].status == 200) is is_good:
@@ -388,9 +333,10 @@ class _Users(Kind):
             given = (await self._token(house, name, password)).json
             house.used(f"password {name}")
             house.canary(f"token {name}", given["access_token"].rpartition(".")[2])
-            house.canary(f"refresh token {name}", given["refresh_token"].rpartition("_")[2])
+            secret = given["refresh_token"].split("_", 2)[2]  # which may have one, too
+            house.canary(f"refresh token {name}", secret)
             bearer = f"Bearer {given['access_token']}"
-            shown = await house.ask(f"{_API}/executions", Authorization=bearer)
+            shown = await house.ask(f"{API}/executions", Authorization=bearer)
             if shown.status == 200:
                 house.used(f"token {name}")
             await self._refresh(house, given["refresh_token"])
@@ -410,7 +356,7 @@ class _Users(Kind):
 
     async def _post(self, house: House, form: dict[str, str]) -> Answer:
         return await house.gateway.ask(
-            f"{_API}/auth/token",
+            f"{API}/auth/token",
             "POST",
             body=urlencode(form).encode(),
             Content_Type="application/x-www-form-urlencoded",
@@ -436,7 +382,7 @@ class _Issuer(Kind):
         house.canary("issuer's token", token.rpartition(".")[2])
         for one in (token, token + "x"):
             bearer = f"Bearer {one}"
-            answer = await house.ask(f"{_API}/executions", Authorization=bearer)
+            answer = await house.ask(f"{API}/executions", Authorization=bearer)
             if answer.status == 200:
                 house.used("issuer's secret")
                 house.used("issuer's token")
@@ -531,11 +477,11 @@ class _Model(Kind):
     async def use(self, house: House) -> None:
         """Talk to it."""
         wish = {"action": "create"}
-        session = (await house.ask(f"{_API}/session", "POST", body=wish)).json
+        session = (await house.ask(f"{API}/session", "POST", body=wish)).json
         query = {"session_id": session["session_id"], "user_message": "Get the order."}
-        await house.stream(f"{_API}/chat/stream?{urlencode(query)}")
+        await house.stream(f"{API}/chat/stream?{urlencode(query)}")
         query.pop("user_message")
-        await house.stream(f"{_API}/workflow_generation?{urlencode(query)}")
+        await house.stream(f"{API}/workflow_generation?{urlencode(query)}")
 
 
 class _Clients(Kind):
@@ -549,7 +495,7 @@ class _Clients(Kind):
             answer = await house.ask(f"/say/{number}", "POST", body={}, **told)
             if answer.status != 404:
                 house.used(f"client's {name}")
-            await house.ask(f"{_API}/executions/none/cancel", "POST", body=b"{", **told)
+            await house.ask(f"{API}/executions/none/cancel", "POST", body=b"{", **told)
 
 
 class _Addresses(Kind):
@@ -580,4 +526,8 @@ KINDS: Final[tuple[type[Kind], ...]] = (
     _Model,
     _Clients,
     _Addresses,
+    Collector,
+    Pager,
+    Project,
+    Refused,
 )

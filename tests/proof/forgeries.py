@@ -19,26 +19,27 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeAlias
 from unittest.mock import patch
-from urllib.parse import urlencode
 
 from plait.connectors.egress import Egress, Host
 from plait.connectors.http.pools import Pools
 from plait.connectors.http.url import Url
+from plait.drivers import credentials
 from plait.operations import definitions
 from plait.operations.deploying import plans
+from plait.ports.calls import Call
 from plait.testing.upstream import Peer, Request, Upstream
 from plait.testing.upstream_scripts import reply
-from tests.acceptance.gateways import ask, request_bytes
+from tests.acceptance.gateways import ask
+from tests.proof.attacks import API, Attack, definition_of
 from tests.proof.connecting import NAMES, REBINDING, Watch, watched
-from tests.proof.inside import platform
 from tests.proof.scorecard import Outcome, Scale
+from tests.proof.side_ways import Alerts, Collectors, Schemas, TokenServers, split
 from tests.unit.connectors.forbidden import ADDRESSES, AMBIGUOUS, DISGUISES
-from tests.unit.gateway.wires import Answer, client_of
+from tests.unit.gateway.wires import Answer
 
 VECTORS_MIN: Final = 150
-_API: Final = "/api/v1"
 _NAME_URLS: Final = [
     *(f"http://{name}/" for name in NAMES),
     "http://LocalHost./",
@@ -60,40 +61,6 @@ _ALWAYS: Final = (
     "http://intranet.example/",
     *(f"http://{REBINDING}:{port}/" for port in (80, 81, 8080)),
 )
-# What may become of a call of a vector. A name that leads to the public address is called
-# there, where the hook refuses it.
-_REFUSALS: Final = frozenset(
-    (
-        "connector.forbidden_address",
-        "connector.invalid_request",
-        "connector.unknown_host",
-        "connector.connect",
-        "document.invalid",
-        "deployment.invalid",
-    )
-)
-_TEMPLATED: Final = """
-name: templated
-mode: express
-endpoint: {method: POST, path: /templated}
-steps: [{id: a, type: http, request: {url: "${input.url}", redirects: 3}}]
-"""
-_REDIRECTED: Final = """
-name: redirected
-mode: express
-endpoint: {method: POST, path: /redirected}
-steps:
-  - {id: a, type: http, request: {url: "http://bait/go", params: {to: "${input.url}"},
-     redirects: 3}}
-"""
-_CALLED_BACK: Final = """
-name: called_back
-mode: durable
-endpoint: {method: POST, path: /called-back, wait: 10s}
-steps:
-  - {id: a, type: set, value: "${input}"}
-  - {id: b, type: http, request: {method: POST, url: "${a.response.url}", body: {done: 1}}}
-"""
 # Servers of an API that the agent is told of, each with what its operation is about.
 _SERVERS: Final = {
     "127.0.0.1:1": "parcel",
@@ -113,9 +80,9 @@ def run(scale: Scale) -> Outcome:
     step = max(round(1 / scale.share), 1) if scale.share else len(VECTORS)
     others = [one for one in VECTORS if one not in _ALWAYS]
     outcome = _tried([*others[::step], *_ALWAYS], _ATTACKS)
-    for name, plant in _PLANTS.items():
+    for name, (attack, plant) in _PLANTS.items():
         with plant():
-            broken = _tried(_ALWAYS, (_Calls,)).broken
+            broken = _tried(_ALWAYS, (attack,)).broken
         opened = [one for one in broken if one.startswith("a connection to")]
         outcome.figures[f"planted: {name}"] = opened[0] if opened else "not caught"
         if not opened:
@@ -123,14 +90,14 @@ def run(scale: Scale) -> Outcome:
     return outcome
 
 
-def _tried(vectors: Sequence[str], attacks: Sequence[type[_Attack]]) -> Outcome:
+def _tried(vectors: Sequence[str], attacks: Sequence[type[Attack]]) -> Outcome:
     # An asyncio loop: uvloop's connections are opened where no hook sees them.
     with asyncio.Runner() as runner, watched() as watch:
         return runner.run(_try(vectors, attacks, watch))
 
 
 async def _try(
-    vectors: Sequence[str], attacks: Sequence[type[_Attack]], watch: Watch
+    vectors: Sequence[str], attacks: Sequence[type[Attack]], watch: Watch
 ) -> Outcome:
     outcome = Outcome({"vectors": len(vectors)})
     async with Upstream(_bait) as bait:
@@ -148,7 +115,9 @@ async def _bait(peer: Peer, request: Request) -> None:
     """Send every client on to where its query says, or to the machine itself."""
     to = request.target.partition("?to=")[2] or "http%3A%2F%2F127.0.0.1%3A1%2Ftrap"
     location = _unquoted(to)
-    await reply(307, headers={"Location": location})(peer, request)
+    # A body is taken nowhere else; whoever leaves it behind may go there.
+    status = 303 if request.method == "POST" else 307
+    await reply(status, headers={"Location": location})(peer, request)
 
 
 def _unquoted(text: str) -> str:
@@ -175,81 +144,7 @@ def _judge(outcome: Outcome, watch: Watch) -> None:
         outcome.broken.append("no public address was called: nothing is proved")
 
 
-class _Attack:
-    """One platform, and ways to it."""
-
-    lure: ClassVar[str] = ""
-    settings: ClassVar[dict[str, Any]] = {}
-    documents: ClassVar[tuple[str, ...]] = (_TEMPLATED, _REDIRECTED, _CALLED_BACK)
-
-    def __init__(
-        self, folder: Path, bait: Upstream, watch: Watch, outcome: Outcome
-    ) -> None:
-        self.folder = folder
-        self.outcome = outcome
-        self._bait = bait
-        self._watch = watch
-        self.own: dict[str, Any] = {}
-
-    async def run(self, vectors: Sequence[str]) -> None:
-        """Serve, and attack."""
-        settings = {
-            # So short that the second call asks for a name again.
-            "http": {"name_ttl": "1ms"},
-            "resolve": {"bait": self._bait.address},
-            **self.settings,
-            **self.own,
-        }
-        async with platform(self.folder, self.documents, settings) as (_, address):
-            self.address = address
-            self._watch.allowed.add(address)
-            async with client_of(*address) as client:
-                self.client = client
-                await self.attack(vectors)
-            self._watch.allowed.remove(address)
-
-    async def attack(self, vectors: Sequence[str]) -> None:
-        """Try it."""
-        raise NotImplementedError
-
-    def count(self, way: str) -> None:
-        """Count what was refused by a way."""
-        name = f"by {way}"
-        self.outcome.figures[name] = self.outcome.figures.get(name, 0) + 1
-
-    def judge(self, way: str, vector: str, answer: Answer) -> None:
-        """Count an answer to a vector; it must be a refusal in words."""
-        told = answer.json if answer.body else {}
-        code = (told.get("error") or {}).get("code")
-        if code in _REFUSALS:
-            self.count(way)
-        else:
-            said = answer.body[:200].decode(errors="replace")
-            self.outcome.broken.append(f"{way}: {vector!r}: {answer.status} {said}")
-
-    async def execute(self, **wish: Any) -> Answer:
-        """Run something through the API."""
-        return await ask(self.client, f"{_API}/workflow/execute", "POST", body=wish)
-
-    async def generated(self, said: str) -> Any:
-        """Return the last event of what the agent makes of `said`."""
-        wish = {"action": "create"}
-        made = await ask(self.client, f"{_API}/session", "POST", body=wish)
-        session = made.json["session_id"]
-        query = urlencode({"session_id": session, "user_message": said})
-        await self._stream(f"/chat/stream?{query}")
-        return (await self._stream(f"/workflow_generation?session_id={session}"))[-1]
-
-    async def _stream(self, path: str) -> list[Any]:
-        """Return the data of a stream's events; of a refusal, an event that says so."""
-        async with client_of(*self.address) as client:
-            client.send(request_bytes(f"{_API}{path}", Connection="close"))
-            lines = (await client.closed()).decode().splitlines()
-        told = [json.loads(line[6:]) for line in lines if line.startswith("data: ")]
-        return told or [{"type": "error", "data": json.loads(lines[-1])}]
-
-
-class _Calls(_Attack):
+class _Calls(Attack):
     """Calls of the operator's documents, with what callers give, and of the API's."""
 
     lure = "/go"
@@ -260,7 +155,7 @@ class _Calls(_Attack):
             for way in ("templated", "redirected", "called-back"):
                 body = {"url": vector}
                 self.judge(way, vector, await self._post(f"/{way}", body))
-            answer = await self.execute(definition=_definition(vector))
+            answer = await self.execute(definition=definition_of(vector))
             self.judge("a definition", vector, answer)
             answer = await self.execute(definition=_standing_in(vector), mode="durable")
             self.judge("a fallback, durable", vector, answer)
@@ -270,9 +165,9 @@ class _Calls(_Attack):
         return await ask(self.client, path, "POST", body=body)
 
     async def _deployed(self, name: str, vector: str) -> None:
-        document = {**_definition(vector), "name": name}
+        document = {**definition_of(vector), "name": name}
         wish = {"name": name, "workflow_definition": document, "triggers": []}
-        path = f"{_API}/workflow/deployments"
+        path = f"{API}/workflow/deployments"
         answer = await self._post(path, wish)
         if answer.status == 201:
             answer = await self.execute(workflow=name)
@@ -281,7 +176,7 @@ class _Calls(_Attack):
         self.judge("a deployment", vector, answer)
 
 
-class _Drafts(_Attack):
+class _Drafts(Attack):
     """What the agent drafts from descriptions of APIs, deployed as it is."""
 
     async def run(self, vectors: Sequence[str]) -> None:
@@ -312,14 +207,14 @@ class _Drafts(_Attack):
         told = await self.generated(said)
         name, definition = told["workflow_id"], told["data"]["definition"]
         wish = {"name": name, "workflow_definition": definition, "triggers": []}
-        path = f"{_API}/workflow/deployments"
+        path = f"{API}/workflow/deployments"
         deployed = await ask(self.client, path, "POST", body=wish)
         if deployed.status != 201:
             return deployed
         return await self.execute(workflow=name)
 
 
-class _Keys(_Attack):
+class _Keys(Attack):
     """The keys of an issuer: published behind a redirect, and pointed to by tokens."""
 
     lure = "/jwks"
@@ -337,7 +232,7 @@ class _Keys(_Attack):
             for name in ("jku", "x5u", "jwk"):
                 head = {"alg": "RS256", "kid": vector[:50], name: vector}
                 token = f"{_part(head)}.{_part({'iss': 'i', 'aud': 'a'})}.c2ln"
-                path = f"{_API}/executions"
+                path = f"{API}/executions"
                 told = {"authorization": f"Bearer {token}"}
                 answer = await ask(self.client, path, **told)
                 if answer.status == 401:
@@ -346,7 +241,7 @@ class _Keys(_Attack):
                     self.outcome.broken.append(f"{name} {vector!r}: {answer.status}")
 
 
-class _Model(_Attack):
+class _Model(Attack):
     """A language model that sends the agent on to elsewhere."""
 
     lure = "/v1/chat/completions"
@@ -368,20 +263,18 @@ def _part(value: Mapping[str, str]) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
 
-def _definition(url: str) -> dict[str, Any]:
-    step = {"id": "a", "type": "http", "request": {"url": url, "redirects": 3}}
-    return {"name": "sent", "steps": [step]}
-
-
 def _standing_in(url: str) -> dict[str, Any]:
     """Return a document that calls a vector when its first call has failed."""
-    (second,) = _definition(url)["steps"]
-    first = _definition("http://nobody.invalid/")["steps"][0]
+    (second,) = definition_of(url)["steps"]
+    first = definition_of("http://nobody.invalid/")["steps"][0]
     stands_in = {"type": "http", "request": second["request"]}
     return {"name": "sent", "steps": [{**first, "fallback": stands_in}]}
 
 
-_ATTACKS: Final = (_Calls, _Drafts, _Keys, _Model)
+_ATTACKS: Final = (
+    *(_Calls, split(_Calls), _Drafts, _Keys, _Model),
+    *(TokenServers, Alerts, Schemas, Collectors),
+)
 
 
 # -- planted bugs ----------------------------------------------------------------------
@@ -423,9 +316,21 @@ def _following() -> AbstractContextManager[Any]:
     return patch.object(Pools, "open", trusting)
 
 
-_PLANTS: Final[dict[str, Callable[[], AbstractContextManager[Any]]]] = {
-    "no address is checked": _unchecked,
-    "documents of the API are trusted": _trusting,
-    "a name is looked up again to connect": _twice,
-    "redirects are trusted": _following,
+def _believed() -> AbstractContextManager[Any]:
+    """Take the servers that give tokens for the operator's own."""
+
+    def trusting(**fields: Any) -> Call:
+        return Call(**{**fields, "host_is_literal": True})
+
+    return patch.object(credentials, "Call", trusting)
+
+
+_Plant: TypeAlias = tuple[type[Attack], Callable[[], AbstractContextManager[Any]]]
+_PLANTS: Final[dict[str, _Plant]] = {
+    "no address is checked": (_Calls, _unchecked),
+    "documents of the API are trusted": (_Calls, _trusting),
+    "they are trusted over gRPC": (split(_Calls), _trusting),
+    "a name is looked up again to connect": (_Calls, _twice),
+    "redirects are trusted": (_Calls, _following),
+    "servers of tokens are trusted": (TokenServers, _believed),
 }

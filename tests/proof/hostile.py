@@ -3,17 +3,18 @@ plane: none is answered with a 5xx or a traceback, none takes long, and each rep
 that the document tells of.
 
 The inputs are made by schemathesis from the document alone: such as fit it, and such as
-do not. The whole platform answers them, with a store on the disk.
+do not. Half of them name what is there, a session, an execution that waits, a deployment,
+a credential, a key, and some of these nearly. The whole platform answers them, with a store
+on the disk.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Thread
 from typing import Any, Final
 
 import requests
@@ -29,18 +30,26 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from plait.gateway.deployment import Deployment
-from tests.conformance.platform.whole import whole
+from tests.acceptance.test_webhooks import SECRET
+from tests.proof.beside import beside
+from tests.proof.existing import PASSWORD, SECRETS, TOKEN, WORKFLOWS, Existing
+from tests.proof.inside import platform
 from tests.proof.scorecard import Outcome, Scale
-from tests.unit.gateway.scenes import ECHO, plan_of
-from tests.unit.gateway.wires import listening
+from tests.unit.gateway.scenes import ECHO
 
 INPUTS: Final = 20_000
 _SEED: Final = 12
 # A request that takes longer has hit something whose cost grows with what was sent.
 _REPLY_S_MAX: Final = 2.0
 _SHOWN_MAX: Final = 20
-_NEVER_SHOWN: Final = ("Traceback", 'File "', "plait/gateway", "0x7f")
+# A stream of what has not ended yet is left after so long.
+_LISTENED_S: Final = 0.5
+_VAULT_KEY: Final = "c4n4ryOfTheVaultsOwnKeyWhichIsNoSecretHere1="
+_NEVER_SHOWN: Final = (
+    *("Traceback", 'File "', "plait/gateway", "0x7f"),
+    *(TOKEN, PASSWORD, SECRET, _VAULT_KEY),
+)
+_SETTINGS: Final = {"gateway": {"open_api": True}}
 _ENDPOINT: Final = """
 name: measured
 mode: express
@@ -67,13 +76,14 @@ _CHECKS: Final = [
 def run(scale: Scale) -> Outcome:
     """Send hostile inputs to every operation, as many to each."""
     outcome = Outcome()
-    with _served() as url, requests.Session() as session:
+    with beside(_gateway) as url, requests.Session() as session:
         document = session.get(f"{url}/openapi.json", timeout=60).json()
         schema = schemathesis.openapi.from_dict(document)
         every: Any = schema.get_all_operations()
         operations = [found.ok() for found in every]
         each = scale.of(INPUTS, 2 * len(operations)) // len(operations) // 2
-        hunt = _Hunt(session, url, outcome)
+        existing = Existing(requests.Session(), url)
+        hunt = _Hunt(session, url, outcome, existing)
         for operation in operations:
             for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
                 hunt.ask(operation, mode, max(each, 1))
@@ -82,6 +92,8 @@ def run(scale: Scale) -> Outcome:
         "inputs": hunt.input_count,
         "slowest_ms": round(hunt.slowest_s * 1000),
         **{f"answered {status}": count for status, count in sorted(hunt.statuses.items())},
+        **{f"named a {one}": count for one, count in sorted(existing.hits.items())},
+        **{f"found a {one}": count for one, count in sorted(existing.found.items())},
     }
     return outcome
 
@@ -89,10 +101,13 @@ def run(scale: Scale) -> Outcome:
 class _Hunt:
     """Sends inputs, and looks at what comes back."""
 
-    def __init__(self, session: requests.Session, url: str, outcome: Outcome) -> None:
+    def __init__(
+        self, session: requests.Session, url: str, outcome: Outcome, existing: Existing
+    ) -> None:
         self._session = session
         self._url = url
         self._outcome = outcome
+        self._existing = existing
         self.input_count = 0
         self.slowest_s = 0.0
         self.statuses: dict[int, int] = {}
@@ -110,14 +125,22 @@ class _Hunt:
         )
         @given(case=operation.as_strategy(mode))
         def send(case: Any) -> None:
-            self._send(case)
+            kind, put = next(kinds), []
+            if kind != "made up":
+                put = self._existing.put(case, is_bent=kind == "bent")
+            status = self._send(case)
+            self._existing.note(case, put, status)
+
+        kinds = cycle(("there", "made up", "there", "bent"))
 
         # Of some operations nothing can be made that does not fit them.
         with suppress(Unsatisfiable):
             send()
 
-    def _send(self, case: Any) -> None:
-        response = case.call(base_url=self._url, session=self._session, timeout=30)
+    def _send(self, case: Any) -> int:
+        is_endless = "events" in case.path
+        patience_s = _LISTENED_S if is_endless else 30
+        response = case.call(base_url=self._url, session=self._session, timeout=patience_s)
         took_s = response.elapsed
         self.input_count += 1
         self.slowest_s = max(self.slowest_s, took_s)
@@ -134,6 +157,7 @@ class _Hunt:
             case.validate_response(response, checks=_CHECKS)
         except (Failure, FailureGroup) as failure:
             self._break(f"{where}: {_told(failure)}: {text[:200]}")
+        return int(status)
 
     def _break(self, told: str) -> None:
         if len(self._outcome.broken) < _SHOWN_MAX:
@@ -145,36 +169,11 @@ def _told(failure: Failure | FailureGroup) -> str:
     return "; ".join(f"{type(one).__name__} {one}".replace("\n", " ") for one in failures)
 
 
-@contextmanager
-def _served() -> Iterator[str]:
-    """A gateway on a free port, in a thread of its own; yield its URL."""
-    loop = asyncio.new_event_loop()
-    thread = Thread(target=loop.run_forever, name="hostile-gateway")
-    thread.start()
-    over, begun = asyncio.Event(), loop.create_future()
-
-    async def serve() -> None:
-        with TemporaryDirectory(prefix="hostile-") as folder:
-            async with whole(Path(folder)) as gateway:
-                documents = enumerate((ECHO, _ENDPOINT))
-                gateway.deploy(
-                    [Deployment(f"{n}.yaml", plan_of(one)) for n, one in documents]
-                )
-                options: Any = {"screen": gateway.screen, "refuse": gateway.refuse}
-                async with listening(gateway.handle, **options) as (_, address):
-                    begun.set_result(f"http://{address[0]}:{address[1]}")
-                    await over.wait()
-
-    serving = asyncio.run_coroutine_threadsafe(serve(), loop)
-    try:
-        yield asyncio.run_coroutine_threadsafe(_result(begun), loop).result(30)
-    finally:
-        loop.call_soon_threadsafe(over.set)
-        serving.result(30)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-
-
-async def _result(begun: asyncio.Future[str]) -> str:
-    return await begun
+@asynccontextmanager
+async def _gateway() -> AsyncIterator[str]:
+    """Serve a gateway on a free port; yield its URL."""
+    with TemporaryDirectory(prefix="hostile-") as folder:
+        documents = (ECHO, _ENDPOINT, *WORKFLOWS)
+        keys = {"key": _VAULT_KEY}
+        async with platform(Path(folder), documents, _SETTINGS, SECRETS, keys) as (_, at):
+            yield f"http://{at[0]}:{at[1]}"

@@ -1,45 +1,55 @@
 """The third part of row 12: calls of the services as no gateway would make them.
 
 Messages are made from the descriptors, so that a further method or field is among them:
-each field holds what its type allows and its meaning does not, or what only half fits. Some
-are no messages at all, and some callers are none. The services are those of a platform of
-several processes, with a store on the disk, on one socket.
+each field holds what its type allows and its meaning does not, or what only half fits. Most
+of those that name something name what is there: an execution that waits, a plan, a version,
+a session. Some are no messages at all, and some callers are none. The services are
+those of a platform of several processes, on one socket, with a store on the disk and then
+with PostgreSQL.
 
 Rule. Whoever sends nonsense hears that it is: no call ends INTERNAL or UNKNOWN.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Thread
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from unittest.mock import patch
 
 import grpc
+import orjson
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message_factory import GetMessageClass
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from plait.assembly import roles
+from plait.assembly.compose import catalog
 from plait.assembly.settings import Settings
 from plait.assembly.sources import Configured
+from plait.compile import compile_text
+from plait.plan import dump_plan
 from plait.services import engine
 from plait.services.methods import METHODS, Method
-from plait.services.server import ServiceServer
 from plait.services.v1 import agent_pb2, engine_pb2, runtime_pb2
 from plait.services.wire import CALLER_KEY, loaded
+from tests.acceptance.test_webhooks import SECRET
+from tests.proof.beside import beside
+from tests.proof.inside import serve_roles
+from tests.proof.places import stores_of
 from tests.proof.scorecard import Outcome, Scale
 
 CALLS: Final = 20_000
 _SEED: Final = 12
-# Some calls wait as long as they are told to.
+STORES: Final = ("sqlite", "postgresql")
+# Some calls wait as long as they are told to, and one for as long as nothing ends.
 _WAIT_S: Final = 1.0
+_FOLLOWED_S: Final = 0.2
+_OPENING_S: Final = 60.0
 _SHOWN_MAX: Final = 20
 _NEVER: Final = ("INTERNAL", "UNKNOWN", "DATA_LOSS", "UNIMPLEMENTED")
 _JSON: Final = (
@@ -69,6 +79,27 @@ _CALLERS: Final = (
     b'{"subject":7,"tenant":7,"role":"admin","grants":{}}',
     b'{"subject":"a","tenant":"default","role":"admin","grants":null}',
 )  # fmt: skip
+# What is there, in two versions: it waits for an event, and for a person.
+_KEPT: Final = """\
+name: kept
+mode: durable
+description: version %d
+triggers: [{type: webhook, path: /shop/paid, secret: shop}]
+steps:
+  - {id: paid, type: wait, event: {name: paid}}
+  - {id: asked, type: approval}
+output: ${paid.response}
+"""
+_QUICK: Final = b"name: quick\nmode: express\nsteps: [{id: a, type: set, value: 1}]\n"
+_VERBS: Final = (
+    *("cancel", "rollback", "resume", "restart", "fork", "signals", "approve", "reject"),
+    "decide",
+)
+_VERB_BODIES: Final = (
+    b"{}", b'{"from":"paid"}', b'{"name":"paid"}', b'{"as":"fail"}', b'{"step":"asked"}',
+    b'{"from":"paid\\u0000"}', b'{"name":"\\ud800"}', b'{"name":"","id":"\\u0000"}',
+    b'{"name":"paid","payload":[[1e308]],"id":"x"}', b'{"by":"a","roles":[""]}',
+)  # fmt: skip
 _DESCRIPTORS: Final = {
     f"/{service.full_name}/{method.name}": method.input_type
     for file in (engine_pb2, runtime_pb2, agent_pb2)
@@ -77,24 +108,38 @@ _DESCRIPTORS: Final = {
 }
 
 
-def run(scale: Scale) -> Outcome:
+# By a field's name, what it may say of what is there.
+Known: TypeAlias = Mapping[str, Sequence[Any]]
+
+
+def run(scale: Scale, stores: Sequence[str] = STORES) -> Outcome:
     """Call every method, as often each; then with a reader that refuses nothing."""
     methods = [one for own in METHODS.values() for one in own.values()]
-    outcome, hunt = _hunted(methods, scale.of(CALLS, 4 * len(methods)) // len(methods))
+    outcome, calls = Outcome(), scale.of(CALLS, 4 * len(methods) * len(stores))
+    each = calls // len(methods) // len(stores)
+    for store in stores:
+        found, hunt = _hunted(methods, each, store)
+        outcome.broken += [f"{store}: {one}" for one in found.broken]
+        for status, count in sorted(hunt.statuses.items()):
+            outcome.figures[f"malformed, {store}: {status}"] = count
     with patch.object(engine, "given", lambda _, data: loaded(data)):
-        planted, _ = _hunted([METHODS["engine"]["execute"]], 50)
+        planted, _ = _hunted([METHODS["engine"]["execute"]], 50, "sqlite")
     seen = [one for one in planted.broken if "ended INTERNAL" in one]
     outcome.figures["planted: JSON is not read strictly"] = seen[0][:60] if seen else "-"
     if not seen:
         outcome.broken.append("a reader that raises anything is not seen")
-    outcome.figures |= {f"malformed, {one}": n for one, n in sorted(hunt.statuses.items())}
-    outcome.figures["malformed: calls"] = hunt.statuses.total()
+    outcome.figures["malformed: calls"] = each * len(methods) * len(stores)
     return outcome
 
 
-def _hunted(methods: Sequence[Method], count: int) -> tuple[Outcome, _Hunt]:
+def _hunted(methods: Sequence[Method], count: int, store: str) -> tuple[Outcome, _Hunt]:
     outcome = Outcome()
-    with _served() as address, grpc.insecure_channel(address) as channel:
+    with (
+        stores_of(store) as fresh,
+        TemporaryDirectory(prefix="malformed-") as folder,
+        beside(partial(_services, fresh(Path(folder)))) as address,
+        grpc.insecure_channel(address) as channel,
+    ):
         hunt = _Hunt(channel, outcome)
         for method in methods:
             hunt.ask(method, count)
@@ -111,7 +156,8 @@ class _Hunt:
 
     def ask(self, method: Method, count: int) -> None:
         """Call one method with `count` messages."""
-        messages = _messages(_DESCRIPTORS[method.path]).map(method.dump)
+        known = _existing(self._channel)
+        messages = _messages(_DESCRIPTORS[method.path], known).map(method.dump)
         requests = st.one_of(messages, messages, messages, st.binary(max_size=60))
 
         @seed(_SEED)
@@ -141,7 +187,9 @@ class _Hunt:
     def _status(self, method: Method, data: bytes, caller: bytes) -> tuple[str, str]:
         kind: Any = self._channel.unary_stream if method.is_stream else None
         call: Any = (kind or self._channel.unary_unary)(method.path)
-        options: Any = {"metadata": [(CALLER_KEY, caller)], "timeout": _WAIT_S}
+        is_endless = method.attribute == "follow_execution"
+        wait_s = _FOLLOWED_S if is_endless else _WAIT_S
+        options: Any = {"metadata": [(CALLER_KEY, caller)], "timeout": wait_s}
         try:
             told = call(data, **options)
             if method.is_stream:
@@ -153,24 +201,83 @@ class _Hunt:
         return "OK", ""
 
 
-def _messages(descriptor: Descriptor) -> st.SearchStrategy[Any]:
-    """Make messages of a type: any field may be there, and hold anything."""
+def _existing(channel: grpc.Channel) -> Known:
+    """Make what is there, anew where a call has ended it; return its names."""
+
+    def done(role: str, attribute: str, **fields: Any) -> Any:
+        method = METHODS[role][attribute]
+        request: Any = GetMessageClass(_DESCRIPTORS[method.path])(**fields)
+        call: Any = channel.unary_stream if method.is_stream else channel.unary_unary
+        how: Any = {"metadata": [(CALLER_KEY, _ADMIN)], "timeout": _OPENING_S}
+        told = call(method.path)(method.dump(request), **how)
+        return [*told] if method.is_stream else method.load_reply(told)
+
+    versions = [
+        orjson.loads(done("runtime", "deploy", name="kept", definition=text).json)[
+            "version"
+        ]
+        for text in (_KEPT % 1, _KEPT % 2)
+    ]
+    waiting, ended = (
+        done("engine", "execute", workflow="kept", input=b"{}").execution_id for _ in "ab"
+    )
+    done("runtime", "change_execution", execution_id=ended, verb="cancel", body=b"{}")
+    session = orjson.loads(done("agent", "create_session", action="create").json)
+    told = {"session_id": session["session_id"], "message": "Return the text hello."}
+    done("agent", "stream_chat", **told)
+    quick, kept = (
+        compile_text(one, name="kept.yaml", catalog=catalog()).plan
+        for one in (_QUICK, (_KEPT % 1).encode())
+    )
+    names = ["kept"]
+    return {
+        **dict.fromkeys(("name", "workflow", "workflow_id", "deployment_id"), names),
+        **dict.fromkeys(("old", "new", "version", "expected"), versions),
+        **dict.fromkeys(("execution_id", "execution_ids"), (waiting, ended)),
+        **dict.fromkeys(("plan_hash", "value"), (quick.content_hash, kept.content_hash)),
+        **dict.fromkeys(("input", "trigger"), (b"{}", b"null", b'{"a":[1.5]}')),
+        "wait_ms": [0, 50],
+        "plans": [dump_plan(quick), dump_plan(kept)],
+        "session_id": [session["session_id"]],
+        "path": ["shop/paid"],
+        "verb": _VERBS,
+        "body": _VERB_BODIES,
+    }
+
+
+def _messages(descriptor: Descriptor, known: Known) -> st.SearchStrategy[Any]:
+    """Make messages of a type: any field may be there, and hold anything.
+
+    What names something is always there: without it, nothing else would be looked at.
+    """
     kind: Any = GetMessageClass(descriptor)
-    fields = {one.name: _values(one) for one in descriptor.fields}
-    made = st.fixed_dictionaries({}, optional=fields)
+    fields = {one.name: _values(one, known) for one in descriptor.fields}
+    either = [one for own in descriptor.oneofs if len(own.fields) > 1 for one in own.fields]
+    needed = {*known, "run"} - {one.name for one in either}
+    naming = {name: one for name, one in fields.items() if name in needed}
+    others = {name: one for name, one in fields.items() if name not in needed}
+    made = st.fixed_dictionaries(naming, optional=others)
     return made.map(lambda told: kind(**told))
 
 
-def _values(field: FieldDescriptor) -> st.SearchStrategy[Any]:
+def _values(field: FieldDescriptor, known: Known) -> st.SearchStrategy[Any]:
     own = field.message_type
     if own is not None and own.GetOptions().map_entry:
-        key, value = (_one(own.fields_by_name[name]) for name in ("key", "value"))
+        key, value = (_one(own.fields_by_name[name], known) for name in ("key", "value"))
         return st.dictionaries(key, value, max_size=3)
-    one = _one(field)
+    one = _one(field, known)
     return st.lists(one, max_size=3) if field.is_repeated else one
 
 
-def _one(field: FieldDescriptor) -> st.SearchStrategy[Any]:
+def _one(field: FieldDescriptor, known: Known) -> st.SearchStrategy[Any]:
+    made_up, own = _any(field, known), known.get(field.name)
+    if own is None:
+        return made_up
+    there = st.sampled_from(own)
+    return st.sampled_from(range(8)).flatmap(lambda one: there if one else made_up)
+
+
+def _any(field: FieldDescriptor, known: Known) -> st.SearchStrategy[Any]:
     match field.type:
         case FieldDescriptor.TYPE_BYTES:
             return st.sampled_from(_JSON) | st.binary(max_size=40)
@@ -184,45 +291,15 @@ def _one(field: FieldDescriptor) -> st.SearchStrategy[Any]:
         case FieldDescriptor.TYPE_BOOL:
             return st.booleans()
         case FieldDescriptor.TYPE_MESSAGE if field.message_type is not None:
-            return _messages(field.message_type)
+            return _messages(field.message_type, known)
         case _:
             raise NotImplementedError(f"no values of {field.full_name} are known")
 
 
-@contextmanager
-def _served() -> Iterator[str]:
-    """The services on a free port, in a thread of their own; yield the address."""
-    loop = asyncio.new_event_loop()
-    thread = Thread(target=loop.run_forever, name="malformed-services")
-    thread.start()
-    over, begun = asyncio.Event(), loop.create_future()
-
-    async def serve() -> None:
-        with TemporaryDirectory(prefix="malformed-") as folder:
-            store = {"store": {"url": str(Path(folder) / "plait.db")}}
-            configured = Configured(Settings.model_validate(store), {})
-            async with AsyncExitStack() as stack:
-                made = {}
-                for role, build in roles.BUILDERS.items():
-                    made[role] = build(configured, None, [])
-                    stack.push_async_callback(made[role].close)
-                    await made[role].prepare()
-                server = ServiceServer({role: one.servicer for role, one in made.items()})
-                port = await server.listen("127.0.0.1:0")
-                stack.push_async_callback(server.drain, 0.0)
-                begun.set_result(f"127.0.0.1:{port}")
-                await over.wait()
-
-    serving = asyncio.run_coroutine_threadsafe(serve(), loop)
-    try:
-        yield asyncio.run_coroutine_threadsafe(_result(begun), loop).result(30)
-    finally:
-        loop.call_soon_threadsafe(over.set)
-        serving.result(30)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-
-
-async def _result(begun: asyncio.Future[str]) -> str:
-    return await begun
+@asynccontextmanager
+async def _services(store: str) -> AsyncIterator[str]:
+    """Serve all services on a free port, over a store; yield the address."""
+    settings = Settings.model_validate({"store": {"url": store}})
+    configured = Configured(settings, {"shop": SECRET})
+    async with AsyncExitStack() as stack:
+        yield await serve_roles(stack, configured)

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import uvloop
+
 from tests.acceptance.gateways import ROOT, GatewayProcess, request_bytes, serving
 from tests.proof.scorecard import Outcome, Scale
 from tests.proof.traffic import Seen, Traffic
@@ -86,9 +88,9 @@ def run(scale: Scale) -> Outcome:
     is_whole = scale.share >= 1
     outcome = Outcome()
     for load in _LOADS:
-        asyncio.run(_overload(load, outcome, is_whole=is_whole))
+        uvloop.run(_overload(load, outcome, is_whole=is_whole))
     planted = Outcome()
-    asyncio.run(_overload(_LOADS[0], planted, is_whole=False, planted=PLANTED))
+    uvloop.run(_overload(_LOADS[0], planted, is_whole=False, planted=PLANTED))
     nothing = [one for one in planted.broken if "nothing was refused" in one]
     name = "planted: everything is taken in"
     outcome.figures[name] = nothing[0] if nothing else "not caught"

@@ -14,9 +14,11 @@ class Heard:
 
     Attributes:
         pieces: Where, and what.
+        failed: What could not be taken in, in words.
     """
 
     pieces: list[tuple[str, bytes]] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
 
     def note(self, where: str, said: bytes | str) -> None:
         """Take something in."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.proof import fuzz, hostile, malformed
 from tests.proof.scorecard import Scale
 
@@ -11,6 +13,14 @@ def test_no_input_is_answered_with_what_the_document_does_not_tell() -> None:
     assert outcome.broken == []
     assert outcome.figures["operations"] > 30
     assert outcome.figures["inputs"] > 100
+    there = {one[8:]: n for one, n in outcome.figures.items() if one.startswith("found a ")}
+    named = [one[8:] for one in outcome.figures if one.startswith("named a ")]
+    assert {*named} == {*there}
+    assert there["session_id"] > 3
+    assert there["execution_id"] > 10
+    assert there["deployment_id"] > 6
+    assert there["credential"] > 3
+    assert there["key_id"] > 0
 
 
 def test_nothing_that_no_schema_would_make_breaks_anything() -> None:
@@ -21,8 +31,9 @@ def test_nothing_that_no_schema_would_make_breaks_anything() -> None:
     assert min(sent) >= 12
 
 
-def test_no_call_that_no_gateway_would_make_is_a_fault_of_the_services() -> None:
-    outcome = malformed.run(Scale(share=0.03))
+@pytest.mark.parametrize("store", malformed.STORES)
+def test_no_call_that_no_gateway_would_make_is_a_fault_of_the_services(store: str) -> None:
+    outcome = malformed.run(Scale(share=0.03), [store])
     assert outcome.broken == []
     assert outcome.figures["malformed: calls"] > 500
-    assert outcome.figures["malformed, OK"] > 10
+    assert outcome.figures[f"malformed, {store}: OK"] > 50

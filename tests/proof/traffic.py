@@ -1,17 +1,37 @@
-"""Clients that ask at a steady rate, and what they were answered."""
+"""Clients that ask at a steady rate, and what they were answered.
+
+They share the machine with whom they ask, so they cost as little as they can: no task for a
+request, and of an answer they read what is looked at.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias, cast
 
-from tests.unit.gateway.wires import WAIT_S, Answer, Client
+from plait.model.record import record
 
+WAIT_S: Final = 10
 # A client that has that many connections open sends no more before one is answered.
 CONNECTIONS_MAX: Final = 3_000
+_LENGTH: Final = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
+
+
+@record
+class _Answer:
+    """What is looked at of an answer. Status 0: none came."""
+
+    status: int = 0
+    has_advice: bool = False
+    is_last: bool = True
+
+
+_Hear: TypeAlias = Callable[[_Answer], None]
 
 
 @dataclass
@@ -51,14 +71,59 @@ class Seen:
         ordered = sorted(self.took_s)
         return 1000 * ordered[int((len(ordered) - 1) * share)] if ordered else 0.0
 
-    def note(self, answer: Answer | None, took_s: float) -> None:
+    def note(self, answer: _Answer, took_s: float) -> None:
         """Take an answer in."""
-        status = 0 if answer is None else answer.status
-        self.statuses[status] += 1
-        if status in (200, 202):
+        self.statuses[answer.status] += 1
+        if answer.status in (200, 202):
             self.took_s.append(took_s)
-        elif answer is not None and status in (429, 503):
-            self.without_advice += "retry-after" not in answer.headers
+        elif answer.status in (429, 503):
+            self.without_advice += not answer.has_advice
+
+
+class _Wire(asyncio.Protocol):
+    """A connection; it asks one thing at a time."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport
+        self._data = b""
+        self._hear: _Hear | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio.Protocol."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def ask(self, data: bytes, hear: _Hear) -> None:
+        """Send a request; `hear` gets the answer, or that none comes."""
+        self._data, self._hear = b"", hear
+        if self._transport.is_closing():
+            self._heard(_Answer())
+        else:
+            self._transport.write(data)
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol."""
+        self._data += data
+        head, end, body = self._data.partition(b"\r\n\r\n")
+        length = _LENGTH.search(head)
+        if not end or (length is not None and len(body) < int(length[1])):
+            return
+        told, status = head.lower(), int(head[9:12])
+        is_last = b"\r\nconnection: close" in told
+        self._heard(_Answer(status, b"\r\nretry-after: " in told, is_last))
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """See asyncio.Protocol."""
+        self._heard(_Answer())
+
+    def _heard(self, answer: _Answer) -> None:
+        hear, self._hear = self._hear, None
+        if hear is not None:
+            hear(answer)
+
+    def close(self) -> None:
+        """Leave; what was asked is not answered."""
+        self._transport.close()
+        self._heard(_Answer())
 
 
 class Traffic:
@@ -71,65 +136,96 @@ class Traffic:
     def __init__(self, address: tuple[str, int], data: bytes) -> None:
         self._address = address
         self._data = data
-        self._idle: list[Client] = []
-        self._open = 0
+        self._wires = set[_Wire]()
+        self._idle: list[_Wire] = []
+        self._connecting = set[asyncio.Task[None]]()
+        self._answered = asyncio.Event()
+        self._asked = 0
 
     async def rush(self, clients: int, seconds: float) -> Seen:
         """Ask with so many clients, each as fast as it is answered."""
         seen, until_s = Seen(), time.monotonic() + seconds
 
         async def client() -> None:
-            while time.monotonic() < until_s:
-                await self._ask(seen, time.monotonic())
+            while (now_s := time.monotonic()) < until_s:
+                done = asyncio.Event()
+                self._ask(seen, now_s, done.set)
+                await done.wait()
 
         await asyncio.gather(*(client() for _ in range(clients)))
         return seen
 
     async def stream(self, per_s: float, seconds: float) -> Seen:
         """Ask so often a second."""
-        seen, begun_s, asking = Seen(), time.monotonic(), set[asyncio.Task[None]]()
+        seen, begun_s = Seen(), time.monotonic()
         for number in range(int(per_s * seconds)):
             due_s = begun_s + number / per_s
             wait_s = due_s - time.monotonic()
             if wait_s > 0:
                 await asyncio.sleep(wait_s)
-            while self._open >= CONNECTIONS_MAX and not self._idle:
-                await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
-            task = asyncio.create_task(self._ask(seen, due_s))
-            asking.add(task)
-            task.add_done_callback(asking.discard)
-        if asking:
-            await asyncio.wait(asking, timeout=WAIT_S)
+            while self._asked >= CONNECTIONS_MAX:
+                await self._next_answer()
+            self._ask(seen, due_s)
+        try:
+            async with asyncio.timeout(WAIT_S):
+                while self._asked:
+                    await self._next_answer()
+        except TimeoutError:
+            self._give_up()
         return seen
 
-    async def _ask(self, seen: Seen, due_s: float) -> None:
-        answer = None
-        try:
-            client = self._idle.pop() if self._idle else await self._connected()
-        except OSError:
-            seen.note(None, 0.0)
-            return
-        try:
-            answer = await client.ask(self._data)
-        except (OSError, EOFError, TimeoutError):
-            answer = None
-        seen.note(answer, time.monotonic() - due_s)
-        if answer is None or "close" in answer.headers.get("connection", ""):
-            self._open -= 1
-            await client.close()
-        else:
-            self._idle.append(client)
+    async def _next_answer(self) -> None:
+        self._answered.clear()
+        await self._answered.wait()
 
-    async def _connected(self) -> Client:
-        self._open += 1
+    def _give_up(self) -> None:
+        for wire in self._wires - {*self._idle}:
+            wire.close()
+
+    def _ask(
+        self, seen: Seen, due_s: float, then: Callable[[], None] = lambda: None
+    ) -> None:
+        """Ask once; do `then` when `seen` has the answer."""
+        self._asked += 1
+
+        def hear(answer: _Answer) -> None:
+            self._asked -= 1
+            seen.note(answer, time.monotonic() - due_s)
+            self._answered.set()
+            then()
+
+        if self._idle:
+            self._ask_on(self._idle.pop(), hear)
+        else:
+            task = asyncio.create_task(self._ask_anew(hear))
+            self._connecting.add(task)
+            task.add_done_callback(self._connecting.discard)
+
+    async def _ask_anew(self, hear: _Hear) -> None:
         try:
-            return Client(*await asyncio.open_connection(*self._address))
+            loop = asyncio.get_running_loop()
+            _, wire = await loop.create_connection(_Wire, *self._address)
         except OSError:
-            self._open -= 1
-            raise
+            hear(_Answer())
+        else:
+            self._wires.add(wire)
+            self._ask_on(wire, hear)
+
+    def _ask_on(self, wire: _Wire, hear: _Hear) -> None:
+        def heard(answer: _Answer) -> None:
+            if answer.is_last:
+                self._wires.discard(wire)
+                wire.close()
+            else:
+                self._idle.append(wire)
+            hear(answer)
+
+        wire.ask(self._data, heard)
 
     async def close(self) -> None:
         """Leave."""
-        for client in self._idle:
-            await client.close()
+        await asyncio.gather(*self._connecting)
+        for wire in [*self._wires]:
+            wire.close()
+        self._wires.clear()
         self._idle.clear()
