@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import gc
 import importlib
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Annotated, Any, Final
 
 import typer
@@ -77,8 +78,11 @@ class LazyGroup(TyperGroup):
 
 def load_command(name: str) -> Any:
     """Import the command called `name` and return it, as typer makes it."""
-    with _uncollected():
-        module = importlib.import_module(COMMANDS[name][0])
+    path = COMMANDS[name][0]
+    # What is imported already makes nothing: in another program that calls this again and
+    # again, nothing of its own is to be frozen.
+    with nullcontext() if path in sys.modules else _uncollected():
+        module = importlib.import_module(path)
     if hasattr(module, "group"):
         return typer.main.get_command(module.group)
     single = new_typer(add_completion=False)
