@@ -36,7 +36,7 @@ def policed(
         return PolicedCalls(calls, upstream_of, Shared(), answers, Onces(), on_close)
     # Imported when it is asked for: the client takes a tenth of a second.
     room = importlib.import_module("plait.drivers.policies.redis")
-    redis = room.SharedThroughRedis(own.redis, secrets or {})
+    redis = room.SharedThroughRedis(own.redis, secrets or {}, own.redis_timeout / 1000)
     shared = Shared(kinds=redis.kinds)
     answers, onces = redis.answers, redis.onces
     if brought is None:

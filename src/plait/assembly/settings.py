@@ -226,6 +226,9 @@ class ResilienceSection(Section):
     """A Redis through which processes share them: `redis://host:6379/0`. While it does not
     answer, calls go through and nothing is cached, but calls that are to be made once are
     refused. Default: each process has its own."""
+    redis_timeout: Duration = 250
+    """How long it may take to answer. Calls that are to be made once wait for at least two
+    seconds."""
     cache_bytes_max: Bytes = CACHE_BYTES_MAX
     """All answers together that a process caches in its memory (`cache` of steps)."""
     cache: str | None = None

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from plait.drivers.policies import redis as redis_policies
 from plait.model.json import JsonValue
 from plait.testing.upstream import Peer, Request, Upstream
 from plait.testing.upstream_scripts import after, in_turn, reply
@@ -23,11 +24,11 @@ BREAKER = "circuit_breaker: {failure_threshold: 2, open_time: 1h}"
 
 @asynccontextmanager
 async def two(
-    server: PrivateServer, service: Upstream
+    server: PrivateServer, service: Upstream, answer: str = f"{WAIT_S}s"
 ) -> AsyncIterator[tuple[Bench, Bench]]:
-    """Give two processes on one Redis."""
+    """Give two processes on one Redis, which is waited for also when the machine is busy."""
     url = f"redis://127.0.0.1:{server.port}/0"
-    shared = {"redis": url}
+    shared = {"redis": url, "redis_timeout": answer}
     secrets = {"token": "s3cr3t-token"}
     async with (
         bench(service, secrets=secrets, resilience=shared) as one,
@@ -198,6 +199,24 @@ async def test_a_process_whose_call_failed_leaves_the_key_to_others(
         assert code_of(await one.run(step(ONCE), order=1)) == "connector.http.503"
         assert not await client.keys("plait:idempotency:*")
         assert code_of(await other.run(step(ONCE), order=1)) is None
+
+
+async def test_what_is_made_once_waits_for_a_slow_redis_where_others_go_through(
+    client: Any, shared_redis: PrivateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_policies, "_ONCE_ANSWER_S", WAIT_S)
+    async with (
+        Upstream(OK) as service,
+        two(shared_redis, service, answer="1ms") as (process, _),
+    ):
+        await client.client_pause(WAIT_S * 1_000, all=False)
+        once = asyncio.create_task(process.run(step(ONCE), order=1))
+        assert code_of(await process.run(step(BREAKER))) is None
+        assert process.told("circuit_breaker")["unanswered"] == 1
+        assert not once.done()
+        await client.client_unpause()
+        assert code_of(await once) is None
+        assert len(service.requests) == 2
 
 
 async def test_without_redis_nothing_is_made_that_is_to_be_made_once() -> None:

@@ -3,7 +3,8 @@
 Rule 1. While Redis does not answer calls go through, and nothing is cached: an outage of
         Redis is none of the upstream's. Calls that are to be made once are refused: nobody
         could tell whether they were. After a question without an answer nobody asks for
-        a second, so that calls do not wait for it one by one.
+        a second, so that calls do not wait for it one by one. What is to be made once cannot
+        pass without it, and waits longer: better late than refused.
 Rule 2. What is kept there holds no secret, and no name of a key: keys are hashed, tenants
         with them.
 Rule 3. Bulkheads are each process's own: they bound what it holds itself.
@@ -42,7 +43,8 @@ from plait.resilience.idempotency.redis import RedisIdempotencyStore
 from plait.resilience.rate_limit.redis import RedisRateLimiter, redis_rate_limiter
 from plait.resilience.redis_breaker import UNCOUNTED, RedisCircuitBreaker
 
-_ANSWER_S_MAX: Final = 0.25
+# For what is refused without an answer: a busy disk may make Redis wait so long.
+_ONCE_ANSWER_S: Final = 2.0
 _CONNECTIONS_MAX: Final = 32
 # A question to Redis takes up to this long: that is no waiting in line.
 _ASKING_MS: Final = 10
@@ -54,6 +56,8 @@ class SharedThroughRedis:
     Args:
         url: `redis://…`.
         secrets: What is masked in what is kept there.
+        answer_s: How long an answer may take, or a free connection. Calls that are made
+            once wait for two seconds at least.
 
     Attributes:
         kinds: Makes gates.
@@ -61,16 +65,9 @@ class SharedThroughRedis:
         onces: The calls that are made once.
     """
 
-    def __init__(self, url: str, secrets: Mapping[str, str]) -> None:
-        pool: BlockingConnectionPool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=_CONNECTIONS_MAX,
-            timeout=_ANSWER_S_MAX,
-            socket_timeout=_ANSWER_S_MAX,
-            socket_connect_timeout=_ANSWER_S_MAX,
-            retry=Retry(NoBackoff(), 0),
-        )
-        self._client: Redis = Redis(connection_pool=pool)
+    def __init__(self, url: str, secrets: Mapping[str, str], answer_s: float) -> None:
+        self._client = _client(url, answer_s)
+        self._once_client = _client(url, max(answer_s, _ONCE_ANSWER_S))
         self._settling: set[asyncio.Task[None]] = set()
         # Those that may have a question under way; one that is idle may be forgotten.
         self._asking: WeakSet[RedisCircuitBreaker | RedisRateLimiter] = WeakSet()
@@ -81,7 +78,7 @@ class SharedThroughRedis:
         )
         store = RedisStore(self._client, codec=ReplyCodec(secrets))
         self.answers = Answers(RestingStore(store))
-        self.onces = Onces(RedisIdempotencyStore(self._client), secrets)
+        self.onces = Onces(RedisIdempotencyStore(self._once_client), secrets)
 
     def _breaker_gate(self, name: str, whose: Whose, given: BreakerPolicy) -> _BreakerGate:
         gate = _BreakerGate(self._client, name, whose, given, self._settling)
@@ -102,8 +99,21 @@ class SharedThroughRedis:
             await asyncio.wait(self._settling)
         for asking in list(self._asking):
             await asking.aclose()
-        await self._client.aclose()
-        await self._client.connection_pool.disconnect()
+        for client in (self._client, self._once_client):
+            await client.aclose()
+            await client.connection_pool.disconnect()
+
+
+def _client(url: str, answer_s: float) -> Redis:
+    pool: BlockingConnectionPool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=_CONNECTIONS_MAX,
+        timeout=answer_s,
+        socket_timeout=answer_s,
+        socket_connect_timeout=answer_s,
+        retry=Retry(NoBackoff(), 0),
+    )
+    return Redis(connection_pool=pool)
 
 
 class _BreakerGate:
