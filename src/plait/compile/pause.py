@@ -5,7 +5,7 @@ them again and again takes longer than the compilation itself (2.2 s against 1.0
 even once, right after the pause, takes 0.2 s.
 
 What a small document leaves is looked through in less time than it takes to ask whether
-somebody has frozen objects: to count them is to walk through all of them, 7 ms in a gateway.
+somebody has frozen objects: to count them is to walk through them, 7 ms in a gateway.
 """
 
 from __future__ import annotations

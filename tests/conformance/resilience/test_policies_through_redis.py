@@ -26,7 +26,7 @@ BREAKER = "circuit_breaker: {failure_threshold: 2, open_time: 1h}"
 async def two(
     server: PrivateServer, service: Upstream, answer: str = f"{WAIT_S}s"
 ) -> AsyncIterator[tuple[Bench, Bench]]:
-    """Give two processes on one Redis, which is waited for also when the machine is busy."""
+    """Give two processes on one Redis, and wait for it also on a busy machine."""
     url = f"redis://127.0.0.1:{server.port}/0"
     shared = {"redis": url, "redis_timeout": answer}
     secrets = {"token": "s3cr3t-token"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from unittest.mock import Mock
 
 import pytest
 
@@ -44,13 +45,12 @@ def test_what_somebody_froze_stays_frozen(frozen: int) -> None:
 def test_nobody_counts_what_is_frozen_for_a_few_objects(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    counted = []
-    monkeypatch.setattr(gc, "get_freeze_count", lambda: counted.append(1) or 0)
+    monkeypatch.setattr(gc, "get_freeze_count", counting := Mock(return_value=0))
     gc.collect()
     with collector_paused():
         made = [[n] for n in range(100)]
     assert not is_old(made[-1])
-    assert not counted
+    counting.assert_not_called()
 
 
 def test_who_had_it_off_has_it_off_afterwards() -> None:

@@ -3,8 +3,8 @@
 Rule 1. While Redis does not answer calls go through, and nothing is cached: an outage of
         Redis is none of the upstream's. Calls that are to be made once are refused: nobody
         could tell whether they were. After a question without an answer nobody asks for
-        a second, so that calls do not wait for it one by one. What is to be made once cannot
-        pass without it, and waits longer: better late than refused.
+        a second, so that calls do not wait for it one by one. What is to be made once
+        cannot pass without it, and waits longer: better late than refused.
 Rule 2. What is kept there holds no secret, and no name of a key: keys are hashed, tenants
         with them.
 Rule 3. Bulkheads are each process's own: they bound what it holds itself.
