@@ -7,13 +7,16 @@ a session. Some are no messages at all, and some callers are none. The services 
 those of a platform of several processes, on one socket, with a store on the disk and then
 with PostgreSQL.
 
-Rule. Whoever sends nonsense hears that it is: no call ends INTERNAL or UNKNOWN.
+Rule 1. Whoever sends nonsense hears that it is: no call ends INTERNAL or UNKNOWN.
+Rule 2. And soon: none takes longer than a reply over HTTP may, but for what is to wait.
 """
 
 from __future__ import annotations
 
+import math
+import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -24,6 +27,7 @@ from unittest.mock import patch
 import grpc
 import orjson
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
@@ -37,8 +41,10 @@ from plait.services import engine
 from plait.services.methods import METHODS, Method
 from plait.services.v1 import agent_pb2, engine_pb2, runtime_pb2
 from plait.services.wire import CALLER_KEY, loaded
+from plait.services.wire import given as read_strictly
 from tests.acceptance.test_webhooks import SECRET
 from tests.proof.beside import beside
+from tests.proof.fuzz import REPLY_S_MAX
 from tests.proof.inside import serve_roles
 from tests.proof.places import stores_of
 from tests.proof.scorecard import Outcome, Scale
@@ -46,9 +52,13 @@ from tests.proof.scorecard import Outcome, Scale
 CALLS: Final = 20_000
 _SEED: Final = 12
 STORES: Final = ("sqlite", "postgresql")
-# Some calls wait as long as they are told to, and one for as long as nothing ends.
+# Some calls wait as long as they are told to, and two for as long as nothing ends: these
+# are left after so long.
 _WAIT_S: Final = 1.0
-_FOLLOWED_S: Final = 0.2
+_ENDLESS_S: Final = {"follow_execution": 0.2, "execute_stream": _WAIT_S}
+# Of the others, one that takes that long is slow, and counts as such.
+_PATIENCE_S: Final = 10.0
+_PLANTED_S: Final = 0.5
 _OPENING_S: Final = 60.0
 _SHOWN_MAX: Final = 20
 _NEVER: Final = ("INTERNAL", "UNKNOWN", "DATA_LOSS", "UNIMPLEMENTED")
@@ -113,26 +123,48 @@ Known: TypeAlias = Mapping[str, Sequence[Any]]
 
 
 def run(scale: Scale, stores: Sequence[str] = STORES) -> Outcome:
-    """Call every method, as often each; then with a reader that refuses nothing."""
+    """Call every method, as often each; then with readers that are not as they should."""
     methods = [one for own in METHODS.values() for one in own.values()]
     outcome, calls = Outcome(), scale.of(CALLS, 4 * len(methods) * len(stores))
     each = calls // len(methods) // len(stores)
+    reply_s_max = REPLY_S_MAX if scale.share >= 1 else math.inf
     for store in stores:
-        found, hunt = _hunted(methods, each, store)
+        found, hunt = _hunted(methods, each, store, reply_s_max)
         outcome.broken += [f"{store}: {one}" for one in found.broken]
         for status, count in sorted(hunt.statuses.items()):
             outcome.figures[f"malformed, {store}: {status}"] = count
-    with patch.object(engine, "given", lambda _, data: loaded(data)):
-        planted, _ = _hunted([METHODS["engine"]["execute"]], 50, "sqlite")
-    seen = [one for one in planted.broken if "ended INTERNAL" in one]
-    outcome.figures["planted: JSON is not read strictly"] = seen[0][:60] if seen else "-"
-    if not seen:
-        outcome.broken.append("a reader that raises anything is not seen")
+        outcome.figures[f"malformed, {store}: slowest_ms"] = round(hunt.slowest_s * 1000)
+    _plant(outcome, "JSON is not read strictly", _lax, 50, "ended INTERNAL")
+    _plant(outcome, "JSON is read for long", _slow, 5, "took ")
     outcome.figures["malformed: calls"] = each * len(methods) * len(stores)
     return outcome
 
 
-def _hunted(methods: Sequence[Method], count: int, store: str) -> tuple[Outcome, _Hunt]:
+def _plant(
+    outcome: Outcome, name: str, read: Callable[[str, bytes], Any], count: int, said: str
+) -> None:
+    """Call the engine when it reads JSON so; that has to be told, in these words."""
+    with patch.object(engine, "given", read):
+        methods = [METHODS["engine"]["execute"]]
+        planted, _ = _hunted(methods, count, "sqlite", _PLANTED_S)
+    seen = [one for one in planted.broken if said in one]
+    outcome.figures[f"planted: {name}"] = seen[0][-60:] if seen else "-"
+    if not seen:
+        outcome.broken.append(f"planted, and not seen: {name}")
+
+
+def _lax(_: str, data: bytes) -> Any:
+    return loaded(data)
+
+
+def _slow(name: str, data: bytes) -> Any:
+    time.sleep(1.2 * _PLANTED_S)
+    return read_strictly(name, data)
+
+
+def _hunted(
+    methods: Sequence[Method], count: int, store: str, reply_s_max: float
+) -> tuple[Outcome, _Hunt]:
     outcome = Outcome()
     with (
         stores_of(store) as fresh,
@@ -140,19 +172,21 @@ def _hunted(methods: Sequence[Method], count: int, store: str) -> tuple[Outcome,
         beside(partial(_services, fresh(Path(folder)))) as address,
         grpc.insecure_channel(address) as channel,
     ):
-        hunt = _Hunt(channel, outcome)
+        hunt = _Hunt(channel, outcome, reply_s_max)
         for method in methods:
             hunt.ask(method, count)
     return outcome, hunt
 
 
 class _Hunt:
-    """Makes calls, and looks at how they end."""
+    """Makes calls, and looks at how they end, and how soon."""
 
-    def __init__(self, channel: grpc.Channel, outcome: Outcome) -> None:
+    def __init__(self, channel: grpc.Channel, outcome: Outcome, reply_s_max: float) -> None:
         self._channel = channel
         self._outcome = outcome
+        self._reply_s_max = reply_s_max
         self.statuses: Counter[str] = Counter()
+        self.slowest_s = 0.0
 
     def ask(self, method: Method, count: int) -> None:
         """Call one method with `count` messages."""
@@ -175,20 +209,26 @@ class _Hunt:
         send()
 
     def _send(self, method: Method, data: bytes, caller: bytes) -> None:
-        status, said = self._status(method, data, caller)
+        began_s, left_s = time.monotonic(), _left_after_s(method, data)
+        status, said = self._status(method, data, caller, left_s or _PATIENCE_S)
+        took_s = time.monotonic() - began_s
         self.statuses[status] += 1
         wrong = [f"ended {status}: {said}"] if status in _NEVER else []
+        if left_s is None or status != "DEADLINE_EXCEEDED":
+            self.slowest_s = max(self.slowest_s, took_s)
+            if took_s > self._reply_s_max:
+                wrong.append(f"took {took_s:.1f} s")
         if caller != _ADMIN and status not in ("INVALID_ARGUMENT", "UNAUTHENTICATED"):
             wrong.append(f"is done for {caller!r}: {status}")
         if len(self._outcome.broken) < _SHOWN_MAX:
             what = f"{method.path} {data[:80]!r}"
             self._outcome.broken += [f"{what}: {one}" for one in wrong]
 
-    def _status(self, method: Method, data: bytes, caller: bytes) -> tuple[str, str]:
+    def _status(
+        self, method: Method, data: bytes, caller: bytes, wait_s: float
+    ) -> tuple[str, str]:
         kind: Any = self._channel.unary_stream if method.is_stream else None
         call: Any = (kind or self._channel.unary_unary)(method.path)
-        is_endless = method.attribute == "follow_execution"
-        wait_s = _FOLLOWED_S if is_endless else _WAIT_S
         options: Any = {"metadata": [(CALLER_KEY, caller)], "timeout": wait_s}
         try:
             told = call(data, **options)
@@ -199,6 +239,17 @@ class _Hunt:
             ended: Any = error
             return ended.code().name, ended.details()[:200]
         return "OK", ""
+
+
+def _left_after_s(method: Method, data: bytes) -> float | None:
+    """Return when a call is left that goes on for as long as it is told to; None: none."""
+    if method.attribute in _ENDLESS_S:
+        return _ENDLESS_S[method.attribute]
+    try:
+        waits = getattr(method.load_request(data), "wait_ms", 0) > 0
+    except DecodeError:
+        return None
+    return _WAIT_S if waits else None
 
 
 def _existing(channel: grpc.Channel) -> Known:

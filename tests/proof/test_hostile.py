@@ -37,3 +37,5 @@ def test_no_call_that_no_gateway_would_make_is_a_fault_of_the_services(store: st
     assert outcome.broken == []
     assert outcome.figures["malformed: calls"] > 500
     assert outcome.figures[f"malformed, {store}: OK"] > 50
+    assert outcome.figures[f"malformed, {store}: slowest_ms"] > 0
+    assert "took " in str(outcome.figures["planted: JSON is read for long"])
