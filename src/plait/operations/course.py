@@ -21,7 +21,7 @@ from plait.drivers.journal.children import running_of
 from plait.drivers.journal.messages import given_up_message
 from plait.drivers.journal.payload import searched
 from plait.drivers.journal.resuming import going_on
-from plait.drivers.journal.standing import row_of, standing_of
+from plait.drivers.journal.standing import put_off, row_of, standing_of
 from plait.drivers.journal.starting import placed
 from plait.kernel import BEHAVIOUR, Kernel
 from plait.kernel.events import (
@@ -107,6 +107,8 @@ class Hand:
         now_ms: The moment, milliseconds since the Unix epoch.
         secrets: As the driver has them: a history is told with the same.
         by: Who that is, for what is begun; empty: nobody says.
+        is_full: Whether nobody here has room for what is let in: it waits for its turn,
+            like a start (plait.drivers.journal.room).
     """
 
     store: Store
@@ -115,6 +117,7 @@ class Hand:
     now_ms: int
     secrets: Mapping[str, str]
     by: str = ""
+    is_full: bool = False
 
 
 @record
@@ -315,7 +318,7 @@ async def written(
         await hand.store.append(Append(execution_id, entries, row, length, held.epoch))
         await _end_children(hand, told)
         entries, length = [], length + len(entries)
-    standing = _due_at_once(told)
+    standing = _due(hand, told)
     await hand.store.append(
         Append(execution_id, entries, standing, length, held.epoch, is_released=True)
     )
@@ -327,11 +330,14 @@ async def _end_children(hand: Hand, told: Telling) -> None:
         await hand.store.post(given_up_message(child_id))
 
 
-def _due_at_once(told: Telling) -> Standing:
+def _due(hand: Hand, told: Telling) -> Standing:
+    """Return how an execution stands that is left: due at once, or in its turn."""
     standing = standing_of(told.state, told.outstanding)
-    if standing.status == RUNNING and not told.outstanding.is_quarantined:
-        return replace(standing, wake_at_ms=0)
-    return standing
+    if standing.status != RUNNING or told.outstanding.is_quarantined:
+        return standing
+    if hand.is_full and standing.error_code is None:
+        return put_off(standing)
+    return replace(standing, wake_at_ms=0)
 
 
 async def create_from(
@@ -353,7 +359,7 @@ async def create_from(
     )
     new = placed(new, plan, started, old.priority)
     entries = chained(new, [one.body for one in entries])
-    standing = _due_at_once(told)
+    standing = _due(hand, told)
     async with Holding(hand):
         created = await hand.store.create(new, entries, standing, hand.worker_id)
     return created.summary

@@ -151,9 +151,14 @@ class LocalExecutions:
         kept = await self._keeper.kept()
         workflow = await self._checked_workflow(caller, kept.store, execution_id)
         body = decided_by(caller, workflow, verb, body)
+        hand = self._hand(kept, caller)
         if verb in STARTING:
-            kept.driver.room.check()
-        summary = await change(self._hand(kept, caller), execution_id, body)
+            room = kept.driver.room
+            room.check()
+            summary = await change(replace(hand, is_full=room.is_full), execution_id, body)
+            room.let_in(summary)
+        else:
+            summary = await change(hand, execution_id, body)
         kept.driver.stir()
         return row_json(summary)
 

@@ -18,6 +18,7 @@ from plait.drivers.inline import InlineDriver, WithInlineChildren
 from plait.drivers.journal import JournalDriver
 from plait.kernel import Kernel
 from plait.model.caller import Caller
+from plait.model.failure import Failure
 from plait.model.json import JsonObject
 from plait.operations.definitions import compiles
 from plait.operations.deploying import DeploymentConflict
@@ -111,9 +112,18 @@ class HeldCalls:
         """See plait.ports.calls.CallHandle."""
         self.cancelled.set()
 
+    async def until_started(self) -> None:
+        """Return when a call was started since this was last asked."""
+        await self.started.wait()
+        self.started.clear()
+
     def answer(self, response: Any) -> None:
         """Answer the first call that waits."""
         self.waiting.pop(0)(CallReply(response, {"status_code": 200, "headers": {}}))
+
+    def fail(self, message: str) -> None:
+        """Fail the first call that waits."""
+        self.waiting.pop(0)(Failure("connector.http.400", message, {"status_code": 400}))
 
     async def close(self) -> None:
         """See plait.ports.calls."""

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -160,6 +161,37 @@ async def test_whatever_makes_work_is_refused_while_too_many_wait(binding: str) 
         last = str(begun[-1]["execution_id"])
         told = await change(OPERATOR, last, "cancel", {})
         assert told["status"] == "cancelled", "to end one makes no work"
+
+
+@pytest.mark.parametrize("binding", ["in-process", "grpc"])
+@pytest.mark.parametrize("verb", ["restart", "fork", "resume"])
+async def test_what_a_verb_lets_in_waits_for_room_and_counts(
+    binding: str, verb: str
+) -> None:
+    async with platform(binding, held_max=1, backlog_max=1) as services:
+        change, get = services.executions.change, services.executions.get
+        calls, order = services.calls, Order(workflow="calling", mode="durable")
+        execute = partial(services.engine.execute, OPERATOR)
+        failing = asyncio.ensure_future(execute(replace(order, wait_ms=10_000)))
+        await calls.until_started()
+        calls.fail("gone")
+        old = str((await failing)["execution_id"])
+        await execute(order)
+        await calls.until_started()
+        body: JsonObject = {"from": "asked"} if verb == "fork" else {}
+        told = await change(OPERATOR, old, verb, body)
+        shown = await get(OPERATOR, str(told["id"]))
+        assert shown["waits"] == [{"for": "room"}]
+        for refusal in (
+            execute(order),
+            change(OPERATOR, old, "restart", {}),
+        ):
+            assert (await refused(refusal)).code == "limit.overload"
+        calls.answer(1)
+        await calls.until_started()
+        calls.answer(2)
+        shown = await get(OPERATOR, str(told["id"]), 10_000)
+        assert (shown["status"], shown["output"]) == ("completed", 2)
 
 
 async def test_what_a_caller_starts_is_their_tenant_s(services: Platform) -> None:

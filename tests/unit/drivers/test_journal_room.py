@@ -13,6 +13,8 @@ from plait.drivers.journal.room import Overloaded
 from plait.kernel import Kernel
 from plait.operations import Hand, show
 from plait.operations.checking import Checker
+from plait.operations.course import restart, resume
+from plait.operations.forking import Fork, fork
 from plait.operations.messages import cancel
 from plait.operations.waits import waits
 from plait.plan import Plan
@@ -315,6 +317,55 @@ def test_one_that_waits_for_room_says_so_and_its_end_needs_none() -> None:
         async with asyncio.timeout(1):
             assert (await driver.ended("x001")).standing.status == "cancelled"
         assert calls.made == ["x000"]
+        await driver.close()
+
+    run_virtually(main())
+
+
+def test_what_goes_on_or_begins_again_waits_for_room_behind_those_who_came_first() -> None:
+    async def main() -> None:
+        store, calls = MemoryStore(), Slow()
+        driver = await opened(store, calls, held_max=1)
+        plan = plan_with(
+            ask("a", effect="unsafe"), ask("b", effect="unsafe", depends_on=["a"])
+        )
+        await driver.start(plan, Start("old", None))
+        await a_while(1.5)
+        await driver.cancel("old", "not now", "m1")
+        await driver.ended("old")
+        calls.now = calls.most = 0  # one was given up
+        names = await start(driver, 3)
+        await a_while(0.1)
+        hand = Hand(store, Kernel, "hand", driver.now_ms(), {}, is_full=driver.room.is_full)
+        rows = [await restart(hand, "old", "new"), await resume(hand, "old")]
+        rows.append(await fork(hand, Fork("old", "b"), "forked"))
+        for row in rows:
+            driver.room.let_in(row)
+            history = await store.read(row.new.execution_id)
+            assert await waits(hand, history) == [{"for": "room"}]
+            await Checker(hand).check(history)
+        assert driver.room.waiting == 2 + 3
+        driver.stir()
+        await all_ended(driver, [*names, "new", "old", "forked"])
+        made = ["old", "old", *names, "new", "new", "old", "forked"]
+        assert sorted(calls.made) == sorted(made), "what was done is not done again"
+        assert calls.made[2:5] == names
+        assert (calls.most, driver.room.waiting) == (1, 0)
+        await driver.close()
+
+    run_virtually(main())
+
+
+def test_what_goes_on_where_there_is_room_is_due_at_once() -> None:
+    async def main() -> None:
+        store, calls = MemoryStore(), Slow()
+        driver = await opened(store, calls, held_max=1)
+        await start(driver, 1)
+        await driver.ended("x000")
+        hand = Hand(store, Kernel, "hand", driver.now_ms(), {}, is_full=driver.room.is_full)
+        row = await restart(hand, "x000", "new")
+        driver.room.let_in(row)
+        assert (row.standing.wake_at_ms, driver.room.waiting) == (0, 0)
         await driver.close()
 
     run_virtually(main())

@@ -25,7 +25,7 @@ from plait.drivers.journal.standing import NoRoom, is_put_off, put_off
 from plait.drivers.journal.terms import Limits
 from plait.model.errors import Advice, PlaitError
 from plait.ports.counts import Counts
-from plait.ports.journal import Search, Standing, Summary
+from plait.ports.journal import QUEUED, Search, Standing, Summary
 
 # A start that takes so long to be written, or a result to be read, is late. When some have
 # been so for so long, one after the other, the store has more to do than it can; one moment
@@ -186,6 +186,11 @@ class Room:
         """Take in that a start was put off."""
         self.waiting += 1
         self.is_behind = True
+
+    def let_in(self, summary: Summary) -> None:
+        """Take in that something was let in from outside: it may have been put off."""
+        if is_put_off(summary.standing) and summary.lane_state != QUEUED:
+            self.put_off()
 
     def looked(self, claimed: Iterable[Summary], *, is_all: bool) -> None:
         """Take in what was claimed.
