@@ -33,8 +33,9 @@ from plait.services.wire import ERROR_KEY
 
 logger = logging.getLogger("plait.services")
 
-# What gRPC takes of metadata in all, with room for what it adds itself.
-METADATA_BYTES_MAX: Final = 64 * 1024
+# What gRPC takes of metadata in all. A caller is in it with all grants: keys of older
+# versions have up to a thousand of 200 characters each, which base64 makes a third longer.
+METADATA_BYTES_MAX: Final = 512 * 1024
 _ERROR_BYTES_MAX: Final = 32 * 1024
 # gRPC's own text of a status; proxies cut what is longer.
 _MESSAGE_LENGTH_MAX: Final = 1_000

@@ -87,6 +87,15 @@ async def test_a_caller_with_all_grants_that_a_key_can_have_is_let_in(
     assert "deployments" in await services.deployments.list(caller, after="", limit=1)
 
 
+async def test_a_caller_with_more_grants_than_keys_are_made_with_now_keeps_them_all(
+    services: Platform,
+) -> None:
+    grants = {f"{number:0200}": "operator" for number in range(1_000)}
+    caller = Caller("user:gil", grants=grants)
+    told = await services.triggers.list(caller)
+    assert told["triggers"] == ["default", None, grants]
+
+
 async def test_a_workflow_that_fails_is_told_with_its_error(services: Platform) -> None:
     told = await services.engine.execute(EDITOR, Order(definition=FAILING))
     assert (told["status"], told["output"]) == ("failed", None)
