@@ -167,6 +167,9 @@ def gateway(
     def deployed(tenant: str) -> list[Plan]:
         return [one.plan for one in made.snapshot.deployments if one.tenant == tenant]
 
+    def named(tenant: str, name: str) -> Plan | None:
+        return made.plan_named(tenant, name)
+
     stored = deploying(settings, connectors)
     # It makes no calls of workflows; the keys of issuers are fetched through it.
     performer = compose.calls(settings, connectors, configured.secrets)
@@ -199,7 +202,7 @@ def gateway(
         ),
         services=Services(
             executions=RemoteExecutions(links["runtime"]),
-            engine=RemoteEngine(links["engine"], settings.gateway.request_timeout),
+            engine=RemoteEngine(links["engine"], settings.gateway.request_timeout, named),
             deployments=RemoteDeployments(links["runtime"]),
             triggers=RemoteTriggers(links["runtime"]),
             agent=RemoteAgent(links["agent"]),

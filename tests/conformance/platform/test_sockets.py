@@ -21,6 +21,7 @@ from plait.ports.status import details_of, status_of
 from plait.services.channel import Security, security_of
 from plait.services.methods import METHODS
 from plait.services.remote import (
+    Link,
     LinkTimes,
     RemoteDeployments,
     RemoteEngine,
@@ -29,9 +30,12 @@ from plait.services.remote import (
 from plait.services.server import ServiceServer
 from plait.services.v1.engine_pb2 import ExecuteReply, ExecuteRequest
 from tests.conformance.platform.platforms import (
+    CALLING,
+    WAITING,
     FakeAgent,
     linked,
     local,
+    plan_of,
     served,
 )
 
@@ -146,6 +150,67 @@ async def test_a_wait_has_its_time_beside_the_deadline() -> None:
         async with linked("engine", address, times=times) as link:
             order = Order(workflow="waiting", wait_ms=700)
             assert (await RemoteEngine(link).execute(LOCAL, order))["status"] == "running"
+
+
+LASTING: Any = {**CALLING, "timeout": "700ms"}
+
+
+@pytest.mark.parametrize(
+    "order", [Order(definition=LASTING), Order(workflow="lasting")], ids=["sent", "named"]
+)
+async def test_a_workflow_has_its_own_time_beside_the_deadline(order: Order) -> None:
+    plan = plan_of({**LASTING, "name": "lasting"})
+    async with local() as own, served(own.servicers(FakeAgent())) as address:
+        own.plans["lasting"] = plan
+        times = LinkTimes(deadline_ms=500)
+        async with linked("engine", address, times=times) as link:
+            found = own.plans.get
+            engine = RemoteEngine(link, 100, lambda _, name: found(name))
+            told: Any = await engine.execute(LOCAL, order)
+            assert (told["status"], told["error"]["code"]) == (
+                "failed",
+                "execution.timeout",
+            )
+
+
+@pytest.mark.parametrize(
+    ("order", "wait_ms"),
+    [
+        (Order(workflow="hour"), 3_600_000),
+        (Order(workflow="hour", mode="durable", wait_ms=7), 7),
+        (Order(workflow="hour", key="k", wait_ms=7), 7),
+        (Order(workflow="calling", wait_ms=7), 100),
+        (Order(workflow="waiting", wait_ms=7), 7),
+        (Order(workflow="waiting", mode="express", wait_ms=7), 100),
+        (Order(workflow="nobody knows", wait_ms=7), 100),
+        (Order(workflow="nobody knows", wait_ms=700), 700),
+        (Order(definition={**CALLING, "timeout": "1h"}), 3_600_000),
+        (Order(definition={**CALLING, "timeout": "PT1H"}), 3_600_000),
+        (Order(definition={**CALLING, "timeout": "1h", "mode": "durable"}), 0),
+        (Order(definition={"timeout": "1h"}, mode="express"), 3_600_000),
+        (Order(definition={**CALLING, "timeout": "soon"}), 100),
+        (Order(definition={**CALLING, "timeout": 3_600_000}), 100),
+    ],
+)
+async def test_the_engine_is_waited_for_as_long_as_it_may_take(
+    order: Order, wait_ms: int
+) -> None:
+    plans = {"hour": {**CALLING, "timeout": "1h"}, "calling": CALLING, "waiting": WAITING}
+    known = {name: plan_of(one) for name, one in plans.items()}
+    link = Noting("engine", "nowhere:1")
+    await RemoteEngine(link, 100, lambda _, name: known.get(name)).execute(LOCAL, order)
+    assert link.waits_ms == [wait_ms]
+
+
+class Noting(Link):
+    """Notes how long each answer would be waited for; asks nobody."""
+
+    waits_ms: list[int]
+
+    async def call(self, *_: Any, wait_ms: int = 0, **__: Any) -> Any:
+        """See Link."""
+        self.waits_ms = [*getattr(self, "waits_ms", []), wait_ms]
+        return ExecuteReply(json=b"{}")
 
 
 async def test_a_service_that_is_not_there_is_named_and_found_again() -> None:
