@@ -6,7 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -51,10 +51,21 @@ def documents(tmp_path: Path) -> Path:
 
 @asynccontextmanager
 async def role(
-    name: str, *paths: Path, store: Path, address: str = "127.0.0.1:0", **settings: str
+    name: str,
+    *paths: Path,
+    store: Path,
+    address: str = "127.0.0.1:0",
+    more: Mapping[str, str] | None = None,
+    **settings: str,
 ) -> AsyncIterator[tuple[GatewayProcess, str]]:
-    """Run one part of the platform; yield its process and its address."""
+    """Run one part of the platform; yield its process and its address.
+
+    Args:
+        more: Environment variables.
+        settings: Those of `services`.
+    """
     told = {
+        **(more or {}),
         "PLAIT_STORE_URL": str(store),
         "PLAIT_SERVICES_LISTEN": address,
         **{f"PLAIT_SERVICES_{key.upper()}": value for key, value in settings.items()},
@@ -158,6 +169,40 @@ async def test_a_runtime_that_was_killed_is_named_and_nothing_is_lost(
             assert answer.json["status"] == "running"
             again.stop()
             assert await again.ended() == 0
+
+
+ENDLESS: Any = {
+    "name": "endless",
+    "mode": "express",
+    "timeout": "2h",
+    "steps": [{"id": "slept", "type": "wait", "for": "1h"}],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("is_killed", "code"), [(False, b"request.cut_off"), (True, b"service.unavailable")]
+)
+async def test_an_express_run_that_ends_with_its_engine_says_so_to_its_listener(
+    tmp_path: Path, is_killed: bool, code: bytes
+) -> None:
+    store, soon = tmp_path / "plait.db", {"PLAIT_GATEWAY_DRAIN_TIMEOUT": "50ms"}
+    wish = {"definition": ENDLESS, "stream": True}
+    async with (
+        role("engine", store=store, more=soon) as (engine, address),
+        role("gateway", store=store, engine=address) as (gateway, _),
+        gateway.client() as client,
+    ):
+        client.send(request_bytes("/api/v1/workflow/execute", "POST", body=wish))
+        await client.until(b"event: start\n")
+        if is_killed:
+            engine.process.kill()
+        else:
+            engine.stop()
+        last = (await client.closed()).rpartition(b"event: ")[2]
+        assert last.startswith(b'error\ndata: {"error":{"code":"%s"' % code), last
+        assert b"the engine" in last
+        await engine.ended()
 
 
 @asynccontextmanager

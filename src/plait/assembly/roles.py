@@ -77,6 +77,8 @@ logger = logging.getLogger("plait.services")
 
 SERVICES: Final = ("engine", "runtime", "agent")
 _LOOK_S: Final = 1.0
+# What was cut off is told in the next turns of the loop, and over the network.
+_LAST_WORD_S: Final = 0.25
 
 
 @record
@@ -90,6 +92,7 @@ class Service:
         close: Lets go of everything.
         told: Where its metrics and spans are.
         start: Starts a durable execution by its workflow's name; None: it has none.
+        cut: Ends what runs for who listens alone, and tells them; None: nothing does.
     """
 
     servicer: object
@@ -98,6 +101,7 @@ class Service:
     close: Callable[[], Awaitable[None]]
     told: Telemetry
     start: StartWorkflow | None = None
+    cut: Callable[[], None] | None = None
 
 
 class Counted:
@@ -276,7 +280,9 @@ def engine(
     own.told.registry.register(PolicyMetrics(own.performer.snapshot))
     servicer = EngineServicer(made, runner)
     start = partial(start_named, LocalRuns(keeper), known.find)
-    return Service(servicer, prepare, lambda: keeper.trouble, own.close, own.told, start)
+    return Service(
+        servicer, prepare, lambda: keeper.trouble, own.close, own.told, start, made.cut
+    )
 
 
 def runtime(
@@ -397,15 +403,30 @@ async def _serve(
             announce(f"{role} answers at {at}/metrics")
         await stop.asked.wait()
         door.state = "draining"
-        insisted = asyncio.create_task(stop.insisted.wait())
-        draining = asyncio.create_task(server.drain(settings.gateway.drain_timeout / 1000))
-        await asyncio.wait((insisted, draining), return_when=asyncio.FIRST_COMPLETED)
-        insisted.cancel()
+        await _drained(server, service, stop, settings.gateway.drain_timeout / 1000)
     finally:
         if looking is not None:
             looking.cancel()
         first = () if watching is None else (watching.close,)
         await close_all(partial(server.drain, 0.0), door.close, *first, service.close)
+
+
+async def _drained(
+    server: ServiceServer, service: Service, stop: Stop, patience_s: float
+) -> None:
+    """Take no more calls, and let those under way end as long as nobody insists.
+
+    Whoever listens to what is cut off after that has a moment to hear so.
+    """
+    last_word_s = 0.0 if service.cut is None else _LAST_WORD_S
+    draining = asyncio.create_task(server.drain(patience_s + last_word_s))
+    insisted = asyncio.create_task(stop.insisted.wait())
+    ends, first = (insisted, draining), asyncio.FIRST_COMPLETED
+    await asyncio.wait(ends, timeout=patience_s, return_when=first)
+    insisted.cancel()
+    if service.cut is not None:
+        service.cut()
+        await asyncio.wait((draining,), timeout=_LAST_WORD_S)
 
 
 def _watching(

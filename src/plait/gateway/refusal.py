@@ -70,14 +70,6 @@ class RequestTimedOut(Refused):
     status: ClassVar[int] = 408
 
 
-class CutOff(Refused):
-    """The gateway stops, and has waited for the end as long as it may."""
-
-    code: ClassVar[str] = "request.cut_off"
-    advice: ClassVar[Advice] = Advice.RETRY
-    status: ClassVar[int] = 503
-
-
 class BodyTooLarge(Refused):
     """The body is larger than allowed."""
 

@@ -3,6 +3,7 @@
 Rule 1. An operator runs what is deployed; only an editor runs a document that is not.
 Rule 2. A start with a key is durable: nothing else could tell that it came before.
 Rule 3. Whoever leaves an express execution ends it; a durable one goes on.
+Rule 4. Whoever listens to an express execution that is cut off is told so.
 
 Not here: executions of the gateway's endpoints (plait.operations.runs).
 """
@@ -31,7 +32,7 @@ from plait.operations.keeper import Keeper
 from plait.operations.keys import api_trigger
 from plait.operations.runs import Durable, LocalRuns
 from plait.plan import Plan
-from plait.ports.platform import InvalidRequest, Order, Told
+from plait.ports.platform import CutOff, InvalidRequest, Order, Told
 
 _ID_BYTES: Final = 16
 
@@ -105,6 +106,12 @@ class LocalEngine:
         self._compile = compile_
         self._request_timeout_ms = request_timeout_ms
         self._following = Following(self._store)
+        self._listened = set[asyncio.Future[Result]]()
+
+    def cut(self) -> None:
+        """End the express executions that somebody listens to: `request.cut_off`."""
+        for running in self._listened:
+            running.cancel()
 
     async def execute(self, caller: Caller, order: Order) -> JsonObject:
         """Run a workflow; return `{execution_id, workflow, status, output, error}`.
@@ -130,6 +137,7 @@ class LocalEngine:
         """Run a workflow; yield `start`, a `turn` for whatever happens, `result` at last.
 
         Raises:
+            CutOff: It was ended, because this process ends.
             PlaitError: As `execute`.
         """
         plan = await self._plan(caller, order)
@@ -163,6 +171,7 @@ class LocalEngine:
         heard: asyncio.Queue[list[Event] | None] = asyncio.Queue()
         running = asyncio.ensure_future(self._run(plan, start, heard.put_nowait))
         running.add_done_callback(lambda _: heard.put_nowait(None))
+        self._listened.add(running)
         number = 0
         try:
             told = _running(plan, start.execution_id)
@@ -171,8 +180,11 @@ class LocalEngine:
                 number += 1
                 shown: list[JsonValue] = [event_json(one) for one in events]
                 yield Told("turn", {"number": number, "events": shown}, number)
+            if running.cancelled():
+                raise CutOff("the engine stops, and the execution with it")
             yield Told("result", _told(plan, await running), number)
         finally:
+            self._listened.discard(running)
             running.cancel()
 
     async def _run(

@@ -38,6 +38,13 @@ class InvalidRequest(PlaitError):
         self.details = details
 
 
+class CutOff(PlaitError):
+    """Whoever runs an execution stops, and has waited for its end as long as it may."""
+
+    code: ClassVar[str] = "request.cut_off"
+    advice: ClassVar[Advice] = Advice.RETRY
+
+
 @record
 class Order:
     """A wish to run a workflow.

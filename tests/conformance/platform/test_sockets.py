@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from plait.model.caller import LOCAL
 from plait.model.errors import Advice, PlaitError
-from plait.ports.platform import Order, Wanted
+from plait.ports.platform import Order, Told, Wanted
 from plait.ports.remote import OpenService, ServiceRefused, ServiceUnavailable
 from plait.ports.status import details_of, status_of
 from plait.services.channel import Security, security_of
@@ -276,6 +277,29 @@ async def test_a_service_that_ends_at_work_is_named() -> None:
             await server.drain(0.0)
             error = await refused(running)
             assert (error.code, status_of(error).http) == ("service.unavailable", 502)
+
+
+async def test_a_stream_that_is_cut_off_ends_with_the_error_that_says_so() -> None:
+    async with (
+        local() as own,
+        served(own.servicers(FakeAgent())) as address,
+        linked("engine", address) as link,
+    ):
+        order = Order(workflow="calling")
+        async with aclosing(RemoteEngine(link).execute_stream(LOCAL, order)) as events:
+            assert (await anext(events)).type == "start"
+            await own.calls.started.wait()
+            own.engine.cut()
+            error = await refused(_last(events))
+        assert (error.code, status_of(error).http) == ("request.cut_off", 503)
+        assert error.advice is Advice.RETRY
+        await own.calls.cancelled.wait()
+        own.engine.cut()  # there is nothing left
+
+
+async def _last(events: AsyncIterator[Told]) -> None:
+    async for told in events:
+        assert told.type == "turn"
 
 
 async def test_what_nobody_foresaw_is_told_without_its_secrets() -> None:

@@ -20,11 +20,11 @@ from typing import Final, TypeAlias
 import orjson
 
 from plait.gateway.message import Reply
-from plait.gateway.refusal import CutOff, Unforeseen
+from plait.gateway.refusal import Unforeseen
 from plait.model.errors import PlaitError
 from plait.ports.identity import RateExceeded
 from plait.ports.journal import StoreUnavailable
-from plait.ports.platform import Told
+from plait.ports.platform import CutOff, Told
 from plait.ports.status import error_json
 
 logger = logging.getLogger("plait.gateway")
