@@ -23,7 +23,7 @@ from plait.resilience.breaker_settings import (
     BreakerStateChanged,
     Reason,
 )
-from plait.resilience.clock import SYSTEM_CLOCK, Clock
+from plait.resilience.clock import SYSTEM_CLOCK, Clock, seconds_until
 from plait.resilience.errors import CircuitOpen, ResilienceError, TimedOut
 from plait.resilience.matching import ErrorWords, is_upstream_failure, matcher
 from plait.resilience.policy import Scopes, SyncPolicy, finished
@@ -142,9 +142,8 @@ class CircuitBreaker(SyncPolicy):
 
     def refusal(self) -> CircuitOpen:
         """Return the error that a refused call fails with."""
-        after = self._open_until - self._now() if self._state is _OPEN else None
-        if after is not None and after < 0.0:
-            after = 0.0
+        is_open = self._state is _OPEN
+        after = seconds_until(self._open_until, self._now()) if is_open else None
         return CircuitOpen(self._refusal_text, name=self.name, retry_after=after)
 
     def succeeded(self, permit: int, duration_s: float = 0.0) -> None:

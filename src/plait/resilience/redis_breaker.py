@@ -32,7 +32,7 @@ from plait.resilience.breaker_settings import (
     BreakerStateChanged,
     Reason,
 )
-from plait.resilience.clock import Clock
+from plait.resilience.clock import Clock, seconds_until
 from plait.resilience.errors import CircuitOpen, ResilienceError, TimedOut
 from plait.resilience.matching import ErrorWords, is_upstream_failure, matcher
 from plait.resilience.policy import Policy
@@ -364,7 +364,7 @@ def _arguments(settings: BreakerSettings) -> list[str]:
 def _retry_after(answer: _Answer) -> float | None:
     if answer.after is not BreakerState.OPEN:
         return None
-    return max(answer.open_until - answer.now, 0.0)
+    return seconds_until(answer.open_until, answer.now)
 
 
 def _text(value: Any) -> str:

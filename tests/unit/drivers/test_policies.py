@@ -56,13 +56,11 @@ async def test_a_retry_waits_as_long_as_the_breaker_is_open() -> None:
     )
     async with Upstream(script) as service, bench(service) as process:
         result = await process.run(step(policies))
-        *before, probe = attempts_of(result)[1:]
-        # A timer may fire within the millisecond before it is due: then it waits once more.
-        refusals = before[1:]
-        assert 1 <= len(refusals) <= 2
         down, refused = "connector.http.503", "resilience.circuit_open"
-        assert codes_of(result) == [down, down, *[refused] * len(refusals), None]
-        assert probe["started_ms"] - before[0]["ended_ms"] >= 59
+        assert codes_of(result) == [down, down, refused, None]
+        last, _, probe = attempts_of(result)[1:]
+        # Open for 3 ms less than advised: timers fire early.
+        assert probe["started_ms"] - last["ended_ms"] >= 56
         assert process.told("circuit_breaker")["state"] == "closed"
 
 

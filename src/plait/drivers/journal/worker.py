@@ -8,10 +8,10 @@ Not here: what it holds (plait.drivers.journal.holding), its rounds
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from plait.drivers.clock import loop_clock
 from plait.drivers.journal.alarm import Alarm
 from plait.drivers.journal.kernels import Kernels
 from plait.drivers.journal.tasks import Tasks
@@ -55,7 +55,7 @@ class Worker:
         self.times = times
         self.tasks = Tasks()
         self.waiters = Waiters()
-        self._loop_s = asyncio.get_running_loop().time
+        self._loop_s = loop_clock()
         self._epoch_offset_s = wall_clock_s() - self._loop_s()
         self.alarm = Alarm(self.now_ms)
         self.is_unsure = False

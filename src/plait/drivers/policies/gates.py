@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from typing import Any, ClassVar, Protocol, TypeAlias
 
-from plait.drivers.policies.verdicts import is_uncalled, speaks_against
+from plait.drivers.policies.verdicts import EARLY_MS, is_uncalled, speaks_against
 from plait.model.failure import Failure
 from plait.model.json import JsonObject
 from plait.plan import BreakerPolicy, BulkheadPolicy, RateLimitPolicy
@@ -250,7 +250,14 @@ def breaker_settings(given: BreakerPolicy) -> BreakerSettings:
         window_s=None if window_ms is None else window_ms / 1000,
         min_calls=given.calls_min,
         success_threshold=given.success_threshold,
-        open_s=given.open_ms / 1000,
+        open_s=_open_ms(given.open_ms) / 1000,
         max_half_open_calls=given.half_open_calls_max,
         half_open_s=given.half_open_ms / 1000,
     )
+
+
+def _open_ms(given_ms: int) -> float:
+    """Return how long a breaker is open whose refusals advise to wait `EARLY_MS` longer:
+    nobody is to wait longer than the document says, but where that is next to nothing.
+    """
+    return max(given_ms - EARLY_MS, given_ms / 2)

@@ -10,12 +10,15 @@ from plait.kernel.backoff import word_matches
 from plait.model.errors import Advice
 from plait.model.failure import Failure
 from plait.model.json import JsonValue
-from plait.resilience import ResilienceError
+from plait.resilience import CircuitOpen, ResilienceError
 
 _STATUS: Final = "connector.http."
 # Of the statuses 400 to 499, which say that the call was wrong, these say that the
 # upstream is not well.
 _UNWELL: Final = ("408", "429")
+# How much earlier than asked for a retry may come: the moment that it counts from is
+# rounded down to a millisecond, and the timer fires up to one and a half before it is due.
+EARLY_MS: Final = 3
 # Nobody was called.
 UNCALLED_CODES: Final = (
     "connector.forbidden_address",
@@ -47,7 +50,6 @@ def speaks_against(failure: Failure, on: tuple[str, ...] | None = None) -> bool:
 
 def refused(error: ResilienceError) -> Failure:
     """Return the failure of an attempt that a policy does not let through."""
-    asked_s = error.retry_after
     details: dict[str, JsonValue] = {"name": error.name}
     return Failure(
         error.code,
@@ -55,8 +57,20 @@ def refused(error: ResilienceError) -> Failure:
         details,
         advice=Advice.RETRY,
         sent=False,
-        retry_after_ms=None if asked_s is None else math.ceil(asked_s * 1000),
+        retry_after_ms=_advised_ms(error),
     )
+
+
+def _advised_ms(error: ResilienceError) -> int | None:
+    """Return how long to wait for being let in, by timers that fire early."""
+    if error.retry_after is None:
+        return None
+    # Of an hour, a clock's floats make an hour and some nanoseconds.
+    asked_ms = math.ceil(round(error.retry_after * 1000, 3))
+    if isinstance(error, CircuitOpen):
+        return asked_ms + EARLY_MS  # a gate is open for so much less
+    # No further second: a `Retry-After` of an hour stays one.
+    return min(asked_ms + EARLY_MS, -(-asked_ms // 1000) * 1000)
 
 
 def unpaid(failure: Failure) -> Failure:
