@@ -7,9 +7,9 @@ Nothing that it makes is run by it, or by anybody else at its word.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from plait.agent import edits
 from plait.agent.difference import difference
@@ -22,6 +22,10 @@ from plait.model.json import JsonObject, JsonValue
 from plait.model.record import record
 
 _SHOWN_MAX: Final = 50
+# What else speaks against deploying a text, and where; empty: nothing.
+Refusals: TypeAlias = Callable[[str], Awaitable[Sequence[Diagnostic]]]
+# What another draft can do without, and what is left to people.
+Judged: TypeAlias = tuple[tuple[Diagnostic, ...], tuple[str, ...]]
 
 
 @record
@@ -33,12 +37,15 @@ class Task:
         base: The text of the workflow that is to be changed; None: a new one is wanted.
         knowledge: What it can be made of.
         name: What a new one shall be called; empty: as the description says.
+        refusals: Tells what a text that compiles would not be deployed for, such as what
+            others have; None: nobody knows.
     """
 
     said: tuple[str, ...]
     base: str | None
     knowledge: Knowledge
     name: str = ""
+    refusals: Refusals | None = None
 
 
 @record
@@ -115,7 +122,7 @@ class EmbeddedDrafter:
             yield paragraph
 
     async def draft(self, task: Task) -> AsyncIterator[Progress | Made | NotMade]:
-        """Draft, compile, mend what the diagnostics say, until it compiles."""
+        """Draft, compile, mend what the diagnostics say, until it compiles and deploys."""
         made = await asyncio.to_thread(_drafted, task)
         if not _has_steps(made) or (task.base is not None and not made.draft.steps):
             questions = made.draft.unresolved or (_NOTHING_SAID,)
@@ -124,26 +131,47 @@ class EmbeddedDrafter:
             return
         yield Progress("draft", draft_data(made.text, made.draft.steps))
         for number in range(1, ROUNDS_MAX + 1):
-            wrong = await self._judged(made)
+            wrong, left = await self._judged(made, task)
             if not wrong:
-                yield _complete(made, task)
+                yield _complete(made, task, left)
                 return
             made, done = await asyncio.to_thread(_mended, made, wrong)
             yield Progress("debugging", debugging_data(number, wrong, done, made.text))
             if not done or not _has_steps(made):
                 break
-        wrong = await self._judged(made)
+        wrong, _ = await self._judged(made, task)
         questions = made.draft.unresolved or tuple(one.message for one in wrong[:5])
         text = "no draft that compiles came of it"
         yield NotMade(
             code="agent.not_valid", message=text, unresolved=questions, diagnostics=wrong
         )
 
-    async def _judged(self, made: _Text) -> tuple[Diagnostic, ...]:
-        return await asyncio.to_thread(findings, made.text, self._catalog, self._checks)
+    async def _judged(self, made: _Text, task: Task) -> Judged:
+        return await judged(task, made.text, self._catalog, self._checks)
 
     async def close(self) -> None:
         """Nothing is open."""
+
+
+async def judged(task: Task, text: str, catalog: Catalog, checks: Checks | None) -> Judged:
+    """Return what a text would not be deployed for, as far as another draft can do without
+    it; and when that is nothing, what only people can do, a line each.
+    """
+    wrong = await asyncio.to_thread(findings, text, catalog, checks)
+    if wrong or task.refusals is None:
+        return wrong, ()
+    found = await task.refusals(text)
+    # Who may have what is not for a draft to change.
+    for_people = [one for one in found if one.code[0] == "S" or "." in one.code]
+    return (
+        tuple(one for one in found if one not in for_people),
+        tuple(map(_line, for_people[:_SHOWN_MAX])),
+    )
+
+
+def _line(found: Diagnostic) -> str:
+    hint = f" ({found.hint})" if found.hint else ""
+    return f"line {found.span.line}: {found.message}{hint}"
 
 
 _NOTHING_SAID: Final = (
@@ -234,7 +262,7 @@ def _bullets(lines: Sequence[str]) -> str:
     return "".join(f"- {line}\n" for line in lines)
 
 
-def _complete(made: _Text, task: Task) -> Made:
+def _complete(made: _Text, task: Task, left: tuple[str, ...]) -> Made:
     own = made.draft
     name = str(own.document.get("name", ""))
     lines = "\n".join(own.steps)
@@ -246,7 +274,7 @@ def _complete(made: _Text, task: Task) -> Made:
         made.text,
         f"Workflow '{name}'\n{lines}".rstrip(),
         own.steps,
-        own.unresolved,
+        (*own.unresolved, *left),
         own.assumed,
         own.credentials,
         changes,

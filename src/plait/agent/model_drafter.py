@@ -10,7 +10,6 @@ Rule 3. Hosts that no registered operation has, functions of the process, creden
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from importlib.resources import files
@@ -21,16 +20,18 @@ import orjson
 
 from plait.agent.difference import difference
 from plait.agent.drafter import (
+    Judged,
     Made,
     NotMade,
     Progress,
     Task,
     debugging_data,
     draft_data,
+    judged,
 )
 from plait.agent.knowledge import Knowledge
 from plait.agent.openapi import Operation
-from plait.agent.repairs import Checks, findings
+from plait.agent.repairs import Checks
 from plait.agent.schemas import type_of
 from plait.document import Catalog
 from plait.document.source import SourceErrors, read_source
@@ -97,7 +98,7 @@ class ModelDrafter:
             yield piece
 
     async def draft(self, task: Task) -> AsyncIterator[Progress | Made | NotMade]:
-        """Let the model write, until what it wrote compiles.
+        """Let the model write, until what it wrote compiles and deploys.
 
         Raises:
             ModelUnavailable: It did not answer.
@@ -108,10 +109,10 @@ class ModelDrafter:
         for number in range(1, self._rounds_max + 2):
             text = await self._model.complete(messages, _SCHEMA)
             reply = _reply_in(text)
-            wrong = await asyncio.to_thread(self._judged, reply)
+            wrong, left = await self._judged(reply, task)
             if not wrong:
                 yield Progress("draft", draft_data(reply.text, _calls(reply.text)))
-                yield _made(reply, task)
+                yield _made(reply, task, left)
                 return
             if number == 1:
                 yield Progress("draft", draft_data(reply.text, ()))
@@ -131,10 +132,10 @@ class ModelDrafter:
             diagnostics=wrong,
         )
 
-    def _judged(self, reply: _Reply) -> tuple[Diagnostic, ...]:
+    async def _judged(self, reply: _Reply, task: Task) -> Judged:
         if not reply.text:
-            return (_MALFORMED,)
-        return findings(reply.text, self._catalog, self._checks)
+            return (_MALFORMED,), ()
+        return await judged(task, reply.text, self._catalog, self._checks)
 
     async def close(self) -> None:
         """Let go of the model."""
@@ -235,7 +236,7 @@ def _line(operation: Operation) -> str:
 # -- what is told of what it wrote -----------------------------------------------------
 
 
-def _made(reply: _Reply, task: Task) -> Made:
+def _made(reply: _Reply, task: Task, left: tuple[str, ...]) -> Made:
     value = _values(reply.text)
     name = str(value.get("name", ""))
     changes = None if task.base is None else difference(task.base, reply.text, name)
@@ -245,7 +246,7 @@ def _made(reply: _Reply, task: Task) -> Made:
         reply.text,
         reply.summary or f"Workflow '{name}'",
         _calls(reply.text),
-        reply.unresolved,
+        (*reply.unresolved, *left),
         tuple(_strange(value, task.knowledge, task.base)),
         tuple(dict.fromkeys(used)),
         changes,

@@ -16,9 +16,10 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Final, Literal, Protocol
 
 from plait.agent.drafter import Drafter, Made, NotMade, Progress, Task, diagnostics_data
@@ -37,6 +38,7 @@ from plait.agent.sessions import (
 from plait.document import is_workflow_name
 from plait.kernel.views import moment_text
 from plait.model.caller import Caller, require
+from plait.model.diagnostic import Diagnostic
 from plait.model.errors import PlaitError
 from plait.model.json import JsonObject
 from plait.model.record import record
@@ -61,6 +63,13 @@ class Library(Protocol):
 
     async def text(self, caller: Caller, workflow_id: str) -> str | None:
         """Return the text of a deployed workflow; None: there is none for the caller."""
+        ...
+
+    async def refusals(self, caller: Caller, text: str) -> Sequence[Diagnostic]:
+        """Return what deploying a text for a caller would be refused for; empty: nothing.
+
+        A code of another thing than the text has a dot, as errors have.
+        """
         ...
 
 
@@ -217,7 +226,8 @@ class DraftingAgent:
     async def _task(self, caller: Caller, session: Session) -> Task:
         known = await self._library.knowledge(caller)
         name = session.workflow if session.base is None else None
-        return Task(session.said, session.base, known, name or "")
+        refusals = partial(self._library.refusals, caller)
+        return Task(session.said, session.base, known, name or "", refusals)
 
     # -- generation --------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -27,9 +28,12 @@ from plait.connectors.http.streamed import StreamedPosts
 from plait.document import Catalog
 from plait.document.source import SourceErrors, read_source
 from plait.model.caller import Caller
-from plait.model.errors import PlaitError
+from plait.model.diagnostic import Diagnostic, Severity
+from plait.model.errors import Advice, PlaitError
 from plait.model.json import JsonObject
-from plait.ports.platform import Deployments
+from plait.model.place import Span
+from plait.operations.deploying import EndpointTaken
+from plait.ports.platform import Deployments, Wanted
 from plait.ports.records import Records
 
 # More deployed workflows than this are not offered to a draft.
@@ -159,6 +163,41 @@ class SettingsLibrary:
             raise
         text = found.get("definition") or found.get("workflow_definition")
         return text if isinstance(text, str) else None
+
+    async def refusals(self, caller: Caller, text: str) -> list[Diagnostic]:
+        """Return what deploying a text for a caller would be refused for; empty: nothing.
+
+        Raises:
+            StoreUnavailable: Nobody can tell.
+        """
+        if self._deployments is None:
+            return []
+        known = known_workflow(text)
+        wanted = Wanted("" if known is None else known.name, text)
+        try:
+            told: Any = await self._deployments.validate(caller, wanted)
+        except PlaitError as error:
+            if error.advice is not Advice.FIX_REQUEST:
+                raise
+            return [_refusal(error, text)]
+        return [] if told["valid"] else [*map(_finding, told["diagnostics"])]
+
+
+def _refusal(error: PlaitError, text: str) -> Diagnostic:
+    """Return a refusal to deploy a text as a finding in it."""
+    source = read_source(text.encode(), name="draft.yaml")
+    if not isinstance(error, EndpointTaken):
+        return Diagnostic(error.code, str(error), "", source.span_of(("name",)))
+    is_webhook = str(error.details["endpoint"]).startswith("webhook ")
+    span = source.span_of(("triggers" if is_webhook else "endpoint",))
+    return Diagnostic("G001", str(error), "choose another path", span)
+
+
+def _finding(told: Mapping[str, Any]) -> Diagnostic:
+    """Return a finding as it was before it was told."""
+    span = Span(told["line"], told["column"], told["end_line"], told["end_column"])
+    severity = Severity(told["severity"])
+    return Diagnostic(told["code"], told["message"], told["hint"], span, severity)
 
 
 def known_workflow(text: str) -> KnownWorkflow | None:

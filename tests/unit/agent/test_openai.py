@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from plait.agent import Made, NotMade, Progress, Task
+from plait.agent.drafter import Refusals
 from plait.agent.errors import ModelRefused, ModelUnavailable
 from plait.agent.model_drafter import ModelDrafter
 from plait.agent.openai import OpenaiModel, OpenaiSettings
@@ -19,7 +20,9 @@ from plait.assembly.settings import Settings
 from plait.connectors.egress import ForbiddenAddress
 from plait.connectors.http.streamed import StreamedPosts
 from plait.document.limits import DEFAULT_LIMITS
+from plait.model.diagnostic import Diagnostic
 from plait.model.json import JsonObject
+from plait.model.place import Span
 from plait.ports.language_model import Prompt
 from tests.unit.agent.drafts import CATALOG, SHOP, knowledge
 from tests.unit.agent.model_server import (
@@ -60,10 +63,11 @@ async def drafts(
     base: str | None = None,
     rounds_max: int = 3,
     checks: Checks | None = None,
+    refusals: Refusals | None = None,
 ) -> tuple[list[Progress], Made | NotMade]:
     drafter = ModelDrafter(model_of(server), CATALOG, checks, rounds_max=rounds_max)
     way: list[Progress] = []
-    async for one in drafter.draft(Task(said, base, knowledge())):
+    async for one in drafter.draft(Task(said, base, knowledge(), refusals=refusals)):
         if not isinstance(one, Progress):
             return way, one
         way.append(one)
@@ -290,6 +294,29 @@ async def test_what_no_gateway_could_serve_goes_back_to_the_model_too() -> None:
     assert isinstance(ended, Made)
     assert ended.text == GOOD
     assert "G003" in server.asked[1].body["messages"][-1]["content"]
+
+
+async def test_a_path_that_is_taken_goes_back_to_the_model_and_a_credential_to_people() -> (
+    None
+):
+    taken, span = f"{GOOD}endpoint: {{path: /who}}\n", Span(6, 17, 6, 27)
+
+    async def refusals(text: str) -> list[Diagnostic]:
+        lacking = Diagnostic("S001", "there is no such credential", "add it", span)
+        path = Diagnostic("G001", "'who' answers there", "", Span(9, 11, 9, 23))
+        return [lacking, path] if "/who" in text else [lacking]
+
+    async with serving(drafted(taken), drafted(GOOD, "Is it so?")) as server:
+        way, ended = await drafts(server, "get the customer", refusals=refusals)
+    assert isinstance(ended, Made)
+    assert [one.type for one in way] == ["draft", "debugging", "draft"]
+    asked = server.asked[1].body["messages"][-1]["content"]
+    assert "draft.yaml:9:11: G001 'who' answers there" in asked
+    assert "S001" not in asked
+    assert ended.unresolved == (
+        "Is it so?",
+        "line 6: there is no such credential (add it)",
+    )
 
 
 async def test_a_model_that_never_gets_it_right_is_given_up() -> None:

@@ -28,6 +28,7 @@ from plait.agent.errors import (
 from plait.agent.sessions import EVENT, MESSAGES_MAX, SESSION
 from plait.compile import compile_text
 from plait.model.caller import LOCAL, Caller, Forbidden
+from plait.model.diagnostic import Diagnostic
 from plait.model.json import JsonObject
 from plait.ports.platform import Agent, InvalidRequest, Told
 from plait.stores.memory.records import MemoryRecords
@@ -50,6 +51,9 @@ class Shelf:
     async def text(self, caller: Caller, workflow_id: str) -> str | None:
         is_there = (caller.tenant, workflow_id) == ("acme", "checkout")
         return CHECKOUT if is_there else None
+
+    async def refusals(self, caller: Caller, text: str) -> list[Diagnostic]:
+        return []
 
 
 @dataclass
