@@ -33,6 +33,7 @@ from plait.testing.anew_suite import AnewSuite
 from plait.testing.finding_suite import FindingSuite
 from plait.testing.holds_suite import HoldsSuite
 from plait.testing.lanes_suite import LanesSuite
+from plait.testing.starters_suite import StartersSuite
 from plait.testing.store_suite import (
     ANN,
     AT_ONCE,
@@ -48,7 +49,9 @@ from plait.testing.store_suite import (
 from plait.testing.upkeep_suite import KeptStore, UpkeepSuite
 
 
-class JournalSuite(FindingSuite, AnewSuite, HoldsSuite, LanesSuite, UpkeepSuite):
+class JournalSuite(
+    FindingSuite, AnewSuite, HoldsSuite, LanesSuite, UpkeepSuite, StartersSuite
+):
     """Inherit, and give the fixture `stores`: it opens one and the same store."""
 
     # -- create ------------------------------------------------------------------------
