@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, ClassVar, Final
+from unittest import SkipTest
 from urllib.parse import quote, urlencode
 
 import jwt
@@ -42,6 +43,7 @@ from tests.proof.house import API, LISTENERS, House, Kind, told_of
 from tests.proof.listeners import Collector, Pager, Project, Refused
 from tests.proof.scorecard import Outcome, Scale
 from tests.proof.searching import forms_of
+from tests.proof.shelves import ROWS, SHELVES
 from tests.unit.gateway.wires import Answer
 
 CANARIES_MIN: Final = 50
@@ -65,27 +67,52 @@ _DRESSES: Final = ("{}", "cn-{}", '"{}"&<x>', "ä {}/+=%", "{}\\n'")
 
 
 def run(scale: Scale) -> Outcome:
-    """Use all canaries, and look for them; then again with masks that mask nothing."""
-    del scale  # all of it takes seconds
-    outcome, found = asyncio.run(_run(KINDS, None))
+    """Use all canaries, and look for them; then again with masks that mask nothing.
+
+    The full form does so on every store.
+    """
+    outcome = _on("SQLite")
+    for store in SHELVES if scale.share >= 1 else ():
+        if store == "SQLite":
+            continue
+        try:
+            other = _on(store)
+        except SkipTest as skipped:
+            outcome.figures[store] = f"skipped: {skipped}"
+            continue
+        outcome.figures |= {f"{store}: {name}": n for name, n in other.figures.items()}
+        outcome.broken += [f"{store}: {one}" for one in other.broken]
+    return outcome
+
+
+def _on(store: str) -> Outcome:
+    outcome, found = asyncio.run(_run(KINDS, None, store))
     outcome.broken += found
     if outcome.figures["canaries"] < CANARIES_MIN:
         outcome.broken.append(f"fewer than {CANARIES_MIN} canaries")
-    planted, found = asyncio.run(_run((_Keys, _OfRequests), PLANTED))
+    planted, found = asyncio.run(_run((_Keys, _OfRequests), PLANTED, store))
     outcome.figures["planted: secrets are not masked"] = f"{len(found)} hits"
     if not found or planted.broken:
         outcome.broken += ["a gateway that masks nothing is not caught", *planted.broken]
+    if store != "SQLite" and not any(f" stands in {ROWS} " in one for one in found):
+        outcome.broken.append("what a gateway that masks nothing writes is not found")
     return outcome
 
 
 async def _run(
-    kinds: Sequence[type[Kind]], planted: Path | None
+    kinds: Sequence[type[Kind]], planted: Path | None, store: str
 ) -> tuple[Outcome, list[str]]:
     outcome = Outcome()
     bait = _Bait()
-    async with Upstream(bait.answer) as upstream:
-        with tempfile.TemporaryDirectory(prefix="proof-") as name:
-            house = bait.house = House(Path(name), upstream)
+    password = "c4n4ry" + secrets.token_hex(10)
+    with tempfile.TemporaryDirectory(prefix="proof-") as name:
+        async with (
+            Upstream(bait.answer) as upstream,
+            SHELVES[store](Path(name), password) as shelf,
+        ):
+            house = bait.house = House(Path(name), upstream, shelf)
+            if not shelf.is_file:
+                house.canary("store's password", password)
             if planted is not None:
                 house.settings["PYTHONPATH"] = f"{planted}:{ROOT / 'src'}"
             await _live(house, [kind() for kind in kinds])
@@ -109,7 +136,7 @@ async def _run(
 
 async def _live(house: House, kinds: Sequence[Kind]) -> None:
     """Put all canaries into the house, start the gateway, and use them."""
-    for folder in ("store", "documents", "secrets"):
+    for folder in ("documents", "secrets"):
         (house.folder / folder).mkdir()
     for kind in kinds:
         await kind.prepare(house)
@@ -150,9 +177,12 @@ async def _look_around(house: House) -> None:
 async def _look(house: House, *, with_commands: bool) -> None:
     """Take in what is in the store, and what the command line shows of it."""
     histories = await read_histories(house.place)
+    if histories:
+        house.used("store's password")
     for name, history in histories.items():
         house.heard.note(f"the history {name}", repr(history))
-    house.heard.note_files(house.folder / "store")
+    await house.shelf.note_rows(house.heard)
+    house.shelf.note_files(house.heard)
     if with_commands:
         await _command(house, [*histories][:2])
 
@@ -170,15 +200,19 @@ async def _command(house: House, names: Sequence[str]) -> None:
         await _note(house, *words.split())
     await _note(house, "config", "show", config, env=house.settings)
     copy, archive = house.folder / "copy.db", house.folder / "old.jsonl"
-    await _note(house, "journal", "backup", str(copy), store)
-    house.heard.note("the backup", copy.read_bytes())
+    if house.shelf.is_file:
+        await _note(house, "journal", "backup", str(copy), store)
+        house.heard.note("the backup", copy.read_bytes())
+    else:
+        refused = await plait("journal", "backup", str(copy), store)
+        house.heard.note("a backup of the server's own", refused.out + refused.err)
     old = ("--older-than=0s", f"--archive={archive}")
     await _note(house, "journal", "compact", *old, store)
     archived = archive.read_bytes()
     house.heard.note("the archive", archived)
     if not archived:
         house.heard.failed.append("nothing was archived")
-    house.heard.note_files(house.folder / "store")
+    house.shelf.note_files(house.heard)
 
 
 async def _note(house: House, *words: str, env: dict[str, str] | None = None) -> None:

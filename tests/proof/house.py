@@ -14,6 +14,7 @@ from typing import Any, Final
 from plait.testing.upstream import Request, Upstream
 from tests.acceptance.gateways import GatewayProcess, request_bytes
 from tests.proof.searching import Heard
+from tests.proof.shelves import Shelf
 from tests.unit.gateway.wires import Answer
 
 API: Final = "/api/v1"
@@ -40,6 +41,7 @@ class House:
 
     folder: Path
     bait: Upstream
+    shelf: Shelf
     canaries: dict[str, str] = field(default_factory=dict)
     unused: set[str] = field(default_factory=set)
     values: dict[str, str] = field(default_factory=dict)
@@ -51,7 +53,7 @@ class House:
     @property
     def place(self) -> str:
         """Where its store is."""
-        return str(self.folder / "store" / "plait.db")
+        return self.shelf.place
 
     def canary(self, name: str, core: str | None = None) -> str:
         """Return the unguessable part of a new secret.

@@ -25,10 +25,15 @@ PASSWORD = "s3cret-Word"
 
 
 class PrivateServer:
-    """A server process: start it, stop it, kill it, start it again on the same port."""
+    """A server process: start it, stop it, kill it, start it again on the same port.
 
-    def __init__(self, command: list[str], port: int, ready: bytes) -> None:
+    Attributes:
+        folder: Where its data is.
+    """
+
+    def __init__(self, command: list[str], port: int, ready: bytes, folder: Path) -> None:
         self.port = port
+        self.folder = folder
         self._command = command
         self._ready = ready
         self._process: subprocess.Popen[bytes] | None = None
@@ -125,7 +130,7 @@ def postgres(**options: str) -> Iterator[PrivateServer]:
         ]
         command = [*run_as, str(folder / "postgres"), "-D", str(data), *settings]
         ready = b"database system is ready to accept connections"
-        with _running(PrivateServer(command, port, ready)) as server:
+        with _running(PrivateServer(command, port, ready, data)) as server:
             yield server
 
 
@@ -143,7 +148,8 @@ def redis(**options: str) -> Iterator[PrivateServer]:
             for word in (f"--{key}", *(value.split() or [""]))
         ]
         command = [*run_as, str(binary), *settings]
-        with _running(PrivateServer(command, port, b"Ready to accept")) as server:
+        ready = b"Ready to accept"
+        with _running(PrivateServer(command, port, ready, data)) as server:
             yield server
 
 
@@ -167,7 +173,7 @@ def prometheus(files: Mapping[str, str]) -> Iterator[PrivateServer]:
         ]
         command = [*run_as, str(binary), *settings]
         ready = b"Server is ready to receive web requests"
-        with _running(PrivateServer(command, port, ready)) as server:
+        with _running(PrivateServer(command, port, ready, data)) as server:
             yield server
 
 
