@@ -5,10 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Final
-
-# Clocks that are further apart than this are two.
-_APART_S_MAX: Final = 60.0
 
 
 def now_ms() -> int:
@@ -23,9 +19,9 @@ def now_ms() -> int:
 def loop_clock() -> Callable[[], float]:
     """Return what tells seconds as the running loop counts them.
 
-    Some loops look at the machine's clock once in each of their rounds, which a busy one
-    makes long: that clock is asked itself, unless the loop's time is another (virtual).
+    uvloop looks at the machine's clock once in each of its rounds, which may be long in a
+    busy process: that clock is asked itself.
     """
-    loop_s = asyncio.get_running_loop().time
-    is_machines = abs(loop_s() - time.monotonic()) < _APART_S_MAX
-    return time.monotonic if is_machines else loop_s
+    loop = asyncio.get_running_loop()
+    is_uvloop = type(loop).__module__.partition(".")[0] == "uvloop"
+    return time.monotonic if is_uvloop else loop.time
