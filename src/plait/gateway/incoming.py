@@ -177,6 +177,7 @@ class RequestReader:
     def abandon(self) -> None:
         """Forget the request that is being read."""
         self._held.byte_count -= self.body_byte_count
+        self._body = []
         self.body_byte_count = 0
         self.is_awaited = False
 
@@ -288,7 +289,10 @@ class RequestReader:
         self.is_reading = self.is_awaited = False
         self.body_byte_count = 0
         keep_alive = self._parser.should_keep_alive() and not self.is_old
-        self._sink.complete(self.head(b"".join(self._body)), keep_alive=keep_alive)
+        body = b"".join(self._body)
+        # A connection may be idle for long, and there are many: they keep no bodies.
+        self._body = []
+        self._sink.complete(self.head(body), keep_alive=keep_alive)
 
     def _count_head(self, byte_count: int) -> None:
         self._head_bytes += byte_count
