@@ -15,8 +15,8 @@ import re
 from typing import Final
 
 from plait.drivers.journal import Start
-from plait.gateway.layers import Exchange, Handler
-from plait.gateway.message import Reply, Request, error_reply, json_reply
+from plait.gateway.layers import Exchange, Handler, store_error_reply
+from plait.gateway.message import Reply, Request, json_reply
 from plait.gateway.refusal import Malformed, Refused
 from plait.gateway.reply import NOT_COMPLETED, ReplyWriter
 from plait.gateway.trigger import TriggerReads, kept_trigger, trigger_reads
@@ -24,7 +24,6 @@ from plait.model.errors import PlaitError
 from plait.model.json import JsonObject
 from plait.operations.runs import Durable
 from plait.plan import Plan
-from plait.ports.status import details_of, status_of
 
 EXECUTIONS_PATH: Final = "/api/v1/executions"
 # Longer waits are cut by proxies; who wants to wait longer asks again.
@@ -94,22 +93,6 @@ def with_store_errors(handler: Handler) -> Handler:
             return store_error_reply(error)
 
     return handle
-
-
-def store_error_reply(error: PlaitError) -> Reply:
-    """Return the reply to a request that the store, or what is in it, stood against."""
-    reply = error_reply(
-        status_of(error).http,
-        code=error.code,
-        message=str(error),
-        details=details_of(error),
-    )
-    reply.headers.append(NOT_COMPLETED)
-    own: tuple[tuple[str, str], ...] = getattr(error, "headers", ())
-    reply.headers += [(name.encode(), value.encode()) for name, value in own]
-    if reply.status == 503:
-        reply.headers.append((b"retry-after", b"1"))
-    return reply
 
 
 def accepted(execution_id: str) -> Reply:

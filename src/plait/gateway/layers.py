@@ -27,9 +27,11 @@ from plait.gateway.timing import total_timing
 from plait.gateway.trigger import TriggerReads, trigger_of
 from plait.kernel import Kernel
 from plait.model.caller import DEFAULT_TENANT, Caller
+from plait.model.errors import PlaitError
 from plait.model.json import JsonValue, canonical_bytes
 from plait.operations.runs import Express
 from plait.plan import Endpoint
+from plait.ports.journal import StoreUnavailable
 from plait.ports.observer import ids_in
 from plait.ports.remote import ServiceError
 from plait.ports.status import details_of, status_of
@@ -187,18 +189,17 @@ def with_input(handler: Handler, binder: Binder) -> Handler:
 
 
 def with_error_reply(handler: Handler) -> Handler:
-    """Answer also when something raised: refusals as they are, the rest as 500."""
+    """Answer also when something raised: refusals as they are, what a service or the store
+    of keys could not do with its code, the rest as 500.
+    """
 
     async def handle(exchange: Exchange) -> Reply:
         try:
             return await handler(exchange)
         except Refused as refused:
             reply = refused.as_reply()
-        except ServiceError as error:
-            status, details = status_of(error).http, details_of(error)
-            reply = error_reply(
-                status, code=error.code, message=str(error), details=details
-            )
+        except (ServiceError, StoreUnavailable) as error:
+            return store_error_reply(error)
         except Exception:
             identity, caller = exchange.identity, exchange.caller
             execution_id = identity.execution_id
@@ -217,6 +218,24 @@ def with_error_reply(handler: Handler) -> Handler:
         return reply
 
     return handle
+
+
+def store_error_reply(error: PlaitError) -> Reply:
+    """Return the reply to a request that the store, what is in it, or another service stood
+    against.
+    """
+    reply = error_reply(
+        status_of(error).http,
+        code=error.code,
+        message=str(error),
+        details=details_of(error),
+    )
+    reply.headers.append(NOT_COMPLETED)
+    own: tuple[tuple[str, str], ...] = getattr(error, "headers", ())
+    reply.headers += [(name.encode(), value.encode()) for name, value in own]
+    if reply.status == 503:
+        reply.headers.append((b"retry-after", b"1"))
+    return reply
 
 
 def _execution_id(identity: Identity) -> tuple[bytes, bytes]:

@@ -22,6 +22,7 @@ from plait.gateway.limits import Limit
 from plait.gateway.message import Reply, Request
 from plait.gateway.refusal import Refused
 from plait.model.rate import Rate
+from plait.ports.journal import StoreUnavailable
 from plait.security.anonymous import nobody
 from plait.security.authenticator import HeaderAuthenticator
 from tests.unit.gateway.control_scenes import Scripted
@@ -135,6 +136,23 @@ async def test_where_callers_are_not_required_only_documents_that_ask_for_them_d
     assert (await guarded.ask(scene, "/plain", None)).status == 200
     assert (await guarded.ask(scene, "/closed", None)).status == 401
     assert (await guarded.ask(scene, "/closed", "operator")).status == 200
+
+
+async def test_a_store_that_cannot_say_whose_key_it_is_is_no_fault_inside(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def away(*_: Any) -> None:
+        raise StoreUnavailable("the database cannot be reached: is it running?")
+
+    guarded = Guarded()
+    scene = await guarded.scene(document("closed", method="GET"))
+    monkeypatch.setattr(guarded.room.records, "get", away)
+    for path in ("/closed", "/docs", "/openapi.json", "/metrics", "/api/v1/executions"):
+        seen = await guarded.ask(scene, path, "admin", method="GET")
+        assert (seen.status, seen.error["code"]) == (503, "store.unavailable"), path
+        assert seen.headers["retry-after"] == "1"
+        assert seen.headers["plait-completed"] == "false"
+    assert caplog.records == []
 
 
 async def test_a_refusal_says_how_to_show_who_asks_and_not_what_was_wrong() -> None:
