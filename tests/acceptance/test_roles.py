@@ -11,11 +11,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.acceptance.gateways import ROOT, GatewayProcess, request_bytes, serving
+from tests.conformance.journal.servers import redis, redis_url
 from tests.unit.gateway.wires import WAIT_S
 
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 HELLO = """
 name: hello
 mode: express
@@ -53,7 +58,7 @@ def documents(tmp_path: Path) -> Path:
 async def role(
     name: str,
     *paths: Path,
-    store: Path,
+    store: Path | str,
     address: str = "127.0.0.1:0",
     more: Mapping[str, str] | None = None,
     **settings: str,
@@ -74,6 +79,22 @@ async def role(
     async with serving(*paths, settings=told, arguments=arguments) as process:
         said = next(line for line in process.lines if "listening on" in line)
         yield process, said.rpartition(" ")[2]
+
+
+async def until_told(address: str, *, is_serving: bool) -> None:
+    """Return when a service tells who watches its health that it can work, or cannot."""
+    async with grpc.aio.insecure_channel(address) as channel, asyncio.timeout(WAIT_S):
+        stub = health_pb2_grpc.HealthStub(channel)
+        async for told in stub.Watch(health_pb2.HealthCheckRequest()):
+            if told.status == (_SERVING if is_serving else _NOT_SERVING):
+                return
+
+
+async def until_ready(gateway: GatewayProcess, status: int) -> None:
+    """Return when a gateway's readiness is this."""
+    async with asyncio.timeout(WAIT_S):
+        while (await gateway.ask("/health/ready")).status != status:
+            pass
 
 
 async def until_answered(gateway: GatewayProcess, target: str) -> Any:
@@ -123,12 +144,44 @@ async def test_endpoints_are_answered_by_other_processes_and_again_when_one_retu
         assert lost.json["error"]["code"] == "service.unavailable"
         assert lost.json["error"]["details"] == {"service": "engine"}
         assert (await gateway.ask(link)).status == 200  # the runtime is there
+        # Another gateway could do no more: none is taken out of balancing for it.
+        assert (await gateway.ask("/health/ready")).status == 200
         metrics = (await gateway.ask("/metrics")).body.decode()
         assert 'service_connection{service="runtime",state="ready"} 1.0' in metrics
         assert 'service_connection{service="engine",state="ready"} 0.0' in metrics
 
         async with role("engine", store=store, address=engine_address):
             assert (await until_answered(gateway, "/hello/ann")).json["said"] == "hi ann"
+
+
+@pytest.mark.slow
+async def test_every_process_tells_that_its_store_is_away_and_that_it_is_back(
+    documents: Path,
+) -> None:
+    with redis() as server:
+        store = redis_url(server)
+        async with (
+            role("engine", store=store) as (_, engine),
+            role("runtime", documents, store=store) as (_, runtime),
+            role("agent", store=store) as (_, agent),
+            role("gateway", documents, store=store) as (gateway, _),
+        ):
+            services = engine, runtime, agent
+            for is_there in (True, False, True):
+                told = [until_told(one, is_serving=is_there) for one in services]
+                await asyncio.gather(*told, until_ready(gateway, 200 if is_there else 503))
+                await asyncio.to_thread(server.stop if is_there else server.start)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["engine", "runtime", "agent"])
+async def test_a_service_that_starts_without_its_store_waits_for_it(name: str) -> None:
+    with redis() as server:
+        server.stop()
+        async with role(name, store=redis_url(server)) as (_, address):
+            await until_told(address, is_serving=False)
+            await asyncio.to_thread(server.start)
+            await until_told(address, is_serving=True)
 
 
 @pytest.mark.slow

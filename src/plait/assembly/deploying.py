@@ -236,6 +236,27 @@ def _checked(made: Compiled) -> Compiled:
     return Compiled(made.plan, made.document, (*made.warnings, *more))
 
 
+def waiting_for(records: LateRecords) -> Follower:
+    """Return what waits for a store and knows whether it can be reached; it serves nothing.
+
+    Whoever closes it closes the records.
+    """
+    return Follower(_Reached(records))
+
+
+class _Reached:
+    """Whether a store can be reached, and nothing of what is in it."""
+
+    def __init__(self, records: LateRecords) -> None:
+        self._records = records
+
+    async def look(self) -> None:
+        await self._records.revision()
+
+    async def close(self) -> None:
+        await self._records.close()
+
+
 class _Stored:
     """What is active, as the gateway takes it (plait.gateway.following.Stored)."""
 

@@ -51,6 +51,14 @@ class Executing:
     performer: PolicedCalls
     keeper: Keeper
 
+    @property
+    def trouble(self) -> str | None:
+        """Why the store cannot be worked with now, as a code; None: it can.
+
+        The keeper opens it when somebody needs it; the follower looks all the time.
+        """
+        return self.keeper.trouble or self.stored.follower.trouble
+
     async def close(self) -> None:
         """Give back what is under way, and let go of everything."""
         self.keeper.begin_drain()

@@ -25,7 +25,7 @@ from plait.assembly import agents, compose
 from plait.assembly.alerts import StartWorkflow, Watching, watch_alerts
 from plait.assembly.brought import brought_to_gateway
 from plait.assembly.connectors import Available
-from plait.assembly.deploying import deploying
+from plait.assembly.deploying import deploying, waiting_for
 from plait.assembly.door import Door, token_of
 from plait.assembly.executing import executing, local_engine
 from plait.assembly.security import guarded
@@ -281,7 +281,7 @@ def engine(
     servicer = EngineServicer(made, runner)
     start = partial(start_named, LocalRuns(keeper), known.find)
     return Service(
-        servicer, prepare, lambda: keeper.trouble, own.close, own.told, start, made.cut
+        servicer, prepare, lambda: own.trouble, own.close, own.told, start, made.cut
     )
 
 
@@ -304,12 +304,9 @@ def runtime(
         await stored.follower.begin(known.serve, is_needed=True)
         await keeper.keep()
 
-    def trouble() -> str | None:
-        return keeper.trouble or stored.follower.trouble
-
     own.told.registry.register(PolicyMetrics(own.performer.snapshot))
     start = partial(start_named, runs, known.find)
-    return Service(servicer, prepare, trouble, own.close, own.told, start)
+    return Service(servicer, prepare, lambda: own.trouble, own.close, own.told, start)
 
 
 def agent(
@@ -325,11 +322,13 @@ def agent(
     catalog = compose.catalog(connectors)
     made = agents.agent(configured, catalog, stored.records, stored.deployments)
 
-    async def prepare() -> None:
-        await stored.records.revision()
+    watched = waiting_for(stored.records)
 
-    close = partial(close_all, made.close, stored.follower.close, told.close)
-    return Service(AgentServicer(made), prepare, lambda: None, close, told)
+    async def prepare() -> None:
+        await watched.begin(lambda _: [], is_needed=True)
+
+    close = partial(close_all, made.close, watched.close, told.close)
+    return Service(AgentServicer(made), prepare, lambda: watched.trouble, close, told)
 
 
 BUILDERS: Final[

@@ -2,8 +2,9 @@
 
 `/health`, `/health/live`  200 as long as the process answers at all; how many endpoints
                            are served, and how many documents not as they stand
-`/health/ready`            503 while starting or draining, or while the store of executions
-                           cannot be reached or written, so that nobody sends more
+`/health/ready`            503 while starting or draining, or while the store cannot be
+                           reached, or executions not be written to it, so that nobody
+                           sends more
 `/openapi.json`, `/docs`   what is served
 `/metrics`                 Prometheus' text format
 

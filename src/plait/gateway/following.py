@@ -3,7 +3,7 @@
 Rule 1. Whoever deploys through this gateway is answered when it serves that (`look`).
         What other processes deploy is served after the next beat.
 Rule 2. A store that cannot be reached, or a definition that cannot be compiled, stops
-        nothing: what was served goes on.
+        nothing: what was served goes on. While the store is away `trouble` says so.
 
 Not here: what is in the store (plait.operations.deploying), snapshots
 (plait.gateway.app).
@@ -56,7 +56,8 @@ class Follower:
         next_beat: Returns when it is time to look.
 
     Attributes:
-        trouble: Why nobody knows yet what is deployed, as a code; None: that is known.
+        trouble: Why nobody knows now what is deployed, and waiting may mend it, as a code;
+            None: that is known.
     """
 
     def __init__(
@@ -80,9 +81,7 @@ class Follower:
         """
         self._serve = serve
         error = await self._look()
-        if error is not None and error.advice is Advice.RETRY:
-            self.trouble = error.code
-        elif error is not None and is_needed:
+        if error is not None and error.advice is not Advice.RETRY and is_needed:
             raise error
         self._tell(error)
         self._following = asyncio.ensure_future(self._follow())
@@ -111,6 +110,8 @@ class Follower:
                 level = logging.ERROR if finding.is_error else logging.WARNING
                 logger.log(level, "%s", finding.render())
         except PlaitError as error:
+            if error.advice is Advice.RETRY:
+                self.trouble = error.code
             return error
         except Exception:
             logger.exception("what is deployed could not be served; the last one stays")

@@ -121,8 +121,11 @@ async def test_what_goes_wrong_stops_nothing(
     told_once = isinstance(error, PlaitError)
     assert len(caplog.records) == (1 if told_once else 2)
     assert await scene.ask("/x") == (200, b'"1"')
-    assert scene.gateway.trouble is None  # it knows what it served
+    # Callers are known from the store, too; a mistake of ours is not its.
+    away = error.code if isinstance(error, PlaitError) else None
+    assert scene.gateway.trouble == away
     await scene.beat([deployed("a", "2")])
+    assert scene.gateway.trouble is None
     assert await scene.ask("/x") == (200, b'"2"')
     await scene.gateway.close()
 
@@ -136,6 +139,21 @@ async def test_a_gateway_that_does_not_know_what_is_deployed_is_not_ready() -> N
     await scene.beat(StoreUnavailable("gone"))
     assert (await scene.ask("/health/ready"))[0] == 503
     await scene.beat([deployed("a", "1")])
+    assert (await scene.ask("/health/ready"))[0] == 200
+    await scene.gateway.close()
+
+
+async def test_a_gateway_is_not_ready_while_the_store_that_it_follows_is_away() -> None:
+    scene = Scene()
+    scene.store.told = [deployed("a", "1")]
+    await scene.gateway.prepare()
+    scene.gateway.begin()
+    assert (await scene.ask("/health/ready"))[0] == 200
+    await scene.beat(StoreUnavailable("gone"))
+    assert (await scene.ask("/health/ready"))[0] == 503
+    # What no waiting mends is told in the log, and keeps nothing from being served.
+    await scene.beat(None)
+    await scene.beat(StoreTooNew(found=9, known=8, store="plait.db"))
     assert (await scene.ask("/health/ready"))[0] == 200
     await scene.gateway.close()
 
