@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import time
@@ -17,6 +18,7 @@ from plait.testing.upstream import Upstream
 from plait.testing.upstream_scripts import reply
 from tests.acceptance.cli import plait
 from tests.acceptance.gateways import GatewayProcess, serving
+from tests.conformance.journal.servers import redis, redis_url
 from tests.unit.gateway.wires import client_of
 
 PLAIN = """\
@@ -176,6 +178,31 @@ async def test_a_key_can_be_required_on_the_own_machine_too(documents: Path) -> 
         (key,) = keys_in(gateway)
         assert await status_of(gateway, "/plain") == 401
         assert await status_of(gateway, "/plain", key) == 200
+
+
+async def test_a_gateway_whose_store_comes_later_makes_its_first_key_then(
+    documents: Path,
+) -> None:
+    with redis() as server:
+        server.stop()
+        place = {"PLAIT_STORE_URL": redis_url(server)}
+        async with (
+            serving(documents, arguments=NETWORK, settings=place) as one,
+            serving(arguments=(*NETWORK, "--role=gateway"), settings=place) as other,
+        ):
+            for gateway in (one, other):
+                await gateway.until_said("no admin key could be made")
+                assert keys_in(gateway) == []
+            await asyncio.to_thread(server.start)
+            said = [asyncio.create_task(each.until_said("plait_")) for each in (one, other)]
+            await asyncio.wait(said, return_when=asyncio.FIRST_COMPLETED)
+            for task in said:
+                task.cancel()
+            (key,) = keys_in(one) + keys_in(other)
+            assert await status_of(one, "/api/v1/keys", key) == 200
+            assert await status_of(other, "/api/v1/keys", key) == 200
+        async with serving(documents, arguments=NETWORK, settings=place) as gateway:
+            assert keys_in(gateway) == []
 
 
 async def test_keys_and_users_of_the_command_line_count_at_a_running_gateway(

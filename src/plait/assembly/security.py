@@ -35,12 +35,13 @@ from plait.drivers.outcome import outcome_of
 from plait.gateway.access import CREDENTIALS, Doors
 from plait.gateway.clients import Proxies
 from plait.gateway.cors import Cors
+from plait.gateway.following import beat
 from plait.gateway.guards import Guards, limited_routes
 from plait.gateway.limits import Limit
 from plait.gateway.threads import in_thread
 from plait.model.caller import DEFAULT_TENANT
 from plait.model.diagnostic import did_you_mean
-from plait.model.errors import PlaitError
+from plait.model.errors import Advice, PlaitError
 from plait.model.json import JsonObject
 from plait.model.rate import parse_rate
 from plait.ports.audit import DONE, Act
@@ -91,6 +92,7 @@ class Security:
         self._performer = performer
         self._tokens: Tokens | None = None
         self._building: asyncio.Future[Tokens] | None = None
+        self._trying: asyncio.Future[None] | None = None
         self.keys = ApiKeys(records, now_ms)
         proxies = Proxies(own.trusted_proxies, own.proxy_header)
         # What a proxy at this machine passes on comes from loopback too.
@@ -127,21 +129,46 @@ class Security:
             tokens=self,
             routes=_route_limits(own),
             forget=self.authenticator.forget,
+            close=self.close,
         )
 
     async def first_start(self, tell: Callable[[str], None]) -> None:
-        """Tell the store's first admin key, made now, unless it had its first start."""
+        """Tell the store's first admin key, made now, unless it had its first start.
+
+        While the store is away it is tried again, beside what is served.
+        """
+        error = await self._first_key(tell)
+        if error is not None:
+            then = "it is tried again" if _may_pass(error) else "mend it, and start again"
+            text = "no admin key could be made (%s): %s; `plait keys create` makes one, too"
+            logger.warning(text, error, then)
+            self._trying = asyncio.ensure_future(self._try_first_key(tell, error))
+
+    async def _try_first_key(
+        self, tell: Callable[[str], None], error: PlaitError | None
+    ) -> None:
+        while error is not None and _may_pass(error):
+            await beat()
+            error = await self._first_key(tell)
+
+    async def _first_key(self, tell: Callable[[str], None]) -> PlaitError | None:
+        """Make and tell the key, unless there was one; return what stood against that."""
         try:
             key = await first_admin_key(self._records, self.keys, now_ms())
         except PlaitError as error:
-            text = "no admin key could be made (%s): start again, or `plait keys create`"
-            logger.warning(text, error)
-            return
+            return error
         if key is not None:
             tell(key)
             made = Act(DEFAULT_TENANT, "system", "key.create", "first admin key")
             with suppress(PlaitError):  # it is told, and would be told to nobody again
                 await AuditLog(self._records, now_ms).note(made, DONE)
+        return None
+
+    async def close(self) -> None:
+        """Try nothing again. Await it before the records are closed."""
+        if self._trying is not None:
+            self._trying.cancel()
+            await asyncio.gather(self._trying, return_exceptions=True)
 
     async def give_token(
         self, form: Mapping[str, str], headers: Mapping[str, str], client: str
@@ -244,6 +271,10 @@ def is_own_machine(host: str) -> bool:
     with suppress(ValueError):
         return ip_address(host).is_loopback
     return host == "localhost"
+
+
+def _may_pass(error: PlaitError) -> bool:
+    return error.advice is Advice.RETRY
 
 
 def _is_anybodys(settings: Settings) -> bool:

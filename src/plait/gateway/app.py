@@ -493,7 +493,7 @@ class Gateway:
         """Cancel what is done in the background, and let go of connections."""
         self.cut()
         closes: list[_Act] = [close for _, close in self._beside]
-        closes.append(self._cache.close)
+        closes += (self._guards.close, self._cache.close)
         if self._follower is not None:
             closes.append(self._follower.close)
         if self._keeper is not None:

@@ -13,7 +13,7 @@ Not here: what a guard does (plait.gateway.access).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import field
 from typing import Any, Final
 
@@ -45,6 +45,10 @@ _SECURITY_HEADERS: Final = (
 )
 
 
+async def _nothing() -> None:
+    """There is nothing to be ended."""
+
+
 @record
 class Guards:
     """What protects a gateway. The default protects nothing.
@@ -54,6 +58,7 @@ class Guards:
         tokens: Gives tokens; None: nobody does.
         routes: Limits of single routes of the API, by method and path.
         forget: Looks up again whoever counted: somebody counts no more.
+        close: Ends what is done beside requests.
     """
 
     doors: Doors = field(default_factory=Doors)
@@ -61,6 +66,7 @@ class Guards:
     tokens: GivesTokens | None = None
     routes: Mapping[tuple[str, str], Limit] = field(default_factory=dict)
     forget: Callable[[], None] = lambda: None
+    close: Callable[[], Awaitable[None]] = _nothing
 
     def of_own(self, path: str) -> Access | None:
         """Return the guard of what the gateway tells of itself; None: it needs none."""
