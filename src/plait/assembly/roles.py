@@ -165,6 +165,7 @@ def gateway(
     settings, own = configured.settings, configured.settings.services
     told = telemetry(configured)
     security, links = _security(own), dict[str, Link]()
+    wait_ms = settings.gateway.request_timeout
     for role in SERVICES:
         links[role] = _link(role, own, security, told.draw)
 
@@ -178,13 +179,13 @@ def gateway(
     # It makes no calls of workflows; the keys of issuers are fetched through it.
     performer = compose.calls(settings, connectors, configured.secrets)
     brought = brought_to_gateway(configured)
-    guards, first_start = guarded(configured, stored.records, performer, tell_key, brought)
+    guards, begin, uncount = guarded(
+        configured, stored.records, performer, tell_key, brought
+    )
 
     made = Gateway(
         Counted(
-            RemoteDriver(
-                links["engine"], deployed, wait_ms=settings.gateway.request_timeout
-            ),
+            RemoteDriver(links["engine"], deployed, wait_ms=wait_ms),
             told.counts,
         ),
         settings=gateway_settings(settings.gateway),
@@ -196,17 +197,18 @@ def gateway(
         guards=guards,
         middleware=brought.layers,
         telling=Telling(told.watch, told.is_drawn, told.registry),
-        on_prepare=first_start,
+        on_prepare=begin,
         on_close=partial(
             close_all,
             brought.close,
             performer.close,
+            uncount,
             *(link.close for link in links.values()),
             told.close,
         ),
         services=Services(
             executions=RemoteExecutions(links["runtime"]),
-            engine=RemoteEngine(links["engine"], settings.gateway.request_timeout, named),
+            engine=RemoteEngine(links["engine"], wait_ms, named),
             deployments=RemoteDeployments(links["runtime"]),
             triggers=RemoteTriggers(links["runtime"]),
             agent=RemoteAgent(links["agent"]),

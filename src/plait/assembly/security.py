@@ -28,16 +28,18 @@ from typing import TYPE_CHECKING, Final
 
 from plait.assembly.brought import BroughtToGateway
 from plait.assembly.deploying import LateRecords
+from plait.assembly.limits import limits
 from plait.assembly.settings import SecuritySection, Settings
 from plait.assembly.sources import Configured, SettingsInvalid
 from plait.drivers.clock import now_ms
+from plait.drivers.closing import Close
 from plait.drivers.outcome import outcome_of
 from plait.gateway.access import CREDENTIALS, Doors
 from plait.gateway.clients import Proxies
 from plait.gateway.cors import Cors
 from plait.gateway.following import beat
 from plait.gateway.guards import Guards, limited_routes
-from plait.gateway.limits import Limit
+from plait.gateway.limits import Limit, MakesLimit, own_limit
 from plait.gateway.threads import in_thread
 from plait.model.caller import DEFAULT_TENANT
 from plait.model.diagnostic import did_you_mean
@@ -69,6 +71,7 @@ class Security:
     Args:
         records: Those of the store; they are not touched before somebody shows a key.
         performer: Fetches the keys of issuers, by the egress rules.
+        makes_limit: Makes the limits of the gateway.
 
     Attributes:
         doors: For the gateway's routes.
@@ -84,12 +87,14 @@ class Security:
         records: Records,
         performer: Calls,
         brought: BroughtToGateway | None = None,
+        makes_limit: MakesLimit = own_limit,
     ) -> None:
         settings = configured.settings
         own = settings.security
         self._configured = configured
         self._records = records
         self._performer = performer
+        self._makes_limit = makes_limit
         self._tokens: Tokens | None = None
         self._building: asyncio.Future[Tokens] | None = None
         self._trying: asyncio.Future[None] | None = None
@@ -113,8 +118,9 @@ class Security:
             shown_in=(*CREDENTIALS, *brought.headers),
             is_required=is_required(settings),
             proxies=proxies,
-            address=_limit("address", own.address_rate),
-            caller=_limit("caller", own.caller_rate),
+            address=_limit(makes_limit, "address", own.address_rate),
+            caller=_limit(makes_limit, "caller", own.caller_rate),
+            limits=makes_limit,
         )
         if any(issuer.keys for issuer in own.issuers.values()):
             # A key that is none is told when the gateway starts, not to who shows a token.
@@ -127,7 +133,7 @@ class Security:
             doors=self.doors,
             cors=Cors(own.cors_origins) if own.cors_origins else None,
             tokens=self,
-            routes=_route_limits(own),
+            routes=_route_limits(own, self._makes_limit),
             forget=self.authenticator.forget,
             close=self.close,
         )
@@ -222,8 +228,8 @@ def guarded(
     performer: Calls,
     tell_key: Callable[[str], None] | None,
     brought: BroughtToGateway | None = None,
-) -> tuple[Guards, Callable[[], Awaitable[None]]]:
-    """Return what protects a gateway, and what it awaits when it starts.
+) -> tuple[Guards, Callable[[], Awaitable[None]], Close]:
+    """Return what protects a gateway, and what it awaits when it starts and when it ends.
 
     Args:
         tell_key: Hears the first admin key of the store, once; None: none is made.
@@ -231,14 +237,15 @@ def guarded(
     Raises:
         SettingsInvalid: Two settings contradict each other, or a key is none.
     """
-    security = Security(configured, records, performer, brought)
+    makes_limit, close = limits(configured.settings.resilience)
+    security = Security(configured, records, performer, brought, makes_limit)
 
     async def first_start() -> None:
         # Who needs no key here, and keeps nothing, needs no store either.
         if tell_key is not None and (security.doors.is_required or records.is_there):
             await security.first_start(tell_key)
 
-    return security.guards(), first_start
+    return security.guards(), first_start, close
 
 
 def is_required(settings: Settings) -> bool:
@@ -281,11 +288,13 @@ def _is_anybodys(settings: Settings) -> bool:
     return settings.gateway.open_api is True
 
 
-def _limit(name: str, rate: str | None) -> Limit | None:
-    return None if rate is None else Limit(name, parse_rate(rate))
+def _limit(makes_limit: MakesLimit, name: str, rate: str | None) -> Limit | None:
+    return None if rate is None else makes_limit(name, parse_rate(rate))
 
 
-def _route_limits(own: SecuritySection) -> dict[tuple[str, str], Limit]:
+def _route_limits(
+    own: SecuritySection, makes_limit: MakesLimit
+) -> dict[tuple[str, str], Limit]:
     """Return the limits of single routes, by method and path.
 
     Raises:
@@ -299,5 +308,5 @@ def _route_limits(own: SecuritySection) -> dict[tuple[str, str], Limit]:
             text = f"security.route_rates: the API has no route '{route}'; {hint}"
             raise SettingsInvalid([text])
         method, _, path = route.partition(" ")
-        found[method, path] = Limit("route", parse_rate(rate))
+        found[method, path] = makes_limit("route", parse_rate(rate), method, path)
     return found

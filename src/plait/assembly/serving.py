@@ -58,7 +58,9 @@ def gateway(
     driver = compose.driver(configured, performer, workflows, told)
     agent = _late_agent(configured, connectors, stored)
     brought = brought_to_gateway(configured)
-    guards, first_start = guarded(configured, stored.records, performer, tell_key, brought)
+    guards, begin, uncount = guarded(
+        configured, stored.records, performer, tell_key, brought
+    )
 
     made = Gateway(
         driver,
@@ -82,9 +84,9 @@ def gateway(
         guards=guards,
         middleware=brought.layers,
         telling=Telling(told.watch, told.is_drawn, told.registry),
-        on_prepare=with_checked_keys(own.vault, first_start),
+        on_prepare=with_checked_keys(own.vault, begin),
         on_close=partial(
-            close_all, brought.close, agent.close, performer.close, told.close
+            close_all, brought.close, agent.close, performer.close, uncount, told.close
         ),
     )
     return made

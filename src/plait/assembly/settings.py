@@ -10,8 +10,10 @@ Not here: where values come from and which wins (plait.assembly.sources).
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -215,17 +217,22 @@ class ExecutionSection(Section):
 def _redis_url(value: str) -> str:
     if not value.startswith(("redis://", "rediss://", "unix://")):
         raise ValueError("write redis://HOST:PORT/NUMBER, rediss://… or unix://PATH")
-    return value
+    with suppress(ValueError):
+        if urlsplit(value).port != 0:
+            return value
+    raise ValueError("its host or port cannot be read")
 
 
 class ResilienceSection(Section):
-    """Policies around calls: circuit breakers, rate limits, cached answers, calls that are
-    made once."""
+    """What processes share: circuit breakers, rate limits, cached answers, calls that are
+    made once; limits of requests."""
 
     redis: Annotated[str, AfterValidator(_redis_url)] | None = None
-    """A Redis through which processes share them: `redis://host:6379/0`. While it does not
-    answer, calls go through and nothing is cached, but calls that are to be made once are
-    refused. Default: each process has its own."""
+    """A Redis through which processes share them, and gateways their limits
+    (`security.address_rate` and its kin, `rate_limit` of endpoints): `redis://host:6379/0`.
+    While it does not answer, calls go through and nothing is cached, but calls that are to
+    be made once are refused; gateways count each for itself. Default: each process has its
+    own."""
     redis_timeout: Duration = 250
     """How long it may take to answer. Calls that are to be made once wait for at least two
     seconds."""

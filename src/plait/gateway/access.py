@@ -15,7 +15,7 @@ from typing import ClassVar, Final
 
 from plait.gateway.clients import Proxies, counted_as
 from plait.gateway.layers import Exchange, Handler
-from plait.gateway.limits import Headers, Limit
+from plait.gateway.limits import Headers, Limit, MakesLimit, own_limit
 from plait.gateway.message import Reply, Request, as_bytes, header_texts
 from plait.gateway.refusal import Refused
 from plait.model.caller import DEFAULT_TENANT, Caller, Forbidden, require
@@ -62,6 +62,7 @@ class Doors:
         address: The limit of each address, over all routes; None: there is none.
         caller: The limit of each caller, over all routes that know them.
         shown_in: The headers in which callers show who they are.
+        limits: Makes the limits of endpoints.
     """
 
     authenticator: Authenticator | None = None
@@ -70,6 +71,7 @@ class Doors:
     address: Limit | None = None
     caller: Limit | None = None
     shown_in: tuple[bytes, ...] = CREDENTIALS
+    limits: MakesLimit = own_limit
 
 
 @record
@@ -136,16 +138,16 @@ class Access:
         """Let a request in; return the headers that its reply tells the limits with."""
         request, doors, rule = exchange.request, self._doors, self._rule
         address = address_of(self._doors, request)
-        told = doors.address.take(address) if doors.address is not None else []
+        told = await doors.address.take(address) if doors.address is not None else []
         caller = None
         if self._role != OPEN:
             exchange.caller = caller = await self._caller(request, address)
             if doors.caller is not None:
-                told += doors.caller.take(counted_caller(caller))
+                told += await doors.caller.take(counted_caller(caller))
         if rule.limit is not None:
             keys = {"all": "", "address": address}
             key = keys.get(rule.by, address if caller is None else counted_caller(caller))
-            told += rule.limit.take(key)
+            told += await rule.limit.take(key)
         return told
 
     async def _caller(self, request: Request, address: str) -> Caller:
@@ -174,7 +176,9 @@ def endpoint_access(
     """Return the guard of a workflow's endpoint; None: everybody may ask at any rate."""
     limit = None
     if endpoint.rate_limit:
-        limit = Limit("endpoint", Rate(endpoint.rate_limit, endpoint.rate_ms))
+        of = tenant, plan.name, endpoint.method, endpoint.path
+        rate = Rate(endpoint.rate_limit, endpoint.rate_ms)
+        limit = doors.limits("endpoint", rate, *of)
     rule = Rule(endpoint.role, plan.name, tenant, limit, endpoint.rate_by)
     access = Access(doors, rule)
     return access if access.is_any else None

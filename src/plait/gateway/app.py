@@ -322,16 +322,16 @@ class Gateway:
         if isinstance(found, Found):
             return await found.target.handler(Exchange(request, found.values, _NOBODY))
         if isinstance(found, Refused):
-            found = (self._refused_too_often(request) or found).as_reply()
+            found = (await self._refused_too_often(request) or found).as_reply()
         return self._outside(found, request.headers, request.method)
 
-    def _refused_too_often(self, request: Request) -> Refused | None:
+    async def _refused_too_often(self, request: Request) -> Refused | None:
         """Count a request that no route answers; return what speaks against one more."""
         doors = self._guards.doors
         if doors.address is None:
             return None
         try:
-            doors.address.take(address_of(doors, request))
+            await doors.address.take(address_of(doors, request))
         except Refused as refused:
             return refused
         return None

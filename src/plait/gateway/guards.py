@@ -91,7 +91,9 @@ class Guards:
         access = Access(self.doors, Rule(OPEN, limit=limit, by="address"))
         return access if access.is_any else None
 
-    def count(self, operation: Operation, request: Request, caller: Caller) -> Headers:
+    async def count(
+        self, operation: Operation, request: Request, caller: Caller
+    ) -> Headers:
         """Count a request to the control plane; return the headers that tell the limits.
 
         Raises:
@@ -103,7 +105,7 @@ class Guards:
             return []
         is_known = caller.tenant != ANYBODY.tenant
         key = counted_caller(caller) if is_known else address_of(self.doors, request)
-        return [header for limit in limits for header in limit.take(key)]
+        return [header for limit in limits for header in await limit.take(key)]
 
     def token_handlers(self) -> Mapping[str, Handler]:
         """Return what gives tokens, by path."""

@@ -226,6 +226,14 @@ def test_a_url_that_no_request_can_be_sent_to_is_told_at_the_start(
     assert "hunter2" not in found
 
 
+@pytest.mark.parametrize("url", ["redis://h:zzz", "redis://:hunter2/x@h", "redis://[::1"])
+def test_a_redis_that_cannot_be_asked_is_told_at_the_start(
+    tmp_path: Path, url: str
+) -> None:
+    (found,) = problems(tmp_path, f'[resilience]\nredis = "{url}"')
+    assert found.endswith("resilience.redis: its host or port cannot be read")
+
+
 def test_one_key_may_be_set_to_an_empty_text(tmp_path: Path) -> None:
     assert configured(tmp_path, PLAIT_ENV_A="").settings.env == {"a": ""}
 

@@ -18,7 +18,7 @@ from plait.gateway.guards import Guards
 from plait.gateway.identity import Identity
 from plait.gateway.incoming import HttpLimits
 from plait.gateway.layers import Exchange
-from plait.gateway.limits import Limit
+from plait.gateway.limits import Limit, OwnCounts
 from plait.gateway.message import Reply, Request
 from plait.gateway.refusal import Refused
 from plait.model.rate import Rate
@@ -244,7 +244,7 @@ async def test_who_is_refused_uses_up_nothing_of_an_endpoints_limit() -> None:
 
 async def test_an_address_has_one_limit_over_all_routes_but_health() -> None:
     clock = HandClock()
-    guarded = Guarded(address=Limit("address", Rate(2, 60_000), clock))
+    guarded = Guarded(address=Limit("address", OwnCounts(Rate(2, 60_000), clock)))
     scene = await guarded.scene(document("open", 'auth: "none"'))
     asks: list[tuple[str, str | None]] = [("/open", None), ("/open", None), ("/open", None)]
     assert await statuses(guarded, scene, *asks) == [200, 200, 429]
@@ -258,7 +258,7 @@ async def test_an_address_has_one_limit_over_all_routes_but_health() -> None:
 
 
 async def test_what_nothing_answers_counts_for_its_address_too() -> None:
-    guarded = Guarded(address=Limit("address", Rate(2, 60_000), HandClock()))
+    guarded = Guarded(address=Limit("address", OwnCounts(Rate(2, 60_000), HandClock())))
     scene = await guarded.scene(document("open", 'auth: "none"'))
     asks: list[tuple[str, str | None]] = [("/nothing", None)] * 3
     assert await statuses(guarded, scene, *asks) == [404, 404, 429]
@@ -266,7 +266,7 @@ async def test_what_nothing_answers_counts_for_its_address_too() -> None:
 
 
 async def test_addresses_behind_a_proxy_are_counted_one_by_one() -> None:
-    limit = Limit("address", Rate(1, 60_000), HandClock())
+    limit = Limit("address", OwnCounts(Rate(1, 60_000), HandClock()))
     guarded = Guarded(address=limit, proxies=Proxies(["10.0.0.0/8"]))
     scene = await guarded.scene(document("open", 'auth: "none"'))
 
@@ -285,7 +285,7 @@ async def test_addresses_behind_a_proxy_are_counted_one_by_one() -> None:
 
 
 async def test_tokens_and_webhooks_are_counted_by_address_and_not_all_together() -> None:
-    limit = Limit("route", Rate(1, 60_000), HandClock())
+    limit = Limit("route", OwnCounts(Rate(1, 60_000), HandClock()))
     guards = Guards(routes={("POST", "/webhooks/{path}"): limit})
     access = guards.of_public("POST", "/webhooks/{path}")
     assert access is not None
@@ -306,15 +306,15 @@ async def test_tokens_and_webhooks_are_counted_by_address_and_not_all_together()
 
 
 async def test_a_caller_has_one_limit_over_all_endpoints() -> None:
-    guarded = Guarded(caller=Limit("caller", Rate(1, 60_000), HandClock()))
+    guarded = Guarded(caller=Limit("caller", OwnCounts(Rate(1, 60_000), HandClock())))
     scene = await guarded.scene(document("plain"), document("closed"))
     asks = [("/plain", "admin"), ("/closed", "admin"), ("/closed", "operator")]
     assert await statuses(guarded, scene, *asks) == [200, 429, 200]
 
 
 async def test_the_api_holds_callers_and_single_routes_to_their_limits() -> None:
-    guarded = Guarded(caller=Limit("caller", Rate(3, 3_600_000), HandClock()))
-    limit = Limit("route", Rate(1, 3_600_000), HandClock())
+    guarded = Guarded(caller=Limit("caller", OwnCounts(Rate(3, 3_600_000), HandClock())))
+    limit = Limit("route", OwnCounts(Rate(1, 3_600_000), HandClock()))
     guarded.guards.routes = {("GET", "/api/v1/triggers"): limit}  # type: ignore[misc]
     scene = await guarded.scene()
 
@@ -362,7 +362,7 @@ async def test_who_shows_no_key_is_refused_before_the_body_is_read() -> None:
 
 
 async def test_an_address_that_asks_too_often_is_refused_before_the_body_is_read() -> None:
-    guarded = Guarded(address=Limit("address", Rate(1, 3_600_000), HandClock()))
+    guarded = Guarded(address=Limit("address", OwnCounts(Rate(1, 3_600_000), HandClock())))
     scene = await guarded.scene(document("open", 'auth: "none"'))
     whole = HEAD.format(path="open", more="Content-Length: 2\r\n") + "{}"
     half = HEAD.format(path="open", more="Content-Length: 900000\r\n")
@@ -475,7 +475,7 @@ async def test_without_listed_sites_nothing_is_said() -> None:
 
 
 async def test_requests_at_the_same_time_are_each_counted() -> None:
-    guarded = Guarded(address=Limit("address", Rate(3, 3_600_000), HandClock()))
+    guarded = Guarded(address=Limit("address", OwnCounts(Rate(3, 3_600_000), HandClock())))
     scene = await guarded.scene(document("closed"))
     asks = (guarded.ask(scene, "/closed", "admin") for _ in range(10))
     seen = await asyncio.gather(*asks)

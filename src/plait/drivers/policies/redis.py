@@ -19,9 +19,7 @@ from collections.abc import Awaitable, Coroutine, Mapping
 from typing import Any, ClassVar, Final
 from weakref import WeakSet
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio import Redis
 
 from plait.drivers.policies.cached import Answers
 from plait.drivers.policies.gates import (
@@ -42,10 +40,10 @@ from plait.resilience.cache.redis import RedisStore
 from plait.resilience.idempotency.redis import RedisIdempotencyStore
 from plait.resilience.rate_limit.redis import RedisRateLimiter, redis_rate_limiter
 from plait.resilience.redis_breaker import UNCOUNTED, RedisCircuitBreaker
+from plait.resilience.redis_client import impatient_client, let_go
 
 # For what is refused without an answer: a busy disk may make Redis wait so long.
 _ONCE_ANSWER_S: Final = 2.0
-_CONNECTIONS_MAX: Final = 32
 # A question to Redis takes up to this long: that is no waiting in line.
 _ASKING_MS: Final = 10
 
@@ -66,8 +64,8 @@ class SharedThroughRedis:
     """
 
     def __init__(self, url: str, secrets: Mapping[str, str], answer_s: float) -> None:
-        self._client = _client(url, answer_s)
-        self._once_client = _client(url, max(answer_s, _ONCE_ANSWER_S))
+        self._client = impatient_client(url, answer_s)
+        self._once_client = impatient_client(url, max(answer_s, _ONCE_ANSWER_S))
         self._settling: set[asyncio.Task[None]] = set()
         # Those that may have a question under way; one that is idle may be forgotten.
         self._asking: WeakSet[RedisCircuitBreaker | RedisRateLimiter] = WeakSet()
@@ -100,20 +98,7 @@ class SharedThroughRedis:
         for asking in list(self._asking):
             await asking.aclose()
         for client in (self._client, self._once_client):
-            await client.aclose()
-            await client.connection_pool.disconnect()
-
-
-def _client(url: str, answer_s: float) -> Redis:
-    pool: BlockingConnectionPool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=_CONNECTIONS_MAX,
-        timeout=answer_s,
-        socket_timeout=answer_s,
-        socket_connect_timeout=answer_s,
-        retry=Retry(NoBackoff(), 0),
-    )
-    return Redis(connection_pool=pool)
+            await let_go(client)
 
 
 class _BreakerGate:

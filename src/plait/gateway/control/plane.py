@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 from urllib.parse import parse_qs
@@ -49,7 +49,9 @@ _YES: Final = ("true", "1", "yes", "on", "y", "t")
 
 
 # Counts a request of a caller; returns the headers that tell the limits, or refuses it.
-Count: TypeAlias = Callable[[Operation, Request, Caller], list[tuple[bytes, bytes]]]
+Count: TypeAlias = Callable[
+    [Operation, Request, Caller], Awaitable[list[tuple[bytes, bytes]]]
+]
 
 
 class Closed(PlaitError):
@@ -127,7 +129,7 @@ class ControlPlane:
             request = exchange.request
             current_trace.set(exchange.identity.trace)
             caller = await self._caller(operation, request)
-            told = self._count(operation, request, caller) if self._count else []
+            told = await self._count(operation, request, caller) if self._count else []
             reply = await answer(exchange, caller)
             reply.headers += told
             return reply
