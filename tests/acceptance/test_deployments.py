@@ -411,7 +411,6 @@ async def test_without_documents_it_serves_and_with_nothing_to_watch_it_says_so(
     async with gateway(tmp_path) as process:
         health = json.loads((await process.ask("/health/ready")).body)
         assert (health["status"], health["endpoints"]) == ("ready", 0)
-        assert not (tmp_path / ".plait").exists()
         process.stop()
         assert await process.ended() == 0
 

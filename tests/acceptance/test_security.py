@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -76,6 +77,85 @@ async def test_a_gateway_on_a_network_wants_a_key_everywhere_and_shows_one_once(
     async with serving(documents, arguments=NETWORK) as gateway:
         assert keys_in(gateway) == []
         assert await status_of(gateway, "/plain", key) == 200
+
+
+def stored_in(folder: Path) -> dict[str, str]:
+    """Return settings whose store is in `folder`."""
+    return {"PLAIT_STORE_URL": str(folder / ".plait" / "plait.db")}
+
+
+async def is_admins(gateway: GatewayProcess, key: str) -> bool:
+    return await status_of(gateway, "/api/v1/keys", key) == 200
+
+
+@pytest.mark.parametrize("arguments", [(), ("--role=gateway",)])
+async def test_the_first_start_without_documents_makes_the_store_and_shows_a_key_once(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    place = stored_in(tmp_path)
+    async with serving(settings=place, arguments=arguments) as gateway:
+        (key,) = keys_in(gateway)
+        assert await status_of(gateway, "/api/v1/keys") == 403
+        assert await is_admins(gateway, key)
+    async with serving(settings=place, arguments=arguments) as gateway:
+        assert keys_in(gateway) == []
+        assert await is_admins(gateway, key)
+
+
+async def test_of_gateways_that_start_at_once_on_a_new_store_one_shows_a_key(
+    tmp_path: Path,
+) -> None:
+    place = stored_in(tmp_path)
+    async with AsyncExitStack() as stack:
+        begun = (stack.enter_async_context(serving(settings=place)) for _ in range(3))
+        gateways = await asyncio.gather(*begun)
+        (key,) = [key for one in gateways for key in keys_in(one)]
+        assert [await is_admins(one, key) for one in gateways] == [True] * 3
+
+
+async def test_who_serves_express_documents_shows_the_key_when_the_store_is_made(
+    documents: Path,
+) -> None:
+    wish = {"name": "more", "workflow_definition": PLAIN.replace("plain", "more")}
+    async with serving(documents) as gateway:
+        assert await status_of(gateway, "/plain") == 200
+        assert (keys_in(gateway), (documents.parent / ".plait").exists()) == ([], False)
+        made = await gateway.ask("/api/v1/workflow/deployments", "POST", body=wish)
+        assert made.status == 201
+        await gateway.until_said("plait_")
+        (key,) = keys_in(gateway)
+        assert await is_admins(gateway, key)
+        wish["workflow_definition"] += "# again\n"
+        await gateway.ask("/api/v1/workflow/deployments", "POST", body=wish)
+        assert keys_in(gateway) == [key]
+    async with serving(documents) as gateway:
+        assert keys_in(gateway) == []
+
+
+async def test_the_first_durable_start_makes_the_store_and_shows_the_key(
+    documents: Path,
+) -> None:
+    kept = {"name": "kept", "steps": [{"id": "said", "type": "set", "value": 1}]}
+    async with serving(documents) as gateway:
+        begun = await gateway.ask(
+            "/api/v1/workflow/execute", "POST", body={"definition": kept}
+        )
+        assert begun.status in {200, 202}, begun.body
+        await gateway.until_said("plait_")
+        (key,) = keys_in(gateway)
+        assert await is_admins(gateway, key)
+
+
+async def test_express_documents_are_served_where_no_store_can_be_made(
+    documents: Path,
+) -> None:
+    (documents.parent / ".plait").write_text("no folder")
+    async with serving(documents) as gateway:
+        assert await status_of(gateway, "/plain") == 200
+        assert not any("admin key" in line for line in gateway.lines)
+    async with serving(settings=stored_in(documents.parent)) as gateway:
+        assert await status_of(gateway, "/health/ready") == 200
+        assert any("no admin key could be made" in line for line in gateway.lines)
 
 
 async def test_on_its_own_machine_nobody_needs_a_key_and_proxies_pass_nobody_on(

@@ -6,7 +6,7 @@ Not here: what they are (plait.operations.deploying).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Final
 
@@ -57,18 +57,28 @@ class LateRecords:
         self._place = place
         self._records: Records | None = None
         self._opening = asyncio.Lock()
+        self._first: Callable[[], Awaitable[None]] | None = None
 
     @property
     def is_there(self) -> bool:
         """Whether there may be something in them."""
         return self._records is not None or is_there(self._place)
 
+    def once_opened(self, first: Callable[[], Awaitable[None]]) -> None:
+        """Await `first` when they are opened, before whoever needs them goes on."""
+        self._first = first
+
     async def _opened(self) -> Records:
         if self._records is None:
             async with self._opening:
                 if self._records is None:
                     self._records = await open_records(self._place)
-        return self._records
+        opened = self._records
+        if self._first is not None:
+            first, self._first = self._first, None
+            # Who asked may leave: what was begun for all is done all the same.
+            await asyncio.shield(asyncio.ensure_future(first()))
+        return opened
 
     async def get(self, kind: str, tenant: str, key: str) -> Record | None:
         """See plait.ports.records.Records.get."""

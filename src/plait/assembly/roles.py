@@ -179,8 +179,8 @@ def gateway(
     # It makes no calls of workflows; the keys of issuers are fetched through it.
     performer = compose.calls(settings, connectors, configured.secrets)
     brought = brought_to_gateway(configured)
-    guards, begin, uncount = guarded(
-        configured, stored.records, performer, tell_key, brought
+    guards, first_start = guarded(
+        configured, stored.records, performer, tell_key, brought, lambda: made.needs_store
     )
 
     made = Gateway(
@@ -197,12 +197,11 @@ def gateway(
         guards=guards,
         middleware=brought.layers,
         telling=Telling(told.watch, told.is_drawn, told.registry),
-        on_prepare=begin,
+        on_prepare=first_start,
         on_close=partial(
             close_all,
             brought.close,
             performer.close,
-            uncount,
             *(link.close for link in links.values()),
             told.close,
         ),

@@ -23,6 +23,8 @@ import importlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
@@ -32,7 +34,7 @@ from plait.assembly.limits import limits
 from plait.assembly.settings import SecuritySection, Settings
 from plait.assembly.sources import Configured, SettingsInvalid
 from plait.drivers.clock import now_ms
-from plait.drivers.closing import Close
+from plait.drivers.closing import close_all
 from plait.drivers.outcome import outcome_of
 from plait.gateway.access import CREDENTIALS, Doors
 from plait.gateway.clients import Proxies
@@ -228,24 +230,33 @@ def guarded(
     performer: Calls,
     tell_key: Callable[[str], None] | None,
     brought: BroughtToGateway | None = None,
-) -> tuple[Guards, Callable[[], Awaitable[None]], Close]:
-    """Return what protects a gateway, and what it awaits when it starts and when it ends.
+    needs_store: Callable[[], bool] = lambda: False,
+) -> tuple[Guards, Callable[[], Awaitable[None]]]:
+    """Return what protects a gateway, and what it awaits when it starts.
 
     Args:
         tell_key: Hears the first admin key of the store, once; None: none is made.
+        needs_store: Tells at the start whether the gateway is of no use without the store.
 
     Raises:
         SettingsInvalid: Two settings contradict each other, or a key is none.
     """
-    makes_limit, close = limits(configured.settings.resilience)
+    makes_limit, uncount = limits(configured.settings.resilience)
     security = Security(configured, records, performer, brought, makes_limit)
 
     async def first_start() -> None:
-        # Who needs no key here, and keeps nothing, needs no store either.
-        if tell_key is not None and (security.doors.is_required or records.is_there):
-            await security.first_start(tell_key)
+        if tell_key is None:
+            return
+        begin = partial(security.first_start, tell_key)
+        if security.doors.is_required or needs_store() or records.is_there:
+            await begin()
+        else:
+            # Who needs no key here, and keeps nothing, needs no store either. As soon as
+            # somebody makes it, programs of this machine may want what only admins may.
+            records.once_opened(begin)
 
-    return security.guards(), first_start, close
+    guards = security.guards()
+    return replace(guards, close=partial(close_all, security.close, uncount)), first_start
 
 
 def is_required(settings: Settings) -> bool:

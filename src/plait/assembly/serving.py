@@ -58,8 +58,8 @@ def gateway(
     driver = compose.driver(configured, performer, workflows, told)
     agent = _late_agent(configured, connectors, stored)
     brought = brought_to_gateway(configured)
-    guards, begin, uncount = guarded(
-        configured, stored.records, performer, tell_key, brought
+    guards, first_start = guarded(
+        configured, stored.records, performer, tell_key, brought, lambda: made.needs_store
     )
 
     made = Gateway(
@@ -84,9 +84,9 @@ def gateway(
         guards=guards,
         middleware=brought.layers,
         telling=Telling(told.watch, told.is_drawn, told.registry),
-        on_prepare=with_checked_keys(own.vault, begin),
+        on_prepare=with_checked_keys(own.vault, first_start),
         on_close=partial(
-            close_all, brought.close, agent.close, performer.close, uncount, told.close
+            close_all, brought.close, agent.close, performer.close, told.close
         ),
     )
     return made

@@ -421,9 +421,8 @@ class Gateway:
         keeper = self._keeper
         if self._follower is not None:
             # First: executions that go on may run what is deployed as steps.
-            is_needed = self._keeps or not self._loaded[FILES]
             serve = partial(self.deploy, origin=STORED)
-            await self._follower.begin(serve, is_needed=is_needed)
+            await self._follower.begin(serve, is_needed=self.needs_store)
         if keeper is not None:
             await self._open_kept(keeper)
         if self._on_prepare is not None:
@@ -439,6 +438,11 @@ class Gateway:
                 await keeper.kept()
             except PlaitError as error:  # nothing that is served here needs it
                 logger.warning("executions in the store stay where they are: %s", error)
+
+    @property
+    def needs_store(self) -> bool:
+        """Whether the store is needed: for executions, or for there is nothing else."""
+        return self._keeps or not self._loaded[FILES]
 
     @property
     def _keeps(self) -> bool:
