@@ -206,9 +206,7 @@ def _drafted(task: Task) -> _Text:
         return _Text(changed.draft, changed.text)
     wishes = [one for one in task.said if not edits.is_edit(one)]
     changes = [one for one in task.said if edits.is_edit(one)]
-    made = draft("\n".join(wishes or changes), task.knowledge)
-    if task.name:
-        made.document["name"] = task.name
+    made = draft("\n".join(wishes or changes), task.knowledge, task.name)
     if not wishes or not changes or not made.document.get("steps"):
         return _Text(made, text_of(made.document, made.unresolved))
     changed = edits.apply(text_of(made.document, ()), tuple(changes), task.knowledge)

@@ -55,6 +55,7 @@ from plait.model.json import JsonObject, JsonValue
 from plait.model.record import record
 
 _GIVES: Final = re.compile(r"\W*\w+\s*(?:=|:|is\b|\ue000|-?\d)")
+_WISHED_LENGTH_MAX: Final = 200
 _DECISION: Final[JsonObject] = {
     "type": "object",
     "properties": {
@@ -102,10 +103,21 @@ def read_wishes(text: str, knowledge: Knowledge) -> Reading:
     return Reader(is_thing, is_verb).read(text)
 
 
-def draft(text: str, knowledge: Knowledge) -> Draft:
-    """Return the workflow that a description in plain English asks for."""
+def draft(text: str, knowledge: Knowledge, name: str = "") -> Draft:
+    """Return the workflow that a description in plain English asks for.
+
+    Args:
+        name: What it is called; empty: as the description says.
+    """
     reading = read_wishes(text, knowledge)
-    return _Drafter(reading, knowledge).draft(text)
+    made = _Drafter(reading, knowledge).draft(text)
+    if name:
+        made.document["name"] = name
+    elif reading.wished != reading.name:
+        wished = reading.wished[:_WISHED_LENGTH_MAX]
+        told = f"the workflow is called `{reading.name}`: '{wished}' cannot be its name"
+        return replace(made, assumed=(told, *made.assumed))
+    return made
 
 
 @record

@@ -29,6 +29,7 @@ from plait.agent.wishes import (
     Wish,
 )
 from plait.agent.words import first_verb, identifier, pieces
+from plait.document import is_workflow_name
 
 TEXT_MAX: Final = 20_000
 # What is longer is no sentence; dividing one takes the square of its length.
@@ -42,8 +43,10 @@ _MARKS: Final = re.compile("[\ue000\ue001]")
 _BULLET: Final = re.compile(r"^\s*(?:\d{1,3}[.)]|[-*•+])\s+")
 _SENTENCE: Final = re.compile(r"(?<=[^\s.])[.!?](?=\s|$)|;+")
 _NAME: Final = re.compile(
-    r"(?i)\b(?:called|named|(?:the\s+)?name\s+is)\s+(\ue000\d+\ue001|[\w.-]{1,60})"
+    r"(?i)\b(?:called|named|(?:the\s+)?name\s+is)\s+['‘]?"
+    r"(\ue000\d+\ue001|[\w.-][^\s,\ue000]{0,500})"
 )
+_BEHIND_NAME: Final = ".:!?)]}'’"
 _ENDPOINT: Final = re.compile(
     r"(?i)[,\s]*\b(?:and\s+)?(?:expose[ds]?|serve[ds]?|answer(?:s|ed)?|publish(?:ed)?|"
     r"available|reachable|endpoint|behind|under|as|at|on)?(?:\s+(?:it|this|that))?"
@@ -456,8 +459,9 @@ def _taken_out(sentence: str, reading: Reading) -> str:
     """Take name, endpoint and triggers out of a sentence; return the rest."""
     found = _NAME.search(sentence)
     if found is not None and not reading.name:
-        plain = MARK.sub(lambda one: _literal(one, reading.literals), found[1])
-        reading.name = identifier(pieces(plain), fallback="workflow").replace("_", "-")
+        plain = found[1].rstrip(_BEHIND_NAME)
+        reading.wished = MARK.sub(lambda one: _literal(one, reading.literals), plain)
+        reading.name = _name_of(reading.wished)
         sentence = _without(sentence, found, "").strip()
     found = _ENDPOINT.search(sentence)
     if found is not None:
@@ -473,6 +477,14 @@ def _taken_out(sentence: str, reading: Reading) -> str:
         reading.triggers.append(unmarked(found[0].strip(" ,:"), reading.literals))
         sentence = _without(sentence, found, "").strip(" ,:")
     return sentence
+
+
+def _name_of(wished: str) -> str:
+    """Return a name that a workflow can have: what is wished, if it is one."""
+    if is_workflow_name(wished):
+        return wished
+    words = (one for one in pieces(wished) if one.isascii())
+    return identifier(words, fallback="workflow").replace("_", "-")
 
 
 def _without(text: str, found: re.Match[str], between: str = " ") -> str:

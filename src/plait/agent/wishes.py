@@ -103,6 +103,7 @@ class Reading:
 
     Attributes:
         name: What the workflow shall be called; empty: it is not said.
+        wished: The same in the author's words, which may be no name.
         attempts: How often every call is tried; None: as usual.
         timeout: Of every call; empty: as usual.
         endpoint: Method and path; None: none is wanted. The path may be empty.
@@ -112,6 +113,7 @@ class Reading:
 
     parts: list[Part] = field(default_factory=list)
     name: str = ""
+    wished: str = ""
     attempts: int | None = None
     timeout: str = ""
     endpoint: tuple[str, str] | None = None

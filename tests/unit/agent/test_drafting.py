@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plait.agent import Knowledge, Made, NotMade, Operation
+from plait.agent import EmbeddedDrafter, Knowledge, Made, NotMade, Operation, Task
 from plait.agent.openapi import Parameter
 from plait.compile import compile_text
 from tests.unit.agent.drafts import (
@@ -131,6 +131,53 @@ def test_a_trigger_is_said_to_be_no_part_of_the_document() -> None:
     assert isinstance(ended, Made)
     assert "Every hour" in ended.unresolved[0]
     assert ended.text.startswith("# Open: 'Every hour'")
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("Called checkout2.", "checkout2"),
+        ("It is named prof2, please.", "prof2"),
+        ("Called getCustomer.", "getCustomer"),
+        ("(called v1.2_beta)", "v1.2_beta"),
+        ("The name is 'order-3'.", "order-3"),
+        ('Called "2024".', "2024"),
+        ("Called true.", "true"),
+    ],
+)
+async def test_a_wished_name_that_is_one_is_kept(said: str, name: str) -> None:
+    _, ended = await drafted(f"Get the customer. {said}")
+    assert isinstance(ended, Made)
+    assert (ended.name, values(ended.text)["name"]) == (name, name)
+    assert not [one for one in ended.assumed if "is called" in one]
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ('Called "My Flow".', "my-flow"),
+        ("Called shop/prof2.", "shop-prof-2"),
+        ("Called größe2.", "gr-e-2"),
+        ('Called "???".', "workflow"),
+        ("Called " + "ab" * 101 + ".", "workflow"),
+    ],
+)
+async def test_a_wished_name_that_is_none_is_changed_and_that_is_said(
+    said: str, name: str
+) -> None:
+    _, ended = await drafted(f"Get the customer. {said}")
+    assert isinstance(ended, Made)
+    assert ended.name == name
+    wished = said.removeprefix("Called ").strip('".')
+    (told,) = [one for one in ended.assumed if "is called" in one]
+    assert told == f"the workflow is called `{name}`: '{wished[:200]}' cannot be its name"
+
+
+async def test_a_name_that_is_given_beside_the_description_counts() -> None:
+    task = Task(('Get the customer. Called "My Flow".',), None, knowledge(), "own")
+    ended = [one async for one in EmbeddedDrafter(CATALOG).draft(task)][-1]
+    assert isinstance(ended, Made)
+    assert (ended.name, [one for one in ended.assumed if "is called" in one]) == ("own", [])
 
 
 def test_what_no_operation_does_is_asked_for() -> None:
