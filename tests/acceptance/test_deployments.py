@@ -251,6 +251,80 @@ async def test_an_export_keeps_the_triggers_that_were_given_beside_a_document(
     assert (wrong.code, "hello.yaml.triggers: cannot be read" in wrong.err) == (2, True)
 
 
+def hooked(folder: Path, name: str, told: bytes) -> Path:
+    """Write a durable workflow and the triggers beside it; return where these are."""
+    path = write(folder, name)
+    path.write_text(path.read_text().replace("express", "durable"))
+    beside = folder / f"{name}.yaml.triggers"
+    beside.write_bytes(told)
+    return beside
+
+
+async def test_an_export_gives_the_bytes_of_triggers_back_too(tmp_path: Path) -> None:
+    folder = tmp_path / "wf"
+    odd = b'\xef\xbb\xbf[{"type":"webhook",\r\n "path": "/p\\u0061id", "secret":"shop"}]'
+    beside = hooked(folder, "odd", odd)
+    hooked(folder, "none", b" []")
+    write(folder, "plain")
+    assert (await deploy(tmp_path)).code == 0
+    assert (await deployments(tmp_path, "export", "out")).code == 0
+    told = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert told == {path.name: path.read_bytes() for path in folder.iterdir()}
+    # Other bytes are another version, as of documents, and the same again are none.
+    for data, change in ((odd + b"\n", "changed"), (odd, "changed"), (odd, "unchanged")):
+        beside.write_bytes(data)
+        done = json.loads((await deploy(tmp_path, "--json")).out)["deployments"]
+        assert {one["name"]: one["change"] for one in done}["odd"] == change
+        assert (await deployments(tmp_path, "export", "out", "--force")).code == 0
+        assert (tmp_path / "out" / beside.name).read_bytes() == data
+    shown = json.loads((await deployments(tmp_path, "show", "odd", "--json")).out)
+    assert shown["triggers"] == [{"type": "webhook", "path": "/paid", "secret": "shop"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("d.yaml.triggers", "no workflow 'd.yaml' is beside it; did you mean 'b.yaml"),
+        ("b.yml.triggers", "no workflow 'b.yml' is beside it; did you mean 'b.yaml"),
+        ("b.triggers", "no workflow 'b' is beside it; did you mean 'b.yaml.triggers'?"),
+        ("b.yaml.trigger", "no such file is read; did you mean 'b.yaml.triggers'?"),
+        ("b.yaml.TRIGGERS", "no such file is read; did you mean 'b.yaml.triggers'?"),
+        ("deep/b.yaml.triggers", "no workflow 'b.yaml' is beside it; name it"),
+        ("alert.yaml.triggers", "no workflow 'alert.yaml' is beside it"),
+    ],
+)
+async def test_triggers_without_their_document_are_an_error(
+    tmp_path: Path, name: str, told: str
+) -> None:
+    folder = tmp_path / "wf"
+    write(folder, "b")
+    alert = Path(__file__).parents[2] / "examples" / "alerts" / "slow.yaml"
+    (folder / "alert.yaml").write_bytes(alert.read_bytes())
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("no JSON")
+    for more in ((), ("--dry-run",)):
+        done = await deploy(tmp_path, *more)
+        assert (done.code, f"wf/{name}: {told}" in done.err) == (2, True), done.err
+        assert done.lines[-1].endswith("nothing was deployed")
+    assert not (tmp_path / ".plait").exists()
+
+
+async def test_what_is_no_file_of_triggers_is_passed_over(tmp_path: Path) -> None:
+    folder = tmp_path / "wf"
+    hooked(folder, "b", b"[]")
+    for name in ("b.yaml.triggers~", ".d.yaml.triggers", "b.yaml.triggers.bak", "notes.md"):
+        (folder / name).write_text("no JSON")
+    assert (await deploy(tmp_path)).code == 0
+    # Of a document that is named alone, only its own triggers matter.
+    (folder / "d.yaml.triggers").write_text("no JSON")
+    done = await plait("deploy", "wf/b.yaml", cwd=tmp_path)
+    assert (done.code, done.out.split()[0]) == (0, "unchanged")
+    (folder / "d.yaml.triggers").unlink()
+    done = await plait("deploy", str(folder / "b.yaml"), "wf", cwd=tmp_path)
+    assert (done.code, done.out.split()[0]) == (0, "unchanged")
+
+
 async def test_a_gateway_follows_what_another_process_deploys(tmp_path: Path) -> None:
     async with gateway(tmp_path) as process:  # there is no store yet
         assert (await process.ask("/hello")).status == 404

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import typer
 
 from plait.assembly.deployed import with_endpoint_findings
 from plait.assembly.documents import LoadedFile
-from plait.cli.beside import triggers_beside, triggers_path
+from plait.cli.beside import Beside, stray_triggers, triggers_beside, triggers_path
 from plait.cli.options import ConfigOption, JsonOption
 from plait.cli.output import EXIT_INVALID, say, stop, write, write_json
 from plait.cli.plans import files_of
@@ -94,7 +95,8 @@ def command(
     one moment, or, when anything is wrong with one of them, none does. A `plait serve` on
     the same store follows within a second; executions under way finish on the version that
     they began with. Documents that are deployed already as they stand change nothing.
-    Triggers may stand beside a document, `pay.yaml`, as a JSON list in `pay.yaml.triggers`.
+    Triggers may stand beside a document, `pay.yaml`, as a JSON list in `pay.yaml.triggers`;
+    such a file that is beside no document is an error.
     Exit code 0: done. 2: something is wrong with a document; nothing was deployed.
 
     Examples:
@@ -161,6 +163,10 @@ def _good(paths: Sequence[str], config: Path | None) -> list[LoadedFile]:
                 "nothing was deployed"
             )
         first[name] = file.name
+    folders = [path for path in paths if os.path.isdir(path)]
+    stray = [*stray_triggers(folders, (file.name for file in files))]
+    if stray:
+        stop(*stray, "nothing was deployed")
     return files
 
 
@@ -185,11 +191,11 @@ def _wanted(file: LoadedFile, description: str) -> Wanted:
         definition = Path(file.name).read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:  # it was changed meanwhile
         stop(f"{file.name}: cannot be read: {error}; nothing was deployed")
-    triggers = _triggers(Path(file.name))
-    return Wanted(_name(file), definition, triggers, description)
+    beside, name = _triggers(Path(file.name)), _name(file)
+    return Wanted(name, definition, beside.triggers, description, triggers_text=beside.text)
 
 
-def _triggers(document: Path) -> list[JsonObject]:
+def _triggers(document: Path) -> Beside:
     try:
         return triggers_beside(document)
     except (OSError, ValueError) as error:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from plait.cli.beside import triggers_data, triggers_path
+from plait.cli.beside import Beside, triggers_data, triggers_path
 from plait.cli.options import ConfigOption, JsonOption
 from plait.cli.output import say, stop, write, write_json
 from plait.cli.recorded import recorded
@@ -200,7 +200,8 @@ def export(
 ) -> None:
     """Write every active document to a file, to the byte as it was deployed.
 
-    Triggers that were given beside a document are written beside it: `pay.yaml.triggers`.
+    Triggers that were given beside a document are written beside it, `pay.yaml.triggers`,
+    to the byte as well; of what came over the API, indented.
 
     Examples:
 
@@ -208,10 +209,10 @@ def export(
     """
     kept = with_deployments(store, config, tenant, _active_documents)
     files: dict[Path, bytes | None] = {}
-    for name, text, triggers in kept:
+    for name, text, beside in kept:
         path = folder / f"{name}.{_ending(text)}"
         files[path] = text.encode()
-        files[triggers_path(path)] = triggers_data(triggers) if triggers else None
+        files[triggers_path(path)] = triggers_data(beside)
     try:
         there = [path for path, data in files.items() if _differs(path, data)]
         if there and not force:
@@ -237,12 +238,15 @@ async def _every(made: StoredDeployments, caller: Caller) -> list[dict[str, Any]
 
 async def _active_documents(
     made: StoredDeployments, caller: Caller
-) -> list[tuple[str, str, list[JsonObject]]]:
+) -> list[tuple[str, str, Beside]]:
     """Return the name, the text and the triggers from beside it of all that is active."""
     told: list[Any] = [
         await made.get(caller, name) for name in await made.active_names(caller)
     ]
-    return [(one["name"], one["definition"], one["triggers"]) for one in told]
+    return [
+        (one["name"], one["definition"], Beside(one["triggers"], one["triggers_text"]))
+        for one in told
+    ]
 
 
 def _ending(text: str) -> str:

@@ -88,6 +88,8 @@ class Wanted:
 
     Attributes:
         definition: The workflow document, as text: deployed bytes are exported again.
+        triggers_text: The file that `triggers` were read from, which is exported again;
+            None: they stood in none.
         expected: The version that is to be replaced; None: whichever is active.
         activates: False: the version is kept and not switched to.
     """
@@ -98,6 +100,7 @@ class Wanted:
     description: str = ""
     expected: str | None = None
     activates: bool = True
+    triggers_text: str | None = None
 
 
 @record

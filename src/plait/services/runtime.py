@@ -163,4 +163,5 @@ def _wanted(request: messages.DeployRequest | messages.ValidateDefinitionRequest
         request.description,
         request.expected if request.HasField("expected") else None,
         not request.is_kept_only,
+        request.triggers_text if request.HasField("triggers_text") else None,
     )

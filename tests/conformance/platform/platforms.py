@@ -134,7 +134,8 @@ def _back(wanted: Wanted) -> list[Any]:
         raise DeploymentConflict(wanted.name, "gone", "v2")
     triggers = [dict(one) for one in wanted.triggers]
     told: list[Any] = [wanted.name, wanted.definition, *triggers, wanted.description]
-    return [*told, wanted.expected, wanted.activates]
+    told += [wanted.expected, wanted.activates]
+    return told if wanted.triggers_text is None else [*told, wanted.triggers_text]
 
 
 class FakeDeployments:

@@ -434,6 +434,10 @@ async def test_a_deployment_arrives_as_it_was_wanted(services: Platform) -> None
     some = services.deployments
     assert await some.deploy(EDITOR, wanted) == {"by": "user:ed", "told": told}
     assert await some.validate(EDITOR, wanted) == {"by": "user:ed", "trial": told}
+    for kept in ("\ufeff[ ]\r\n", ""):
+        one = replace(wanted, triggers_text=kept)
+        assert (await some.deploy(EDITOR, one))["told"] == [*told, kept]
+        assert (await some.validate(EDITOR, one))["trial"] == [*told, kept]
     plain = Wanted("", "b")
     assert (await some.deploy(EDITOR, plain))["told"] == ["", "b", "", None, True]
     assert (await some.validate(EDITOR, plain))["trial"] == ["", "b", "", None, True]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +22,15 @@ from plait.operations.deploying import (
     UnknownDeployment,
     UnknownVersion,
 )
-from plait.operations.deploying.kept import Deployed, dump_deployed, load_deployed
+from plait.operations.deploying.kept import (
+    Deployed,
+    Document,
+    dump_deployed,
+    dump_document,
+    load_deployed,
+    load_document,
+    version_of,
+)
 from plait.ports.platform import Deployments, Wanted
 from plait.ports.records import Change, Conflict
 from plait.stores.memory.records import MemoryRecords
@@ -470,6 +479,41 @@ async def test_triggers_beside_a_document_are_part_of_its_version() -> None:
     for definition, triggers, told in wrong:
         with pytest.raises(DeploymentRefused, match=told):
             await deploy(made, definition, triggers=triggers)
+
+
+async def test_the_text_of_triggers_is_given_back_and_part_of_the_version() -> None:
+    records = MemoryRecords()
+    made = service(records)
+    document = "name: a\n" + STEPS
+    written = f"\ufeff[\t{json.dumps(HOOK)}]\r\n"
+    plain = await deploy(made, document, triggers=[HOOK])
+    shown: Any = await made.get(LOCAL, "a")
+    assert (shown["triggers"], shown["triggers_text"]) == ([HOOK], None)
+    told = await deploy(made, document, triggers=[HOOK], triggers_text=written)
+    assert (told["changed"], told["version"] != plain["version"]) == (True, True)
+    again = await deploy(made, document, triggers=[HOOK], triggers_text=written)
+    assert (again["changed"], again["version"]) == (False, told["version"])
+    shown = await made.get(LOCAL, "a")
+    assert (shown["triggers"], shown["triggers_text"]) == ([HOOK], written)
+    looked = active(records)
+    await looked.look()
+    assert looked.all[0].compiled is not None
+    assert [hook.path for hook in looked.all[0].compiled.plan.webhooks] == ["/beside"]
+    for other in ("[]", "[", "", "[" * 100_000, "'\ud800'"):
+        with pytest.raises(DeploymentRefused, match="triggers"):
+            await deploy(made, document, triggers=[HOOK], triggers_text=other)
+
+
+def test_a_version_from_before_the_text_of_triggers_was_kept_is_the_same() -> None:
+    document = Document("name: a", (HOOK,), is_operators=True)
+    before = {"definition": "name: a", "triggers": [HOOK], "is_operators": True}
+    assert load_document("a", json.dumps({"v": 1, **before}).encode()) == document
+    assert load_document("a", dump_document(document)) == document
+    written = replace(document, triggers_text="[ ]")
+    assert load_document("a", dump_document(written)) == written
+    assert version_of(written) != version_of(document)
+    # Deployed and exported by an older Plait, it is found again by its id.
+    assert version_of(document).startswith("fd19f70e0b0a")
 
 
 async def test_of_many_that_deploy_at_once_every_one_gets_on() -> None:

@@ -12,6 +12,7 @@ Not here: serving what is active (plait.operations.deploying.active).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Final, TypeAlias
@@ -176,6 +177,7 @@ class StoredDeployments:
             "definition": document.definition,
             "definition_version": shown.id,
             "triggers": [*document.triggers],
+            "triggers_text": document.triggers_text,
             "versions": [*reversed(versions)],
             "history": [*reversed(switches)],
         }
@@ -343,7 +345,10 @@ class StoredDeployments:
                 f"there are {len(wanted.triggers)} triggers beside the document, and "
                 f"{_TRIGGERS_MAX} at most: let several workflows have them"
             )
-        document = Document(text, tuple(wanted.triggers), self._is_operators)
+        _check_triggers(wanted)
+        document = Document(
+            text, tuple(wanted.triggers), self._is_operators, wanted.triggers_text
+        )
         compiled = await self._compiled(caller, wanted.name or "workflow", document)
         _check_name(wanted.name, compiled)
         return _Candidate(wanted, compiled, document, version_of(document))
@@ -436,6 +441,19 @@ def _utf_8(text: str) -> str:
         message = "the document holds half of a surrogate pair: it cannot be kept as UTF-8"
         raise DeploymentRefused(message) from None
     return text
+
+
+def _check_triggers(wanted: Wanted) -> None:
+    """Refuse a text of triggers that says others than those that are to count."""
+    if wanted.triggers_text is None:
+        return
+    try:
+        told = json.loads(wanted.triggers_text.encode())
+    except (ValueError, RecursionError):
+        told = None
+    if told != [*wanted.triggers]:
+        message = "the text of the triggers does not say what they are: leave it out"
+        raise DeploymentRefused(message)
 
 
 def _check_name(name: str, compiled: Compiled) -> None:

@@ -137,6 +137,7 @@ class Document:
     """What one version holds: the document's text, and triggers from beside it.
 
     Attributes:
+        triggers_text: The file of the triggers, to the letter; None: they came without.
         is_operators: Whether it is a file that the operator deployed at the machine, whose
             hosts are the operator's own words; one that came over the API is not.
     """
@@ -144,6 +145,7 @@ class Document:
     definition: str
     triggers: tuple[JsonObject, ...] = ()
     is_operators: bool = False
+    triggers_text: str | None = None
 
 
 def version_of(document: Document) -> str:
@@ -160,6 +162,8 @@ def version_of(document: Document) -> str:
     told = hashlib.sha256(document.definition.encode())
     if document.triggers:
         told.update(b"\0" + canonical_bytes([*document.triggers]))
+    if document.triggers_text is not None:
+        told.update(b"\0text" + document.triggers_text.encode())
     if document.is_operators:
         told.update(b"\0operator")
     return told.hexdigest()
@@ -246,7 +250,8 @@ def load_document(key: str, data: bytes) -> Document:
     told = _fields(key, data)
     try:
         is_operators = told.get("is_operators") is True
-        return Document(told["definition"], tuple(told["triggers"]), is_operators)
+        triggers, written = tuple(told["triggers"]), told.get("triggers_text")
+        return Document(told["definition"], triggers, is_operators, written)
     except (KeyError, TypeError) as error:
         raise DeploymentUnreadable(key) from error
 

@@ -79,4 +79,5 @@ def _fields(wanted: Wanted) -> dict[str, Any]:
         "description": wanted.description,
         "expected": wanted.expected,
         "is_kept_only": not wanted.activates,
+        "triggers_text": wanted.triggers_text,
     }

@@ -26,7 +26,7 @@ from plait.services.v1 import common_pb2 as plait_dot_v1_dot_common__pb2
 from plait.services.v1 import engine_pb2 as plait_dot_v1_dot_engine__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16plait/v1/runtime.proto\x12\x08plait.v1\x1a\x15plait/v1/common.proto\x1a\x15plait/v1/engine.proto\"\x9e\x01\n\x19ValidateDefinitionRequest\x12\x12\n\ndefinition\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08triggers\x18\x03 \x03(\x0c\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x15\n\x08\x65xpected\x18\x05 \x01(\tH\x00\x88\x01\x01\x12\x14\n\x0cis_kept_only\x18\x06 \x01(\x08\x42\x0b\n\t_expected\"\x92\x01\n\rDeployRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ndefinition\x18\x02 \x01(\t\x12\x10\n\x08triggers\x18\x03 \x03(\x0c\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x15\n\x08\x65xpected\x18\x05 \x01(\tH\x00\x88\x01\x01\x12\x14\n\x0cis_kept_only\x18\x06 \x01(\x08\x42\x0b\n\t_expected\"6\n\x16ListDeploymentsRequest\x12\r\n\x05\x61\x66ter\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\x05\"-\n\x14GetDeploymentRequest\x12\x15\n\rdeployment_id\x18\x01 \x01(\t\"H\n\x15\x44iffDeploymentRequest\x12\x15\n\rdeployment_id\x18\x01 \x01(\t\x12\x0b\n\x03old\x18\x02 \x01(\t\x12\x0b\n\x03new\x18\x03 \x01(\t\"T\n\x19\x41\x63tivateDeploymentRequest\x12\x15\n\rdeployment_id\x18\x01 \x01(\t\x12\x14\n\x07version\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\n\n\x08_version\"(\n\x0fUndeployRequest\x12\x15\n\rdeployment_id\x18\x01 \x01(\t\"\xab\x03\n\x15\x46indExecutionsRequest\x12\x15\n\rexecution_ids\x18\x01 \x03(\t\x12\x15\n\x08workflow\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x10\n\x08statuses\x18\x03 \x03(\t\x12\x17\n\nerror_code\x18\x04 \x01(\tH\x01\x88\x01\x01\x12\x10\n\x03tag\x18\x05 \x01(\tH\x02\x88\x01\x01\x12\x11\n\x04text\x18\x06 \x01(\tH\x03\x88\x01\x01\x12\x15\n\x08since_ms\x18\x07 \x01(\x03H\x04\x88\x01\x01\x12\x15\n\x08until_ms\x18\x08 \x01(\x03H\x05\x88\x01\x01\x12\x13\n\x06parent\x18\t \x01(\tH\x06\x88\x01\x01\x12\x10\n\x03key\x18\n \x01(\tH\x07\x88\x01\x01\x12\x11\n\x04lane\x18\x0b \x01(\tH\x08\x88\x01\x01\x12\x13\n\x06\x62\x65\x66ore\x18\x0c \x01(\x03H\t\x88\x01\x01\x12\r\n\x05limit\x18\r \x01(\x05\x12\x11\n\x04page\x18\x0e \x01(\x05H\n\x88\x01\x01\x42\x0b\n\t_workflowB\r\n\x0b_error_codeB\x06\n\x04_tagB\x07\n\x05_textB\x0b\n\t_since_msB\x0b\n\t_until_msB\t\n\x07_parentB\x06\n\x04_keyB\x07\n\x05_laneB\t\n\x07_beforeB\x07\n\x05_page\"<\n\x13GetExecutionRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\x0f\n\x07wait_ms\x18\x02 \x01(\x03\"=\n\x16\x46ollowExecutionRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x03\"*\n\x12GetTimelineRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\"J\n\x16\x43hangeExecutionRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\x0c\n\x04verb\x18\x02 \x01(\t\x12\x0c\n\x04\x62ody\x18\x03 \x01(\x0c\"{\n\x10StartPlanRequest\x12%\n\x03run\x18\x01 \x01(\x0b\x32\x18.plait.v1.RunPlanRequest\x12\x10\n\x03key\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x0f\n\x07wait_ms\x18\x03 \x01(\x03\x12\x15\n\ris_promotable\x18\x04 \x01(\x08\x42\x06\n\x04_key\"\xc1\x01\n\x15\x44\x65liverWebhookRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\r\n\x05query\x18\x03 \x01(\t\x12=\n\x07headers\x18\x04 \x03(\x0b\x32,.plait.v1.DeliverWebhookRequest.HeadersEntry\x12\x0c\n\x04\x62ody\x18\x05 \x01(\x0c\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x15\n\x13ListTriggersRequest2\xa5\x08\n\x0eRuntimeService\x12N\n\x12ValidateDefinition\x12#.plait.v1.ValidateDefinitionRequest\x1a\x13.plait.v1.JsonReply\x12\x36\n\x06\x44\x65ploy\x12\x17.plait.v1.DeployRequest\x1a\x13.plait.v1.JsonReply\x12H\n\x0fListDeployments\x12 .plait.v1.ListDeploymentsRequest\x1a\x13.plait.v1.JsonReply\x12\x44\n\rGetDeployment\x12\x1e.plait.v1.GetDeploymentRequest\x1a\x13.plait.v1.JsonReply\x12\x46\n\x0e\x44iffDeployment\x12\x1f.plait.v1.DiffDeploymentRequest\x1a\x13.plait.v1.JsonReply\x12N\n\x12\x41\x63tivateDeployment\x12#.plait.v1.ActivateDeploymentRequest\x1a\x13.plait.v1.JsonReply\x12:\n\x08Undeploy\x12\x19.plait.v1.UndeployRequest\x1a\x13.plait.v1.JsonReply\x12\x46\n\x0e\x46indExecutions\x12\x1f.plait.v1.FindExecutionsRequest\x1a\x13.plait.v1.JsonReply\x12\x42\n\x0cGetExecution\x12\x1d.plait.v1.GetExecutionRequest\x1a\x13.plait.v1.JsonReply\x12\x46\n\x0f\x46ollowExecution\x12 .plait.v1.FollowExecutionRequest\x1a\x0f.plait.v1.Event0\x01\x12@\n\x0bGetTimeline\x12\x1c.plait.v1.GetTimelineRequest\x1a\x13.plait.v1.JsonReply\x12H\n\x0f\x43hangeExecution\x12 .plait.v1.ChangeExecutionRequest\x1a\x13.plait.v1.JsonReply\x12;\n\tStartPlan\x12\x1a.plait.v1.StartPlanRequest\x1a\x12.plait.v1.RunReply\x12\x46\n\x0e\x44\x65liverWebhook\x12\x1f.plait.v1.DeliverWebhookRequest\x1a\x13.plait.v1.JsonReply\x12\x42\n\x0cListTriggers\x12\x1d.plait.v1.ListTriggersRequest\x1a\x13.plait.v1.JsonReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16plait/v1/runtime.proto\x12\x08plait.v1\x1a\x15plait/v1/common.proto\x1a\x15plait/v1/engine.proto\"\xcc\x01\n\x19ValidateDefinitionRequest\x12\x12\n\ndefinition\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08triggers\x18\x03 \x03(\x0c\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x15\n\x08\x65xpected\x18\x05 \x01(\tH\x00\x88\x01\x01\x12\x14\n\x0cis_kept_only\x18\x06 \x01(\x08\x12\x1a\n\rtriggers_text\x18\x07 \x01(\tH\x01\x88\x01\x01\x42\x0b\n\t_expectedB\x10\n\x0e_triggers_text\"\xc0\x01\n\rDeployRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ndefinition\x18\x02 \x01(\t\x12\x10\n\x08triggers\x18\x03 \x03(\x0c\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x15\n\x08\x65xpected\x18\x05 \x01(\tH\x00\x88\x01\x01\x12\x14\n\x0cis_kept_only\x18\x06 \x01(\x08\x12\x1a\n\rtriggers_text\x18\x07 \x01(\tH\x01\x88\x01\x01\x42\x0b\n\t_expectedB\x10\n\x0e_triggers_text\"6\n\x16ListDeploymentsRequest\x12\r\n\x05\x61\x66ter\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\x05\"-\n\x14GetDeploymentRequest\x12\x15\n\rdeployment_id\x18\x01 \x01(\t\"H\n\x15\x44iffDeploymentRequest\x12\x15\n\rdeployment_id\x18\x01 \x01(\t\x12\x0b\n\x03old\x18\x02 \x01(\t\x12\x0b\n\x03new\x18\x03 \x01(\t\"T\n\x19\x41\x63tivateDeploymentRequest\x12\x15\n\rdeployment_id\x18\x01 \x01(\t\x12\x14\n\x07version\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\n\n\x08_version\"(\n\x0fUndeployRequest\x12\x15\n\rdeployment_id\x18\x01 \x01(\t\"\xab\x03\n\x15\x46indExecutionsRequest\x12\x15\n\rexecution_ids\x18\x01 \x03(\t\x12\x15\n\x08workflow\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x10\n\x08statuses\x18\x03 \x03(\t\x12\x17\n\nerror_code\x18\x04 \x01(\tH\x01\x88\x01\x01\x12\x10\n\x03tag\x18\x05 \x01(\tH\x02\x88\x01\x01\x12\x11\n\x04text\x18\x06 \x01(\tH\x03\x88\x01\x01\x12\x15\n\x08since_ms\x18\x07 \x01(\x03H\x04\x88\x01\x01\x12\x15\n\x08until_ms\x18\x08 \x01(\x03H\x05\x88\x01\x01\x12\x13\n\x06parent\x18\t \x01(\tH\x06\x88\x01\x01\x12\x10\n\x03key\x18\n \x01(\tH\x07\x88\x01\x01\x12\x11\n\x04lane\x18\x0b \x01(\tH\x08\x88\x01\x01\x12\x13\n\x06\x62\x65\x66ore\x18\x0c \x01(\x03H\t\x88\x01\x01\x12\r\n\x05limit\x18\r \x01(\x05\x12\x11\n\x04page\x18\x0e \x01(\x05H\n\x88\x01\x01\x42\x0b\n\t_workflowB\r\n\x0b_error_codeB\x06\n\x04_tagB\x07\n\x05_textB\x0b\n\t_since_msB\x0b\n\t_until_msB\t\n\x07_parentB\x06\n\x04_keyB\x07\n\x05_laneB\t\n\x07_beforeB\x07\n\x05_page\"<\n\x13GetExecutionRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\x0f\n\x07wait_ms\x18\x02 \x01(\x03\"=\n\x16\x46ollowExecutionRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x03\"*\n\x12GetTimelineRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\"J\n\x16\x43hangeExecutionRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\x0c\n\x04verb\x18\x02 \x01(\t\x12\x0c\n\x04\x62ody\x18\x03 \x01(\x0c\"{\n\x10StartPlanRequest\x12%\n\x03run\x18\x01 \x01(\x0b\x32\x18.plait.v1.RunPlanRequest\x12\x10\n\x03key\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x0f\n\x07wait_ms\x18\x03 \x01(\x03\x12\x15\n\ris_promotable\x18\x04 \x01(\x08\x42\x06\n\x04_key\"\xc1\x01\n\x15\x44\x65liverWebhookRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\r\n\x05query\x18\x03 \x01(\t\x12=\n\x07headers\x18\x04 \x03(\x0b\x32,.plait.v1.DeliverWebhookRequest.HeadersEntry\x12\x0c\n\x04\x62ody\x18\x05 \x01(\x0c\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x15\n\x13ListTriggersRequest2\xa5\x08\n\x0eRuntimeService\x12N\n\x12ValidateDefinition\x12#.plait.v1.ValidateDefinitionRequest\x1a\x13.plait.v1.JsonReply\x12\x36\n\x06\x44\x65ploy\x12\x17.plait.v1.DeployRequest\x1a\x13.plait.v1.JsonReply\x12H\n\x0fListDeployments\x12 .plait.v1.ListDeploymentsRequest\x1a\x13.plait.v1.JsonReply\x12\x44\n\rGetDeployment\x12\x1e.plait.v1.GetDeploymentRequest\x1a\x13.plait.v1.JsonReply\x12\x46\n\x0e\x44iffDeployment\x12\x1f.plait.v1.DiffDeploymentRequest\x1a\x13.plait.v1.JsonReply\x12N\n\x12\x41\x63tivateDeployment\x12#.plait.v1.ActivateDeploymentRequest\x1a\x13.plait.v1.JsonReply\x12:\n\x08Undeploy\x12\x19.plait.v1.UndeployRequest\x1a\x13.plait.v1.JsonReply\x12\x46\n\x0e\x46indExecutions\x12\x1f.plait.v1.FindExecutionsRequest\x1a\x13.plait.v1.JsonReply\x12\x42\n\x0cGetExecution\x12\x1d.plait.v1.GetExecutionRequest\x1a\x13.plait.v1.JsonReply\x12\x46\n\x0f\x46ollowExecution\x12 .plait.v1.FollowExecutionRequest\x1a\x0f.plait.v1.Event0\x01\x12@\n\x0bGetTimeline\x12\x1c.plait.v1.GetTimelineRequest\x1a\x13.plait.v1.JsonReply\x12H\n\x0f\x43hangeExecution\x12 .plait.v1.ChangeExecutionRequest\x1a\x13.plait.v1.JsonReply\x12;\n\tStartPlan\x12\x1a.plait.v1.StartPlanRequest\x1a\x12.plait.v1.RunReply\x12\x46\n\x0e\x44\x65liverWebhook\x12\x1f.plait.v1.DeliverWebhookRequest\x1a\x13.plait.v1.JsonReply\x12\x42\n\x0cListTriggers\x12\x1d.plait.v1.ListTriggersRequest\x1a\x13.plait.v1.JsonReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,37 +36,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELIVERWEBHOOKREQUEST_HEADERSENTRY']._loaded_options = None
   _globals['_DELIVERWEBHOOKREQUEST_HEADERSENTRY']._serialized_options = b'8\001'
   _globals['_VALIDATEDEFINITIONREQUEST']._serialized_start=83
-  _globals['_VALIDATEDEFINITIONREQUEST']._serialized_end=241
-  _globals['_DEPLOYREQUEST']._serialized_start=244
-  _globals['_DEPLOYREQUEST']._serialized_end=390
-  _globals['_LISTDEPLOYMENTSREQUEST']._serialized_start=392
-  _globals['_LISTDEPLOYMENTSREQUEST']._serialized_end=446
-  _globals['_GETDEPLOYMENTREQUEST']._serialized_start=448
-  _globals['_GETDEPLOYMENTREQUEST']._serialized_end=493
-  _globals['_DIFFDEPLOYMENTREQUEST']._serialized_start=495
-  _globals['_DIFFDEPLOYMENTREQUEST']._serialized_end=567
-  _globals['_ACTIVATEDEPLOYMENTREQUEST']._serialized_start=569
-  _globals['_ACTIVATEDEPLOYMENTREQUEST']._serialized_end=653
-  _globals['_UNDEPLOYREQUEST']._serialized_start=655
-  _globals['_UNDEPLOYREQUEST']._serialized_end=695
-  _globals['_FINDEXECUTIONSREQUEST']._serialized_start=698
-  _globals['_FINDEXECUTIONSREQUEST']._serialized_end=1125
-  _globals['_GETEXECUTIONREQUEST']._serialized_start=1127
-  _globals['_GETEXECUTIONREQUEST']._serialized_end=1187
-  _globals['_FOLLOWEXECUTIONREQUEST']._serialized_start=1189
-  _globals['_FOLLOWEXECUTIONREQUEST']._serialized_end=1250
-  _globals['_GETTIMELINEREQUEST']._serialized_start=1252
-  _globals['_GETTIMELINEREQUEST']._serialized_end=1294
-  _globals['_CHANGEEXECUTIONREQUEST']._serialized_start=1296
-  _globals['_CHANGEEXECUTIONREQUEST']._serialized_end=1370
-  _globals['_STARTPLANREQUEST']._serialized_start=1372
-  _globals['_STARTPLANREQUEST']._serialized_end=1495
-  _globals['_DELIVERWEBHOOKREQUEST']._serialized_start=1498
-  _globals['_DELIVERWEBHOOKREQUEST']._serialized_end=1691
-  _globals['_DELIVERWEBHOOKREQUEST_HEADERSENTRY']._serialized_start=1645
-  _globals['_DELIVERWEBHOOKREQUEST_HEADERSENTRY']._serialized_end=1691
-  _globals['_LISTTRIGGERSREQUEST']._serialized_start=1693
-  _globals['_LISTTRIGGERSREQUEST']._serialized_end=1714
-  _globals['_RUNTIMESERVICE']._serialized_start=1717
-  _globals['_RUNTIMESERVICE']._serialized_end=2778
+  _globals['_VALIDATEDEFINITIONREQUEST']._serialized_end=287
+  _globals['_DEPLOYREQUEST']._serialized_start=290
+  _globals['_DEPLOYREQUEST']._serialized_end=482
+  _globals['_LISTDEPLOYMENTSREQUEST']._serialized_start=484
+  _globals['_LISTDEPLOYMENTSREQUEST']._serialized_end=538
+  _globals['_GETDEPLOYMENTREQUEST']._serialized_start=540
+  _globals['_GETDEPLOYMENTREQUEST']._serialized_end=585
+  _globals['_DIFFDEPLOYMENTREQUEST']._serialized_start=587
+  _globals['_DIFFDEPLOYMENTREQUEST']._serialized_end=659
+  _globals['_ACTIVATEDEPLOYMENTREQUEST']._serialized_start=661
+  _globals['_ACTIVATEDEPLOYMENTREQUEST']._serialized_end=745
+  _globals['_UNDEPLOYREQUEST']._serialized_start=747
+  _globals['_UNDEPLOYREQUEST']._serialized_end=787
+  _globals['_FINDEXECUTIONSREQUEST']._serialized_start=790
+  _globals['_FINDEXECUTIONSREQUEST']._serialized_end=1217
+  _globals['_GETEXECUTIONREQUEST']._serialized_start=1219
+  _globals['_GETEXECUTIONREQUEST']._serialized_end=1279
+  _globals['_FOLLOWEXECUTIONREQUEST']._serialized_start=1281
+  _globals['_FOLLOWEXECUTIONREQUEST']._serialized_end=1342
+  _globals['_GETTIMELINEREQUEST']._serialized_start=1344
+  _globals['_GETTIMELINEREQUEST']._serialized_end=1386
+  _globals['_CHANGEEXECUTIONREQUEST']._serialized_start=1388
+  _globals['_CHANGEEXECUTIONREQUEST']._serialized_end=1462
+  _globals['_STARTPLANREQUEST']._serialized_start=1464
+  _globals['_STARTPLANREQUEST']._serialized_end=1587
+  _globals['_DELIVERWEBHOOKREQUEST']._serialized_start=1590
+  _globals['_DELIVERWEBHOOKREQUEST']._serialized_end=1783
+  _globals['_DELIVERWEBHOOKREQUEST_HEADERSENTRY']._serialized_start=1737
+  _globals['_DELIVERWEBHOOKREQUEST_HEADERSENTRY']._serialized_end=1783
+  _globals['_LISTTRIGGERSREQUEST']._serialized_start=1785
+  _globals['_LISTTRIGGERSREQUEST']._serialized_end=1806
+  _globals['_RUNTIMESERVICE']._serialized_start=1809
+  _globals['_RUNTIMESERVICE']._serialized_end=2870
 # @@protoc_insertion_point(module_scope)

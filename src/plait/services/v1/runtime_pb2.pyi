@@ -9,36 +9,40 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ValidateDefinitionRequest(_message.Message):
-    __slots__ = ("definition", "name", "triggers", "description", "expected", "is_kept_only")
+    __slots__ = ("definition", "name", "triggers", "description", "expected", "is_kept_only", "triggers_text")
     DEFINITION_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     TRIGGERS_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_FIELD_NUMBER: _ClassVar[int]
     IS_KEPT_ONLY_FIELD_NUMBER: _ClassVar[int]
+    TRIGGERS_TEXT_FIELD_NUMBER: _ClassVar[int]
     definition: str
     name: str
     triggers: _containers.RepeatedScalarFieldContainer[bytes]
     description: str
     expected: str
     is_kept_only: bool
-    def __init__(self, definition: _Optional[str] = ..., name: _Optional[str] = ..., triggers: _Optional[_Iterable[bytes]] = ..., description: _Optional[str] = ..., expected: _Optional[str] = ..., is_kept_only: _Optional[bool] = ...) -> None: ...
+    triggers_text: str
+    def __init__(self, definition: _Optional[str] = ..., name: _Optional[str] = ..., triggers: _Optional[_Iterable[bytes]] = ..., description: _Optional[str] = ..., expected: _Optional[str] = ..., is_kept_only: _Optional[bool] = ..., triggers_text: _Optional[str] = ...) -> None: ...
 
 class DeployRequest(_message.Message):
-    __slots__ = ("name", "definition", "triggers", "description", "expected", "is_kept_only")
+    __slots__ = ("name", "definition", "triggers", "description", "expected", "is_kept_only", "triggers_text")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DEFINITION_FIELD_NUMBER: _ClassVar[int]
     TRIGGERS_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_FIELD_NUMBER: _ClassVar[int]
     IS_KEPT_ONLY_FIELD_NUMBER: _ClassVar[int]
+    TRIGGERS_TEXT_FIELD_NUMBER: _ClassVar[int]
     name: str
     definition: str
     triggers: _containers.RepeatedScalarFieldContainer[bytes]
     description: str
     expected: str
     is_kept_only: bool
-    def __init__(self, name: _Optional[str] = ..., definition: _Optional[str] = ..., triggers: _Optional[_Iterable[bytes]] = ..., description: _Optional[str] = ..., expected: _Optional[str] = ..., is_kept_only: _Optional[bool] = ...) -> None: ...
+    triggers_text: str
+    def __init__(self, name: _Optional[str] = ..., definition: _Optional[str] = ..., triggers: _Optional[_Iterable[bytes]] = ..., description: _Optional[str] = ..., expected: _Optional[str] = ..., is_kept_only: _Optional[bool] = ..., triggers_text: _Optional[str] = ...) -> None: ...
 
 class ListDeploymentsRequest(_message.Message):
     __slots__ = ("after", "limit")
