@@ -43,6 +43,14 @@ steps: [{id: paid, type: wait, event: {name: paid}}]
 output: ${paid.response}
 """
 
+TOLD = """
+name: told
+mode: express
+endpoint: {{path: /told}}
+steps: [{{id: said, type: set, value: "{}"}}]
+output: ${{said.response}}
+"""
+
 
 @pytest.fixture
 def documents(tmp_path: Path) -> Path:
@@ -288,15 +296,6 @@ async def streamed(
         return told
 
 
-async def until_served(gateway: GatewayProcess, target: str) -> Any:
-    """Return the first answer that is no 404: what is deployed elsewhere is served soon."""
-    async with asyncio.timeout(WAIT_S):
-        while True:
-            answer = await gateway.ask(target)
-            if answer.status != 404:
-                return answer
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", ["one process", "four processes"])
 async def test_drafting_deploying_and_running_go_the_same_way_in_either_shape(
@@ -314,7 +313,7 @@ async def test_drafting_deploying_and_running_go_the_same_way_in_either_shape(
         wish = {"name": "hello", "workflow_definition": HELLO}
         made = await gateway.ask(f"{api}/workflow/deployments", "POST", body=wish)
         assert made.status == 201, made.body
-        answer = await until_served(gateway, "/hello/ann")
+        answer = await gateway.ask("/hello/ann")
         assert answer.json == {"said": "hi ann"}
 
         order: Any = {"workflow": "hello", "input": {"name": "bob"}}
@@ -335,6 +334,36 @@ async def test_drafting_deploying_and_running_go_the_same_way_in_either_shape(
         unfit = {**order, "input": 3, "workflow": "nobody"}
         refused = await gateway.ask(f"{api}/workflow/execute", "POST", body=unfit)
         assert (refused.status, refused.error_code) == (404, "workflow.unknown")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", ["one process", "four processes"])
+async def test_whoever_was_told_of_a_change_finds_it_everywhere_at_once(
+    shape: str, tmp_path: Path
+) -> None:
+    async with shaped(shape, tmp_path) as gateway:
+        made = "/api/v1/workflow/deployments"
+
+        async def answers() -> list[Any]:
+            """Return what execute and the endpoint say now."""
+            order = {"workflow": "told", "input": {}}
+            ran = await gateway.ask("/api/v1/workflow/execute", "POST", body=order)
+            seen = await gateway.ask("/told")
+            return [one.json if one.status == 200 else one.status for one in (ran, seen)]
+
+        for round_ in range(3):
+            told = {"name": "told", "workflow_definition": TOLD.format(f"new {round_}")}
+            new = await gateway.ask(made, "POST", body=told)
+            assert new.status == 201
+            ran, seen = await answers()
+            assert (ran["output"], seen) == (f"new {round_}",) * 2
+            at = f"{made}/{new.json['deployment_id']}"
+            told = {"workflow_definition": TOLD.format(f"newer {round_}")}
+            assert (await gateway.ask(at, "PUT", body=told)).status == 200
+            ran, seen = await answers()
+            assert (ran["output"], seen) == (f"newer {round_}",) * 2
+            assert (await gateway.ask(at, "DELETE")).status == 200
+            assert await answers() == [404, 404]
 
 
 @pytest.mark.parametrize(

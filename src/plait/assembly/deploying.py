@@ -259,9 +259,10 @@ class _Reached:
 
     def __init__(self, records: LateRecords) -> None:
         self._records = records
+        self.revision = 0
 
     async def look(self) -> None:
-        await self._records.revision()
+        self.revision = await self._records.revision()
 
     async def close(self) -> None:
         await self._records.close()
@@ -273,6 +274,10 @@ class _Stored:
     def __init__(self, records: LateRecords, active: ActiveDeployments) -> None:
         self._records = records
         self._active = active
+
+    @property
+    def revision(self) -> int:
+        return self._active.revision
 
     async def look(self) -> Sequence[Loaded] | None:
         if not self._records.is_there or not await self._active.look():

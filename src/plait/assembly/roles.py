@@ -93,6 +93,8 @@ class Service:
         told: Where its metrics and spans are.
         start: Starts a durable execution by its workflow's name; None: it has none.
         cut: Ends what runs for who listens alone, and tells them; None: nothing does.
+        follows: Awaited before each call with the revision of the store that who calls
+            knows; None: it looks into the store whenever it is asked.
     """
 
     servicer: object
@@ -102,6 +104,7 @@ class Service:
     told: Telemetry
     start: StartWorkflow | None = None
     cut: Callable[[], None] | None = None
+    follows: Callable[[int], Awaitable[None]] | None = None
 
 
 class Counted:
@@ -166,8 +169,10 @@ def gateway(
     told = telemetry(configured)
     security, links = _security(own), dict[str, Link]()
     wait_ms = settings.gateway.request_timeout
+    stored = deploying(settings, connectors)
+    follower = stored.follower
     for role in SERVICES:
-        links[role] = _link(role, own, security, told.draw)
+        links[role] = _link(role, own, security, told.draw, lambda: follower.revision)
 
     def deployed(tenant: str) -> list[Plan]:
         return [one.plan for one in made.snapshot.deployments if one.tenant == tenant]
@@ -175,7 +180,6 @@ def gateway(
     def named(tenant: str, name: str) -> Plan | None:
         return made.plan_named(tenant, name)
 
-    stored = deploying(settings, connectors)
     # It makes no calls of workflows; the keys of issuers are fetched through it.
     performer = compose.calls(settings, connectors, configured.secrets)
     brought = brought_to_gateway(configured)
@@ -192,7 +196,7 @@ def gateway(
         running=Running(
             kernel_for=partial(compose.kernel, settings),
             elsewhere=RemoteRuns(links["runtime"]),
-            follower=stored.follower,
+            follower=follower,
         ),
         guards=guards,
         middleware=brought.layers,
@@ -208,7 +212,7 @@ def gateway(
         services=Services(
             executions=RemoteExecutions(links["runtime"]),
             engine=RemoteEngine(links["engine"], wait_ms, named),
-            deployments=RemoteDeployments(links["runtime"]),
+            deployments=RemoteDeployments(links["runtime"], follower.look),
             triggers=RemoteTriggers(links["runtime"]),
             agent=RemoteAgent(links["agent"]),
             vault=vault(configured, stored.records),
@@ -220,10 +224,24 @@ def gateway(
     return made
 
 
-def _link(role: str, own: ServicesSection, security: Security, draw: Draw | None) -> Link:
+def _link(
+    role: str,
+    own: ServicesSection,
+    security: Security,
+    draw: Draw | None,
+    knows: Callable[[], int],
+) -> Link:
     times = LinkTimes(deadline_ms=own.deadline, retries_max=own.retries_max)
     address: str = getattr(own, role)
-    return Link(role, address, security=security, sizes=_sizes(own), times=times, draw=draw)
+    return Link(
+        role,
+        address,
+        security=security,
+        sizes=_sizes(own),
+        times=times,
+        draw=draw,
+        knows=knows,
+    )
 
 
 def _sizes(own: ServicesSection) -> Sizes:
@@ -282,7 +300,14 @@ def engine(
     servicer = EngineServicer(made, runner)
     start = partial(start_named, LocalRuns(keeper), known.find)
     return Service(
-        servicer, prepare, lambda: own.trouble, own.close, own.told, start, made.cut
+        servicer,
+        prepare,
+        lambda: own.trouble,
+        own.close,
+        own.told,
+        start=start,
+        cut=made.cut,
+        follows=follower.at_least,
     )
 
 
@@ -292,7 +317,7 @@ def runtime(
     """Return the runtime. Call it inside the event loop."""
     known = Known(files)
     own = executing(configured, connectors, known.find)
-    stored, keeper = own.stored, own.keeper
+    stored, follower, keeper = own.stored, own.stored.follower, own.keeper
     triggers = LocalTriggers(
         keeper, lambda: known.served, configured.secrets, now_s=time.time
     )
@@ -302,12 +327,20 @@ def runtime(
 
     async def prepare() -> None:
         await checked_keys(own.vault)
-        await stored.follower.begin(known.serve, is_needed=True)
+        await follower.begin(known.serve, is_needed=True)
         await keeper.keep()
 
     own.told.registry.register(PolicyMetrics(own.performer.snapshot))
     start = partial(start_named, runs, known.find)
-    return Service(servicer, prepare, lambda: own.trouble, own.close, own.told, start)
+    return Service(
+        servicer,
+        prepare,
+        lambda: own.trouble,
+        own.close,
+        own.told,
+        start=start,
+        follows=follower.at_least,
+    )
 
 
 def agent(
@@ -388,6 +421,7 @@ async def _serve(
         sizes=_sizes(own),
         draw=service.told.draw,
         calls=_call_metrics(settings, service.told),
+        follows=service.follows,
     )
     looking: asyncio.Task[None] | None = None
     try:

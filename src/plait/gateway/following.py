@@ -1,7 +1,8 @@
 """Following a store: what is deployed there is served, whoever deployed it.
 
 Rule 1. Whoever deploys through this gateway is answered when it serves that (`look`).
-        What other processes deploy is served after the next beat.
+        What other processes deploy is served after the next beat, or before the first
+        call of one that knows it already (`at_least`).
 Rule 2. A store that cannot be reached, or a definition that cannot be compiled, stops
         nothing: what was served goes on. While the store is away `trouble` says so.
 
@@ -30,6 +31,11 @@ Serve: TypeAlias = Callable[[Sequence[Loaded]], list[Finding]]
 
 class Stored(Protocol):
     """What is deployed in a store."""
+
+    @property
+    def revision(self) -> int:
+        """Up to which revision of the store `look` has told; 0: it has not."""
+        ...
 
     async def look(self) -> Sequence[Loaded] | None:
         """Return what is to be served; None: the same as the last time.
@@ -69,6 +75,7 @@ class Follower:
         self._serve: Serve | None = None
         self._following: asyncio.Future[None] | None = None
         self._told: str | None = None
+        self._catching_up = asyncio.Lock()
 
     async def begin(self, serve: Serve, *, is_needed: bool) -> None:
         """Serve what is deployed now, and from now on what will be.
@@ -93,6 +100,23 @@ class Follower:
         """
         if self._serve is not None:
             self._tell(await self._look())
+
+    @property
+    def revision(self) -> int:
+        """Up to which revision of the store it is known what is deployed; 0: it is not."""
+        return self._stored.revision
+
+    async def at_least(self, revision: int) -> None:
+        """Serve what was deployed up to a revision: somebody who asks here knows that.
+
+        One look is for all who wait. Nobody waits for a store that was out of reach at the
+        last look: that is left to the beat.
+        """
+        if self.revision >= revision:
+            return
+        async with self._catching_up:
+            if self.revision < revision and self._told is None:
+                await self.look()
 
     async def _follow(self) -> None:
         while True:

@@ -39,6 +39,7 @@ from plait.telemetry.spans import Draw
 
 logger = logging.getLogger("plait.services")
 
+Follows: TypeAlias = Callable[[int], Awaitable[None]]
 Handler: TypeAlias = Callable[[Any, Any], Awaitable[Any]]
 
 _HEALTH_PATHS: Final = f"/{health.SERVICE_NAME}/"
@@ -53,6 +54,8 @@ class ServiceServer:
         servicers: What answers for each, by role: `engine`, `runtime`, `agent`.
         draw: Takes the spans of calls; None: nobody does.
         calls: Counts them; None: nobody does.
+        follows: Awaited before each is answered, with the revision of the store that who
+            calls knows: what is deployed there is known here, too, then.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class ServiceServer:
         sizes: Sizes | None = None,
         draw: Draw | None = None,
         calls: CallMetrics | None = None,
+        follows: Follows | None = None,
     ) -> None:
         self._security = security or Security()
         token = self._security.token
@@ -75,7 +79,7 @@ class ServiceServer:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         for role, servicer in servicers.items():
             handlers = {
-                method.name: _handler(role, method, servicer, draw, calls)
+                method.name: _handler(role, method, servicer, draw, calls, follows)
                 for method in METHODS[role].values()
             }
             generic = grpc.method_handlers_generic_handler(FULL_NAMES[role], handlers)
@@ -175,34 +179,43 @@ def _handler(
     servicer: object,
     draw: Draw | None,
     calls: CallMetrics | None,
+    follows: Follows | None,
 ) -> Any:
     answer, count = getattr(servicer, method.attribute), None
     if calls is not None:
         count = calls.of(role, method.name, is_stream=method.is_stream)
     if method.is_stream:
-        handle = _guarded(role, _streamed(answer, method.path, draw), count)
+        handle = _guarded(role, _streamed(answer, method.path, draw, follows), count)
         make = grpc.unary_stream_rpc_method_handler
     else:
-        handle = _guarded(role, _answered(answer, method.path, draw), count)
+        handle = _guarded(role, _answered(answer, method.path, draw, follows), count)
         make = grpc.unary_unary_rpc_method_handler
     return make(handle, partial(_read, method), method.dump)
 
 
 def _answered(
-    answer: Callable[[Any, Any], Awaitable[Any]], path: str, draw: Draw | None
+    answer: Callable[[Any, Any], Awaitable[Any]],
+    path: str,
+    draw: Draw | None,
+    follows: Follows | None,
 ) -> Handler:
     async def handle(request: Any, context: Any) -> Any:
-        asked = await _asked(request, context)
+        asked = await _asked(request, context, follows)
         with answered(draw, path, asked) as own:
             return await answer(own, request)
 
     return handle
 
 
-def _streamed(answer: Callable[[Any, Any], Any], path: str, draw: Draw | None) -> Handler:
+def _streamed(
+    answer: Callable[[Any, Any], Any],
+    path: str,
+    draw: Draw | None,
+    follows: Follows | None,
+) -> Handler:
     # Not a generator: one that is left while it writes is closed by nobody.
     async def handle(request: Any, context: Any) -> None:
-        asked = await _asked(request, context)
+        asked = await _asked(request, context, follows)
         with answered(draw, path, asked) as own:
             async with aclosing(answer(own, request)) as events:
                 async for event in events:
@@ -211,7 +224,7 @@ def _streamed(answer: Callable[[Any, Any], Any], path: str, draw: Draw | None) -
     return handle
 
 
-async def _asked(request: Any, context: Any) -> Asked:
+async def _asked(request: Any, context: Any, follows: Follows | None) -> Asked:
     if request is None:
         raise InvalidRequest("the request is no message of this method")
     asked = asked_of(context.invocation_metadata())
@@ -219,6 +232,8 @@ async def _asked(request: Any, context: Any) -> Asked:
         text = "the call does not say on whose behalf it is made: `plait-caller-bin`"
         await context.abort(grpc.StatusCode.UNAUTHENTICATED, text)
         raise AssertionError("a call that was refused goes on")
+    if follows is not None:
+        await follows(asked.revision)
     return asked
 
 

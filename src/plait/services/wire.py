@@ -5,6 +5,7 @@ Not here: errors (plait.services.errors).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
@@ -20,8 +21,10 @@ from plait.services.v1.common_pb2 import Event, JsonReply
 CALLER_KEY: Final = "plait-caller-bin"
 ERROR_KEY: Final = "plait-error-bin"
 TOKEN_KEY: Final = "authorization"
+REVISION_KEY: Final = "plait-revision"
 # What a call passes on of the request that it is made for.
 TRACE_KEYS: Final = frozenset({"traceparent", "tracestate", "baggage", "x-request-id"})
+_REVISION = re.compile(r"[0-9]{1,19}", re.ASCII)
 _NO_CALLER: Final = (
     "`plait-caller-bin` is no caller: an object of subject, tenant, role, grants"
 )
@@ -36,10 +39,12 @@ class Asked:
 
     Attributes:
         trace: Trace context: pairs of header names and values.
+        revision: The store's, up to which who calls knows what is deployed; 0: nobody says.
     """
 
     caller: Caller
     trace: Pairs = ()
+    revision: int = 0
 
 
 def metadata_of(asked: Asked, token: str | None) -> Metadata:
@@ -58,6 +63,8 @@ def metadata_of(asked: Asked, token: str | None) -> Metadata:
     pairs: Metadata = [(CALLER_KEY, orjson.dumps(told))]
     if token is not None:
         pairs.append((TOKEN_KEY, f"Bearer {token}"))
+    if asked.revision:
+        pairs.append((REVISION_KEY, str(asked.revision)))
     pairs.extend((name, value) for name, value in asked.trace if name in TRACE_KEYS)
     return pairs
 
@@ -68,18 +75,27 @@ def asked_of(metadata: Iterable[tuple[str, str | bytes]]) -> Asked | None:
     Raises:
         InvalidRequest: What it tells is no caller.
 
-    >>> ann = Asked(Caller("user:ann", "t1", "viewer", {"orders": "editor"}))
+    >>> ann = Asked(Caller("user:ann", "t1", "viewer", {"orders": "editor"}), (), 7)
     >>> asked_of(metadata_of(ann, None)) == ann
     True
     """
     caller: Caller | None = None
     trace: list[tuple[str, str]] = []
+    revision = 0
     for name, value in metadata:
         if name == CALLER_KEY:
             caller = _caller_of(value)
+        elif name == REVISION_KEY:
+            revision = _revision_of(value)
         elif name in TRACE_KEYS and isinstance(value, str):
             trace.append((name, value))
-    return None if caller is None else Asked(caller, tuple(trace))
+    return None if caller is None else Asked(caller, tuple(trace), revision)
+
+
+def _revision_of(value: str | bytes) -> int:
+    """Return a revision; of what is none, 0: to look once more than needed is no harm."""
+    is_one = isinstance(value, str) and _REVISION.fullmatch(value) is not None
+    return int(value) if is_one else 0
 
 
 def _caller_of(value: str | bytes) -> Caller:

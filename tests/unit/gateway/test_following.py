@@ -40,12 +40,15 @@ class Store:
 
     def __init__(self) -> None:
         self.told: Sequence[Loaded] | Exception | None = None
+        self.revision = self.looks = 0
         self.is_closed = False
 
     async def look(self) -> Sequence[Loaded] | None:
         told, self.told = self.told, None
+        self.looks += 1
         if isinstance(told, Exception):
             raise told
+        self.revision += told is not None
         return told
 
     async def close(self) -> None:
@@ -105,6 +108,33 @@ async def test_what_is_deployed_here_is_served_without_a_beat() -> None:
     scene.store.told = [deployed("a", "1")]
     await scene.follower.look()
     assert await scene.ask("/x") == (200, b'"1"')
+    await scene.gateway.close()
+
+
+async def test_what_somebody_who_asks_knows_already_is_served_before_the_answer() -> None:
+    scene = Scene()
+    scene.store.told = [deployed("a", "1")]
+    await scene.gateway.prepare()
+    scene.store.told = [deployed("a", "2")]
+    await scene.follower.at_least(1)
+    assert await scene.ask("/x") == (200, b'"1"')  # no news: nobody has looked
+    await asyncio.gather(*(scene.follower.at_least(2) for _ in range(3)))
+    assert await scene.ask("/x") == (200, b'"2"')
+    assert scene.store.looks == 2  # one for all who waited
+    await scene.gateway.close()
+
+
+async def test_nobody_who_asks_waits_for_a_store_that_cannot_be_reached() -> None:
+    scene = Scene()
+    scene.store.told = [deployed("a", "1")]
+    await scene.gateway.prepare()
+    scene.store.told = StoreUnavailable("gone")
+    await asyncio.gather(*(scene.follower.at_least(2) for _ in range(3)))
+    await scene.follower.at_least(2)
+    assert scene.store.looks == 2
+    assert await scene.ask("/x") == (200, b'"1"')
+    await scene.beat([deployed("a", "2")])
+    assert await scene.ask("/x") == (200, b'"2"')
     await scene.gateway.close()
 
 

@@ -66,6 +66,11 @@ class ActiveDeployments:
         self._known: dict[tuple[str, str], tuple[int, Active | None]] = {}
         self.all: tuple[Active, ...] = ()
 
+    @property
+    def revision(self) -> int:
+        """The store's revision up to which `all` is known; 0: nobody has looked."""
+        return self._revision or 0
+
     async def look(self) -> bool:
         """Look into the store; return whether `all` is another now.
 

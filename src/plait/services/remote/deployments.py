@@ -1,7 +1,11 @@
-"""Deployments that another process keeps."""
+"""Deployments that another process keeps.
+
+Rule. Who changes one is answered when this process serves that, as everything after it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
@@ -15,10 +19,18 @@ from plait.services.wire import Asked, loaded_object
 
 
 class RemoteDeployments:
-    """Deployments of the runtime (plait.ports.platform, `Deployments`)."""
+    """Deployments of the runtime (plait.ports.platform, `Deployments`).
 
-    def __init__(self, link: Link) -> None:
+    Args:
+        on_change: Awaited before a call that may have changed something returns: it serves
+            that.
+    """
+
+    def __init__(
+        self, link: Link, on_change: Callable[[], Awaitable[object]] | None = None
+    ) -> None:
         self._link = link
+        self._on_change = on_change
 
     async def validate(self, caller: Caller, wanted: Wanted) -> JsonObject:
         """Return `{valid, diagnostics, name}`. Nothing is kept."""
@@ -28,7 +40,7 @@ class RemoteDeployments:
     async def deploy(self, caller: Caller, wanted: Wanted) -> JsonObject:
         """Keep a version of a workflow, and serve it from now on."""
         request = messages.DeployRequest(**_fields(wanted))
-        return await self._told("deploy", request, caller)
+        return await self._changed("deploy", request, caller)
 
     async def list(self, caller: Caller, *, after: str, limit: int) -> JsonObject:
         """Return `{deployments, next}`, by name."""
@@ -56,12 +68,18 @@ class RemoteDeployments:
         request = messages.ActivateDeploymentRequest(
             deployment_id=deployment_id, version=version
         )
-        return await self._told("activate_deployment", request, caller)
+        return await self._changed("activate_deployment", request, caller)
 
     async def undeploy(self, caller: Caller, deployment_id: str) -> JsonObject:
         """Serve it no longer. Executions in flight go on."""
         request = messages.UndeployRequest(deployment_id=deployment_id)
-        return await self._told("undeploy", request, caller)
+        return await self._changed("undeploy", request, caller)
+
+    async def _changed(self, method: str, request: Any, caller: Caller) -> JsonObject:
+        told = await self._told(method, request, caller)
+        if self._on_change is not None:
+            await self._on_change()
+        return told
 
     async def _told(
         self, method: str, request: Any, caller: Caller, *, is_safe: bool = False

@@ -25,7 +25,7 @@ from plait.services.channel import Security, Sizes, channel_of
 from plait.services.errors import error_of
 from plait.services.methods import METHODS
 from plait.services.tracing import CallSpan, called
-from plait.services.wire import ERROR_KEY, Asked, metadata_of
+from plait.services.wire import ERROR_KEY, Asked, Metadata, metadata_of
 from plait.telemetry.spans import Draw
 
 _DELAY_S_MAX: Final = 1.0
@@ -53,6 +53,8 @@ class Link:
         role: Which: `engine`, `runtime`, `agent`.
         address: `host:port`.
         draw: Takes the spans of its calls; None: nobody does.
+        knows: Tells up to which revision of the store this process knows what is deployed;
+            None: it does not look.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Link:
         sizes: Sizes | None = None,
         times: LinkTimes | None = None,
         draw: Draw | None = None,
+        knows: Callable[[], int] | None = None,
     ) -> None:
         self.role = role
         self.address = address
@@ -71,6 +74,7 @@ class Link:
         self._sizes = sizes or Sizes()
         self._times = times or LinkTimes()
         self._draw = draw
+        self._knows = knows
         self._channel: grpc.aio.Channel | None = None
         self._calls: dict[str, Callable[..., Any]] = {}
 
@@ -115,7 +119,7 @@ class Link:
 
     async def _called(self, method: str, request: Any, asked: Asked, until_s: float) -> Any:
         with self._span(method, asked) as asked:
-            metadata = metadata_of(asked, self._security.token)
+            metadata = self._metadata(asked)
             timeout_s = max(until_s - time.monotonic(), 0.0)
             call = self._multicall(method)(request, metadata=metadata, timeout=timeout_s)
             try:
@@ -132,7 +136,7 @@ class Link:
             PlaitError: As `call`.
         """
         with self._span(method, asked) as asked:
-            metadata = metadata_of(asked, self._security.token)
+            metadata = self._metadata(asked)
             call = self._multicall(method)(request, metadata=metadata)
             try:
                 async for message in call:
@@ -143,6 +147,11 @@ class Link:
                 raise error_of(self.role, error) from None
             finally:
                 call.cancel()
+
+    def _metadata(self, asked: Asked) -> Metadata:
+        if self._knows is not None:
+            asked = replace(asked, revision=self._knows())
+        return metadata_of(asked, self._security.token)
 
     def _span(self, method: str, asked: Asked) -> CallSpan:
         """Return the span of one call, in the trace of what it is made for."""
