@@ -84,6 +84,9 @@ class LocalExecutions:
         """
         kept = await self._keeper.kept()
         if wait_ms:
+            # Before it is waited for: how long that takes would tell that there is one.
+            for summary in await kept.store.find(_search(execution_id)):
+                self._is_whole(caller, summary)
             await self._keeper.has_ended(execution_id, wait_ms)
         history = await kept.store.read(execution_id)
         if not self._is_whole(caller, history.summary):
@@ -166,8 +169,7 @@ class LocalExecutions:
         self, caller: Caller, store: Store, execution_id: str
     ) -> str | None:
         """Return the workflow of an execution that the caller may change; None: unknown."""
-        search = Search(execution_ids=(execution_id,), limit=1)
-        for summary in await store.find(search):
+        for summary in await store.find(_search(execution_id)):
             self._is_whole(caller, summary)
             require(caller, "operator", summary.new.workflow)
             return summary.new.workflow
@@ -200,6 +202,10 @@ class LocalExecutions:
             self._keeper.secrets,
             caller.subject,
         )
+
+
+def _search(execution_id: str) -> Search:
+    return Search(execution_ids=(execution_id,), limit=1)
 
 
 def _page(

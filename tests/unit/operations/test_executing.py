@@ -133,6 +133,19 @@ async def test_another_tenants_execution_does_not_exist(
             assert (found["executions"], found["total_count"]) == ([], 0)
 
 
+async def test_nobody_waits_for_another_tenants_execution(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def waited(*_: object) -> bool:
+        pytest.fail("how long the answer takes would tell that there is one")
+
+    async with scene() as case:
+        await case.start("x")
+        monkeypatch.setattr(Keeper, "has_ended", waited)
+        with pytest.raises(UnknownExecution):
+            await case.executions.get(STRANGER, "x", WAIT_MS)
+
+
 async def test_a_tenant_sees_and_changes_its_own() -> None:
     async with scene() as case:
         await case.start("x", tenant="elsewhere")
