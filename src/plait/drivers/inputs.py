@@ -45,6 +45,7 @@ class InvalidInput(PlaitError):
         )
         self.workflow = workflow
         self.violations = violations
+        self.details: JsonObject = {"violations": [*violations]}
 
 
 def fitted(plan: Plan, value: JsonValue) -> JsonValue:

@@ -3,7 +3,8 @@
 Rule 1. Who cannot show by the signature that it knows the trigger's secret starts nothing;
         neither does anybody while that secret is missing (Standard Webhooks: HMAC-SHA256
         over id, timestamp and the body as it came).
-Rule 2. One message starts one execution, however often and wherever it is delivered.
+Rule 2. One message starts one execution, however often and wherever it is delivered. What
+        was accepted is accepted again, whatever has become of the workflow since.
 Rule 3. What is acknowledged is in the store.
 
 Not here: the HTTP around it (plait.gateway), which workflows have webhooks
@@ -19,11 +20,12 @@ import hmac
 import re
 import secrets as dice
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar, Final, Protocol
 from urllib.parse import quote
 
-from plait.drivers.inputs import fitted
-from plait.drivers.journal import Start
+from plait.drivers.inputs import InvalidInput, fitted
+from plait.drivers.journal import Start, Unplaceable
 from plait.kernel.views import moment_text
 from plait.model.caller import DEFAULT_TENANT, Caller, is_allowed, require
 from plait.model.errors import Advice, PlaitError
@@ -31,6 +33,7 @@ from plait.model.json import JsonObject, JsonValue
 from plait.model.strict_json import JsonRefused, read_exact_json
 from plait.operations.keeper import Keeper
 from plait.plan import Plan, Webhook
+from plait.ports.journal import Search
 from plait.ports.platform import Delivery, InvalidRequest
 
 # Older and newer messages are refused: a copy of one is of use for so long only.
@@ -118,6 +121,7 @@ class LocalTriggers:
             WebhookUnverified: It was not signed with the secret, or long ago.
             InvalidRequest: Its body is not JSON.
             InvalidInput: Its body does not fit the workflow's schema.
+            Unplaceable: Its lane or priority cannot be told from its body.
             Overloaded: Too much waits for its turn already; whoever sends it tries again.
         """
         found = self._all().get("/" + delivery.path.removeprefix("/"))
@@ -129,7 +133,6 @@ class LocalTriggers:
         if key is None:
             raise WebhookSecretMissing
         message_id, at_s = verified(key, headers, delivery.body, self._now_s())
-        plan = served.plan
         trigger: JsonObject = {
             "type": "webhook",
             "id": message_id,
@@ -138,16 +141,27 @@ class LocalTriggers:
         }
         start = Start(
             dice.token_hex(_ID_BYTES),
-            fitted(plan, _payload(delivery.body)),
+            _payload(delivery.body),
             trigger,
             _idempotency_key(webhook, message_id),
             tenant=served.tenant,
             trace=tuple((name, headers[name]) for name in _TRACE if name in headers),
         )
+        execution_id = await self._begun(served.plan, start)
+        return {"status": "accepted", "execution_id": execution_id}
+
+    async def _begun(self, plan: Plan, start: Start) -> str:
+        """Return the id of the execution that a message started: now, or before."""
         kept = await self._keeper.kept()
         kept.driver.room.check()
-        summary = await kept.driver.start(plan, start)
-        return {"status": "accepted", "execution_id": summary.new.execution_id}
+        try:
+            fitting = replace(start, input=fitted(plan, start.input))
+            return (await kept.driver.start(plan, fitting)).new.execution_id
+        except (InvalidInput, Unplaceable):
+            search = Search(workflow=plan.name, key=start.key, tenant=start.tenant, limit=1)
+            for before in await kept.store.find(search):
+                return before.new.execution_id
+            raise
 
     async def list(self, caller: Caller) -> JsonObject:
         """Return the triggers of all workflows that are served: `{triggers}`."""
