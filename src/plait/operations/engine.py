@@ -3,7 +3,8 @@
 Rule 1. An operator runs what is deployed; only an editor runs a document that is not.
 Rule 2. A start with a key is durable: nothing else could tell that it came before.
 Rule 3. Whoever leaves an express execution ends it; a durable one goes on.
-Rule 4. Whoever listens to an express execution that is cut off is told so.
+Rule 4. What nobody would wait for is not run express: it would be answered at its end.
+Rule 5. Whoever listens to an express execution that is cut off is told so.
 
 Not here: executions of the gateway's endpoints (plait.operations.runs).
 """
@@ -17,7 +18,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
 
-from plait.drivers.inline import Hear, InlineDriver, Result
+from plait.drivers.inline import Hear, InlineDriver, NeedsDurable, Result
 from plait.drivers.inline import Start as InlineStart
 from plait.drivers.inputs import InvalidInput, fitted
 from plait.drivers.journal import Start, Store
@@ -35,6 +36,10 @@ from plait.plan import Plan
 from plait.ports.platform import CutOff, InvalidRequest, Order, Told
 
 _ID_BYTES: Final = 16
+_NOT_WITHOUT: Final = (
+    "is express: it ends with the request, and nobody would wait for it. Leave out `wait`, "
+    "or send `mode: durable`"
+)
 
 
 class UnknownWorkflow(PlaitError):
@@ -120,11 +125,14 @@ class LocalEngine:
             InvalidRequest: Order or input cannot be.
             UnknownWorkflow: None of that name is deployed.
             Forbidden: The caller may not run it.
+            NeedsDurable: It is express, and nobody would wait for it.
             TookTooLong: It was given up, and its calls were cancelled.
         """
         plan = await self._plan(caller, order)
         value = _fitted(plan, order.input)
         if not _is_durable(plan, order):
+            if order.is_unawaited:
+                raise NeedsDurable(plan.name, _NOT_WITHOUT)
             start = _express_start(caller, order, value)
             return _told(plan, await self._run(plan, start))
         durable = _durable_start(caller, order, value)

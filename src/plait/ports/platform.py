@@ -54,6 +54,8 @@ class Order:
         definition: A whole workflow document.
         mode: `express`, `durable`; None: as the document says.
         wait_ms: How long to wait for the end of a durable execution; 0: not at all.
+        is_unawaited: Whoever asks does not want to wait, which no express execution can do
+            for them; who follows a stream waits.
         key: The caller's idempotency key.
         trace: Trace context to pass on: pairs of header names and values.
     """
@@ -64,6 +66,7 @@ class Order:
     mode: Literal["express", "durable"] | None = None
     wait_ms: int = 0
     key: str | None = None
+    is_unawaited: bool = False
     trace: tuple[tuple[str, str], ...] = ()
 
 

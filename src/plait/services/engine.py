@@ -69,6 +69,7 @@ def order_of(asked: Asked, request: messages.ExecuteRequest) -> Order:
         input=given("input", request.input),
         mode=_mode(request.mode),
         wait_ms=max(request.wait_ms, 0),
+        is_unawaited=request.is_unawaited,
         key=request.key if request.HasField("key") else None,
         trace=asked.trace,
     )

@@ -103,6 +103,20 @@ async def test_a_workflow_that_fails_is_told_with_its_error(services: Platform) 
     assert (error["code"], error["message"]) == ("shop.empty", "sold out")
 
 
+async def test_what_nobody_waits_for_is_begun_where_it_can_go_on(
+    services: Platform,
+) -> None:
+    order = Order(workflow="calling", is_unawaited=True)
+    for kept in (replace(order, mode="durable"), replace(order, key="k")):
+        told = await services.engine.execute(OPERATOR, kept)
+        assert told["status"] == "running"
+    # Who follows it waits for it.
+    order = Order(workflow="sum", input={"a": 1}, is_unawaited=True)
+    assert (await listed(services.engine.execute_stream(OPERATOR, order)))[-1].data[
+        "output"
+    ] == 2
+
+
 @pytest.mark.parametrize(
     ("order", "code", "http"),
     [
@@ -112,8 +126,9 @@ async def test_a_workflow_that_fails_is_told_with_its_error(services: Platform) 
         (Order(definition={"name": "x", "steps": 3}), "document.invalid", 422),
         (Order(workflow="waiting", mode="express"), "execution.needs_durable", 422),
         (Order(workflow="sum", mode="express", key="k"), "request.invalid", 400),
+        (Order(workflow="calling", is_unawaited=True), "execution.needs_durable", 422),
     ],
-    ids=["unknown", "unfit", "nothing", "no document", "must last", "key"],
+    ids=["unknown", "unfit", "nothing", "no document", "must last", "key", "no wait"],
 )
 async def test_what_the_engine_refuses_has_the_same_error(
     services: Platform, order: Order, code: str, http: int

@@ -208,8 +208,10 @@ async def test_an_order_has_all_that_was_asked() -> None:
 
 async def test_what_goes_on_is_answered_with_a_link() -> None:
     body: JsonObject = {"definition": {"name": "w"}, "wait": "0s"}
-    asked = await control().ask(f"{API}/workflow/execute", "POST", json=body)
+    script = Scripted()
+    asked = await control(script).ask(f"{API}/workflow/execute", "POST", json=body)
     assert (asked.status, asked.headers["location"]) == (202, f"{API}/executions/x")
+    assert script.asked[0][2].is_unawaited
 
 
 async def test_a_deployed_text_is_kept_byte_by_byte() -> None:

@@ -52,16 +52,18 @@ from plait.ports.observer import EXPRESS, About, Observer, wanted_by
 
 
 class NeedsDurable(PlaitError):
-    """A workflow waits for somebody outside, who could not reach an express execution."""
+    """A workflow is to be run in a way that no express execution can be."""
 
     code: ClassVar[str] = "execution.needs_durable"
     advice: ClassVar[Advice] = Advice.FIX_REQUEST
 
-    def __init__(self, workflow: str) -> None:
-        super().__init__(
-            f"workflow '{workflow}' waits for an event or an approval: run it durably "
-            "(`plait run --durable`)"
-        )
+    def __init__(
+        self,
+        workflow: str,
+        reason: str = "waits for an event or an approval: run it durably "
+        "(`plait run --durable`)",
+    ) -> None:
+        super().__init__(f"workflow '{workflow}' {reason}")
         self.workflow = workflow
 
 

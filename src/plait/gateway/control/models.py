@@ -254,7 +254,8 @@ class Execute(Asking):
     mode: Literal["express", "durable"] | None = None
     """Default: as the document says."""
     wait: Duration | None = None
-    """How long to wait for the end: at most a minute, `0s` not at all. Default: 30 s."""
+    """How long to wait for the end of a durable execution: at most a minute, `0s` not at
+    all. Default: 30 s."""
     stream: bool = False
     """Answer with server-sent events, as `Accept: text/event-stream` does."""
 

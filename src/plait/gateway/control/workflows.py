@@ -33,10 +33,12 @@ async def execute_workflow(request: Request, wish: models.Execute) -> Answer:
     """Run a workflow: one that is deployed, or one that comes with the request.
 
     Waits for its end (200), or answers with a link (202) when the wait is over or none is
-    wanted. With `stream`, or `Accept: text/event-stream`, what happens in it comes as
-    events: `start`, with its id and `mode`, turns, and `result` at last. `Idempotency-Key`
-    makes it safe to repeat: with another input, or another `definition`, the key is
-    refused.
+    wanted. An express execution ends within the request: its `timeout`, or else
+    `gateway.request_timeout`, says when, and `wait` does not; `0s` is refused with
+    `execution.needs_durable`. With `stream`, or `Accept: text/event-stream`, what happens
+    in it comes as events: `start`, with its id and `mode`, turns, and `result` at last.
+    `Idempotency-Key` makes it safe to repeat: with another input, or another `definition`,
+    the key is refused.
     """
     ask = asked(request)
     engine, order = ask.services.the_engine(), _order(ask, wish)
@@ -54,12 +56,14 @@ async def execute_workflow(request: Request, wish: models.Execute) -> Answer:
 
 
 def _order(ask: Asked, wish: models.Execute) -> Order:
+    wait_ms = _WAIT_MS if wish.wait is None else wait_ms_of(wish.wait)
     return Order(
         workflow=wish.workflow,
         definition=wish.definition,
         input=wish.input,
         mode=wish.mode,
-        wait_ms=_WAIT_MS if wish.wait is None else wait_ms_of(wish.wait),
+        wait_ms=wait_ms,
+        is_unawaited=not wait_ms,
         key=idempotency_key(ask.exchange.request),
         trace=ask.exchange.identity.trace,
     )

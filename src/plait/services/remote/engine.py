@@ -99,6 +99,7 @@ def request_of(order: Order) -> ExecuteRequest:
         mode=order.mode or "",
         wait_ms=order.wait_ms,
         key=order.key,
+        is_unawaited=order.is_unawaited,
     )
     if order.workflow is not None:
         request.workflow = order.workflow

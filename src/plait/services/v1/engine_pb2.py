@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from plait.services.v1 import common_pb2 as plait_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15plait/v1/engine.proto\x12\x08plait.v1\x1a\x15plait/v1/common.proto\"\x8a\x01\n\x0e\x45xecuteRequest\x12\x12\n\x08workflow\x18\x01 \x01(\tH\x00\x12\x14\n\ndefinition\x18\x02 \x01(\x0cH\x00\x12\r\n\x05input\x18\x03 \x01(\x0c\x12\x0c\n\x04mode\x18\x04 \x01(\t\x12\x0f\n\x07wait_ms\x18\x05 \x01(\x03\x12\x10\n\x03key\x18\x06 \x01(\tH\x01\x88\x01\x01\x42\x06\n\x04whatB\x06\n\x04_key\"B\n\x0c\x45xecuteReply\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x0c\n\x04json\x18\x03 \x01(\x0c\"\xeb\x01\n\x0eRunPlanRequest\x12\x11\n\tplan_hash\x18\x01 \x01(\t\x12:\n\tworkflows\x18\x02 \x03(\x0b\x32\'.plait.v1.RunPlanRequest.WorkflowsEntry\x12\r\n\x05plans\x18\x03 \x03(\x0c\x12\x14\n\x0c\x65xecution_id\x18\x04 \x01(\t\x12\r\n\x05input\x18\x05 \x01(\x0c\x12\x0f\n\x07trigger\x18\x06 \x01(\x0c\x12\x13\n\x0bwants_names\x18\x07 \x01(\x08\x1a\x30\n\x0eWorkflowsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x84\x01\n\x08RunReply\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x0e\n\x06output\x18\x03 \x01(\x0c\x12\x0f\n\x07\x66\x61ilure\x18\x04 \x01(\x0c\x12\x13\n\x0bpassed_over\x18\x05 \x01(\x0c\x12\r\n\x05trace\x18\x06 \x01(\x0c\x12\r\n\x05names\x18\x07 \x01(\x0c\x32\xc3\x01\n\rEngineService\x12;\n\x07\x45xecute\x12\x18.plait.v1.ExecuteRequest\x1a\x16.plait.v1.ExecuteReply\x12<\n\rExecuteStream\x12\x18.plait.v1.ExecuteRequest\x1a\x0f.plait.v1.Event0\x01\x12\x37\n\x07RunPlan\x12\x18.plait.v1.RunPlanRequest\x1a\x12.plait.v1.RunReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15plait/v1/engine.proto\x12\x08plait.v1\x1a\x15plait/v1/common.proto\"\xa0\x01\n\x0e\x45xecuteRequest\x12\x12\n\x08workflow\x18\x01 \x01(\tH\x00\x12\x14\n\ndefinition\x18\x02 \x01(\x0cH\x00\x12\r\n\x05input\x18\x03 \x01(\x0c\x12\x0c\n\x04mode\x18\x04 \x01(\t\x12\x0f\n\x07wait_ms\x18\x05 \x01(\x03\x12\x10\n\x03key\x18\x06 \x01(\tH\x01\x88\x01\x01\x12\x14\n\x0cis_unawaited\x18\x07 \x01(\x08\x42\x06\n\x04whatB\x06\n\x04_key\"B\n\x0c\x45xecuteReply\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x0c\n\x04json\x18\x03 \x01(\x0c\"\xeb\x01\n\x0eRunPlanRequest\x12\x11\n\tplan_hash\x18\x01 \x01(\t\x12:\n\tworkflows\x18\x02 \x03(\x0b\x32\'.plait.v1.RunPlanRequest.WorkflowsEntry\x12\r\n\x05plans\x18\x03 \x03(\x0c\x12\x14\n\x0c\x65xecution_id\x18\x04 \x01(\t\x12\r\n\x05input\x18\x05 \x01(\x0c\x12\x0f\n\x07trigger\x18\x06 \x01(\x0c\x12\x13\n\x0bwants_names\x18\x07 \x01(\x08\x1a\x30\n\x0eWorkflowsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x84\x01\n\x08RunReply\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x0e\n\x06output\x18\x03 \x01(\x0c\x12\x0f\n\x07\x66\x61ilure\x18\x04 \x01(\x0c\x12\x13\n\x0bpassed_over\x18\x05 \x01(\x0c\x12\r\n\x05trace\x18\x06 \x01(\x0c\x12\r\n\x05names\x18\x07 \x01(\x0c\x32\xc3\x01\n\rEngineService\x12;\n\x07\x45xecute\x12\x18.plait.v1.ExecuteRequest\x1a\x16.plait.v1.ExecuteReply\x12<\n\rExecuteStream\x12\x18.plait.v1.ExecuteRequest\x1a\x0f.plait.v1.Event0\x01\x12\x37\n\x07RunPlan\x12\x18.plait.v1.RunPlanRequest\x1a\x12.plait.v1.RunReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,15 +35,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RUNPLANREQUEST_WORKFLOWSENTRY']._loaded_options = None
   _globals['_RUNPLANREQUEST_WORKFLOWSENTRY']._serialized_options = b'8\001'
   _globals['_EXECUTEREQUEST']._serialized_start=59
-  _globals['_EXECUTEREQUEST']._serialized_end=197
-  _globals['_EXECUTEREPLY']._serialized_start=199
-  _globals['_EXECUTEREPLY']._serialized_end=265
-  _globals['_RUNPLANREQUEST']._serialized_start=268
-  _globals['_RUNPLANREQUEST']._serialized_end=503
-  _globals['_RUNPLANREQUEST_WORKFLOWSENTRY']._serialized_start=455
-  _globals['_RUNPLANREQUEST_WORKFLOWSENTRY']._serialized_end=503
-  _globals['_RUNREPLY']._serialized_start=506
-  _globals['_RUNREPLY']._serialized_end=638
-  _globals['_ENGINESERVICE']._serialized_start=641
-  _globals['_ENGINESERVICE']._serialized_end=836
+  _globals['_EXECUTEREQUEST']._serialized_end=219
+  _globals['_EXECUTEREPLY']._serialized_start=221
+  _globals['_EXECUTEREPLY']._serialized_end=287
+  _globals['_RUNPLANREQUEST']._serialized_start=290
+  _globals['_RUNPLANREQUEST']._serialized_end=525
+  _globals['_RUNPLANREQUEST_WORKFLOWSENTRY']._serialized_start=477
+  _globals['_RUNPLANREQUEST_WORKFLOWSENTRY']._serialized_end=525
+  _globals['_RUNREPLY']._serialized_start=528
+  _globals['_RUNREPLY']._serialized_end=660
+  _globals['_ENGINESERVICE']._serialized_start=663
+  _globals['_ENGINESERVICE']._serialized_end=858
 # @@protoc_insertion_point(module_scope)

@@ -8,20 +8,22 @@ from typing import ClassVar as _ClassVar, Optional as _Optional
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ExecuteRequest(_message.Message):
-    __slots__ = ("workflow", "definition", "input", "mode", "wait_ms", "key")
+    __slots__ = ("workflow", "definition", "input", "mode", "wait_ms", "key", "is_unawaited")
     WORKFLOW_FIELD_NUMBER: _ClassVar[int]
     DEFINITION_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
     WAIT_MS_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
+    IS_UNAWAITED_FIELD_NUMBER: _ClassVar[int]
     workflow: str
     definition: bytes
     input: bytes
     mode: str
     wait_ms: int
     key: str
-    def __init__(self, workflow: _Optional[str] = ..., definition: _Optional[bytes] = ..., input: _Optional[bytes] = ..., mode: _Optional[str] = ..., wait_ms: _Optional[int] = ..., key: _Optional[str] = ...) -> None: ...
+    is_unawaited: bool
+    def __init__(self, workflow: _Optional[str] = ..., definition: _Optional[bytes] = ..., input: _Optional[bytes] = ..., mode: _Optional[str] = ..., wait_ms: _Optional[int] = ..., key: _Optional[str] = ..., is_unawaited: _Optional[bool] = ...) -> None: ...
 
 class ExecuteReply(_message.Message):
     __slots__ = ("execution_id", "status", "json")
