@@ -3,7 +3,8 @@
 Rule 1. A route that nobody guards has no layer here, and costs nothing.
 Rule 2. What can be known from the head of a request is said before its body is read: that
         it shows no key where one is needed, and that its address has asked too often.
-Rule 3. Another tenant's callers are refused as callers without the role are.
+Rule 3. For callers of another tenant an endpoint is not there: they are told what they are
+        told of any path that nothing answers at.
 
 Not here: whose a key is (plait.security), what roles may (plait.model.caller).
 """
@@ -11,13 +12,13 @@ Not here: whose a key is (plait.security), what roles may (plait.model.caller).
 from __future__ import annotations
 
 from dataclasses import field
-from typing import ClassVar, Final
+from typing import ClassVar, Final, NoReturn
 
 from plait.gateway.clients import Proxies, counted_as
 from plait.gateway.layers import Exchange, Handler
 from plait.gateway.limits import Headers, Limit, MakesLimit, own_limit
 from plait.gateway.message import Reply, Request, as_bytes, header_texts
-from plait.gateway.refusal import Refused
+from plait.gateway.refusal import NotFound, Refused
 from plait.model.caller import DEFAULT_TENANT, Caller, Forbidden, require
 from plait.model.errors import Advice
 from plait.model.rate import Rate
@@ -158,7 +159,7 @@ class Access:
             headers = header_texts(request.headers)
             caller = await self._doors.authenticator.authenticate(headers, peer_of(request))
             if caller.tenant != rule.tenant:
-                raise Forbidden(caller, self._role, rule.workflow)
+                self._hide(caller, request)
             require(caller, self._role, rule.workflow)
         except Unauthenticated as error:
             headers_told = as_bytes(error.headers)
@@ -168,6 +169,12 @@ class Access:
         except RateExceeded as error:
             raise Throttled(str(error), headers=as_bytes(error.headers)) from None
         return caller
+
+    def _hide(self, caller: Caller, request: Request) -> NoReturn:
+        """Refuse a caller of another tenant: for them, no workflow's endpoint is there."""
+        if self._rule.workflow is not None:
+            raise NotFound.at(request.path)
+        raise Forbidden(caller, self._role)
 
 
 def endpoint_access(

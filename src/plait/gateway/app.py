@@ -72,7 +72,6 @@ STORED: Final = "store"
 
 _Act: TypeAlias = Callable[[], Awaitable[None]]
 _NOBODY = Identity("", "", ())
-_SHOWN_LENGTH_MAX = 200
 
 
 @record
@@ -402,7 +401,7 @@ class Gateway:
                 return Found(self._webhook, ())
             found = Missing(("POST",))
         if not found.methods:
-            return NotFound(f"nothing answers at {path[:_SHOWN_LENGTH_MAX]}")
+            return NotFound.at(path)
         allow = _allow(found.methods)
         if method == "OPTIONS":
             return Reply(204, [allow])

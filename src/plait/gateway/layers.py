@@ -21,7 +21,7 @@ from plait.gateway.deadlines import Deadlines
 from plait.gateway.identity import Identity, IdentitySource
 from plait.gateway.message import Reply, Request, error_reply
 from plait.gateway.metrics import RouteMetrics
-from plait.gateway.refusal import Overloaded, Refused
+from plait.gateway.refusal import NotFound, Overloaded, Refused
 from plait.gateway.reply import COMPLETED, NOT_COMPLETED, ReplyWriter
 from plait.gateway.timing import total_timing
 from plait.gateway.trigger import TriggerReads, trigger_of
@@ -196,6 +196,8 @@ def with_error_reply(handler: Handler) -> Handler:
     async def handle(exchange: Exchange) -> Reply:
         try:
             return await handler(exchange)
+        except NotFound as refused:  # said as where there is no route at all
+            return refused.as_reply()
         except Refused as refused:
             reply = refused.as_reply()
         except (ServiceError, StoreUnavailable) as error:

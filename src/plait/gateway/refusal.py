@@ -5,11 +5,13 @@ A refusal is the caller's to mend; it carries the status and the whole public er
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from plait.gateway.message import Reply, error_reply
 from plait.model.errors import Advice, PlaitError
 from plait.model.json import JsonObject
+
+_SHOWN_LENGTH_MAX: Final = 200
 
 
 class Refused(PlaitError):
@@ -50,10 +52,15 @@ class BadInput(Refused):
 
 
 class NotFound(Refused):
-    """No endpoint has this path."""
+    """No endpoint has this path, or none that whoever asks may know of."""
 
     code: ClassVar[str] = "request.not_found"
     status: ClassVar[int] = 404
+
+    @classmethod
+    def at(cls, path: str) -> NotFound:
+        """Return the refusal of a request for `path`."""
+        return cls(f"nothing answers at {path[:_SHOWN_LENGTH_MAX]}")
 
 
 class MethodNotAllowed(Refused):
