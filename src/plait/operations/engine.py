@@ -2,6 +2,8 @@
 
 Rule 1. An operator runs what is deployed; only an editor runs a document that is not.
 Rule 2. A start with a key is durable: nothing else could tell that it came before.
+        Who repeats it gets the first execution, also when its input would not fit, or would
+        be filled in otherwise, by the version that is deployed now.
 Rule 3. Whoever leaves an express execution ends it; a durable one goes on.
 Rule 4. What nobody would wait for is not run express: it would be answered at its end.
 Rule 5. Whoever listens to an express execution that is cut off is told so.
@@ -30,9 +32,10 @@ from plait.model.json import JsonObject, JsonValue
 from plait.operations.executions import event_json
 from plait.operations.following import Following
 from plait.operations.keeper import Keeper
-from plait.operations.keys import api_trigger
+from plait.operations.keys import KeyReused, api_trigger, check_same
 from plait.operations.runs import Durable, LocalRuns
-from plait.plan import Plan
+from plait.plan import Plan, load_plan
+from plait.ports.journal import Search
 from plait.ports.platform import CutOff, InvalidRequest, Order, Told
 
 _ID_BYTES: Final = 16
@@ -129,14 +132,12 @@ class LocalEngine:
             TookTooLong: It was given up, and its calls were cancelled.
         """
         plan = await self._plan(caller, order)
-        value = _fitted(plan, order.input)
         if not _is_durable(plan, order):
             if order.is_unawaited:
                 raise NeedsDurable(plan.name, _NOT_WITHOUT)
-            start = _express_start(caller, order, value)
+            start = _express_start(caller, order, _fitted(plan, order.input))
             return _told(plan, await self._run(plan, start))
-        durable = _durable_start(caller, order, value)
-        ended = await self._runs.start(plan, durable, order.wait_ms, is_promotable=False)
+        ended = await self._begun(plan, caller, order, order.wait_ms)
         return _running(plan, ended) if isinstance(ended, str) else _told(plan, ended)
 
     async def execute_stream(
@@ -149,19 +150,50 @@ class LocalEngine:
             PlaitError: As `execute`.
         """
         plan = await self._plan(caller, order)
-        value = _fitted(plan, order.input)
         if _is_durable(plan, order):
-            start = _durable_start(caller, order, value)
-            events = self._durable_events(plan, start)
+            events = self._durable_events(plan, caller, order)
         else:
-            express = _express_start(caller, order, value)
+            express = _express_start(caller, order, _fitted(plan, order.input))
             events = self._express_events(plan, express)
         async with aclosing(events):
             async for told in events:
                 yield told
 
-    async def _durable_events(self, plan: Plan, start: Start) -> AsyncGenerator[Told, None]:
-        ended = await self._runs.start(plan, start, 0, is_promotable=False)
+    async def _begun(
+        self, plan: Plan, caller: Caller, order: Order, wait_ms: int
+    ) -> Result | str:
+        """Return what a durable execution came to, or the first of its key; or its id."""
+        try:
+            start = _durable_start(caller, order, _fitted(plan, order.input))
+            return await self._runs.start(plan, start, wait_ms, is_promotable=False)
+        except (InvalidRequest, KeyReused):
+            first = await self._first(plan, caller, order)
+            if first is None:
+                raise
+        return await self._runs.awaited(first, wait_ms)
+
+    async def _first(self, plan: Plan, caller: Caller, order: Order) -> str | None:
+        """Return the execution that has the order's key, of the same input by its version.
+
+        Raises:
+            InvalidRequest, KeyReused: The order has another input.
+        """
+        if order.key is None or order.workflow is None:
+            return None
+        search = Search(workflow=plan.name, key=order.key, tenant=caller.tenant, limit=1)
+        store = await self._store()
+        for summary in await store.find(search):
+            history = await store.read(summary.new.execution_id)
+            former = load_plan(await store.load_plan(summary.new.plan_hash))
+            start = _durable_start(caller, order, _fitted(former, order.input))
+            check_same(history, start, plan.content_hash)
+            return summary.new.execution_id
+        return None
+
+    async def _durable_events(
+        self, plan: Plan, caller: Caller, order: Order
+    ) -> AsyncGenerator[Told, None]:
+        ended = await self._begun(plan, caller, order, 0)
         execution_id = ended if isinstance(ended, str) else ended.execution_id
         yield Told("start", {**_running(plan, execution_id), "mode": "durable"})
         number = 0

@@ -102,6 +102,12 @@ class LocalRuns:
                 return await driver.result(execution_id)
             return execution_id
 
+    async def awaited(self, execution_id: str, wait_ms: int) -> Result | str:
+        """Return the result of an execution, or its id when it lasts longer."""
+        if await self._keeper.has_ended(execution_id, wait_ms):
+            return await (await self._keeper.kept()).driver.result(execution_id)
+        return execution_id
+
     async def _started(self, kept: Kept, plan: Plan, start: Start) -> Summary:
         """Begin an execution, or find the one that its key was used for."""
         summary = await kept.driver.start(plan, start)

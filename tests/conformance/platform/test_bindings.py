@@ -284,6 +284,33 @@ async def test_a_key_makes_a_start_safe_to_repeat(services: Platform) -> None:
     assert details_of(error) == {"execution_id": first["execution_id"]}
 
 
+INPUT: Any = SUM["input"]
+_B: Any = {"type": "integer"}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {**INPUT, "required": ["a", "b"]},
+        {**INPUT, "properties": {**INPUT["properties"], "b": {**_B, "default": 1}}},
+    ],
+    ids=["stricter", "another default"],
+)
+async def test_a_start_by_name_is_repeated_after_its_input_has_become_another(
+    services: Platform, schema: Any
+) -> None:
+    order = Order(workflow="sum", input={"a": 1}, key="k1", wait_ms=10_000)
+    first = await services.engine.execute(OPERATOR, order)
+    services.plans["sum"] = plan_of({**SUM, "input": schema})
+    assert await services.engine.execute(OPERATOR, order) == first
+    told = await listed(services.engine.execute_stream(OPERATOR, order))
+    assert told[-1].data == first
+    error = await refused(services.engine.execute(OPERATOR, replace(order, input={"a": 2})))
+    assert error.code in {"request.key_reused", "request.invalid"}
+    found: Any = await services.executions.find(OPERATOR, Search())
+    assert found["total_count"] == 1
+
+
 OTHER_SUM: Any = {**SUM, "output": "another"}
 
 
