@@ -15,6 +15,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.acceptance.cli import plait
 from tests.acceptance.gateways import ROOT, GatewayProcess, request_bytes, serving
 from tests.conformance.journal.servers import redis, redis_url
 from tests.unit.gateway.wires import WAIT_S
@@ -35,6 +36,7 @@ endpoint: {method: GET, path: "/outer/{name}"}
 steps: [{id: inner, type: workflow, request: {name: hello, input: "${input}"}}]
 output: ${inner.response}
 """
+CALL = {"id": "c", "type": "workflow", "request": {"name": "hello"}}
 PAID = """
 name: paid
 mode: durable
@@ -364,6 +366,41 @@ async def test_whoever_was_told_of_a_change_finds_it_everywhere_at_once(
             assert (ran["output"], seen) == (f"newer {round_}",) * 2
             assert (await gateway.ask(at, "DELETE")).status == 200
             assert await answers() == [404, 404]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", ["one process", "four processes"])
+async def test_a_grant_on_one_workflow_runs_no_other_through_it(
+    shape: str, tmp_path: Path
+) -> None:
+    async with shaped(shape, tmp_path) as gateway:
+        execute = "/api/v1/workflow/execute"
+        wish = {"name": "hello", "workflow_definition": HELLO}
+        made = await gateway.ask("/api/v1/workflow/deployments", "POST", body=wish)
+        assert made.status == 201, made.body
+        store = f"--store={tmp_path / 'plait.db'}"
+        key = await plait("keys", "create", "k", "--grant", "appr=editor", store)
+        shown = {"Authorization": f"Bearer {key.out.strip()}"}
+        order = {"workflow": "hello", "input": {"name": "bob"}}
+        answer = await gateway.ask(execute, "POST", body=order, **shown)
+        assert (answer.status, answer.error_code) == (403, "request.forbidden")
+        wish = {"name": "appr", "workflow_definition": HELLO.replace("hello", "appr")}
+        made = await gateway.ask("/api/v1/workflow/deployments", "POST", body=wish, **shown)
+        assert made.status == 201, made.body
+        for mode in ("express", "durable"):
+            text = OUTER.replace("outer", "appr").replace("express", mode)
+            where = "/api/v1/workflow/deployments/appr"
+            body = {"workflow_definition": text}
+            refused = await gateway.ask(where, "PUT", body=body, **shown)
+            assert (refused.status, refused.error_code) == (403, "request.forbidden")
+            (found,) = refused.json["error"]["details"]["diagnostics"]
+            assert (found["code"], found["line"], bool(found["hint"])) == ("S004", 5, True)
+            trial = f"{where}?validate_only=true"
+            told = await gateway.ask(trial, "PUT", body=body, **shown)
+            assert (told.status, told.json["valid"]) == (200, False)
+        order = {"definition": {"name": "appr", "steps": [CALL]}}
+        answer = await gateway.ask(execute, "POST", body=order, **shown)
+        assert (answer.status, answer.error_code) == (403, "request.forbidden")
 
 
 @pytest.mark.parametrize(

@@ -21,12 +21,12 @@ from plait.compile import Compiled, CompileErrors
 from plait.document.source import SourceErrors, read_as_meant
 from plait.kernel.views import moment_text
 from plait.model.caller import Caller, is_allowed, require
-from plait.model.diagnostic import Diagnostic
 from plait.model.json import JsonObject
 from plait.model.record import record
-from plait.operations.deploying.authorised import Authorises
+from plait.operations.deploying.authorised import CALLERS, Authorises
 from plait.operations.deploying.difference import changes_between, text_difference
 from plait.operations.deploying.errors import (
+    DefinitionForbidden,
     DefinitionInvalid,
     DeploymentConflict,
     DeploymentRefused,
@@ -100,7 +100,7 @@ class StoredDeployments:
         on_change: Awaited before a call that changed something returns: it serves that.
         is_operators: Whether what is deployed through this is the operator's own: a
             command at the machine. Nothing that a caller sends can say so.
-        authorises: Tells what a tenant's document may not have; None: it may have all.
+        authorises: Tells what a caller's document may not have; None: it may have all.
     """
 
     def __init__(
@@ -227,7 +227,8 @@ class StoredDeployments:
             `warnings` of the compiler.
 
         Raises:
-            DefinitionInvalid: It does not compile.
+            DefinitionInvalid: It does not compile, or may not have what it names.
+            DefinitionForbidden: It runs a workflow that the caller may not run.
             DeploymentRefused: Its name is not the document's, or it cannot be kept.
             DeploymentConflict: Another version is active than was expected.
             EndpointTaken: Another deployment answers there.
@@ -358,17 +359,19 @@ class StoredDeployments:
             compiled = await compiled_version(self._compiles, name, document)
         except CompileErrors as error:
             raise DefinitionInvalid(name, error.diagnostics) from None
-        wrong = await self._unauthorised(caller, compiled)
-        if wrong:
-            raise DefinitionInvalid(name, wrong)
+        await self._check_authorised(caller, name, compiled)
         return compiled
 
-    async def _unauthorised(
-        self, caller: Caller, compiled: Compiled
-    ) -> Sequence[Diagnostic]:
+    async def _check_authorised(
+        self, caller: Caller, name: str, compiled: Compiled
+    ) -> None:
         if self._authorises is None:
-            return ()
-        return await self._authorises(caller.tenant, compiled)
+            return
+        wrong = await self._authorises(caller, compiled)
+        if any(one.code == CALLERS for one in wrong):
+            raise DefinitionForbidden(name, wrong)
+        if wrong:
+            raise DefinitionInvalid(name, wrong)
 
     async def _deployed(self, caller: Caller, one: _Candidate, at_ms: int) -> Move:
         plan, wanted = one.compiled.plan, one.wanted

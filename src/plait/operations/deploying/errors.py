@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
+from plait.model.caller import Forbidden
 from plait.model.diagnostic import Diagnostic, Severity
 from plait.model.errors import Advice, PlaitError
 from plait.model.json import JsonObject
@@ -27,6 +28,12 @@ class DefinitionInvalid(PlaitError):
         )
         found: JsonObject = {"diagnostics": [one.as_json() for one in self.diagnostics]}
         self.details = found
+
+
+class DefinitionForbidden(DefinitionInvalid):
+    """Its caller may not deploy a document that others may; nothing was kept."""
+
+    code: ClassVar[str] = Forbidden.code
 
 
 class DeploymentRefused(PlaitError):
