@@ -74,6 +74,13 @@ async def test_a_gateway_on_a_network_wants_a_key_everywhere_and_shows_one_once(
             assert (await gateway.ask(path, X_API_Key=key)).status == 200, path
         assert await status_of(gateway, "/health") == 200
         assert await status_of(gateway, "/open") == 200
+        store = f"--store={documents.parent / '.plait' / 'plait.db'}"
+        of_acme = ("--tenant=acme", "--role=admin", store)
+        other = (await plait("keys", "create", "acme", *of_acme)).out.strip()
+        wanted = {"/docs": 200, "/openapi.json": 200, "/metrics": 403, "/plain": 403}
+        assert {one: await status_of(gateway, one, other) for one in wanted} == wanted
+        told = await gateway.ask("/openapi.json", X_API_Key=other)
+        assert "/plain" not in told.json["paths"]
     async with serving(documents, arguments=NETWORK) as gateway:
         assert keys_in(gateway) == []
         assert await status_of(gateway, "/plain", key) == 200

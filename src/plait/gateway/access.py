@@ -3,16 +3,18 @@
 Rule 1. A route that nobody guards has no layer here, and costs nothing.
 Rule 2. What can be known from the head of a request is said before its body is read: that
         it shows no key where one is needed, and that its address has asked too often.
-Rule 3. For callers of another tenant an endpoint is not there: they are told what they are
-        told of any path that nothing answers at.
+Rule 3. Another tenant's callers are refused as callers without the role are, but where the
+        route is for the callers of every tenant. An endpoint is not there for them: they
+        are told what they are told of any path that nothing answers at.
 
 Not here: whose a key is (plait.security), what roles may (plait.model.caller).
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import field
-from typing import ClassVar, Final, NoReturn
+from typing import ClassVar, Final
 
 from plait.gateway.clients import Proxies, counted_as
 from plait.gateway.layers import Exchange, Handler
@@ -27,6 +29,8 @@ from plait.plan import Endpoint, Plan
 from plait.ports.identity import Authenticator, RateExceeded, Unauthenticated
 
 OPEN: Final = "none"
+# Whoever is known, of whichever tenant and with whichever roles.
+KNOWN: Final = "known"
 CREDENTIALS: Final = (b"authorization", b"x-api-key")
 _PRIVATE: Final = b"private"
 
@@ -80,12 +84,16 @@ class Rule:
     """Who may ask one route, and how often.
 
     Attributes:
-        role: What callers need; `none`: nothing; None: what the gateway says.
+        role: What callers need; `none`: nothing; `known`: to be known, in any tenant;
+            None: what the gateway says.
         workflow: The workflow that grants may be on.
         limit: None: there is none.
         by: Whose requests it counts together: `caller`, `address`, `all`.
         is_answered: Whether who shows nothing is answered by whatever stands behind, also
             where callers are required.
+        is_told: Whether what stands behind is told who asks, also where nobody has to be
+            known: of those who show what does not count, it is told nothing.
+        why: Said to those who are refused.
     """
 
     role: str | None = None
@@ -94,6 +102,8 @@ class Rule:
     limit: Limit | None = None
     by: str = "caller"
     is_answered: bool = True
+    is_told: bool = False
+    why: str = ""
 
 
 class Access:
@@ -109,11 +119,12 @@ class Access:
     def is_any(self) -> bool:
         """Whether it refuses anybody anything."""
         limits = (self._rule.limit, self._doors.address)
-        return self._role != OPEN or self._needs_key or any(limits)
+        is_told = self._rule.is_told and self._doors.authenticator is not None
+        return self._role != OPEN or self._needs_key or is_told or any(limits)
 
     def screen(self, request: Request) -> Refused | None:
         """Return what speaks against a request whose body has not come yet."""
-        shows = any(name in request.headers for name in self._doors.shown_in)
+        shows = self._shows(request)
         if self._needs_key and not shows:
             return _nobody()
         address = address_of(self._doors, request)
@@ -128,7 +139,7 @@ class Access:
         async def handle(exchange: Exchange) -> Reply:
             told = await self._enter(exchange)
             reply = await handler(exchange)
-            if self._role != OPEN:
+            if exchange.caller is not None:
                 reply.headers = [_private(one) for one in reply.headers]
             reply.headers += told
             return reply
@@ -140,41 +151,52 @@ class Access:
         request, doors, rule = exchange.request, self._doors, self._rule
         address = address_of(self._doors, request)
         told = await doors.address.take(address) if doors.address is not None else []
-        caller = None
-        if self._role != OPEN:
-            exchange.caller = caller = await self._caller(request, address)
-            if doors.caller is not None:
-                told += await doors.caller.take(counted_caller(caller))
+        exchange.caller = caller = await self._known(request)
+        if caller is not None and doors.caller is not None:
+            told += await doors.caller.take(counted_caller(caller))
         if rule.limit is not None:
             keys = {"all": "", "address": address}
             key = keys.get(rule.by, address if caller is None else counted_caller(caller))
             told += await rule.limit.take(key)
         return told
 
-    async def _caller(self, request: Request, address: str) -> Caller:
+    def _shows(self, request: Request) -> bool:
+        return any(name in request.headers for name in self._doors.shown_in)
+
+    async def _known(self, request: Request) -> Caller | None:
+        """Return who asks; None: they need not be known, and are not."""
+        if self._role != OPEN:
+            return await self._caller(request)
+        if self._rule.is_told and self._shows(request):
+            with suppress(Refused):
+                return await self._caller(request)
+        return None
+
+    async def _caller(self, request: Request) -> Caller:
         if self._doors.authenticator is None:
             raise _nobody()
-        rule = self._rule
         try:
             headers = header_texts(request.headers)
             caller = await self._doors.authenticator.authenticate(headers, peer_of(request))
-            if caller.tenant != rule.tenant:
-                self._hide(caller, request)
-            require(caller, self._role, rule.workflow)
+            self._require(caller, request)
         except Unauthenticated as error:
             headers_told = as_bytes(error.headers)
             raise NotAuthenticated(str(error), headers=headers_told) from None
         except Forbidden as error:
-            raise NotAllowed(str(error)) from None
+            raise NotAllowed(str(error) + self._rule.why) from None
         except RateExceeded as error:
             raise Throttled(str(error), headers=as_bytes(error.headers)) from None
         return caller
 
-    def _hide(self, caller: Caller, request: Request) -> NoReturn:
-        """Refuse a caller of another tenant: for them, no workflow's endpoint is there."""
-        if self._rule.workflow is not None:
-            raise NotFound.at(request.path)
-        raise Forbidden(caller, self._role)
+    def _require(self, caller: Caller, request: Request) -> None:
+        if self._role in (OPEN, KNOWN):
+            return
+        rule = self._rule
+        if caller.tenant != rule.tenant:
+            if rule.workflow is not None:
+                raise NotFound.at(request.path)
+            raise Forbidden(caller, self._role)
+        require(caller, self._role, rule.workflow)
 
 
 def endpoint_access(

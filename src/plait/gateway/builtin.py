@@ -5,7 +5,7 @@
 `/health/ready`            503 while starting or draining, or while the store cannot be
                            reached, or executions not be written to it, so that nobody
                            sends more
-`/openapi.json`, `/docs`   what is served
+`/openapi.json`, `/docs`   what is served, as far as who asks may see it
 `/metrics`                 Prometheus' text format
 
 Health and metrics are answered under the control plane's prefix too.
@@ -13,7 +13,8 @@ Health and metrics are answered under the control plane's prefix too.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 import orjson
@@ -26,9 +27,13 @@ from plait.gateway.message import JSON_TYPE, Reply
 from plait.gateway.metrics import CONTENT_TYPE, Metrics
 from plait.gateway.openapi import build_openapi
 from plait.gateway.snapshot import Route, Snapshot
-from plait.model.caller import DEFAULT_TENANT
+from plait.model.caller import Caller, is_allowed
+from plait.model.record import record
+from plait.plan import Plan
 
 _NEVER_KEPT: Final = (b"cache-control", b"no-store")
+# More kinds of callers than this, who see different things, are told anew.
+_KEPT_MAX: Final = 32
 _HTML_HEADERS: Final = (
     (b"content-type", b"text/html; charset=utf-8"),
     (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
@@ -114,8 +119,16 @@ def _metrics(metrics: Metrics) -> Reply:
     return Reply(200, [(b"content-type", CONTENT_TYPE), _NEVER_KEPT], metrics.render())
 
 
+@record
+class _Told:
+    """What is told of what some callers see: the document, and its page."""
+
+    openapi: bytes
+    docs: bytes
+
+
 class _Pages:
-    """What is told of a snapshot; made once for each."""
+    """What is told of a snapshot; made once for each, and for all who see the same."""
 
     def __init__(
         self,
@@ -125,30 +138,48 @@ class _Pages:
         self._served = served
         self._control_document = control_document
         self._about: Snapshot | None = None
-        self._openapi = self._docs = b""
+        self._made: dict[Hashable, _Told] = {}
 
-    async def openapi(self, _: Exchange) -> Reply:
-        await self._refresh()
-        return Reply(200, [JSON_TYPE], self._openapi)
+    async def openapi(self, exchange: Exchange) -> Reply:
+        return Reply(200, [JSON_TYPE], (await self._told(exchange.caller)).openapi)
 
-    async def docs(self, _: Exchange) -> Reply:
-        await self._refresh()
-        return Reply(200, list(_HTML_HEADERS), self._docs)
+    async def docs(self, exchange: Exchange) -> Reply:
+        told = await self._told(exchange.caller)
+        return Reply(200, list(_HTML_HEADERS), told.docs)
 
-    async def _refresh(self) -> None:
-        snapshot = self._served.snapshot
-        if snapshot is self._about:
-            return
+    async def _told(self, caller: Caller | None) -> _Told:
         control = None
         if self._control_document is not None:
             control = await self._control_document()
-        # Public: what other tenants have is nobody's business here.
-        plans = [
-            route.deployment.plan
-            for route in snapshot.served
-            if route.deployment and route.deployment.tenant == DEFAULT_TENANT
-        ]
-        document = build_openapi(plans, control)
-        self._openapi = orjson.dumps(document)
-        self._docs = render_docs(document).encode()
-        self._about = snapshot
+        snapshot = self._served.snapshot
+        if snapshot is not self._about:
+            self._made, self._about = {}, snapshot
+        seen = Caller("", role="viewer") if caller is None else caller
+        key = _what_is_seen(seen)
+        made = self._made.get(key)
+        if made is None:
+            document = build_openapi(_plans(snapshot, seen), control)
+            made = _Told(orjson.dumps(document), render_docs(document).encode())
+            if len(self._made) >= _KEPT_MAX:
+                self._made.clear()
+            self._made[key] = made
+        return made
+
+
+def _what_is_seen(caller: Caller) -> Hashable:
+    """Return what is equal for callers who see the same."""
+    sees_all = is_allowed(caller, "viewer")
+    return caller.tenant, None if sees_all else frozenset(caller.grants)
+
+
+def _plans(snapshot: Snapshot, caller: Caller) -> list[Plan]:
+    """Return what a caller may see of their tenant, with the paths that are asked."""
+    found = []
+    for route in snapshot.served:
+        one = route.deployment
+        if one is None or one.tenant != caller.tenant or one.plan.endpoint is None:
+            continue
+        if is_allowed(caller, "viewer", one.plan.name):
+            endpoint = replace(one.plan.endpoint, path=route.template)
+            found.append(replace(one.plan, endpoint=endpoint))
+    return found

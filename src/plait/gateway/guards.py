@@ -3,10 +3,13 @@
 | route | who |
 |---|---|
 | `/health…`, here and under `/api/v1` | everybody |
-| `/docs`, `/openapi.json`, `/metrics` | everybody, or viewers where callers are required |
+| `/docs`, `/openapi.json` | everybody, or all who are known where callers are required |
+| `/metrics` | everybody, or viewers of the default tenant where callers are required |
 | the control plane | whom its services let: they are told who asks |
 | `/api/v1/auth/…`, `/webhooks/…` | everybody: what they show is looked at there |
 | endpoints | as their documents say, `endpoint.auth` |
+
+Who reads `/docs` and `/openapi.json` is told of what they may see of their own tenant.
 
 Not here: what a guard does (plait.gateway.access).
 """
@@ -17,7 +20,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import field
 from typing import Any, Final
 
-from plait.gateway.access import OPEN, Access, Doors, Rule, address_of, counted_caller
+from plait.gateway.access import (
+    KNOWN,
+    OPEN,
+    Access,
+    Doors,
+    Rule,
+    address_of,
+    counted_caller,
+)
 from plait.gateway.control.operations import OPERATIONS, Operation
 from plait.gateway.cors import Cors
 from plait.gateway.layers import Exchange, Handler
@@ -30,10 +41,15 @@ from plait.gateway.token_routes import (
     token_handlers,
     token_paths,
 )
-from plait.model.caller import ANYBODY, Caller
+from plait.model.caller import ANYBODY, DEFAULT_TENANT, Caller
 from plait.model.record import record
 
 _HEALTH: Final = "/health"
+_METRICS: Final = "/metrics"
+_OF_ALL: Final = (
+    ": metrics are of all tenants together, and for viewers of the tenant "
+    f"'{DEFAULT_TENANT}'"
+)
 # All webhooks together; there is one route for them.
 WEBHOOK_TEMPLATE: Final = "/webhooks/{path}"
 _SECURITY_HEADERS: Final = (
@@ -70,10 +86,14 @@ class Guards:
 
     def of_own(self, path: str) -> Access | None:
         """Return the guard of what the gateway tells of itself; None: it needs none."""
-        is_health = _HEALTH in path
-        role = "viewer" if self.doors.is_required and not is_health else OPEN
-        doors = Doors() if is_health else self.doors
-        access = Access(doors, Rule(role))
+        if _HEALTH in path:
+            return None
+        is_closed = self.doors.is_required
+        if path.endswith(_METRICS):
+            rule = Rule("viewer" if is_closed else OPEN, why=_OF_ALL)
+        else:
+            rule = Rule(KNOWN if is_closed else OPEN, is_told=True)
+        access = Access(self.doors, rule)
         return access if access.is_any else None
 
     def of_operation(self, *, is_public: bool) -> Access | None:

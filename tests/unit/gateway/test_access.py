@@ -171,15 +171,73 @@ async def test_a_refusal_says_how_to_show_who_asks_and_not_what_was_wrong() -> N
     assert wrong.status == 401
 
 
-async def test_docs_and_metrics_are_for_viewers_and_health_is_for_all() -> None:
+async def test_metrics_are_for_viewers_of_the_default_tenant_and_health_is_for_all() -> (
+    None
+):
     guarded = Guarded()
     scene = await guarded.scene()
-    for path in ("/docs", "/openapi.json", "/metrics", "/api/v1/metrics"):
+    for path in ("/metrics", "/api/v1/metrics"):
         assert (await guarded.ask(scene, path, None, method="GET")).status == 401
         assert (await guarded.ask(scene, path, "stranger", method="GET")).status == 403
         assert (await guarded.ask(scene, path, "viewer", method="GET")).status == 200
+        other = await guarded.ask(scene, path, "admin", "acme", method="GET")
+        assert other.status == 403
+        assert "all tenants together" in other.error["message"]
+        assert "viewers of the tenant 'default'" in other.error["message"]
     for path in ("/health", "/health/live", "/api/v1/health"):
         assert (await guarded.ask(scene, path, None, method="GET")).status == 200
+
+
+def endpoints(seen: Seen) -> set[str]:
+    return {
+        path for path in seen.json["paths"] if not path.startswith(("/api/", "/webhooks/"))
+    }
+
+
+@pytest.mark.parametrize("is_required", [True, False])
+async def test_the_apis_description_is_for_all_who_are_known_and_tells_what_they_may_see(
+    is_required: bool,
+) -> None:
+    guarded = Guarded(is_required=is_required)
+    scene = await guarded.scene()
+    made = [
+        Deployment(f"{tenant}-{name}", plan_of(document(name)), tenant=tenant)
+        for tenant in TENANTS
+        for name in ("open", "secret")
+    ]
+    assert scene.gateway.deploy(made) == []
+    nobody = {"/docs": 401, "/openapi.json": 401} if is_required else {}
+    for path in ("/docs", "/openapi.json"):
+        seen = await guarded.ask(scene, path, None, method="GET")
+        assert seen.status == nobody.get(path, 200)
+    for who, told in (
+        (("admin", "default"), {"/open", "/secret"}),
+        (("viewer", "acme"), {"/~acme/open", "/~acme/secret"}),
+        (("granted", "acme"), {"/~acme/open"}),
+        (("granted", "default"), {"/open"}),
+        (("stranger", "acme"), set()),
+        (("admin", "acme"), {"/~acme/open", "/~acme/secret"}),
+    ):
+        seen = await guarded.ask(scene, "/openapi.json", *who, method="GET")
+        assert (seen.status, endpoints(seen)) == (200, told), who
+        assert "/api/v1/executions" in seen.json["paths"]
+        assert seen.headers["cache-control"] == "no-store"
+        page = (await guarded.ask(scene, "/docs", *who, method="GET")).reply.body.decode()
+        shown = {one for one in ("/open", "/secret") if f'data-path="{one}"' in page}
+        others = {f"/~acme{one}" for one in ("/open", "/secret")}
+        shown |= {one for one in others if f'data-path="{one}"' in page}
+        assert shown == told, who
+    scene.gateway.deploy([])
+    seen = await guarded.ask(scene, "/openapi.json", "viewer", "acme", method="GET")
+    assert endpoints(seen) == set()
+
+
+async def test_where_nobody_has_to_be_known_a_wrong_key_reads_what_all_may() -> None:
+    guarded = Guarded(is_required=False)
+    scene = await guarded.scene(document("open"))
+    for headers in ({"x-api-key": "plait_x"}, {"authorization": "Basic eDp5"}):
+        seen = await scene.ask("/openapi.json", headers=headers)
+        assert (seen.status, endpoints(seen)) == (200, {"/open"})
 
 
 async def test_a_reply_to_a_caller_is_not_for_shared_caches() -> None:
