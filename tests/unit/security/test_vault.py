@@ -33,6 +33,7 @@ from plait.security.vault.kinds import KINDS
 from plait.security.vault.ring import read_key
 from plait.stores.memory.records import MemoryRecords
 from tests.unit.security.rooms import FarRecords
+from tests.unit.security.test_certificates import ANN
 
 ADMIN = Caller("ann", "default", "admin")
 OTHER = Caller("bob", "acme", "admin")
@@ -326,7 +327,7 @@ GOOD = {
     "bearer": {"token": "t"},
     "api_key": {"name": "X-Key", "value": "v"},
     "oauth2": {"token_url": "https://h/t", "client_id": "c", "client_secret": "s"},
-    "mtls": {"certificate": "a\nb", "key": "c\nd"},
+    "mtls": ANN,
     "database": {"username": "u", "password": "p"},
     "smtp": {"username": "u", "password": "p"},
 }

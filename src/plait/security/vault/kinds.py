@@ -5,6 +5,7 @@ Values are text. None is ever told; those that are `secret` are masked in replie
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Mapping
 from dataclasses import field
@@ -105,6 +106,9 @@ def checked(type_: object, given: object) -> dict[str, str]:
         ("https://", "http://")
     ):
         raise CredentialInvalid("'token_url' is an absolute URL, http or https")
+    if type_ == "mtls":
+        module = importlib.import_module("plait.security.vault.certificates")
+        module.check_certificate(fields)
     return fields
 
 

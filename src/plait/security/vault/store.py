@@ -8,6 +8,7 @@ Rule 3. A rotation is made of single changes, each whole: one that is broken off
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import re
 import secrets
@@ -156,7 +157,7 @@ class StoredVault:
             raise CredentialInvalid(f"the name of a credential is {text}")
         now_ms = self._now_ms()
         blank = Kept(caller.tenant, secrets.token_hex(8), name, "", (), (), now_ms, now_ms)
-        made = self._sealed(blank, wanted)
+        made = await self._sealed(blank, wanted)
         try:
             await self._put(made, expected=0)
         except Conflict:
@@ -175,7 +176,7 @@ class StoredVault:
             before = kept_in(found)
             number = before.number + 1
             blank = replace(before, number=number, changed_at_ms=self._now_ms())
-            made = self._sealed(replace(blank, rotated_at_ms=None), wanted)
+            made = await self._sealed(replace(blank, rotated_at_ms=None), wanted)
             if await self._did_put(made, found.version):
                 return made.as_json()
         raise Conflict(KIND, name)
@@ -219,11 +220,12 @@ class StoredVault:
             found = await self._records.get(KIND, one.tenant, one.key)
         raise Conflict(KIND, one.key)
 
-    def _sealed(self, blank: Kept, wanted: Mapping[str, object]) -> Kept:
+    async def _sealed(self, blank: Kept, wanted: Mapping[str, object]) -> Kept:
         unknown = sorted(str(name)[:40] for name in wanted if name not in _KEYS)
         if unknown:
             raise CredentialInvalid(f"a credential has no '{unknown[0]}'")
-        fields = checked(wanted.get("type"), wanted.get("fields"))
+        # In a thread: a certificate is judged by way of a file, and a long key takes time.
+        fields = await asyncio.to_thread(checked, wanted.get("type"), wanted.get("fields"))
         made = replace(
             blank,
             type=str(wanted.get("type")),
