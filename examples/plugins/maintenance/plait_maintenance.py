@@ -7,7 +7,7 @@
     file = "/data/maintenance"
     retry_after = 120               # seconds; default 60
 
-Health is answered all the same: the process lives.
+Health is answered all the same, here and under `/api/v1`: the process lives.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from pathlib import Path
 from plait.ports.message import Reply, Request, error_reply
 from plait.ports.middleware import Middleware, Then
 from plait.ports.plugins import PluginContext
+
+_HEALTH = ("/health", "/api/v1/health")
 
 
 class Maintenance:
@@ -32,7 +34,7 @@ class Maintenance:
 
     async def handle(self, request: Request, then: Then) -> Reply:
         """See plait.ports.middleware.Layer."""
-        if request.path.startswith("/health") or not self._file.exists():
+        if _is_health(request.path) or not self._file.exists():
             return await then(request)
         reply = error_reply(503, code="request.maintenance", message="closed for a while")
         reply.headers.append(self._header)
@@ -40,6 +42,11 @@ class Maintenance:
 
     async def close(self) -> None:
         """Nothing is open."""
+
+
+def _is_health(path: str) -> bool:
+    """Tell whether a path is one of health's own, and not just begins like it."""
+    return any(path == one or path.startswith(f"{one}/") for one in _HEALTH)
 
 
 def _maintenance(context: PluginContext) -> Maintenance:

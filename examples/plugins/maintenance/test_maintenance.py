@@ -30,12 +30,17 @@ async def test_it_answers_503_while_the_file_is_there_but_for_health(
     file = tmp_path / "maintenance"
     told = PluginContext({"file": str(file), "retry_after": 9})
     layer = plait_maintenance.MIDDLEWARE.make(told)
-    asked, health = Request("GET", "/orders", "", {}), Request("GET", "/health", "", {})
+    asked = Request("GET", "/orders", "", {})
     assert (await layer.handle(asked, answered)).status == 200
     file.touch()
     closed = await layer.handle(asked, answered)
     assert closed.status == 503
     assert (b"retry-after", b"9") in closed.headers
-    assert (await layer.handle(health, answered)).status == 200
+    for path in ("/health", "/health/live", "/health/ready"):
+        for asked_of in (path, f"/api/v1{path}"):
+            health = Request("GET", asked_of, "", {})
+            assert (await layer.handle(health, answered)).status == 200, asked_of
+    for path in ("/healthy", "/api/v1/healthy", "/api/v1/executions"):
+        assert (await layer.handle(Request("GET", path, "", {}), answered)).status == 503
     file.unlink()
     assert (await layer.handle(asked, answered)).status == 200

@@ -14,6 +14,7 @@ import trustme
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from plait.drivers.journal import Start
 from plait.model.caller import LOCAL
 from plait.model.errors import Advice, PlaitError
 from plait.ports.platform import Order, Told, Wanted
@@ -27,6 +28,7 @@ from plait.services.remote import (
     RemoteDeployments,
     RemoteEngine,
     RemoteExecutions,
+    RemoteRuns,
 )
 from plait.services.server import ServiceServer
 from plait.services.v1.engine_pb2 import ExecuteReply, ExecuteRequest
@@ -256,6 +258,13 @@ async def test_what_reads_or_has_a_key_waits_for_a_service_that_comes_back() -> 
             error = await refused(RemoteEngine(link).execute(LOCAL, SUM))
             assert error.code == "service.unavailable"
             read = RemoteExecutions(runtime).get(LOCAL, "x")
+            plan = plan_of(WAITING)
+            runs = RemoteRuns(runtime)
+            unkeyed = runs.start(plan, Start("e1", {}), 1, is_promotable=False)
+            assert (await refused(unkeyed)).code == "service.unavailable"
+            own_key = Start("e2", {}, key="k2")
+            begun = runs.start(plan, own_key, 1, is_promotable=False)
+            beginning = asyncio.ensure_future(begun)
             reading = asyncio.ensure_future(refused(read))
             changing = RemoteDeployments(runtime).deploy(LOCAL, Wanted("a", "b"))
             assert (await refused(changing)).code == "service.unavailable"
@@ -263,6 +272,7 @@ async def test_what_reads_or_has_a_key_waits_for_a_service_that_comes_back() -> 
             await server.listen(address.replace("localhost", "127.0.0.1"))
             assert (await keyed)["output"] == 2
             assert (await reading).code == "execution.unknown"
+            assert await beginning == "e2"
             await server.drain(0.0)
 
 

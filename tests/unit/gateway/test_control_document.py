@@ -46,6 +46,17 @@ async def test_it_is_valid_and_has_endpoints_and_control_plane() -> None:
         assert described["tags"] == [operation.tag]
 
 
+async def test_what_needs_more_than_its_operation_says_so_where_it_stands() -> None:
+    _, _, execute = operations(await document())["execute_workflow"]
+    assert execute["x-plait-role"] == "operator"
+    assert "editor" in execute["description"]
+    schema = execute["requestBody"]["content"]["application/json"]["schema"]
+    whole = (await document())["components"]["schemas"]
+    body = whole[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+    assert body["properties"]["definition"]["x-plait-role"] == "editor"
+    assert "editor" in body["properties"]["definition"]["description"]
+
+
 async def test_every_error_has_the_one_shape() -> None:
     told = await document()
     schema = {"$ref": "#/components/schemas/Error"}

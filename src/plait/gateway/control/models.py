@@ -248,8 +248,10 @@ class Execute(Asking):
 
     workflow: Name | None = None
     """The name of a deployed workflow."""
-    definition: Object | None = None
-    """A whole workflow document, instead of a name."""
+    definition: Annotated[
+        Object | None, Field(json_schema_extra={"x-plait-role": "editor"})
+    ] = None
+    """A whole workflow document, instead of a name; for editors of the whole tenant."""
     input: Json = None
     mode: Literal["express", "durable"] | None = None
     """Default: as the document says."""

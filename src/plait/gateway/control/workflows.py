@@ -32,6 +32,9 @@ ValidateOnly = Annotated[
 async def execute_workflow(request: Request, wish: models.Execute) -> Answer:
     """Run a workflow: one that is deployed, or one that comes with the request.
 
+    A deployed one is for operators, and for whom a grant on it makes one; a `definition`
+    is for editors of the whole tenant.
+
     Waits for its end (200), or answers with a link (202) when the wait is over or none is
     wanted. An express execution ends within the request: its `timeout`, or else
     `gateway.request_timeout`, says when, and `wait` does not; `0s` is refused with

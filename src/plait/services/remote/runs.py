@@ -102,8 +102,11 @@ class RemoteRuns:
         )
         plans = {plan.content_hash: plan}
         asked = Asked(replace(_GATEWAY, tenant=start.tenant), start.trace)
+        # Under a key it is begun once, however often it is asked for.
+        is_safe = start.key is not None
+        link, run = self._link, request.run
         reply = await _sent(
-            self._link, "start_plan", request, request.run, plans, asked, wait_ms
+            link, "start_plan", request, run, plans, asked, wait_ms, is_safe=is_safe
         )
         return reply.execution_id if reply.status == "running" else result_of(reply, plan)
 
@@ -128,11 +131,13 @@ async def _sent(
     plans: dict[str, Plan],
     asked: Asked,
     wait_ms: int,
+    *,
+    is_safe: bool = False,
 ) -> Any:
     """Send a request; what plans the other side lacks, it gets."""
     while True:
         try:
-            return await link.call(method, request, asked, wait_ms=wait_ms)
+            return await link.call(method, request, asked, is_safe=is_safe, wait_ms=wait_ms)
         except PlaitError as error:
             if error.code != PlanUnknown.code:
                 raise
