@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from typing import Any
@@ -290,6 +291,56 @@ async def test_what_changes_something_is_not_done_with_a_parameter_that_it_does_
     (violation,) = asked.json["error"]["details"]["violations"]
     assert (violation["in"], violation["path"]) == ("query", f"/{name}")
     assert script.asked == []
+
+
+GETS = [one.template for one in OPERATIONS if one.method == "GET"]
+
+
+@pytest.mark.parametrize("template", GETS)
+async def test_no_question_is_answered_with_a_parameter_that_nobody_knows(
+    template: str,
+) -> None:
+    script = Scripted()
+    target = re.sub(r"\{\w+\}", "x", template)
+    asked = await control(script).ask(f"{target}?nonsense=1")
+    assert (asked.status, asked.json["error"]["code"]) == (400, "request.invalid")
+    (violation,) = asked.json["error"]["details"]["violations"]
+    assert (violation["in"], violation["path"]) == ("query", "/nonsense")
+    assert script.asked == []
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        (
+            "/audit?since=yesterday",
+            "since: there is no such parameter; did you mean 'since",
+        ),
+        (
+            "/audit?status=foo",
+            "status: there is no such parameter; there are 'action', 'before', 'limit', "
+            "'outcome', 'since_ms', 'subject', 'until_ms', 'who'",
+        ),
+        ("/triggers?limit=1", "limit: there is no such parameter; there are none"),
+        ("/audit?limit=1&limit=2", "limit: it is given twice"),
+        ("/executions?page=1&page=2", "page: it is given twice"),
+        ("/executions/e?wait=1s&wait=2s", "wait: it is given twice"),
+    ],
+)
+async def test_a_refusal_of_a_parameter_names_the_right_ones(
+    target: str, said: str
+) -> None:
+    asked = await control().ask(f"{API}{target}")
+    assert (asked.status, asked.json["error"]["code"]) == (400, "request.invalid")
+    assert asked.json["error"]["message"].startswith(said)
+
+
+async def test_probes_and_pages_do_not_mind_what_is_added() -> None:
+    here = control()
+    for path in ("/metrics", "/health", "/health/live", "/docs", "/openapi.json"):
+        assert (await here.ask(f"{path}?nonsense=1")).status == 200
+    for path in ("/metrics", "/health"):
+        assert (await here.ask(f"{API}{path}?nonsense=1")).status == 200
 
 
 async def test_a_delete_needs_no_content_type_unless_it_has_a_body() -> None:

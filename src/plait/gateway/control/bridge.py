@@ -8,9 +8,10 @@ back as the object that it is, and whoever leaves cancels the one task that ther
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from typing import Any, Final
+from typing import Any, Final, get_origin
 
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 
 from plait.gateway.control.asked import ASKED, Asked
 from plait.gateway.control.route import REPLY, Message
@@ -32,8 +33,7 @@ class Bridge:
         self._app = app
         self._route = route
         self._names = parameter_names(route.path)
-        self._changes = route.methods != {"GET"}
-        self._query = frozenset(one.alias for one in route.dependant.query_params)
+        self._query = _query_names(route)
 
     async def answer(self, asked: Asked) -> Reply:
         """Return the reply to a request.
@@ -42,7 +42,7 @@ class Bridge:
             Exception: Whatever the handler raised, and what is wrong with parameters.
         """
         request = asked.exchange.request
-        if self._changes:
+        if request.query:
             check_names(request.query, self._query)
         scope: dict[str, Any] = {
             "type": "http",
@@ -66,6 +66,19 @@ class Bridge:
         await self._route.app(scope, _receive, _send)
         reply: Reply = scope[REPLY]
         return reply
+
+
+def _query_names(route: APIRoute) -> dict[str, bool]:
+    """Return the parameters of a route's query, and whether each is a list."""
+    found: dict[str, Any] = {}
+    for one in route.dependant.query_params:
+        annotation = one.field_info.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            fields = annotation.model_fields.items()
+            found |= {field.alias or name: field.annotation for name, field in fields}
+        else:
+            found[one.alias] = annotation
+    return {name: get_origin(annotation) is list for name, annotation in found.items()}
 
 
 async def _receive() -> Message:

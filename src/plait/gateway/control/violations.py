@@ -16,16 +16,19 @@ _PARTS: Final = ("body", "query", "path", "header")
 _SHOWN_MAX: Final = 20
 
 
-def check_names(query: str, known: Collection[str]) -> None:
+def check_names(query: str, known: Mapping[str, bool]) -> None:
     """Refuse a query with a parameter that is unknown, or that is given twice.
 
-    For requests that change something: one that asked for less than it says, and was not
-    understood, shall not be done all the same.
+    Who asked for less than is done, and was not understood, shall hear of it: of a change
+    that was to be tried only, as of a list that was to be shorter.
+
+    Args:
+        known: The parameters, and whether each may be given several times.
 
     Raises:
         BadInput: It has one.
 
-    >>> check_names("validate_onyl=true", ["validate_only"])
+    >>> check_names("validate_onyl=true", {"validate_only": False})
     Traceback (most recent call last):
     plait.gateway.refusal.BadInput: validate_onyl: there is no such parameter; did you mean
      'validate_only'?
@@ -34,16 +37,22 @@ def check_names(query: str, known: Collection[str]) -> None:
     violations: list[JsonValue] = []
     said = ""
     for name, _ in parse_qsl(query, keep_blank_values=True):
-        if name in known and name not in seen:
+        if name in known and (known[name] or name not in seen):
             seen.add(name)
             continue
-        hint = did_you_mean(name, known)
-        unknown = f"there is no such parameter{f'; {hint}' if hint else ''}"
-        message = "it is given twice" if name in seen else unknown
+        message = "it is given twice" if name in seen else _unknown(name, known)
         said = said or f"{name}: {message}"
         violations.append({**violation_at([name], message), "in": "query"})
+        if len(violations) == _SHOWN_MAX:
+            break
     if violations:
-        raise BadInput(said, {"violations": violations[:_SHOWN_MAX]})
+        raise BadInput(said, {"violations": violations})
+
+
+def _unknown(name: str, known: Collection[str]) -> str:
+    listed = ", ".join(f"'{one}'" for one in sorted(known))
+    hint = did_you_mean(name, known) or f"there are {listed or 'none'}"
+    return f"there is no such parameter; {hint}"
 
 
 def bad_input(errors: Sequence[Mapping[str, Any]]) -> BadInput:
