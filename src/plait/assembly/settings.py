@@ -51,6 +51,7 @@ from plait.gateway.clients import Proxies
 from plait.kernel import Limits
 from plait.model.caller import DEFAULT_TENANT, TENANT_FORM, is_tenant
 from plait.model.rate import parse_rate
+from plait.ports.remote import MESSAGE_BYTES_MAX
 
 PREFIX: Final = "PLAIT_"
 
@@ -459,8 +460,9 @@ class ServicesSection(Section):
     """How long a service may take to answer, beside what it was asked to wait."""
     keep_alive: Duration = 30_000
     """After so long without a word a connection is asked for a sign of life."""
-    message_bytes_max: Bytes = 16 * 1024 * 1024
-    """The largest message between services."""
+    message_bytes_max: Annotated[Bytes, Field(le=MESSAGE_BYTES_MAX)] = MESSAGE_BYTES_MAX
+    """The largest message between services: an answer above it is an error,
+    `service.answer_too_large`. Default: the largest that there is."""
     retries_max: Annotated[Number, Field(ge=0, le=20)] = 3
     """How often a call that only reads, or starts something under a key, is sent again to a
     service that was not there."""

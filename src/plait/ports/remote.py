@@ -5,10 +5,13 @@ Not here: how they talk (plait.services).
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from plait.model.errors import Advice, PlaitError
 from plait.model.json import JsonObject
+
+# Protocol Buffers have no larger message.
+MESSAGE_BYTES_MAX: Final = 2**31 - 1
 
 
 class ServiceError(PlaitError):
@@ -36,10 +39,35 @@ class ServiceTimeout(ServiceError):
 
 
 class MessageTooLarge(ServiceError):
-    """What was to be said is larger than services take from each other."""
+    """What it was to be asked is larger than services take from each other."""
 
     code: ClassVar[str] = "service.too_large"
     advice: ClassVar[Advice] = Advice.FIX_REQUEST
+
+    def __init__(self, service: str) -> None:
+        super().__init__(
+            service,
+            "takes no request that large, or this process sends none: "
+            "`services.message_bytes_max` of both raises that",
+        )
+
+
+class AnswerTooLarge(ServiceError):
+    """Its answer is larger than services take from each other; what it did is done."""
+
+    code: ClassVar[str] = "service.answer_too_large"
+
+    def __init__(
+        self, service: str, byte_count: int, byte_count_max: int, execution_id: str
+    ) -> None:
+        super().__init__(
+            service,
+            f"has an answer of {byte_count} bytes, and sends {byte_count_max} at most: "
+            f"`services.message_bytes_max` of the gateway and the {service} raises that",
+        )
+        self.details |= {"bytes": byte_count, "bytes_max": byte_count_max}
+        if execution_id:
+            self.details["execution_id"] = execution_id
 
 
 class ServiceRefused(ServiceError):

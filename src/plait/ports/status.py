@@ -162,6 +162,7 @@ _ROWS: Final[Mapping[str, Status]] = {
     "resilience.idempotency_conflict": _status("ABORTED", 409),
     "service": _status("INTERNAL", 502),
     "service.absent": _status("UNIMPLEMENTED", 501),
+    "service.answer_too_large": _status("INTERNAL", 500),
     "service.timeout": _status("DEADLINE_EXCEEDED"),
     "service.too_large": _status("INVALID_ARGUMENT", 413),
     "service.unavailable": _status("UNAVAILABLE"),

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 import grpc
 
 from plait.model.record import record
+from plait.ports.remote import MESSAGE_BYTES_MAX
 from plait.services.errors import METADATA_BYTES_MAX
 
 Options: TypeAlias = "list[tuple[str, Any]]"
@@ -30,11 +31,12 @@ class Sizes:
     """What a message may have, and how often a connection is asked for a sign of life.
 
     Attributes:
-        message_bytes_max: The largest message in either direction.
+        message_bytes_max: The largest message in either direction; MESSAGE_BYTES_MAX at
+            most.
         keep_alive_ms: After this long without a word.
     """
 
-    message_bytes_max: int = 16 * 1024 * 1024
+    message_bytes_max: int = MESSAGE_BYTES_MAX
     keep_alive_ms: int = 30_000
 
 
@@ -108,7 +110,6 @@ def _read(path: Path | None) -> bytes | None:
 def _options(sizes: Sizes) -> Options:
     return [
         ("grpc.max_receive_message_length", sizes.message_bytes_max),
-        ("grpc.max_send_message_length", sizes.message_bytes_max),
         ("grpc.max_metadata_size", METADATA_BYTES_MAX),
         ("grpc.keepalive_time_ms", sizes.keep_alive_ms),
         ("grpc.keepalive_timeout_ms", _PING_TIMEOUT_MS),
@@ -121,6 +122,9 @@ def server_options(sizes: Sizes) -> Options:
     """Return what a server asks of gRPC."""
     return [
         *_options(sizes),
+        # Before it sends an answer, plait.services.server looks how large that is: gRPC
+        # would break off, and nobody would learn which answer that was.
+        ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
         ("grpc.http2.min_ping_interval_without_data_ms", _PING_INTERVAL_MS_MIN),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", _PING_INTERVAL_MS_MIN),
         # Two servers on one port would share its calls, unnoticed.
@@ -132,6 +136,7 @@ def channel_of(address: str, security: Security, sizes: Sizes) -> grpc.aio.Chann
     """Return a channel to a service. It connects when it is first used."""
     options: Options = [
         *_options(sizes),
+        ("grpc.max_send_message_length", sizes.message_bytes_max),
         ("grpc.initial_reconnect_backoff_ms", _RECONNECT_MS_MIN),
         ("grpc.min_reconnect_backoff_ms", _RECONNECT_MS_MAX),
         ("grpc.max_reconnect_backoff_ms", _RECONNECT_MS_MAX),

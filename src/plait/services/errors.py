@@ -5,7 +5,7 @@
 | an error of its own (`plait-error-bin`) | the same code, message, details, advice |
 | UNAVAILABLE, CANCELLED of the other side | ServiceUnavailable: 502, with its name |
 | DEADLINE_EXCEEDED | ServiceTimeout: 504 |
-| RESOURCE_EXHAUSTED: a message was too large | MessageTooLarge |
+| RESOURCE_EXHAUSTED: the request was too large | MessageTooLarge |
 | UNAUTHENTICATED: it does not know this process | ServiceRefused |
 | anything else | ServiceError |
 """
@@ -95,8 +95,7 @@ def error_of(service: str, error: grpc.aio.AioRpcError) -> PlaitError:
         case grpc.StatusCode.DEADLINE_EXCEEDED:
             return ServiceTimeout(service, "has not answered in time")
         case grpc.StatusCode.RESOURCE_EXHAUSTED:
-            text = "and this process exchange no message that large"
-            return MessageTooLarge(service, text)
+            return MessageTooLarge(service)
         case grpc.StatusCode.UNAUTHENTICATED:
             return ServiceRefused(service, "does not know this process: see `services`")
         case code:

@@ -3,7 +3,9 @@
 Rule 1. It listens on the network only where whoever calls has to prove who they are: by a
         certificate of the common authority, or by the token that services share.
 Rule 2. Health may be asked by everybody: an orchestrator has no token.
-Rule 3. `drain` tells health first, then takes no more calls, and lets those under way end.
+Rule 3. An answer that is too large for either side is told as an error of its own, with the
+        execution that it is of.
+Rule 4. `drain` tells health first, then takes no more calls, and lets those under way end.
 
 Not here: what the services do (plait.services.engine and its neighbours).
 """
@@ -26,15 +28,17 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from plait.model.errors import PlaitError
+from plait.model.record import record
 from plait.ports.observer import ids_in
 from plait.ports.platform import InvalidRequest
-from plait.ports.remote import OpenService
+from plait.ports.remote import AnswerTooLarge, OpenService
 from plait.services.call_metrics import CallMetrics, Count
 from plait.services.channel import Security, Sizes, server_options
 from plait.services.errors import Unforeseen, refuse
 from plait.services.methods import FULL_NAMES, METHODS, Method
 from plait.services.tracing import answered, ended_with
-from plait.services.wire import TOKEN_KEY, Asked, asked_of
+from plait.services.v1.common_pb2 import Event
+from plait.services.wire import TOKEN_KEY, Asked, asked_of, loaded_object
 from plait.telemetry.spans import Draw
 
 logger = logging.getLogger("plait.services")
@@ -69,17 +73,24 @@ class ServiceServer:
         follows: Follows | None = None,
     ) -> None:
         self._security = security or Security()
+        sizes = sizes or Sizes()
         token = self._security.token
         self._server = grpc.aio.server(
             interceptors=[_Gate(token)] if token is not None else [],
-            options=server_options(sizes or Sizes()),
+            options=server_options(sizes),
         )
         self._names = {role: FULL_NAMES[role] for role in servicers}
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         for role, servicer in servicers.items():
             handlers = {
-                method.name: _handler(role, method, servicer, draw, calls, follows)
+                method.name: _handler(
+                    _Answering(role, method, sizes.message_bytes_max),
+                    servicer,
+                    draw,
+                    calls,
+                    follows,
+                )
                 for method in METHODS[role].values()
             }
             generic = grpc.method_handlers_generic_handler(FULL_NAMES[role], handlers)
@@ -158,68 +169,102 @@ class _Gate(grpc.aio.ServerInterceptor):
         given = dict(details.invocation_metadata).get(TOKEN_KEY, "")
         if hmac.compare_digest(given.encode(), self._expected):
             return handler
-        return _refusing(handler)
+        return _refusing()
 
 
-def _refusing(handler: Any) -> Any:
+def _refusing() -> Any:
     async def refuse_all(_: Any, context: Any) -> None:
         text = "the services' token is missing or another one"
         await context.abort(grpc.StatusCode.UNAUTHENTICATED, text)
 
-    if handler.request_streaming:
-        return grpc.stream_stream_rpc_method_handler(refuse_all)
-    if handler.response_streaming:
-        return grpc.unary_stream_rpc_method_handler(refuse_all)
-    return grpc.unary_unary_rpc_method_handler(refuse_all)
+    # On the wire all kinds are one, and of this one no request is read.
+    return grpc.stream_stream_rpc_method_handler(refuse_all)
+
+
+@record
+class _Answering:
+    """What one method answers with, in bytes.
+
+    Attributes:
+        bytes_max: What this side sends at most.
+    """
+
+    role: str
+    method: Method
+    bytes_max: int
+
+    def dumped(self, asked: Asked, reply: Any, execution_id: str) -> bytes:
+        """Return a reply as it is sent.
+
+        Raises:
+            AnswerTooLarge: It is larger than either side takes.
+        """
+        data = self.method.dump(reply)
+        bytes_max = min(self.bytes_max, asked.answer_bytes_max)
+        if len(data) > bytes_max:
+            raise AnswerTooLarge(self.role, len(data), bytes_max, execution_id)
+        return data
+
+
+def _execution_in(message: Any) -> str:
+    """Return the id of the execution that a message is of; empty: it names none."""
+    message = getattr(message, "run", message)
+    if isinstance(message, Event) and message.type == "start":
+        return str(loaded_object(message.data).get("execution_id", ""))
+    return str(getattr(message, "execution_id", ""))
 
 
 def _handler(
-    role: str,
-    method: Method,
+    answering: _Answering,
     servicer: object,
     draw: Draw | None,
     calls: CallMetrics | None,
     follows: Follows | None,
 ) -> Any:
+    role, method = answering.role, answering.method
     answer, count = getattr(servicer, method.attribute), None
     if calls is not None:
         count = calls.of(role, method.name, is_stream=method.is_stream)
     if method.is_stream:
-        handle = _guarded(role, _streamed(answer, method.path, draw, follows), count)
+        handle = _guarded(role, _streamed(answer, answering, draw, follows), count)
         make = grpc.unary_stream_rpc_method_handler
     else:
-        handle = _guarded(role, _answered(answer, method.path, draw, follows), count)
+        handle = _guarded(role, _answered(answer, answering, draw, follows), count)
         make = grpc.unary_unary_rpc_method_handler
-    return make(handle, partial(_read, method), method.dump)
+    return make(handle, partial(_read, method))
 
 
 def _answered(
     answer: Callable[[Any, Any], Awaitable[Any]],
-    path: str,
+    answering: _Answering,
     draw: Draw | None,
     follows: Follows | None,
 ) -> Handler:
-    async def handle(request: Any, context: Any) -> Any:
+    async def handle(request: Any, context: Any) -> bytes:
         asked = await _asked(request, context, follows)
-        with answered(draw, path, asked) as own:
-            return await answer(own, request)
+        with answered(draw, answering.method.path, asked) as own:
+            reply = await answer(own, request)
+            execution_id = _execution_in(reply) or _execution_in(request)
+            return answering.dumped(asked, reply, execution_id)
 
     return handle
 
 
 def _streamed(
     answer: Callable[[Any, Any], Any],
-    path: str,
+    answering: _Answering,
     draw: Draw | None,
     follows: Follows | None,
 ) -> Handler:
     # Not a generator: one that is left while it writes is closed by nobody.
     async def handle(request: Any, context: Any) -> None:
         asked = await _asked(request, context, follows)
-        with answered(draw, path, asked) as own:
+        with answered(draw, answering.method.path, asked) as own:
+            execution_id = _execution_in(request)
             async with aclosing(answer(own, request)) as events:
                 async for event in events:
-                    await context.write(event)
+                    execution_id = execution_id or _execution_in(event)
+                    await context.write(answering.dumped(asked, event, execution_id))
 
     return handle
 

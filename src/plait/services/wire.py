@@ -16,12 +16,14 @@ from plait.model.json import JsonObject, JsonValue
 from plait.model.record import record
 from plait.model.strict_json import JsonRefused, read_exact_json
 from plait.ports.platform import InvalidRequest, Told
+from plait.ports.remote import MESSAGE_BYTES_MAX
 from plait.services.v1.common_pb2 import Event, JsonReply
 
 CALLER_KEY: Final = "plait-caller-bin"
 ERROR_KEY: Final = "plait-error-bin"
 TOKEN_KEY: Final = "authorization"
 REVISION_KEY: Final = "plait-revision"
+ANSWER_KEY: Final = "plait-answer-bytes-max"
 # What a call passes on of the request that it is made for.
 TRACE_KEYS: Final = frozenset({"traceparent", "tracestate", "baggage", "x-request-id"})
 _REVISION = re.compile(r"[0-9]{1,19}", re.ASCII)
@@ -40,11 +42,13 @@ class Asked:
     Attributes:
         trace: Trace context: pairs of header names and values.
         revision: The store's, up to which who calls knows what is deployed; 0: nobody says.
+        answer_bytes_max: The largest message that whoever calls takes as an answer.
     """
 
     caller: Caller
     trace: Pairs = ()
     revision: int = 0
+    answer_bytes_max: int = MESSAGE_BYTES_MAX
 
 
 def metadata_of(asked: Asked, token: str | None) -> Metadata:
@@ -65,6 +69,8 @@ def metadata_of(asked: Asked, token: str | None) -> Metadata:
         pairs.append((TOKEN_KEY, f"Bearer {token}"))
     if asked.revision:
         pairs.append((REVISION_KEY, str(asked.revision)))
+    if asked.answer_bytes_max < MESSAGE_BYTES_MAX:
+        pairs.append((ANSWER_KEY, str(asked.answer_bytes_max)))
     pairs.extend((name, value) for name, value in asked.trace if name in TRACE_KEYS)
     return pairs
 
@@ -81,21 +87,32 @@ def asked_of(metadata: Iterable[tuple[str, str | bytes]]) -> Asked | None:
     """
     caller: Caller | None = None
     trace: list[tuple[str, str]] = []
-    revision = 0
+    revision, answer_bytes_max = 0, MESSAGE_BYTES_MAX
     for name, value in metadata:
         if name == CALLER_KEY:
             caller = _caller_of(value)
         elif name == REVISION_KEY:
             revision = _revision_of(value)
+        elif name == ANSWER_KEY:
+            answer_bytes_max = _byte_count(value)
         elif name in TRACE_KEYS and isinstance(value, str):
             trace.append((name, value))
-    return None if caller is None else Asked(caller, tuple(trace), revision)
+    if caller is None:
+        return None
+    return Asked(caller, tuple(trace), revision, answer_bytes_max)
 
 
 def _revision_of(value: str | bytes) -> int:
     """Return a revision; of what is none, 0: to look once more than needed is no harm."""
     is_one = isinstance(value, str) and _REVISION.fullmatch(value) is not None
     return int(value) if is_one else 0
+
+
+def _byte_count(value: str | bytes) -> int:
+    try:
+        return min(int(value), MESSAGE_BYTES_MAX)
+    except ValueError:
+        raise InvalidRequest(f"`{ANSWER_KEY}` is a number") from None
 
 
 def _caller_of(value: str | bytes) -> Caller:

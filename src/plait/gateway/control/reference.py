@@ -23,11 +23,11 @@ form to try each.
 
 Bodies are JSON objects, sent with `Content-Type: application/json`; a key that nobody
 knows is refused, and so is a parameter of a query. Every error is
-`{"error": {"code", "message", "details"}}`, its codes are those of [errors](errors.md); what
-does not fit is told with all places at once in `details.violations`.
+`{"error": {"code", "message", "details"}}`, its codes are those of [errors](errors.md);
+what does not fit is told with all places at once in `details.violations`.
 `Authorization: Bearer …` or `X-API-Key: …` says who asks; a gateway that listens on its own
-machine only asks nobody. The role is what the caller needs at least, on the workflow that it
-is about or on all.
+machine only asks nobody. The role is what the caller needs at least, on the workflow that
+it is about or on all.
 
 Streams are server-sent events. Each has a type, most an `id`: whoever comes back with it
 in `Last-Event-ID` misses nothing. A comment every 15 seconds keeps the connection open;

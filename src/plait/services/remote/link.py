@@ -148,17 +148,18 @@ class Link:
             finally:
                 call.cancel()
 
-    def _metadata(self, asked: Asked) -> Metadata:
-        if self._knows is not None:
-            asked = replace(asked, revision=self._knows())
-        return metadata_of(asked, self._security.token)
-
     def _span(self, method: str, asked: Asked) -> CallSpan:
         """Return the span of one call, in the trace of what it is made for."""
         if not asked.trace:
             asked = replace(asked, trace=current_trace.get())
         path = METHODS[self.role][method].path
         return called(self._draw, path, asked, self.address)
+
+    def _metadata(self, asked: Asked) -> Metadata:
+        revision = 0 if self._knows is None else self._knows()
+        most = self._sizes.message_bytes_max
+        told = replace(asked, revision=revision, answer_bytes_max=most)
+        return metadata_of(told, self._security.token)
 
     def _gone(self) -> BaseException:
         """Return what it means that a call was cancelled: by whom?"""
