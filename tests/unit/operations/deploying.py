@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from itertools import count
+from typing import Any
 
 from plait.compile import Compiled, compile_text
 from plait.connectors.http.step import HttpStep
 from plait.document import Catalog
+from plait.model.caller import LOCAL, Caller
 from plait.operations.deploying import ActiveDeployments, StoredDeployments
+from plait.ports.platform import Wanted
 from plait.ports.records import Change, Record
 from plait.stores.memory.records import MemoryRecords
 
 CATALOG = Catalog([HttpStep])
+KINDS = ("deployment", "deployment.version", "deployment.claim")
 
 
 class Interleaved(MemoryRecords):
@@ -60,3 +64,15 @@ def service(
 def active(records: MemoryRecords) -> ActiveDeployments:
     """Return what is active in `records`."""
     return ActiveDeployments(records, compiles)
+
+
+async def everything(records: MemoryRecords) -> list[Any]:
+    """Return all that deployments have kept."""
+    return [one for kind in KINDS for one in await records.find(kind, None)]
+
+
+async def deploy(
+    made: StoredDeployments, definition: str, caller: Caller = LOCAL, **more: Any
+) -> Any:
+    """Deploy a document under its own name."""
+    return await made.deploy(caller, Wanted("", definition, **more))
