@@ -202,16 +202,16 @@ dsn = "host=db password=hunter2 port=5"
 def test_an_address_is_shown_without_what_it_holds_of_secrets(tmp_path: Path) -> None:
     rows = shown(
         tmp_path,
-        PLAIT_STORE_URL="postgresql://db/plait?sslpassword=hunter2&sslmode=require",
+        PLAIT_STORE_URL="redis://:hun/ter2@db/1?sslpassword=hunter2&x=1",
         PLAIT_TELEMETRY_TRACES_ENDPOINT="https://a.example/v1?x=1&api-key=hunter2",
-        PLAIT_RESILIENCE_REDIS="redis://:hun/ter2@cache.example:6379/0",
+        PLAIT_RESILIENCE_REDIS="redis://:hunter2@cache.example:6379/0",
     )
     assert not re.search(r"hunter2|hun/ter2", repr(rows))
     assert [
         rows[key].value
         for key in ("store.url", "telemetry.traces_endpoint", "resilience.redis")
     ] == [
-        "postgresql://db/plait?sslpassword=***&sslmode=require",
+        "redis://:***@db/1?sslpassword=***&x=1",
         "https://a.example/v1?x=1&api-key=***",
         "redis://:***@cache.example:6379/0",
     ]
