@@ -28,6 +28,8 @@ async def test_commands_are_recorded_and_the_log_is_verified_and_exported(
         ("deployment.deploy", "hi.yaml", "done"),
     ]
     assert all(one["who"].startswith("cli") for one in rows)
+    codes = ["deployment.nothing_before", None, None, None]
+    assert [one["code"] for one in rows] == codes
     exported = await plait("audit", "export", cwd=tmp_path)
     assert key not in exported.out
     (tmp_path / "log.jsonl").write_text(exported.out)

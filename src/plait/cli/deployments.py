@@ -223,7 +223,8 @@ def export(
             _write(path, data)
     except OSError as error:
         stop(f"{error.filename or folder}: cannot be written: {error.strerror}")
-    say(f"{len(kept)} documents written to {folder}")
+    count = f"{len(kept)} document{'' if len(kept) == 1 else 's'}"
+    say(f"{count} written to {folder}")
 
 
 async def _every(made: StoredDeployments, caller: Caller) -> list[dict[str, Any]]:

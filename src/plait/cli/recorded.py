@@ -17,6 +17,7 @@ from plait.cli.output import EXIT_INVALID
 from plait.cli.stores import finish, in_records
 from plait.cli.whoever import whoever
 from plait.model.caller import DEFAULT_TENANT
+from plait.model.errors import PlaitError
 from plait.ports.audit import DONE, FAILED, REFUSED, Act, Opened
 from plait.ports.records import Records
 from plait.security.keys import parsed
@@ -68,15 +69,23 @@ def _run(
 ) -> None:
     url = configured(config, None, None, {"store": {"url": store}}).settings.store.url
     opened = finish(in_records(url, begin)) if is_there(url) else None
-    outcome = FAILED
+    outcome, code = FAILED, None
     try:
         command()
         outcome = DONE
     except typer.Exit as end:
         outcome = {0: DONE, EXIT_INVALID: REFUSED}.get(end.exit_code, FAILED)
+        code = _code_of(end)
         raise
     finally:
-        _end(url, act, opened, outcome)
+        _end(url, act, opened, outcome, code)
+
+
+def _code_of(end: BaseException | None) -> str | None:
+    """Return the code of the error that ended a command; None: it was ended by none."""
+    while end is not None and not isinstance(end, PlaitError):
+        end = end.__context__
+    return None if end is None else end.code
 
 
 async def _begin(act: Act, whose: Whose | None, records: Records) -> Opened:
@@ -84,13 +93,13 @@ async def _begin(act: Act, whose: Whose | None, records: Records) -> Opened:
     return await audit_log(records).begin(replace(act, tenant=tenant or act.tenant))
 
 
-def _end(url: str, act: Act, opened: Opened | None, outcome: str) -> None:
+def _end(url: str, act: Act, opened: Opened | None, outcome: str, code: str | None) -> None:
     async def end(records: Records) -> None:
         log = audit_log(records)
         if opened is not None:
-            await log.end(opened, outcome)
+            await log.end(opened, outcome, code)
         else:
-            await log.note(act, outcome)
+            await log.note(act, outcome, code)
 
     if is_there(url):
         finish(in_records(url, end))
