@@ -7,11 +7,13 @@ Examples in Python (`>>>`) run as doctests.
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from plait.assembly.settings import Settings
 from plait.compile import CompileErrors, compile_text
 from plait.connectors.http.step import HttpStep
 from plait.connectors.python import PythonStep
@@ -48,6 +50,27 @@ def test_each_workflow_that_the_documentation_shows_compiles() -> None:
     ]
     assert len(shown) >= 2
     assert [(where, found) for where, found in shown if found] == []
+
+
+SETTINGS = re.compile(r"^```toml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def test_each_settings_file_that_the_documentation_shows_is_valid() -> None:
+    shown = [
+        (f"{page.relative_to(ROOT)}:{text.count(chr(10), 0, found.start()) + 2}", found[1])
+        for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+        for text in [page.read_text()]
+        for found in SETTINGS.finditer(text)
+        if not found[1].startswith("[project")
+    ]
+    assert len(shown) >= 10
+    wrong = {}
+    for where, text in shown:
+        try:
+            Settings.model_validate(tomllib.loads(text))
+        except ValueError as error:
+            wrong[where] = str(error)
+    assert wrong == {}
 
 
 @pytest.mark.parametrize(
