@@ -16,9 +16,9 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.acceptance.cli import plait
-from tests.acceptance.gateways import ROOT, GatewayProcess, request_bytes, serving
+from tests.acceptance.gateways import ROOT, GatewayProcess, ask, request_bytes, serving
 from tests.conformance.journal.servers import redis, redis_url
-from tests.unit.gateway.wires import WAIT_S
+from tests.unit.gateway.wires import WAIT_S, client_of
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -234,6 +234,36 @@ async def test_a_runtime_that_was_killed_is_named_and_nothing_is_lost(
             assert await again.ended() == 0
 
 
+@pytest.mark.slow
+async def test_all_engines_are_called_and_who_is_left_when_one_is_gone(
+    documents: Path, tmp_path: Path
+) -> None:
+    store, counts = tmp_path / "plait.db", {"PLAIT_TELEMETRY_METRICS_LISTEN": "127.0.0.1:0"}
+    async with (
+        role("engine", store=store, more=counts) as (one, first),
+        role("engine", store=store, more=counts) as (other, second),
+        role("gateway", documents, store=store, engine=f"{first},{second}") as (gateway, _),
+    ):
+        for _ in range(20):
+            assert (await gateway.ask("/outer/ann")).json == {"said": "hi ann"}
+        for engine in (one, other):
+            assert await _ran_some(engine)
+        one.process.kill()
+        await one.ended()
+        assert (await until_answered(gateway, "/hello/ann")).status == 200
+        for _ in range(20):
+            assert (await gateway.ask("/hello/ann")).status == 200
+
+
+async def _ran_some(engine: GatewayProcess) -> bool:
+    """Tell whether express executions have ended there."""
+    said = next(line for line in engine.lines if "answers at http://" in line)
+    host, _, port = said.partition("http://")[2].removesuffix("/metrics").partition(":")
+    async with client_of(host, int(port)) as client:
+        answer = await ask(client, "/metrics")
+        return b'plait_executions_ended_total{mode="express"' in answer.body
+
+
 ENDLESS: Any = {
     "name": "endless",
     "mode": "express",
@@ -411,8 +441,9 @@ async def test_a_grant_on_one_workflow_runs_no_other_through_it(
         (["--role=gateway"], {"TOKEN_FILE": "nowhere"}, "nowhere"),
         (["--role=engines"], {}, "unknown role 'engines'; known: gateway, engine, runtime"),
         (["--role=engine"], {"LISTEN": "8091"}, "write HOST:PORT"),
+        (["--role=engine"], {"ENGINE": "127.0.0.1:1,127.0.0.1:2"}, "services.listen"),
     ],
-    ids=["open", "half a pair", "no token", "unknown role", "no address"],
+    ids=["open", "half a pair", "no token", "unknown role", "no address", "which of two"],
 )
 def test_a_role_that_cannot_run_says_why(
     tmp_path: Path, arguments: list[str], settings: dict[str, str], said: str

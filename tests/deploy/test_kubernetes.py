@@ -32,7 +32,7 @@ KEYS: Mapping[str, str] = {
     "container": "name image args env ports startupProbe livenessProbe readinessProbe "
     "lifecycle resources securityContext volumeMounts",
     "probe": "httpGet periodSeconds failureThreshold timeoutSeconds",
-    "Service": "selector ports",
+    "Service": "selector ports clusterIP",
     "PodDisruptionBudget": "maxUnavailable selector",
     "HorizontalPodAutoscaler": "scaleTargetRef minReplicas maxReplicas metrics behavior",
     "NetworkPolicy": "podSelector policyTypes ingress",

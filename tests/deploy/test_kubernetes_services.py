@@ -130,8 +130,41 @@ def test_the_three_differ_in_their_role_their_port_and_their_number() -> None:
         text = (FOLDER / f"{role}.yaml").read_text()
         port = getattr(Settings().services, role).rpartition(":")[2]
         plain = text.replace(role, "ROLE").replace(port, "PORT")
-        texts.add(re.sub(r"replicas: \d", "replicas: N", plain))
+        number = r"replicas: \d|# How many there are says the HorizontalPodAutoscaler\."
+        texts.add(re.sub(number, "replicas: N", plain))
     assert len(texts) == 1
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_name_of_a_service_has_the_addresses_of_all_its_pods(role: str) -> None:
+    # Behind one address, the gateway's connection leads to one pod, for all calls.
+    service = both(role)[1]["spec"]
+    assert service["clusterIP"] == "None"
+    container = pod_of(role)["containers"][0]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    # And nobody leads one port to another.
+    for port in service["ports"]:
+        assert port["port"] == ports[port["targetPort"]]
+
+
+@pytest.mark.parametrize("role", ["engine", "runtime"])
+def test_engines_and_runtimes_are_scaled_and_kept_as_the_gateway_is(role: str) -> None:
+    deployment, name = both(role)[0], f"plait-{role}"
+    found = {
+        each["kind"]: each
+        for each in documents(FOLDER / "scaling.yaml")
+        if each["metadata"]["name"] == name
+    }
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    for kind in ("HorizontalPodAutoscaler", "PodDisruptionBudget"):
+        gateways = resource(kind)
+        assert found[kind]["apiVersion"] == gateways["apiVersion"]
+        assert found[kind]["metadata"]["labels"] == labels
+        told = str(found[kind]["spec"]).replace(name, "plait")
+        assert told == str(gateways["spec"])
+    assert "replicas" not in deployment["spec"], "each deploy would undo the autoscaler"
+    asked = found["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]
+    assert asked["name"] == deployment["metadata"]["name"]
 
 
 @pytest.mark.parametrize("role", ROLES)

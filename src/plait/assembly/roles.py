@@ -245,7 +245,15 @@ def _link(
 
 
 def _sizes(own: ServicesSection) -> Sizes:
-    return Sizes(own.message_bytes_max, own.keep_alive)
+    return Sizes(own.message_bytes_max, own.keep_alive, own.connection_age)
+
+
+def _listens_at(own: ServicesSection, role: str) -> str:
+    address: str = own.listen or getattr(own, role)
+    if "," in address:
+        reason = f"services.{role} has several addresses: say in services.listen which"
+        raise SettingsInvalid([f"{reason} is this process's own"])
+    return address
 
 
 def _security(own: ServicesSection) -> Security:
@@ -414,7 +422,7 @@ async def _serve(
     service = BUILDERS[role](configured, connectors, files)
     watching = _watching(configured, connectors, service, alerts)
     door = Door(role, service.told.registry, service.trouble, token)
-    address: str = own.listen or getattr(own, role)
+    address = _listens_at(own, role)
     server = ServiceServer(
         {role: service.servicer},
         security=security,

@@ -5,6 +5,7 @@ Not here: the sections (plait.assembly.settings).
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Annotated, Any, Final, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -65,7 +66,39 @@ def read_listen_host(value: str) -> str:
     return value
 
 
+def read_address(value: str) -> str:
+    """Take where one process answers.
+
+    Raises:
+        ValueError: It is no `host:port`.
+    """
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > _PORT_MAX:
+        raise ValueError("write HOST:PORT: 127.0.0.1:8091, engine:8091, [::1]:8091")
+    return value
+
+
+def read_addresses(value: str) -> str:
+    """Take where one process answers, or several: IP addresses of one kind.
+
+    Raises:
+        ValueError: One is none, or they cannot be called in turn.
+    """
+    many = [read_address(one.strip()) for one in value.split(",")]
+    if len(many) > 1:
+        try:
+            hosts = [ip_address(one.rpartition(":")[0].strip("[]")) for one in many]
+        except ValueError:
+            raise ValueError("of several addresses each is IP:PORT, and no name") from None
+        if len({one.version for one in hosts}) > 1:
+            raise ValueError("of several addresses all are IPv4, or all are IPv6")
+    return ",".join(many)
+
+
+_PORT_MAX: Final = 65_535
 NO_HOST: Final = "write an address; 0.0.0.0 or :: for all that this machine has"
+Address: TypeAlias = Annotated[str, AfterValidator(read_address)]
+Addresses: TypeAlias = Annotated[str, AfterValidator(read_addresses)]
 Duration: TypeAlias = Annotated[int, BeforeValidator(read_duration), Field(ge=1)]
 Words: TypeAlias = Annotated[list[str], NoDecode, BeforeValidator(read_words)]
 Number: TypeAlias = Annotated[int, BeforeValidator(read_number)]

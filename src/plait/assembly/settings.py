@@ -28,6 +28,8 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from plait.assembly.setting_types import (
+    Address,
+    Addresses,
     Bytes,
     Count,
     Duration,
@@ -426,24 +428,15 @@ class AgentSection(Section):
     """Conversations that a tenant may have at once."""
 
 
-def _address(value: str) -> str:
-    host, _, port = value.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65_535:
-        raise ValueError("write HOST:PORT: 127.0.0.1:8091, engine:8091, [::1]:8091")
-    return value
-
-
-Address: TypeAlias = Annotated[str, AfterValidator(_address)]
-
-
 class ServicesSection(Section):
     """Services that are processes of their own: `plait serve --role`."""
 
-    engine: Address = "127.0.0.1:8091"
-    """Where the engine answers: it runs express workflows."""
-    runtime: Address = "127.0.0.1:8092"
+    engine: Addresses = "127.0.0.1:8091"
+    """Where the engine answers: it runs express workflows. All addresses that the name has
+    are called in turn; or several of IP addresses, with commas between them."""
+    runtime: Addresses = "127.0.0.1:8092"
     """Where the runtime answers: it keeps deployments and executions."""
-    agent: Address = "127.0.0.1:8093"
+    agent: Addresses = "127.0.0.1:8093"
     """Where the agent answers: it drafts workflows."""
     listen: Address | None = None
     """What the service of this process listens on; port 0 takes any free one. Default: its
@@ -460,6 +453,8 @@ class ServicesSection(Section):
     """How long a service may take to answer, beside what it was asked to wait."""
     keep_alive: Duration = 30_000
     """After so long without a word a connection is asked for a sign of life."""
+    connection_age: Duration = 60_000
+    """After so long a service lets its callers connect anew, and look up who there is."""
     message_bytes_max: Annotated[Bytes, Field(le=MESSAGE_BYTES_MAX)] = MESSAGE_BYTES_MAX
     """The largest message between services: an answer above it is an error,
     `service.answer_too_large`. Default: the largest that there is."""

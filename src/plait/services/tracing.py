@@ -118,9 +118,11 @@ class CallSpan:
 
 
 def called(draw: Draw | None, path: str, asked: Asked, address: str) -> CallSpan:
-    """Return the span of a call to the service at `address` (`host:port`)."""
+    """Return the span of a call to the service at `address` (`host:port`, or several)."""
     if draw is None:
         return CallSpan(None, CLIENT, path, asked)
+    if "," in address:
+        return CallSpan(draw, CLIENT, path, asked, {"server.address": address})
     host, _, port = address.rpartition(":")
     more: dict[str, str | int] = {"server.address": host.strip("[]")}
     if port.isdecimal():

@@ -284,6 +284,37 @@ def test_a_mistake_on_the_command_line_is_told_apart(tmp_path: Path) -> None:
     assert caught.value.problems[0].startswith("command line: resolve: ")
 
 
+@pytest.mark.parametrize(
+    ("wanted", "taken"),
+    [
+        ("engine:8091", "engine:8091"),
+        ("127.0.0.1:1, 127.0.0.2:2", "127.0.0.1:1,127.0.0.2:2"),
+        ("[::1]:1,[::2]:2", "[::1]:1,[::2]:2"),
+    ],
+)
+def test_a_service_has_one_address_or_several(
+    tmp_path: Path, wanted: str, taken: str
+) -> None:
+    told = configured(tmp_path, PLAIT_SERVICES_ENGINE=wanted)
+    assert told.settings.services.engine == taken
+
+
+@pytest.mark.parametrize(
+    ("wanted", "reason"),
+    [
+        ("engine", "write HOST:PORT"),
+        ("127.0.0.1:1,", "write HOST:PORT"),
+        ("127.0.0.1:1,engine:2", "each is IP:PORT, and no name"),
+        ("127.0.0.1:1,[::1]:2", "all are IPv4, or all are IPv6"),
+    ],
+)
+def test_addresses_that_cannot_be_called_are_refused(
+    tmp_path: Path, wanted: str, reason: str
+) -> None:
+    (found,) = problems(tmp_path, PLAIT_SERVICES_ENGINE=wanted)
+    assert reason in found
+
+
 def test_a_named_file_has_to_be_there(tmp_path: Path) -> None:
     with pytest.raises(SettingsInvalid, match="cannot be read: No such file"):
         read_settings({}, file=tmp_path / "other.toml", folder=tmp_path)

@@ -51,7 +51,7 @@ class Link:
 
     Args:
         role: Which: `engine`, `runtime`, `agent`.
-        address: `host:port`.
+        address: `host:port`, or several (plait.services.channel).
         draw: Takes the spans of its calls; None: nobody does.
         knows: Tells up to which revision of the store this process knows what is deployed;
             None: it does not look.

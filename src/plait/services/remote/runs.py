@@ -1,10 +1,14 @@
 """The gateway's endpoints, run by the engine and the runtime.
 
-Rule. A plan is named by its hash; its bytes are sent only when the other side asks.
+Rule 1. A plan is named by its hash; its bytes are sent only when the other side asks.
+Rule 2. That may be another process each time: who asks for what was sent already is sent
+        everything, and some calls that follow bring along what was asked for again, so that
+        the process that asked gets it, too.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Final
@@ -16,6 +20,7 @@ from plait.drivers.journal import Start
 from plait.kernel import Kernel
 from plait.model.caller import Caller
 from plait.model.errors import PlaitError
+from plait.model.record import record
 from plait.plan import Plan, all_nodes, dump_plan
 from plait.ports.remote import PlanUnknown
 from plait.services.remote.link import Link
@@ -27,6 +32,9 @@ from plait.services.wire import Asked, dumped
 # Who may call an endpoint, the gateway has decided.
 _GATEWAY: Final = Caller("service:gateway", role="operator")
 _KERNELS_KEPT_MAX: Final = 10_000
+# How many calls bring a plan along. Processes take turns: always as many would miss the
+# same one each time.
+_BRINGING_MAX: Final = 16
 
 
 class RemoteDriver:
@@ -45,6 +53,7 @@ class RemoteDriver:
         self._link = link
         self._deployed = deployed
         self._wait_ms = wait_ms
+        self._owed = _Owed()
         self._has_children: dict[str, bool] = {}
 
     async def run(self, kernel: Kernel, start: InlineStart) -> Result:
@@ -64,7 +73,8 @@ class RemoteDriver:
             )
         wait_ms = plan.timeout_ms or self._wait_ms
         asked = Asked(replace(_GATEWAY, tenant=start.tenant), start.trace)
-        reply = await _sent(self._link, "run_plan", request, request, plans, asked, wait_ms)
+        sending = _Sending("run_plan", request, request, plans, asked, wait_ms)
+        reply = await _sent(self._link, sending, self._owed)
         return result_of(reply, plan)
 
     def _runs_others(self, plan: Plan) -> bool:
@@ -82,6 +92,7 @@ class RemoteRuns:
 
     def __init__(self, link: Link) -> None:
         self._link = link
+        self._owed = _Owed()
 
     def check(self) -> None:
         """See `plait.operations.runs.Durable`: the runtime says so itself."""
@@ -104,10 +115,9 @@ class RemoteRuns:
         asked = Asked(replace(_GATEWAY, tenant=start.tenant), start.trace)
         # Under a key it is begun once, however often it is asked for.
         is_safe = start.key is not None
-        link, run = self._link, request.run
-        reply = await _sent(
-            link, "start_plan", request, run, plans, asked, wait_ms, is_safe=is_safe
-        )
+        run = request.run
+        sending = _Sending("start_plan", request, run, plans, asked, wait_ms, is_safe)
+        reply = await _sent(self._link, sending, self._owed)
         return reply.execution_id if reply.status == "running" else result_of(reply, plan)
 
 
@@ -123,29 +133,79 @@ def _run_request(plan: Plan, start: InlineStart | Start) -> RunPlanRequest:
     )
 
 
-async def _sent(
-    link: Link,
-    method: str,
-    request: Any,
-    run: RunPlanRequest,
-    plans: dict[str, Plan],
-    asked: Asked,
-    wait_ms: int,
-    *,
-    is_safe: bool = False,
-) -> Any:
+class _Owed:
+    """The plans that another process lacks than the one that was sent them."""
+
+    def __init__(self) -> None:
+        # How many calls bring each along: none, once it was asked for a first time.
+        self._calls_left: dict[str, int] = {}
+
+    def lacked(self, hashes: Iterable[str]) -> None:
+        """Have some calls that follow bring along what was asked for before."""
+        if len(self._calls_left) >= _KERNELS_KEPT_MAX:
+            self._calls_left.clear()
+        count = random.randint(1, _BRINGING_MAX)
+        for one in hashes:
+            self._calls_left[one] = count if one in self._calls_left else 0
+
+    def brought(self, hashes: Iterable[str]) -> list[str]:
+        """Return which of these the next call brings along."""
+        brought = [one for one in hashes if self._calls_left.get(one)]
+        for one in brought:
+            self._calls_left[one] -= 1
+        return brought
+
+
+@record
+class _Sending:
+    """A call that names plans.
+
+    Attributes:
+        run: The part of the request that does.
+        plans: Those that it names, by hash.
+        is_safe: Whether it may be sent again when nobody knows if it arrived.
+    """
+
+    method: str
+    request: Any
+    run: RunPlanRequest
+    plans: dict[str, Plan]
+    asked: Asked
+    wait_ms: int
+    is_safe: bool = False
+
+    def bring(self, hashes: Iterable[str]) -> None:
+        """Send these plans along."""
+        del self.run.plans[:]
+        plans = self.plans
+        self.run.plans.extend(dump_plan(plans[one]) for one in hashes if one in plans)
+
+
+async def _sent(link: Link, sending: _Sending, owed: _Owed) -> Any:
     """Send a request; what plans the other side lacks, it gets."""
+    method, plans, asked = sending.method, sending.plans, sending.asked
+    sent: set[str] = set()
+    sending.bring(owed.brought(plans))
     while True:
         try:
-            return await link.call(method, request, asked, is_safe=is_safe, wait_ms=wait_ms)
+            return await link.call(
+                method,
+                sending.request,
+                asked,
+                is_safe=sending.is_safe,
+                wait_ms=sending.wait_ms,
+            )
         except PlaitError as error:
             if error.code != PlanUnknown.code:
                 raise
             lacking = _lacking(error)
-            if not lacking:
+            if not lacking or sent >= plans.keys():
                 raise
-        del run.plans[:]
-        run.plans.extend(dump_plan(plans[one]) for one in lacking if one in plans)
+        owed.lacked(lacking)
+        if not sent.isdisjoint(lacking):
+            lacking = [*plans]
+        sent.update(lacking)
+        sending.bring(lacking)
 
 
 def _lacking(error: PlaitError) -> list[str]:
