@@ -25,6 +25,7 @@ from tests.tidy.tree import ROOT
 COMPOSE = DEPLOY / "compose.yaml"
 SERVICES: dict[str, Any] = documents(COMPOSE)[0]["services"]
 PASSWORD = "s3cretWord"
+VAULT_FILE = "vault.env"
 HELLO = """
 name: hello
 mode: durable
@@ -112,6 +113,21 @@ def test_no_password_stands_in_the_file() -> None:
         given(SERVICES["plait"]["environment"]["PLAIT_STORE_URL"])
 
 
+def test_the_keys_of_the_vault_come_from_a_file_that_nobody_commits() -> None:
+    assert SERVICES["plait"]["env_file"] == [{"path": VAULT_FILE, "required": False}]
+    assert VAULT_FILE in (ROOT / ".gitignore").read_text().split("\n")
+    assert not (DEPLOY / VAULT_FILE).exists()
+    # And the image is made without it.
+    assert (ROOT / ".dockerignore").read_text().split("\n")[1] == "*"
+
+
+def vault_env(image: Image) -> dict[str, str]:
+    """Return what the file of the vault has, as docs/guides/deploying.md makes it."""
+    made = in_image(image, "plait", "credentials", "key")
+    assert made.returncode == 0, made.stderr
+    return {"PLAIT_VAULT_KEY": made.stdout.strip()}
+
+
 @pytest.fixture
 def servers() -> Iterator[tuple[PrivateServer, PrivateServer]]:
     """PostgreSQL and Redis, with the options of their services."""
@@ -156,6 +172,16 @@ async def test_the_services_work_together(
         assert deployed.returncode == 0, deployed.stderr
         await server.until_there("/hello", key=shown[0])
         assert server.stopped() == 0
-    with started(image, *arguments, env=env) as server:
+    with_vault = env | vault_env(image)
+    wish = ["credentials", "add", "shop", "--type=bearer", "--host=api.shop.example"]
+    wish += ["--from-env", "token=SHOP_TOKEN"]
+    kept = in_image(image, "plait", *wish, **with_vault, SHOP_TOKEN="abc")
+    assert kept.returncode == 0, kept.stderr
+    with (
+        pytest.raises(AssertionError, match="PLAIT_VAULT_KEY"),
+        started(image, *arguments, env=env) as server,
+    ):
+        raise RuntimeError("it has started without the key")
+    with started(image, *arguments, env=with_vault) as server:
         assert "plait_" not in "\n".join(server.lines), "the key is shown once"
         assert server.status("/hello", key=shown[0]) == 200

@@ -44,13 +44,19 @@ def test_each_role_has_a_process_and_the_gateway_is_the_one_of_the_file_below() 
 
 
 def test_services_are_as_confined_as_the_gateway() -> None:
-    alike = set(BELOW["plait"]) - {"environment", "ports", "depends_on"}
+    alike = set(BELOW["plait"]) - {"environment", "env_file", "ports", "depends_on"}
     for name in OWN:
         assert {key: SERVICES[name][key] for key in alike} == {
             key: BELOW["plait"][key] for key in alike
         }
         assert SERVICES[name]["depends_on"] == BELOW["plait"]["depends_on"]
         assert SERVICES[name]["healthcheck"]["test"][-1] == f"--role={name}"
+
+
+def test_who_opens_credentials_or_takes_them_has_the_keys_of_the_vault() -> None:
+    files = {name: one.get("env_file") for name, one in SERVICES.items()}
+    own = BELOW["plait"]["env_file"]
+    assert files == {"plait": own, "engine": own, "runtime": own, "agent": None}
 
 
 def test_each_listens_where_the_others_call_it_with_the_secret_that_all_have() -> None:

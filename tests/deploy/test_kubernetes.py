@@ -29,8 +29,8 @@ KEYS: Mapping[str, str] = {
     "pod": "serviceAccountName automountServiceAccountToken enableServiceLinks "
     "terminationGracePeriodSeconds securityContext topologySpreadConstraints containers "
     "volumes",
-    "container": "name image args env ports startupProbe livenessProbe readinessProbe "
-    "lifecycle resources securityContext volumeMounts",
+    "container": "name image args env envFrom ports startupProbe livenessProbe "
+    "readinessProbe lifecycle resources securityContext volumeMounts",
     "probe": "httpGet periodSeconds failureThreshold timeoutSeconds",
     "Service": "selector ports clusterIP",
     "PodDisruptionBudget": "maxUnavailable selector",
@@ -160,6 +160,11 @@ def test_the_pod_may_do_no_more_than_it_needs() -> None:
         "capabilities": {"drop": ["ALL"]},
     }
     assert "memory" in CONTAINER["resources"]["limits"]
+
+
+def test_the_keys_of_the_vault_come_from_a_secret_that_may_be_left_out() -> None:
+    (source,) = CONTAINER["envFrom"]
+    assert source == {"secretRef": {"name": "plait-vault", "optional": True}}
 
 
 def test_secrets_come_from_a_secret_and_stand_in_no_file() -> None:

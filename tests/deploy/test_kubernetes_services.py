@@ -130,9 +130,22 @@ def test_the_three_differ_in_their_role_their_port_and_their_number() -> None:
         text = (FOLDER / f"{role}.yaml").read_text()
         port = getattr(Settings().services, role).rpartition(":")[2]
         plain = text.replace(role, "ROLE").replace(port, "PORT")
+        plain = re.sub(
+            r" *# The keys of the vault.*\n( *envFrom:\n(?: {12,}.*\n)+)", "", plain
+        )
         number = r"replicas: \d|# How many there are says the HorizontalPodAutoscaler\."
         texts.add(re.sub(number, "replicas: N", plain))
     assert len(texts) == 1
+
+
+def test_who_opens_credentials_or_takes_them_has_the_keys_of_the_vault() -> None:
+    # The gateway's pod is below, and the agent needs none.
+    told = {role: pod_of(role)["containers"][0].get("envFrom") for role in ROLES}
+    assert told == {
+        "engine": CONTAINER["envFrom"],
+        "runtime": CONTAINER["envFrom"],
+        "agent": None,
+    }
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -69,6 +69,15 @@ def test_it_is_killed_later_than_it_drains() -> None:
     assert SERVICE["KillSignal"] == ["SIGTERM"]
 
 
+def test_secrets_and_the_keys_of_the_vault_come_from_files_that_may_be_left_out() -> None:
+    # A file that may be missing has a dash before it.
+    assert SERVICE["EnvironmentFile"] == [
+        "-/etc/plait/environment",
+        "-/etc/plait/vault.env",
+    ]
+    assert "PLAIT_VAULT_KEY=" not in "\n".join(SERVICE["Environment"])
+
+
 def test_it_runs_as_nobody_and_may_write_to_its_own_folder_only() -> None:
     assert SERVICE["DynamicUser"] == ["yes"]
     assert SERVICE["ProtectSystem"] == ["strict"]
