@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.test_roles import shaped, streamed
+from tests.acceptance.gateways import request_bytes
+from tests.acceptance.test_roles import role, shaped, streamed
 
 # 20 MB: a piece of 10 kB, doubled eleven times.
 DOUBLINGS = 11
@@ -63,3 +64,45 @@ async def test_an_answer_of_20_mb_is_answered_in_either_shape(
         events = await streamed(gateway, f"{kept}/events")
         assert b"event: end" in events
         assert b"event: error" not in events
+
+
+@pytest.mark.slow
+async def test_an_answer_above_an_operator_s_limit_is_told_with_its_execution(
+    tmp_path: Path,
+) -> None:
+    store, few = tmp_path / "plait.db", {"PLAIT_SERVICES_MESSAGE_BYTES_MAX": "1000000"}
+    execute = "/api/v1/workflow/execute"
+    async with (
+        role("engine", store=store, more=few) as (one, engine),
+        role("runtime", store=store, more=few) as (other, runtime),
+        role("gateway", store=store, engine=engine, runtime=runtime, more=few) as (
+            gateway,
+            _,
+        ),
+    ):
+        order: Any = {"definition": doubling("large", "durable"), "wait": "60s"}
+        order["input"] = {"piece": PIECE}
+        refused = await gateway.ask(execute, "POST", body=order)
+        assert (refused.status, refused.error_code) == (500, "service.answer_too_large")
+        error = refused.json["error"]
+        assert "services.message_bytes_max" in error["message"]
+        kept = f"/api/v1/executions/{error['details']['execution_id']}"
+        found = await gateway.ask(kept)
+        assert (found.status, found.error_code) == (500, "service.answer_too_large")
+        listed = await gateway.ask("/api/v1/executions")
+        assert [row["status"] for row in listed.json["executions"]] == ["completed"]
+        for target, method, body in (
+            (f"{kept}/events", "GET", None),
+            (execute, "POST", {**order, "stream": True}),
+        ):
+            async with gateway.client() as client:
+                wish = request_bytes(target, method, body=body, connection="close")
+                client.send(wish)
+                told = await client.closed()
+            # What is wrong with the first event is the reply, and no stream.
+            last = told.rpartition(b"event: ")[2]
+            assert told.startswith(b"HTTP/1.1 500 ") or last.startswith(b"error"), target
+            assert b'"service.answer_too_large"' in last, target
+        said = "\n".join([*gateway.lines, *one.lines, *other.lines])
+        assert "Traceback" not in said
+        assert "ExecuteBatch" not in said
