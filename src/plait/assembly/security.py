@@ -137,7 +137,6 @@ class Security:
             tokens=self,
             routes=_route_limits(own, self._makes_limit),
             forget=self.authenticator.forget,
-            close=self.close,
         )
 
     async def first_start(self, tell: Callable[[str], None]) -> None:

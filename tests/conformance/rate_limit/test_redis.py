@@ -229,20 +229,6 @@ def test_a_server_clock_that_is_set_back_gives_nothing_away(
 # -- Redis that does not answer --------------------------------------------------------
 
 
-@pytest.fixture
-def own_server() -> Iterator[PrivateServer]:
-    """A server to be taken away."""
-    with redis(appendonly="no") as server:
-        yield server
-
-
-@pytest.fixture
-async def own_client(own_server: PrivateServer) -> AsyncIterator[Any]:
-    client: Any = Redis(port=own_server.port)
-    yield client
-    await client.aclose()
-
-
 async def test_without_redis_calls_are_admitted_and_it_is_told_once(
     own_server: PrivateServer, own_client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
